@@ -1,0 +1,74 @@
+/**
+ * The closed set of failures the product can report, and what each means to a caller.
+ *
+ * Every expected failure is an UpdateError whose message reads `CODE: text with the facts`; anything else that is
+ * thrown is a bug and surfaces as INTERNAL_ERROR. Source: spec section 2, FR-020.
+ */
+
+/** What each code answers in the `code` field of the API's envelope. */
+const apiCodes = {
+  VALIDATION_ERROR: 400,
+  OPERATION_IN_PROGRESS: 409,
+  DOWNLOAD_INCOMPLETE: 409,
+  MD5_NOT_VERIFIED: 409,
+  VERSION_MISMATCH: 409,
+  PACKAGE_EXPIRED: 410,
+  DOWNLOAD_FAILED: 500,
+  SIZE_MISMATCH: 500,
+  MD5_MISMATCH: 500,
+  SHA256_MISMATCH: 500,
+  DISK_FULL: 500,
+  INVALID_PACKAGE: 500,
+  INVALID_MANIFEST: 500,
+  SIGNATURE_INVALID: 500,
+  INCOMPATIBLE: 409,
+  DOWNGRADE_REFUSED: 409,
+  PROCESS_KILL_FAILED: 500,
+  DEPLOYMENT_FAILED: 500,
+  SERVICE_START_FAILED: 500,
+  HEALTH_CHECK_FAILED: 500,
+  ROLLBACK_FAILED: 500,
+  NO_BACKUP: 404,
+  CANCELLED: 409,
+  INTERNAL_ERROR: 500,
+} as const;
+
+export type ErrorCode = keyof typeof apiCodes;
+
+export const errorCodes = Object.keys(apiCodes) as readonly ErrorCode[];
+
+/** An expected failure. `message` is `CODE: text`; `text` names the facts: expected and actual, path, errno. */
+export class UpdateError extends Error {
+  override readonly name = 'UpdateError';
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, text: string, options?: { cause?: unknown }) {
+    super(`${code}: ${text}`, options);
+    this.code = code;
+  }
+}
+
+/** The envelope's `code` for an error (spec section 2, last column). */
+export function apiCode(code: ErrorCode): number {
+  return apiCodes[code];
+}
+
+/** The system error code (`ENOENT`, `ENOSPC`, ...) of anything thrown, or undefined. */
+export function errno(thrown: unknown): string | undefined {
+  if (!(thrown instanceof Error) || !('code' in thrown)) return undefined;
+  return typeof thrown.code === 'string' ? thrown.code : undefined;
+}
+
+/**
+ * Turns whatever was thrown into an UpdateError: one that already is passes through, a full disk becomes DISK_FULL,
+ * another system error becomes `code` with `what` and the system's words, and anything else is INTERNAL_ERROR.
+ */
+export function asUpdateError(thrown: unknown, code: ErrorCode, what: string): UpdateError {
+  if (thrown instanceof UpdateError) return thrown;
+  const system = errno(thrown);
+  const words = thrown instanceof Error ? thrown.message : String(thrown);
+  if (system === 'ENOSPC' || system === 'EDQUOT')
+    return new UpdateError('DISK_FULL', `${what}: ${words}`, { cause: thrown });
+  if (system !== undefined) return new UpdateError(code, `${what}: ${words}`, { cause: thrown });
+  return new UpdateError('INTERNAL_ERROR', `${what}: ${words}`, { cause: thrown });
+}

@@ -1,0 +1,182 @@
+/**
+ * The ports: everything the product asks of the machine, as types. One real implementation of each stands beside
+ * this file; tests put a failing disk, a model disk or a hand-set clock behind the same types.
+ *
+ * Invariants: no port throws an UpdateError (callers know what a failure means); a system error keeps its `code`.
+ */
+
+export interface Host {
+  readonly files: Files;
+  readonly clock: Clock;
+  readonly processes: Processes;
+  readonly net: Net;
+  readonly log: Log;
+  readonly memory: Memory;
+}
+
+// ---------------------------------------------------------------------------------------------- files
+
+export interface FileStat {
+  readonly kind: 'file' | 'directory' | 'symlink' | 'other';
+  readonly sizeBytes: number;
+  /** Permission bits, 0o7777. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Device and inode identify a file: two names with both equal are the same file. */
+  readonly device: bigint;
+  readonly inode: bigint;
+  readonly modifiedMs: number;
+}
+
+/**
+ * How a file is opened; a symlink in the last place is never followed (ELOOP).
+ * read: existing, read only. update: existing, read and write. create: must not exist, mode 0600.
+ * append: existing or created 0600, every write goes to the end.
+ */
+export type OpenHow = 'read' | 'update' | 'create' | 'append';
+
+export interface OpenFile {
+  /** Reads up to `length` bytes at `position` into `buffer` at `offset`; 0 at the end of the file. */
+  read(buffer: Uint8Array, offset: number, length: number, position: number): Promise<number>;
+  /** Writes all of `bytes` at `position` (ignored by `append`). */
+  write(bytes: Uint8Array, position: number): Promise<void>;
+  /** fsync(2): content and metadata of this file are on the disk when it returns. */
+  sync(): Promise<void>;
+  /** fdatasync(2): content and size only. */
+  syncData(): Promise<void>;
+  truncate(sizeBytes: number): Promise<void>;
+  setMode(mode: number): Promise<void>;
+  setOwner(uid: number, gid: number): Promise<void>;
+  stat(): Promise<FileStat>;
+  close(): Promise<void>;
+}
+
+export interface Files {
+  open(path: string, how: OpenHow): Promise<OpenFile>;
+  /** Names in a directory, unsorted, without `.` and `..`. */
+  list(path: string): Promise<string[]>;
+  /** Of the link itself, if it is one; undefined when nothing is there (ENOENT, ENOTDIR). */
+  stat(path: string): Promise<FileStat | undefined>;
+  /** The path with every symlink resolved; rejects with ENOENT. */
+  realPath(path: string): Promise<string>;
+  readLink(path: string): Promise<string>;
+  makeDirectory(path: string, mode: number): Promise<void>;
+  removeDirectory(path: string): Promise<void>;
+  /** rename(2): replaces `to` atomically. */
+  rename(from: string, to: string): Promise<void>;
+  /** link(2): a second name for the same file; EXDEV across filesystems. Never follows a symlink. */
+  hardLink(existing: string, newPath: string): Promise<void>;
+  symbolicLink(target: string, path: string): Promise<void>;
+  /** unlink(2). */
+  remove(path: string): Promise<void>;
+  /** Mode and owner of a directory. */
+  setMode(path: string, mode: number): Promise<void>;
+  setOwner(path: string, uid: number, gid: number): Promise<void>;
+  /** fsync(2) of a directory: its names are on the disk when it returns. */
+  syncDirectory(path: string): Promise<void>;
+  /** Space an unprivileged writer could still use on the filesystem that holds `path`. */
+  space(
+    path: string,
+  ): Promise<{ readonly device: bigint; readonly freeBytes: number; readonly blockBytes: number }>;
+}
+
+// ---------------------------------------------------------------------------------------------- clock
+
+export interface Clock {
+  /** Wall clock, epoch milliseconds. May jump. */
+  now(): number;
+  /** Milliseconds of a clock that never jumps. */
+  elapsed(): number;
+  /** Resolves after `ms`; rejects with the signal's reason when it aborts first. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Runs `action` once after `ms` unless the returned function was called; never keeps the process alive. */
+  after(ms: number, action: () => void): () => void;
+}
+
+// ---------------------------------------------------------------------------------------------- processes
+
+export interface Command {
+  readonly argv: readonly string[];
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** Undefined: the updater's own. */
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
+export interface StartedProcess {
+  readonly pid: number;
+  /** Resolves when it ends: exit status, or the name of the signal. Pending as long as it runs. */
+  readonly ended: Promise<number | string>;
+}
+
+export interface Processes {
+  readonly ownPid: number;
+  /** All process ids, from /proc. */
+  list(): Promise<number[]>;
+  /** Content of /proc/<pid>/<file>; undefined when the process is gone or closed to us. */
+  read(
+    pid: number,
+    file: 'stat' | 'comm' | 'cmdline' | 'environ' | 'cgroup' | 'status',
+  ): Promise<string | undefined>;
+  /** Where /proc/<pid>/<link> points; undefined as above. */
+  readLink(pid: number, link: 'exe' | 'cwd'): Promise<string | undefined>;
+  /** False when there is no such process. */
+  signal(pid: number, signal: 'SIGTERM' | 'SIGKILL'): boolean;
+  /** Starts a program that outlives the updater: own session, no inherited descriptors. Rejects when exec fails. */
+  start(command: Command): Promise<StartedProcess>;
+  /** Runs a helper program to its end; both outputs cut at 64 KiB; killed after `timeoutMs`. */
+  run(
+    argv: readonly string[],
+    timeoutMs: number,
+  ): Promise<{ status: number; stdout: string; stderr: string }>;
+}
+
+// ---------------------------------------------------------------------------------------------- net
+
+export interface HttpRequest {
+  readonly method: 'GET' | 'POST';
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
+  /** Whole-request bound up to the response's head, in ms. */
+  readonly headTimeoutMs: number;
+  /** Longest silence within the body, in ms. */
+  readonly stallTimeoutMs: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface HttpResponse {
+  readonly status: number;
+  /** Lower-case names; repeated headers joined by ", ". */
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  /** The body as it arrives, read at the reader's pace. Ends early only by throwing. */
+  readonly body: AsyncIterable<Uint8Array>;
+  /** Gives the connection up without reading the rest. */
+  discard(): void;
+}
+
+export interface Net {
+  /** Sends one request; no redirect is followed, no encoding undone. Rejects with a system error (`code`). */
+  request(request: HttpRequest): Promise<HttpResponse>;
+  /** Opens and closes a TCP connection; rejects when nobody listens. */
+  connect(host: string, port: number, timeoutMs: number): Promise<void>;
+}
+
+// ---------------------------------------------------------------------------------------------- log and memory
+
+export interface Log {
+  debug(message: string): void;
+  info(message: string): void;
+  warn(message: string): void;
+  error(message: string): void;
+}
+
+/** Keeps the resident size down where the runtime lets us; every call may do nothing. */
+export interface Memory {
+  /** Tells that `bytes` of short-lived buffers were made since the last call. */
+  produced(bytes: number): void;
+  /** Between two phases: collects garbage and gives clean pages of the executable back. */
+  trim(): void;
+}

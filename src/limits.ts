@@ -1,0 +1,89 @@
+/** Every bound of the product in one place: sizes in bytes, times in milliseconds, counts. Each with its reason. */
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+export const limits = {
+  /** Spec section 2: a request body larger than this is answered 413. */
+  requestBodyBytes: 64 * KiB,
+  /** A local service sends a few hundred bytes of headers; more is an attack or a mistake. */
+  requestHeaderBytes: 16 * KiB,
+  /** A local client that has not finished its headers by then holds a socket for nothing. */
+  requestHeadersMs: 5_000,
+  requestMs: 15_000,
+  keepAliveMs: 10_000,
+  connections: 256,
+
+  /** Size of one read from a socket or a file; what Node's own streams use. */
+  chunkBytes: 64 * KiB,
+  /** Size of one write to flash; two such buffers alternate so that disk and network overlap. */
+  writeBufferBytes: 256 * KiB,
+  /** Dirty pages are pushed to disk this often, so that a 50 MB memory cgroup never fills with them. */
+  dataSyncEveryBytes: 8 * MiB,
+  /** Short-lived buffers made between two young-generation collections: keeps the heap from growing. */
+  garbageBytes: 256 * KiB,
+
+  /** Spec section 6: no byte for this long is a stall. */
+  downloadStallMs: 30_000,
+  downloadConnectMs: 15_000,
+  /** Spec section 6: tries without progress in a row, and the waits between them. */
+  downloadTries: 3,
+  downloadBackoffMs: [1_000, 2_000, 4_000],
+  /** A server that asks for a longer rest than this is treated as failing. */
+  retryAfterMaxMs: 120_000,
+  redirects: 5,
+  /** Spec section 6: state is saved every 5 % and at least this often. */
+  stateSaveMs: 5_000,
+  stateSavePercent: 5,
+
+  /** FR-036: a verified package older than this is not installed any more. */
+  packageAgeMs: 24 * 60 * 60 * 1000,
+  /** Spec section 4. */
+  manifestBytes: 1 * MiB,
+  modules: 256,
+  /** A device's tree of programs has thousands of files, not millions; bounds the memory of the plan. */
+  archiveEntries: 20_000,
+  pathBytes: 1024,
+  nameBytes: 255,
+  /** Deflate cannot do better than about 1032:1; a package that claims more lies. */
+  inflateRatio: 1100,
+  unpackedBytes: 8 * 1024 * MiB,
+  /** Left free on every filesystem an update writes to, so that the device's own work goes on. */
+  reserveBytes: 4 * MiB,
+
+  /** FR-012: SIGTERM, this long, then SIGKILL. */
+  processTermMs: 10_000,
+  /** A process that SIGKILL has not ended by then is stuck in the kernel. */
+  processKillMs: 5_000,
+  processPollMs: 50,
+  /** A service that dies this soon after its start never ran. */
+  serviceSettleMs: 2_000,
+  serviceCommandMs: 60_000,
+  healthTimeoutMs: 30_000,
+  healthPollMs: 250,
+
+  /** Spec section 3. */
+  reportTimeoutMs: 500,
+  reportProgressPercent: 5,
+  /** Stage changes waiting for a device-api that does not answer; the oldest are dropped beyond it, the last never. */
+  reportQueue: 64,
+  reportRetryMs: [1_000, 2_000, 5_000, 15_000, 60_000],
+
+  /** Spec section 5: log rotation. */
+  logFileBytes: 10 * MiB,
+  logFiles: 3,
+  logQueueBytes: 1 * MiB,
+
+  /** Spec section 5: backups of this many updates are kept. */
+  updatesKept: 3,
+  historyEntries: 200,
+  journalBytes: 16 * MiB,
+  stateBytes: 64 * KiB,
+  /** Design section 2: the third start that finds the same unfinished install undoes it. */
+  installStarts: 3,
+
+  /** Spec section 2: after this long `success` becomes `idle`. */
+  successMs: 60_000,
+  /** FR-030: after SIGTERM the daemon is gone within this time, a switch in progress excepted. */
+  shutdownMs: 5_000,
+} as const;

@@ -1,0 +1,62 @@
+/**
+ * What an update consists of, as plain data: made by package/ from a verified ZIP, read by deploy/ and services/.
+ * No behaviour lives here; the three folders meet in these types only.
+ */
+
+/** One regular file that a module deploys. */
+export interface ReleaseFile {
+  /** Name of the ZIP entry that holds the content. */
+  readonly entry: string;
+  /** Absolute path of the file on the device. */
+  readonly target: string;
+  readonly sizeBytes: number;
+  /** Permission bits (0o7777) from the manifest, else from the ZIP; undefined: neither says. */
+  readonly mode: number | undefined;
+  /** True when `mode` is the manifest's word and outranks the mode of the file that is replaced. */
+  readonly modeIsForced: boolean;
+  /** Lower-case hex, where the manifest gives them. */
+  readonly md5: string | undefined;
+  readonly sha256: string | undefined;
+}
+
+/** How a service is checked after its start; `timeoutMs` bounds the whole check. */
+export type HealthCheck =
+  | { readonly kind: 'http'; readonly url: string; readonly timeoutMs: number }
+  | { readonly kind: 'tcp'; readonly port: number; readonly timeoutMs: number }
+  | { readonly kind: 'exec'; readonly argv: readonly string[]; readonly timeoutMs: number };
+
+/** What the manifest says of the process behind a module. */
+export interface ServiceSpec {
+  readonly module: string;
+  readonly processName: string | undefined;
+  /** Lower starts first; undefined starts last (FR-014). */
+  readonly restartOrder: number | undefined;
+  /** A systemd unit named by the manifest. */
+  readonly unit: string | undefined;
+  /** Command line of a plain process, argv[0] absolute. */
+  readonly start: readonly string[] | undefined;
+  readonly health: HealthCheck | undefined;
+}
+
+export interface ReleaseModule {
+  readonly name: string;
+  /** Absolute destination: a file, or the root of a tree when `isTree`. */
+  readonly target: string;
+  /** True when `src` named a directory: the tree under `target` becomes exactly `files` and `directories`. */
+  readonly isTree: boolean;
+  readonly files: readonly ReleaseFile[];
+  /** Absolute paths of the tree's directories, parents first, `target` included; empty for a single file. */
+  readonly directories: readonly string[];
+  /** "user", "user:group", or numeric ids, from the manifest. */
+  readonly owner: string | undefined;
+  readonly service: ServiceSpec;
+}
+
+/** A whole update: every module, and the conditions the manifest sets. */
+export interface Release {
+  readonly version: string;
+  readonly modules: readonly ReleaseModule[];
+  readonly compatible: readonly string[] | undefined;
+  readonly minVersion: string | undefined;
+  readonly reboot: boolean;
+}

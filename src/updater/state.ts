@@ -1,0 +1,93 @@
+/**
+ * The vocabulary of the state machine: stages, the package asked for, what /progress answers, what history keeps.
+ * The schemas here are the one source for the API's requests, for state.json and for the OpenAPI document.
+ */
+import * as v from 'valibot';
+import type { UpdateError } from '../errors.ts';
+
+export const stages = [
+  'idle',
+  'downloading',
+  'verifying',
+  'toInstall',
+  'installing',
+  'rebooting',
+  'success',
+  'failed',
+] as const;
+export type Stage = (typeof stages)[number];
+
+export const VersionSchema = v.pipe(
+  v.string(),
+  v.maxLength(64),
+  v.regex(/^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)$/, 'must be a version of the form x.y.z'),
+);
+
+/** What POST /download asks for; also what state.json remembers of it. Names as on the wire (spec section 2). */
+export const PackageSchema = v.object({
+  version: VersionSchema,
+  package_url: v.pipe(v.string(), v.maxLength(8192), v.url('must be an absolute URL')),
+  package_name: v.pipe(
+    v.string(),
+    v.maxLength(200),
+    v.regex(
+      /^[A-Za-z0-9][A-Za-z0-9._+-]*$/,
+      'must be a bare file name of letters, digits, ".", "_", "+", "-"',
+    ),
+  ),
+  package_size: v.pipe(
+    v.number(),
+    v.safeInteger(),
+    v.minValue(1, 'must be a number of bytes greater than 0'),
+  ),
+  package_md5: v.pipe(
+    v.string(),
+    v.regex(/^[0-9a-fA-F]{32}$/, 'must be 32 hexadecimal digits'),
+    v.toLowerCase(),
+  ),
+  package_sha256: v.optional(
+    v.pipe(v.string(), v.regex(/^[0-9a-fA-F]{64}$/, 'must be 64 hexadecimal digits'), v.toLowerCase()),
+  ),
+});
+export type PackageRequest = v.InferOutput<typeof PackageSchema>;
+
+/** What GET /progress answers and what every report carries. `error` is `CODE: text`, or null. */
+export interface Progress {
+  readonly stage: Stage;
+  /** 0-100, never going down within a stage. */
+  readonly progress: number;
+  readonly message: string;
+  readonly error: string | null;
+}
+
+/** One line of the history. Times are ISO 8601. */
+export interface HistoryEntry {
+  readonly id: string;
+  readonly kind: 'update' | 'rollback';
+  readonly version: string;
+  readonly previous_version: string | null;
+  readonly started_at: string;
+  readonly ended_at: string;
+  readonly outcome: 'success' | 'failed';
+  readonly error: string | null;
+  readonly bytes: number;
+  readonly modules: readonly string[];
+}
+
+/** The updater as its drivers (HTTP, signals) see it. Refusals are UpdateErrors, thrown before anything changes. */
+export interface Updater {
+  /** Accepts a package; resolves with the stage it is now in, the work goes on in the background. */
+  download(request: PackageRequest): Promise<Stage>;
+  /** Installs the waiting package of that version. */
+  update(version: string): Promise<Stage>;
+  cancel(): Promise<Stage>;
+  /** Reinstates what was there before the last update, or before the named one. */
+  rollback(version: string | undefined): Promise<Stage>;
+  /** From memory, never blocking. */
+  progress(): Progress;
+  /** Newest first. */
+  history(): Promise<readonly HistoryEntry[]>;
+}
+
+/** Hears of every change, in order. `urgent`: a new stage or an error, never to be collapsed. */
+export type ProgressListener = (progress: Progress, urgent: boolean, error: UpdateError | null) => void;
