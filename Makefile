@@ -1,0 +1,73 @@
+# The single door: everything a person or CI does with this project is a target here.
+# A machine with Node (20.19 or newer), npm and make needs nothing else for demo, test, check and build.
+
+PREFIX  ?= /opt/tope/updater
+DESTDIR ?=
+UNITDIR ?= /etc/systemd/system
+# Which executables to build or install: x64, arm64, armv7, or (for dist) empty for all three.
+ARCH    ?=
+
+BIN     := node_modules/.bin
+TSX     := $(BIN)/tsx
+# npm writes this file at the end of every install, so it is as new as node_modules is.
+MODULES := node_modules/.package-lock.json
+SOURCES := $(shell find src -name '*.ts')
+BUNDLE  := dist/tope-updater.cjs
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench build dist dist-twice install uninstall torture fuzz boot-test release-check clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
+
+demo: $(BUNDLE) ## a whole update on this machine, live, in under a minute
+	@$(TSX) test/demo/demo.ts
+
+test: $(BUNDLE) ## all tests, with the line coverage of src (T=test/package runs a part)
+	@rm -rf coverage
+	@$(BIN)/c8 --config build/coverage.json $(TSX) test/run.ts $(T)
+
+check: $(MODULES) ## types, format, lint, the rules of the house; writes nothing
+	$(BIN)/tsc -p .
+	$(BIN)/biome ci --error-on-warnings .
+	$(TSX) test/tidy.ts
+
+bench: $(BUNDLE) ## speed and memory against peers and bounds
+	@$(TSX) test/bench/bench.ts
+
+torture: $(BUNDLE) ## power cuts on real filesystems; needs root, /dev/fuse and loop devices
+	@$(TSX) test/powercut/torture.ts
+
+fuzz: $(BUNDLE) ## random bytes against every parser
+	@$(TSX) test/fuzz/fuzz.ts
+
+build: $(BUNDLE) ## dist/tope-updater.cjs: everything in one file, runs with Node
+
+dist: $(BUNDLE) ## one executable per architecture, checksums, SBOM, licences (ARCH=arm64 builds one)
+	@$(TSX) build/dist.ts $(ARCH)
+
+dist-twice: $(BUNDLE) ## builds the executables twice from nothing and compares every byte
+	@$(TSX) build/dist-twice.ts $(ARCH)
+
+install: ## the executable of this machine to DESTDIR + PREFIX, and the systemd unit or init script
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' UNITDIR='$(UNITDIR)' ARCH='$(ARCH)' sh deploy/install.sh --from dist
+
+uninstall: ## takes them away; configuration, state and backups stay
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' UNITDIR='$(UNITDIR)' sh deploy/install.sh --uninstall
+
+boot-test: $(MODULES) ## a Debian with systemd in a virtual machine: boot, crash, update, power cuts
+	@$(TSX) test/boot/boot-test.ts
+
+release-check: $(MODULES) ## is this commit fit for a tag: versions, CHANGELOG, clean tree
+	@$(TSX) build/release-check.ts
+
+clean: ## takes away what was built; the downloads in build/.cache stay
+	rm -rf dist coverage build/.cache/work
+
+$(BUNDLE): $(MODULES) $(SOURCES) build/bundle.ts package.json
+	@$(TSX) build/bundle.ts
+
+$(MODULES): package-lock.json
+	@node -e 'const [a,b]=process.versions.node.split("."); if (a*100+ +b < 2019) { console.error("Node 20.19 or newer is needed, this is "+process.version); process.exit(1) }'
+	npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
