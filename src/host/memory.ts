@@ -1,0 +1,114 @@
+/**
+ * Keeps the resident size of the process under its bound (FR: peak below 50 MB, docs/performance.md).
+ *
+ * Three means, each of which may be missing without harm: young-generation collections in step with the short-lived
+ * buffers that are made, full collections between two phases, and, in the packed executable on Node 26 or newer,
+ * handing back clean pages of the executable itself (they come back from the page cache when they are used again).
+ *
+ * Invariant: only mappings that are read-only, backed by a file and without one private page are handed back; dropping
+ * anything else would lose data.
+ */
+import { readFileSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { limits } from '../limits.ts';
+import type { Memory } from './host.ts';
+
+/**
+ * The memory port of this process. Call it before the first file or DNS operation: it bounds the number of worker
+ * threads, and libuv reads that bound once.
+ */
+export function realMemory(): Memory {
+  process.env.UV_THREADPOOL_SIZE ??= workerThreads;
+  const collect = garbageCollector();
+  const releasePages = isPacked() ? pageReleaser() : undefined;
+  let producedBytes = 0;
+  return {
+    produced(bytes) {
+      producedBytes += bytes;
+      if (producedBytes < limits.garbageBytes) return;
+      producedBytes = 0;
+      collect?.({ type: 'minor' });
+    },
+    trim() {
+      releasePages?.();
+      collect?.({ type: 'major' });
+    },
+  };
+}
+
+/** One for the file operation in flight, one so that a name lookup or a state save never waits for a slow fsync. */
+const workerThreads = '2';
+
+/** In a single executable the program is its own first argument; under plain Node that is the script. */
+function isPacked(): boolean {
+  return process.argv[1] === process.execPath;
+}
+
+type Collect = (options: { type: 'minor' | 'major' }) => unknown;
+
+/**
+ * The collector that `--expose-gc` of the executable made global. An executable whose Node takes no flags (20) gets
+ * them here, with the optimizing compilers off: machine code costs memory that this work, bound by disk and network,
+ * does not repay. Plain Node without the flag is left alone.
+ */
+function garbageCollector(): Collect | undefined {
+  if (globalThis.gc === undefined && isPacked()) {
+    for (const flag of ['--expose-gc', '--no-opt', '--no-sparkplug']) setFlagsFromString(flag);
+    return runInNewContext('gc') as Collect;
+  }
+  return globalThis.gc as Collect | undefined;
+}
+
+const MADV_DONTNEED = 4;
+
+/** The part of node:ffi (Node >= 26) used here; experimental, so its absence is an ordinary case. */
+interface ForeignFunctions {
+  dlopen(
+    library: null,
+    signatures: { madvise: { arguments: readonly string[]; return: string } },
+  ): { functions: { madvise: (address: bigint, length: bigint, advice: number) => number } };
+}
+
+/** A function that hands the clean pages of this process's mapped files back, or undefined where Node cannot. */
+function pageReleaser(): (() => void) | undefined {
+  // Absent from Node 20.11, whatever the types say.
+  const builtin = process.getBuiltinModule as ((id: string) => object | undefined) | undefined;
+  const ffi = builtin?.('node:ffi') as ForeignFunctions | undefined;
+  if (ffi === undefined) return undefined;
+  try {
+    const { madvise } = ffi.dlopen(null, {
+      madvise: { arguments: ['uint64', 'uint64', 'int32'], return: 'int32' },
+    }).functions;
+    return () => {
+      for (const { address, length } of cleanFileMappings(readFileSync('/proc/self/smaps', 'latin1')))
+        madvise(address, length, MADV_DONTNEED);
+    };
+  } catch {
+    return undefined; // a libc or a sandbox without it: the product works the same, some 12 MB larger
+  }
+}
+
+interface Mapping {
+  readonly address: bigint;
+  readonly length: bigint;
+}
+
+/** From the text of /proc/self/smaps: the private read-only mappings of files that hold no page of their own. */
+export function cleanFileMappings(smaps: string): Mapping[] {
+  const clean: Mapping[] = [];
+  let candidate: Mapping | undefined;
+  for (const line of smaps.split('\n')) {
+    const head = /^([0-9a-f]+)-([0-9a-f]+) (\S{4}) \S+ \S+ \d+ *(.*)$/.exec(line);
+    if (head !== null) {
+      const [, start = '', end = '', permissions = '', file = ''] = head;
+      const isFile = /^r-[x-]p$/.test(permissions) && file.startsWith('/') && !file.startsWith('/dev/');
+      const address = BigInt(`0x${start}`);
+      candidate = isFile ? { address, length: BigInt(`0x${end}`) - address } : undefined;
+    } else if (candidate !== undefined && /^Anonymous:\s+0 kB$/.test(line)) {
+      clean.push(candidate);
+      candidate = undefined;
+    }
+  }
+  return clean;
+}
