@@ -13,6 +13,10 @@ export const limits = {
   requestMs: 15_000,
   keepAliveMs: 10_000,
   connections: 256,
+  /** A client that neither sends nor reads for this long is gone. */
+  connectionIdleMs: 30_000,
+  /** How long the last answers may take when the server closes. */
+  serverCloseMs: 1_000,
 
   /** Size of one read from a socket or a file; what Node's own streams use. */
   chunkBytes: 64 * KiB,
@@ -40,10 +44,16 @@ export const limits = {
   packageAgeMs: 24 * 60 * 60 * 1000,
   /** Spec section 4. */
   manifestBytes: 1 * MiB,
+  /** A minisign signature is about 300 bytes; its trusted comment may have up to 8 KiB. */
+  signatureBytes: 16 * KiB,
+  /** The list of files at the end of the ZIP: about 200 bytes an entry; bounds the time and memory to open one. */
+  archiveDirectoryBytes: 8 * MiB,
   modules: 256,
   /** A device's tree of programs has thousands of files, not millions; bounds the memory of the plan. */
   archiveEntries: 20_000,
   pathBytes: 1024,
+  /** No tree of programs is this deep; bounds the directories one name can imply. */
+  pathDepth: 64,
   nameBytes: 255,
   /** Deflate cannot do better than about 1032:1; a package that claims more lies. */
   inflateRatio: 1100,
@@ -61,6 +71,14 @@ export const limits = {
   serviceCommandMs: 60_000,
   healthTimeoutMs: 30_000,
   healthPollMs: 250,
+  /** One try of a health check; a service that hangs on its first request gets another chance. */
+  healthTryMs: 5_000,
+  /** Looking again for processes of a name after they were stopped; something revives what is still there then. */
+  stopRounds: 3,
+  /** What is kept of a helper program's output, each of stdout and stderr. */
+  helperOutputBytes: 64 * KiB,
+  /** After a helper's end its pipes may be held open by what it started; they are not read longer than this. */
+  helperDrainMs: 200,
 
   /** Spec section 3. */
   reportTimeoutMs: 500,
@@ -68,16 +86,25 @@ export const limits = {
   /** Stage changes waiting for a device-api that does not answer; the oldest are dropped beyond it, the last never. */
   reportQueue: 64,
   reportRetryMs: [1_000, 2_000, 5_000, 15_000, 60_000],
+  /** What is left of the queue is sent within this time when the daemon stops. */
+  reportFlushMs: 1_000,
+  reportBytes: 64 * KiB,
 
   /** Spec section 5: log rotation. */
   logFileBytes: 10 * MiB,
   logFiles: 3,
   logQueueBytes: 1 * MiB,
+  /** A longer message is cut: one line must not push the others out of the file. */
+  logLineChars: 8 * KiB,
+  /** After a failed write the log file is left alone for this long. */
+  logRetryMs: 10_000,
 
   /** Spec section 5: backups of this many updates are kept. */
   updatesKept: 3,
   historyEntries: 200,
   journalBytes: 16 * MiB,
+  /** Taken when a journal begins: every later record must fit although the disk has become full. */
+  journalRoomBytes: 256 * KiB,
   stateBytes: 64 * KiB,
   /** Design section 2: the third start that finds the same unfinished install undoes it. */
   installStarts: 3,

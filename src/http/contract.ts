@@ -1,0 +1,152 @@
+/**
+ * The HTTP API as data: every endpoint with the schemas of its request and reply (spec section 2).
+ *
+ * One source for three readers: routes.ts checks requests with it, openapi.ts makes the published document from it,
+ * and the tests check every reply against that document. Names are as on the wire.
+ */
+import * as v from 'valibot';
+import { type ErrorCode, errorCodes } from '../errors.ts';
+import { PackageSchema, stages, VersionSchema } from '../updater/state.ts';
+
+const StageSchema = v.picklist(stages);
+const PercentSchema = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(100));
+const ErrorTextSchema = v.pipe(v.string(), v.regex(new RegExp(`^(${errorCodes.join('|')}): `)));
+
+export const UpdateRequestSchema = v.object({ version: VersionSchema });
+export const RollbackRequestSchema = v.object({ version: v.optional(VersionSchema) });
+/** Accepts any object: there is nothing to say. */
+export const CancelRequestSchema = v.object({});
+
+export const StatusSchema = v.object({ status: StageSchema });
+
+export const ProgressSchema = v.object({
+  stage: StageSchema,
+  progress: PercentSchema,
+  message: v.string(),
+  error: v.nullable(ErrorTextSchema),
+});
+
+export const HistorySchema = v.object({
+  updates: v.array(
+    v.object({
+      id: v.string(),
+      kind: v.picklist(['update', 'rollback']),
+      version: v.string(),
+      previous_version: v.nullable(v.string()),
+      started_at: v.pipe(v.string(), v.isoTimestamp()),
+      ended_at: v.pipe(v.string(), v.isoTimestamp()),
+      outcome: v.picklist(['success', 'failed']),
+      error: v.nullable(v.string()),
+      bytes: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+      modules: v.array(v.string()),
+    }),
+  ),
+});
+
+/** A refusal on an endpoint: HTTP 200, the error's code and words in the envelope. */
+export const RefusalSchema = v.object({
+  code: v.picklist([400, 404, 409, 410, 500]),
+  msg: ErrorTextSchema,
+});
+
+/** GET /progress in the failed stage: the error in the envelope, stage and progress at the root and in `data`. */
+export const FailedProgressSchema = v.object({
+  code: v.literal(500),
+  msg: ErrorTextSchema,
+  stage: v.literal('failed'),
+  progress: PercentSchema,
+  data: ProgressSchema,
+});
+
+/** A request that reached no endpoint; `code` repeats the HTTP status. */
+export const HttpErrorSchema = v.object({
+  code: v.pipe(v.number(), v.integer(), v.minValue(400), v.maxValue(599)),
+  msg: v.pipe(v.string(), v.regex(/^[A-Z_]+: /)),
+});
+
+/** A successful reply that carries `data`. */
+export function successSchema<Data extends v.GenericSchema>(data: Data) {
+  return v.object({ code: v.literal(200), msg: v.literal('success'), data });
+}
+
+interface Endpoint {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  readonly summary: string;
+  /** Undefined: the endpoint takes no body. */
+  readonly request: v.GenericSchema<unknown, object> | undefined;
+  /** True: a request without a body counts as `{}`. */
+  readonly bodyIsOptional: boolean;
+  readonly data: v.GenericSchema;
+  /** What it may refuse with; INTERNAL_ERROR is understood. */
+  readonly refusals: readonly ErrorCode[];
+}
+
+export const endpoints = {
+  download: {
+    method: 'POST',
+    path: '/api/v1.0/download',
+    summary: 'Starts or resumes the download of a package; answers at once.',
+    request: PackageSchema,
+    bodyIsOptional: false,
+    data: StatusSchema,
+    refusals: ['VALIDATION_ERROR', 'OPERATION_IN_PROGRESS'],
+  },
+  update: {
+    method: 'POST',
+    path: '/api/v1.0/update',
+    summary: 'Installs the verified package of that version; answers at once.',
+    request: UpdateRequestSchema,
+    bodyIsOptional: false,
+    data: StatusSchema,
+    refusals: [
+      'VALIDATION_ERROR',
+      'DOWNLOAD_INCOMPLETE',
+      'MD5_NOT_VERIFIED',
+      'OPERATION_IN_PROGRESS',
+      'VERSION_MISMATCH',
+      'PACKAGE_EXPIRED',
+    ],
+  },
+  progress: {
+    method: 'GET',
+    path: '/api/v1.0/progress',
+    summary: 'The current stage and its progress, from memory.',
+    request: undefined,
+    bodyIsOptional: true,
+    data: ProgressSchema,
+    refusals: [],
+  },
+  cancel: {
+    method: 'POST',
+    path: '/api/v1.0/cancel',
+    summary: 'Stops a download (its bytes are kept) or discards a waiting package.',
+    request: CancelRequestSchema,
+    bodyIsOptional: true,
+    data: StatusSchema,
+    refusals: ['VALIDATION_ERROR', 'OPERATION_IN_PROGRESS'],
+  },
+  rollback: {
+    method: 'POST',
+    path: '/api/v1.0/rollback',
+    summary: 'Reinstates what was there before the last update, or before the named one.',
+    request: RollbackRequestSchema,
+    bodyIsOptional: true,
+    data: StatusSchema,
+    refusals: ['VALIDATION_ERROR', 'NO_BACKUP', 'OPERATION_IN_PROGRESS'],
+  },
+  history: {
+    method: 'GET',
+    path: '/api/v1.0/history',
+    summary: 'Past updates and rollbacks, newest first.',
+    request: undefined,
+    bodyIsOptional: true,
+    data: HistorySchema,
+    refusals: [],
+  },
+} as const satisfies Record<string, Endpoint>;
+
+export type EndpointName = keyof typeof endpoints;
+
+/** Where the OpenAPI document made of this file is served. */
+export const openApiPath = '/openapi.json';

@@ -1,0 +1,99 @@
+/**
+ * Who may come in: the checks between a parsed request head and an endpoint (spec section 2).
+ *
+ * Pure. A web page in a browser on the device's network must not drive the updater, so a request has to name us by an
+ * address (a name that an attacker's DNS resolves to us is refused) and must not come from another origin. A JSON body
+ * must say that it is one, because a page may send any other kind without asking first.
+ */
+import type { IncomingMessage } from 'node:http';
+import { type EndpointName, endpoints, openApiPath } from './contract.ts';
+import { HttpError } from './http-error.ts';
+import { endpointAt } from './routes.ts';
+
+export interface DoorPolicy {
+  /** The host name the server was told to listen on; it may be named in Host. */
+  readonly host: string;
+  /** Undefined: no token is asked for. */
+  readonly token: string | undefined;
+}
+
+/** What the door looks at of a request. */
+export type RequestHead = Pick<IncomingMessage, 'method' | 'url' | 'headers' | 'headersDistinct'>;
+
+/** The endpoint a request may call, `openapi` for the document. Throws HttpError 400, 401, 403, 404, 405 or 415. */
+export function admit(head: RequestHead, policy: DoorPolicy): EndpointName | 'openapi' {
+  const { authority, path } = targetOf(head);
+  checkHost(authority, policy.host);
+  checkOrigin(head.headers.origin, authority);
+  checkToken(head.headers.authorization, policy.token);
+  const name = path === openApiPath ? 'openapi' : endpointAt(path);
+  if (name === undefined) throw new HttpError(404, 'no such path');
+  const method = name === 'openapi' ? 'GET' : endpoints[name].method;
+  checkMethod(head.method, method);
+  if (method === 'POST') checkContentType(head);
+  return name;
+}
+
+/** True when the head announces a body (RFC 9112 section 6). */
+export function hasBody(head: RequestHead): boolean {
+  const length = head.headers['content-length'];
+  return head.headers['transfer-encoding'] !== undefined || (length !== undefined && Number(length) > 0);
+}
+
+/** The absolute form of a target brings its own authority, which outranks Host (RFC 9112 section 3.2.2). */
+function targetOf(head: RequestHead): { authority: string | undefined; path: string } {
+  if ((head.headersDistinct.host ?? []).length > 1) throw new HttpError(400, 'more than one Host header');
+  const [beforeQuery = ''] = (head.url ?? '').split('?', 1);
+  const absolute = /^http:\/\/([^/]+)(\/.*)?$/i.exec(beforeQuery);
+  if (absolute === null) return { authority: head.headers.host, path: beforeQuery };
+  return { authority: absolute[1], path: absolute[2] ?? '/' };
+}
+
+/** Loopback names, IP literals and the configured name pass: none of them can be pointed at us by foreign DNS. */
+function checkHost(authority: string | undefined, configuredHost: string): void {
+  if (authority === undefined) throw new HttpError(403, 'a Host header is required');
+  const name = authority.replace(/:\d{0,5}$/, '').toLowerCase();
+  const isLoopbackName = name === 'localhost' || name.endsWith('.localhost');
+  const isAddress = /^\d{1,3}(\.\d{1,3}){3}$/.test(name) || /^\[[0-9a-f:.]+\]$/.test(name);
+  if (isLoopbackName || isAddress || name === configuredHost.toLowerCase()) return;
+  throw new HttpError(403, 'Host must be a loopback name, an IP address or the configured host');
+}
+
+/** Browsers send Origin with every POST; a page that the updater did not serve itself is foreign. */
+function checkOrigin(origin: string | undefined, authority: string | undefined): void {
+  if (origin === undefined || origin.toLowerCase() === `http://${authority?.toLowerCase()}`) return;
+  throw new HttpError(403, 'requests from another origin are refused');
+}
+
+function checkToken(authorization: string | undefined, token: string | undefined): void {
+  if (token === undefined) return;
+  const given = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1] ?? '';
+  if (isSame(given, token)) return;
+  throw new HttpError(401, 'the token of --token-file is required', { 'WWW-Authenticate': 'Bearer' });
+}
+
+/** Takes the same time wherever the two differ, so that a token cannot be guessed character by character. */
+function isSame(given: string, expected: string): boolean {
+  const a = Buffer.from(given);
+  const b = Buffer.from(expected);
+  let difference = a.length ^ b.length;
+  for (const [index, byte] of b.entries()) difference |= byte ^ (a[index] ?? 0);
+  return difference === 0;
+}
+
+function checkMethod(given: string | undefined, method: 'GET' | 'POST'): void {
+  if (given === method || (given === 'HEAD' && method === 'GET')) return;
+  const allow = method === 'GET' ? 'GET, HEAD' : 'POST';
+  throw new HttpError(405, `the method here is ${method}`, { Allow: allow });
+}
+
+/** A request without a body need not say what its body is, but if it does it must be right. */
+function checkContentType(head: RequestHead): void {
+  const type = head.headers['content-type'];
+  const encoding = head.headers['content-encoding'];
+  if (type === undefined && !hasBody(head)) return;
+  if (encoding !== undefined && encoding.toLowerCase() !== 'identity')
+    throw new HttpError(415, 'Content-Encoding must be identity');
+  if (!/^application\/json *(;|$)/i.test(type ?? ''))
+    throw new HttpError(415, 'Content-Type must be application/json');
+}

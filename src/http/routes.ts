@@ -1,0 +1,103 @@
+/**
+ * From a request that passed the door to the reply of spec section 2: check the body, call the updater, wrap the
+ * outcome in the envelope. Knows nothing of sockets.
+ *
+ * Invariant: on a documented endpoint the HTTP status is 200 whatever happens; the outcome is `code` in the envelope.
+ */
+import * as v from 'valibot';
+import { progressEnvelope, refusal, success } from '../envelope.ts';
+import { asUpdateError, UpdateError } from '../errors.ts';
+import type { Log } from '../host/host.ts';
+import type { Updater } from '../updater/state.ts';
+import { type EndpointName, endpoints } from './contract.ts';
+
+/** The envelope that answers one call of an endpoint; `body` is undefined when the request had none. Never rejects. */
+export async function answer(
+  updater: Updater,
+  log: Log,
+  name: EndpointName,
+  body: Uint8Array | undefined,
+): Promise<object> {
+  const { method, path } = endpoints[name];
+  try {
+    const reply = await call(updater, name, body);
+    if (method === 'POST') log.info(`${method} ${path}: accepted`);
+    return reply;
+  } catch (thrown) {
+    const error = asUpdateError(thrown, 'INTERNAL_ERROR', `${method} ${path}`);
+    if (error.code === 'INTERNAL_ERROR') log.error(`${error.message}\n${stackOf(thrown)}`);
+    else log.warn(`${method} ${path} refused: ${error.message}`);
+    return refusal(error);
+  }
+}
+
+/** The endpoint behind a path, or undefined. */
+export function endpointAt(path: string): EndpointName | undefined {
+  return endpointNames.find((name) => endpoints[name].path === path);
+}
+
+const endpointNames = Object.keys(endpoints) as readonly EndpointName[];
+
+async function call(updater: Updater, name: EndpointName, body: Uint8Array | undefined): Promise<object> {
+  switch (name) {
+    case 'download':
+      return success({ status: await updater.download(checked(endpoints.download.request, body)) });
+    case 'update':
+      return success({ status: await updater.update(checked(endpoints.update.request, body).version) });
+    case 'progress':
+      return progressEnvelope(updater.progress());
+    case 'cancel':
+      checked(endpoints.cancel.request, body ?? emptyBody);
+      return success({ status: await updater.cancel() });
+    case 'rollback': {
+      const { version } = checked(endpoints.rollback.request, body ?? emptyBody);
+      return success({ status: await updater.rollback(version) });
+    }
+    case 'history':
+      return success({ updates: await updater.history() });
+    default:
+      return name satisfies never;
+  }
+}
+
+const emptyBody = Buffer.from('{}');
+
+/** The body as the schema's output, or VALIDATION_ERROR naming each field and what is wrong with it. */
+function checked<Output>(schema: v.GenericSchema<unknown, Output>, body: Uint8Array | undefined): Output {
+  const input = parse(body);
+  const result = v.safeParse(schema, input);
+  if (result.success) return result.output;
+  throw new UpdateError('VALIDATION_ERROR', result.issues.map(issueText).join('; '));
+}
+
+function parse(body: Uint8Array | undefined): object {
+  if (body === undefined) throw new UpdateError('VALIDATION_ERROR', 'body: is empty, must be a JSON object');
+  let value: unknown;
+  try {
+    // Fatal: a name with replacement characters in it would not be the name that was asked for.
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+  } catch (thrown) {
+    const why = thrown instanceof SyntaxError ? 'is not JSON' : 'is not UTF-8';
+    throw new UpdateError('VALIDATION_ERROR', `body: ${why}`, { cause: thrown });
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new UpdateError('VALIDATION_ERROR', `body: must be a JSON object, not ${kindOf(value)}`);
+  return value;
+}
+
+/** `field: what is wrong`. Values are not repeated: they may be long, or a signed URL. */
+function issueText(issue: v.BaseIssue<unknown>): string {
+  const field = v.getDotPath(issue) ?? 'body';
+  if (issue.kind !== 'schema') return `${field}: ${issue.message}`;
+  if (issue.received === 'undefined') return `${field}: is missing`;
+  return `${field}: must be a ${issue.expected}, not ${kindOf(issue.input)}`;
+}
+
+function kindOf(value: unknown): string {
+  if (value === null) return 'null';
+  return Array.isArray(value) ? 'an array' : `a ${typeof value}`;
+}
+
+function stackOf(thrown: unknown): string {
+  return thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
+}

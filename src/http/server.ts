@@ -1,0 +1,181 @@
+/**
+ * The sockets of the HTTP API: a TCP port, a unix socket, or both; their limits; and the way of a request through
+ * them (door, body, route, reply). Spec section 2.
+ *
+ * Invariants: every reply, also to broken HTTP, is a JSON envelope; what a client does or fails to do costs at most
+ * one bounded connection for a bounded time.
+ */
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+  type ServerOptions as SocketLimits,
+} from 'node:http';
+import type { AddressInfo, ListenOptions, Socket } from 'node:net';
+import { errno } from '../errors.ts';
+import type { Clock, Log } from '../host/host.ts';
+import { guardSocket, removeStaleSocket } from '../host/unix-socket.ts';
+import { limits } from '../limits.ts';
+import type { Updater } from '../updater/state.ts';
+import { readBody } from './body.ts';
+import { boundConnections, type Connections } from './connections.ts';
+import { admit } from './door.ts';
+import { HttpError } from './http-error.ts';
+import { openApiDocument } from './openapi.ts';
+import { rawReply, sendJson } from './reply.ts';
+import { answer } from './routes.ts';
+
+export interface ServerOptions {
+  readonly host: string;
+  /** 0 takes a free one; undefined: no TCP at all. */
+  readonly port: number | undefined;
+  /** Path of a unix socket, made with mode 0660. */
+  readonly socketPath?: string | undefined;
+  /** What `Authorization: Bearer` must carry; undefined: nobody is asked. */
+  readonly token?: string | undefined;
+  /** The program's version, for the OpenAPI document. */
+  readonly version: string;
+  readonly log: Log;
+  readonly clock: Clock;
+}
+
+export interface RunningServer {
+  /** The TCP port, undefined without one. */
+  readonly port: number | undefined;
+  /** Stops listening, lets the requests in progress end (`limits.serverCloseMs`) and closes every connection. */
+  close(): Promise<void>;
+}
+
+/**
+ * Listens and answers. Rejects with a plain Error that names the port or the socket when it is taken or cannot be had;
+ * then nothing is left open.
+ */
+export async function startServer(updater: Updater, options: ServerOptions): Promise<RunningServer> {
+  const connections = boundConnections(limits.connections);
+  const listeners: Server[] = [];
+  const handle = requestHandler(updater, options, connections);
+  const open = async (where: ListenOptions, name: string): Promise<Server> => {
+    const server = createLimitedServer(handle, connections);
+    await listen(server, where, name);
+    // Later failures are of single accepts (too many open files, say): the next may succeed.
+    server.on('error', (error) => options.log.error(`${name}: ${error.message}`));
+    listeners.push(server);
+    return server;
+  };
+  const closeAll = () =>
+    Promise.all(listeners.map((server) => closeServer(server, connections, options.clock)));
+
+  try {
+    const { host, port, socketPath } = options;
+    const tcp = port === undefined ? undefined : await open({ host, port }, `port ${port} of ${host}`);
+    if (socketPath !== undefined) {
+      await removeStaleSocket(socketPath);
+      await open({ path: socketPath }, `the socket ${socketPath}`);
+      await guardSocket(socketPath);
+    }
+    const close = async () => {
+      await closeAll();
+    };
+    return { port: tcp === undefined ? undefined : (tcp.address() as AddressInfo).port, close };
+  } catch (thrown) {
+    await closeAll();
+    throw thrown;
+  }
+}
+
+type Handle = (request: IncomingMessage, response: ServerResponse) => void;
+
+const socketLimits: SocketLimits = {
+  maxHeaderSize: limits.requestHeaderBytes,
+  headersTimeout: limits.requestHeadersMs,
+  requestTimeout: limits.requestMs,
+  keepAliveTimeout: limits.keepAliveMs,
+  // How often the two timeouts above are looked at; Node's 30 s would make 35 s of 5.
+  connectionsCheckingInterval: 1_000,
+  // The door asks for it itself, with an envelope.
+  requireHostHeader: false,
+};
+
+function createLimitedServer(handle: Handle, connections: Connections): Server {
+  const server = createServer(socketLimits, handle);
+  server.timeout = limits.connectionIdleMs;
+  server.on('connection', connections.opened);
+  server.on('clientError', (error, socket) => refuseBrokenHttp(error, socket as Socket, connections));
+  return server;
+}
+
+function listen(server: Server, where: ListenOptions, name: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: Error) => {
+      const taken = errno(error) === 'EADDRINUSE' ? `${name} is taken: another program listens there` : '';
+      reject(new Error(taken || `cannot listen on ${name}: ${error.message}`, { cause: error }));
+    };
+    server.once('error', fail);
+    server.listen(where, () => {
+      server.off('error', fail);
+      resolve();
+    });
+  });
+}
+
+function closeServer(server: Server, connections: Connections, clock: Clock): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = clock.after(limits.serverCloseMs, () => server.closeAllConnections());
+    server.close(() => {
+      cancel();
+      resolve();
+    });
+    connections.close();
+  });
+}
+
+/** What Node's parser refuses: no request object exists, so the reply is written by hand. */
+function refuseBrokenHttp(error: Error, socket: Socket, connections: Connections): void {
+  // A reply here would be taken for the one that is still owed.
+  if (!socket.writable || connections.isOwed(socket) || errno(error) === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  socket.end(rawReply(brokenHttp(errno(error))), () => socket.destroy());
+}
+
+function brokenHttp(code: string | undefined): HttpError {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new HttpError(408, 'the request took too long to arrive');
+  if (code === 'HPE_HEADER_OVERFLOW')
+    return new HttpError(431, `the headers may hold ${limits.requestHeaderBytes} bytes`);
+  return new HttpError(400, `not HTTP (${code ?? 'unknown'})`);
+}
+
+function requestHandler(updater: Updater, options: ServerOptions, connections: Connections): Handle {
+  const { log, version } = options;
+  const policy = { host: options.host, token: options.token };
+  let document: string | undefined;
+
+  const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const name = admit(request, policy);
+    if (name === 'openapi') {
+      document ??= JSON.stringify(await openApiDocument(version));
+      return sendJson(response, 200, document);
+    }
+    const body = request.method === 'POST' ? await readBody(request, limits.requestBodyBytes) : undefined;
+    connections.received(request.socket);
+    try {
+      sendJson(response, 200, JSON.stringify(await answer(updater, log, name, body)));
+    } finally {
+      connections.answered(request.socket);
+    }
+  };
+  return (request, response) => {
+    handle(request, response).catch((thrown: unknown) => {
+      const error = thrown instanceof HttpError ? thrown : unexpected(thrown, log);
+      log.debug(`request refused: ${error.message}`);
+      sendJson(response, error.status, JSON.stringify(error.envelope), error.headers);
+    });
+  };
+}
+
+function unexpected(thrown: unknown, log: Log): HttpError {
+  log.error(`HTTP server: ${thrown instanceof Error ? thrown.stack : String(thrown)}`);
+  return new HttpError(500, 'unexpected failure, see the log');
+}
