@@ -1,0 +1,97 @@
+/** An open file of the model disk: writes are logged per 4 KiB block, growth of the file apart from its content. */
+import type { FileStat, OpenFile, OpenHow } from '../../src/host/host.ts';
+import { blocks, type ModelLog } from './model-log.ts';
+import { nodeAt } from './model-lookup.ts';
+import { blockBytes, type ModelNode } from './model-state.ts';
+import { systemError } from './system-error.ts';
+
+/** Opens an inode; `path` serves the error texts only. Every call after close() fails with EBADF. */
+export function openModelFile(log: ModelLog, inode: number, path: string, how: OpenHow): OpenFile {
+  const release = log.hold(inode);
+  let closed = false;
+  const alive = (call: string): void => {
+    if (closed) throw systemError('EBADF', call, path);
+  };
+  const writable = (call: string): void => {
+    alive(call);
+    if (how === 'read') throw systemError('EBADF', call, path);
+  };
+  return {
+    async read(buffer, offset, length, position) {
+      alive('read');
+      const node = nodeAt(log.state, inode);
+      if (node.kind !== 'file') throw systemError('EISDIR', 'read', path);
+      return node.content.copy(buffer, offset, position, position + length);
+    },
+    async write(bytes, position) {
+      writable('write');
+      writeBlocks(log, inode, path, bytes, how === 'append' ? sizeOf(log, inode) : position);
+    },
+    async sync() {
+      alive('fsync');
+      log.sync(inode, false, `fsync ${path}`);
+    },
+    async syncData() {
+      alive('fdatasync');
+      log.sync(inode, true, `fdatasync ${path}`);
+    },
+    async truncate(sizeBytes) {
+      writable('ftruncate');
+      log.change({ kind: 'size', inode, sizeBytes }, `ftruncate ${path}`);
+    },
+    async setMode(mode) {
+      alive('fchmod');
+      log.change({ kind: 'mode', inode, mode }, `fchmod ${path}`);
+    },
+    async setOwner(uid, gid) {
+      alive('fchown');
+      log.change({ kind: 'owner', inode, uid, gid }, `fchown ${path}`);
+    },
+    async stat() {
+      alive('fstat');
+      return modelStat(nodeAt(log.state, inode), inode);
+    },
+    async close() {
+      alive('close');
+      closed = true;
+      release();
+    },
+  };
+}
+
+/** A node as stat(2) shows it. Modification times are not modelled: nothing may depend on them after a power cut. */
+export function modelStat(node: ModelNode, inode: number): FileStat {
+  return {
+    kind: node.kind,
+    sizeBytes: node.kind === 'file' ? node.content.length : blockBytes,
+    mode: node.mode,
+    uid: node.uid,
+    gid: node.gid,
+    device: BigInt(node.device),
+    inode: BigInt(inode),
+    modifiedMs: 0,
+  };
+}
+
+/** Like write(2) on a filling disk: what fits is written before ENOSPC. */
+function writeBlocks(log: ModelLog, inode: number, path: string, bytes: Uint8Array, position: number): void {
+  for (let done = 0; done < bytes.length; ) {
+    const offset = position + done;
+    const length = Math.min(bytes.length - done, blockBytes - (offset % blockBytes));
+    const sizeBytes = sizeOf(log, inode);
+    const grownBytes = (blocks(offset + length) - blocks(sizeBytes)) * blockBytes;
+    if (grownBytes > 0 && grownBytes > log.freeBytes(nodeAt(log.state, inode).device))
+      throw systemError('ENOSPC', 'write', path);
+    if (offset + length > sizeBytes)
+      log.change({ kind: 'size', inode, sizeBytes: offset + length }, `write (size) ${path}`);
+    const block = Buffer.from(bytes.subarray(done, done + length));
+    log.change({ kind: 'data', inode, offset, bytes: block }, `write (data at ${offset}) ${path}`);
+    done += length;
+  }
+}
+
+function sizeOf(log: ModelLog, inode: number): number {
+  const node = nodeAt(log.state, inode);
+  if (node.kind !== 'file') throw new Error(`inode ${inode} is a ${node.kind}, not a file`);
+  return node.content.length;
+}
