@@ -36,6 +36,12 @@ export const limits = {
   /** A server that asks for a longer rest than this is treated as failing. */
   retryAfterMaxMs: 120_000,
   redirects: 5,
+  /** Fewer bytes than this on disk are fetched again rather than saved by a second request. */
+  resumeWorthBytes: 64 * KiB,
+  /** A server without ranges, or whose file keeps changing, is given the whole file's time this often. */
+  downloadStartOvers: 10,
+  /** A refusal's body is read this far for the server's reason. */
+  refusalBodyBytes: 4 * KiB,
   /** Spec section 6: state is saved every 5 % and at least this often. */
   stateSaveMs: 5_000,
   stateSavePercent: 5,

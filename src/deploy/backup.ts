@@ -1,0 +1,50 @@
+/** Backups: what a transaction replaces or removes, saved under backups/ before the first process is stopped. */
+import { posix } from 'node:path';
+import { asUpdateError, errno } from '../errors.ts';
+import type { Host } from '../host/host.ts';
+import { cloneFile } from './clone.ts';
+import { fileSteps, type Plan } from './plan.ts';
+
+const backupDirectoryMode = 0o700;
+
+/** Saves every file that the plan replaces or removes; all durable, names included, when it returns. */
+export async function saveBackups(
+  host: Pick<Host, 'files'>,
+  backupDirectory: string,
+  plan: Plan,
+): Promise<void> {
+  const touched = new Set<string>([backupDirectory]);
+  for (const step of fileSteps(plan)) {
+    if (step.backup === null) continue;
+    try {
+      await makeParents(host, backupDirectory, posix.dirname(step.backup), touched);
+      await cloneFile(host.files, step.target, step.backup);
+    } catch (thrown) {
+      throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', `backing up ${step.target}`);
+    }
+  }
+  for (const directory of touched) {
+    try {
+      await host.files.syncDirectory(directory);
+    } catch (thrown) {
+      throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', `backing up to ${directory}`);
+    }
+  }
+}
+
+/** Makes `directory` below `root` with all that is missing above it, and remembers each for the sync. */
+async function makeParents(
+  host: Pick<Host, 'files'>,
+  root: string,
+  directory: string,
+  touched: Set<string>,
+): Promise<void> {
+  if (touched.has(directory) || directory === root) return;
+  await makeParents(host, root, posix.dirname(directory), touched);
+  try {
+    await host.files.makeDirectory(directory, backupDirectoryMode);
+  } catch (thrown) {
+    if (errno(thrown) !== 'EEXIST') throw thrown;
+  }
+  touched.add(directory);
+}

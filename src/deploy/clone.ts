@@ -1,0 +1,63 @@
+/** A second copy of a file or symlink: by hard link where the filesystem is the same, else copied and synced. */
+import { errno } from '../errors.ts';
+import type { FileStat, Files, OpenFile } from '../host/host.ts';
+import { limits } from '../limits.ts';
+
+/** What a filesystem answers that has no hard links, or none across this border, or none for this file. */
+const noHardLink = new Set(['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
+
+/**
+ * Makes `to` (nothing may stand there) the same file as `from`, or an equal one: content durable, mode and owner
+ * kept. The directory of `to` is the caller's to sync. A symlink is cloned as a link. Rejects with a system error.
+ */
+export async function cloneFile(files: Files, from: string, to: string): Promise<void> {
+  try {
+    await files.hardLink(from, to);
+  } catch (thrown) {
+    if (!noHardLink.has(errno(thrown) ?? '')) throw thrown;
+    await copyFile(files, from, to);
+  }
+}
+
+async function copyFile(files: Files, from: string, to: string): Promise<void> {
+  const stat = await files.stat(from);
+  if (stat?.kind === 'symlink') {
+    await files.symbolicLink(await files.readLink(from), to);
+    await files.setOwner(to, stat.uid, stat.gid);
+    return;
+  }
+  const source = await files.open(from, 'read');
+  try {
+    const target = await files.open(to, 'create');
+    try {
+      await copyContent(source, target);
+      await setAttributes(target, await source.stat());
+      await target.sync();
+    } finally {
+      await target.close();
+    }
+  } finally {
+    await source.close();
+  }
+}
+
+/** Owner before mode: chown takes the set-user-id bit away. */
+export async function setAttributes(
+  file: OpenFile,
+  wanted: Pick<FileStat, 'mode' | 'uid' | 'gid'>,
+): Promise<void> {
+  const { uid, gid } = await file.stat();
+  if (uid !== wanted.uid || gid !== wanted.gid) await file.setOwner(wanted.uid, wanted.gid);
+  await file.setMode(wanted.mode);
+}
+
+async function copyContent(source: OpenFile, target: OpenFile): Promise<void> {
+  const buffer = new Uint8Array(limits.chunkBytes);
+  let position = 0;
+  for (;;) {
+    const got = await source.read(buffer, 0, buffer.length, position);
+    if (got === 0) return;
+    await target.write(buffer.subarray(0, got), position);
+    position += got;
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * The journal on the disk: `backups/journal` while a transaction runs, `backups/<id>.journal` once it is committed
+ * and its backups are kept for a rollback.
+ *
+ * Invariants: append() returns only when the record is durable; room for later records is taken at the start, so
+ * that a disk that fills up in mid-install cannot keep us from writing down that we undo.
+ */
+import { posix } from 'node:path';
+import { UpdateError } from '../errors.ts';
+import { readWhole } from '../host/durable-file.ts';
+import type { Files, Host, OpenFile } from '../host/host.ts';
+import { limits } from '../limits.ts';
+import {
+  type DecodedJournal,
+  type Digest,
+  decodeJournal,
+  encodeRecord,
+  type Journal,
+  type JournalRecord,
+} from './journal.ts';
+import type { Plan } from './plan.ts';
+
+export interface JournalFile {
+  /** Makes `record` durable behind the earlier ones. */
+  append(record: JournalRecord): Promise<void>;
+  close(): Promise<void>;
+}
+
+export function journalPath(backupDirectory: string): string {
+  return posix.join(backupDirectory, 'journal');
+}
+
+/** Begins a journal with the plan, state `staging`. DEPLOYMENT_FAILED where the plan is beyond limits.journalBytes. */
+export async function beginJournal(
+  host: Pick<Host, 'files'>,
+  backupDirectory: string,
+  plan: Plan,
+): Promise<JournalFile> {
+  const digest = await loadDigest();
+  const first = encodeRecord({ state: 'staging', plan }, digest);
+  if (first.length > limits.journalBytes - limits.journalRoomBytes) {
+    throw new UpdateError(
+      'DEPLOYMENT_FAILED',
+      `the plan takes ${first.length} bytes, the journal holds ${limits.journalBytes}`,
+    );
+  }
+  const file = await host.files.open(journalPath(backupDirectory), 'create');
+  try {
+    await file.write(new Uint8Array(limits.journalRoomBytes), first.length);
+    await file.write(first, 0);
+    await file.sync();
+    await host.files.syncDirectory(backupDirectory);
+  } catch (thrown) {
+    await file.close();
+    throw thrown;
+  }
+  return journalWriter(file, first.length, digest);
+}
+
+/** Opens a journal that was read back, to go on with it. */
+export async function continueJournal(
+  files: Files,
+  backupDirectory: string,
+  journal: Journal,
+): Promise<JournalFile> {
+  const file = await files.open(journalPath(backupDirectory), 'update');
+  return journalWriter(file, journal.endOffset, await loadDigest());
+}
+
+/** Reads the journal at `path`; `empty` where there is none. A journal beyond its limit is damage. */
+export async function readJournal(files: Files, path: string): Promise<DecodedJournal> {
+  const stat = await files.stat(path);
+  if (stat === undefined) return { kind: 'empty' };
+  if (stat.sizeBytes > limits.journalBytes) return { kind: 'damaged', why: `${stat.sizeBytes} bytes long` };
+  const bytes = await readWhole(files, path, limits.journalBytes);
+  return bytes === undefined ? { kind: 'empty' } : decodeJournal(bytes, await loadDigest());
+}
+
+async function loadDigest(): Promise<Digest> {
+  const { createHash } = await import('node:crypto');
+  return (text) => createHash('sha256').update(text).digest('hex');
+}
+
+function journalWriter(file: OpenFile, start: number, digest: Digest): JournalFile {
+  let position = start;
+  return {
+    append: async (record) => {
+      const bytes = encodeRecord(record, digest);
+      // One repetition: a passing fault (EIO of a tired flash, EINTR of a signal) must not cost the undo its record.
+      await writeSynced(file, bytes, position).catch(() => writeSynced(file, bytes, position));
+      position += bytes.length;
+    },
+    close: () => file.close(),
+  };
+}
+
+async function writeSynced(file: OpenFile, bytes: Uint8Array, position: number): Promise<void> {
+  await file.write(bytes, position);
+  await file.sync();
+}

@@ -1,0 +1,132 @@
+/**
+ * The journal's byte format. Pure.
+ *
+ * A journal is a sequence of records, each one line:
+ *
+ *     <SHA-256 of the JSON text, 64 hex digits> <JSON text> LF
+ *
+ * The first record carries the plan, later ones a state. What follows the last record is padding (NUL) or the torn
+ * rest of a record whose fsync never returned: it does not count. A bad record with a good one behind it is no torn
+ * write but damage, and so is a first record that names no plan.
+ *
+ * What is true in each state (the record is durable before the step it announces is taken):
+ *
+ *     staging    staged files may lie beside their targets; nothing else has changed
+ *     staged     every staged file and every backup is complete and durable
+ *     stopping   services may be down (this record lists them); no target has changed
+ *     switching  targets may be old or new, one by one; backups hold all that is old
+ *     switched   every target is new and durable; services may run
+ *     committed  the update stands; only tidying is left
+ *     undoing    targets go back to what the backups hold
+ *     undone     every target is old and durable; only tidying is left
+ */
+import type { Plan } from './plan.ts';
+
+export type JournalState =
+  | 'staging'
+  | 'staged'
+  | 'stopping'
+  | 'switching'
+  | 'switched'
+  | 'committed'
+  | 'undoing'
+  | 'undone';
+
+const states: readonly JournalState[] = [
+  'staging',
+  'staged',
+  'stopping',
+  'switching',
+  'switched',
+  'committed',
+  'undoing',
+  'undone',
+];
+
+export interface JournalRecord {
+  readonly state: JournalState;
+  /** In the first record only. */
+  readonly plan?: Plan;
+  /** Of `stopping`: the services as they were, as services/ wrote them down. */
+  readonly services?: unknown;
+  /** Of `undoing` and `undone`: why, as `CODE: text`. */
+  readonly error?: string;
+}
+
+/** A journal as read back. */
+export interface Journal {
+  readonly plan: Plan;
+  readonly state: JournalState;
+  readonly services: unknown;
+  readonly error: string | undefined;
+  /** Where the next record goes, in bytes. */
+  readonly endOffset: number;
+}
+
+export type DecodedJournal =
+  | { readonly kind: 'empty' }
+  | { readonly kind: 'damaged'; readonly why: string }
+  | { readonly kind: 'journal'; readonly journal: Journal };
+
+/** SHA-256 of a text, in hex: handed in, so that the module that computes it is loaded only where it is used. */
+export type Digest = (text: string) => string;
+
+export function encodeRecord(record: JournalRecord, digest: Digest): Uint8Array {
+  const text = JSON.stringify(record);
+  return Buffer.from(`${digest(text)} ${text}\n`);
+}
+
+/** Reads a journal; never throws, whatever the bytes are. */
+export function decodeJournal(bytes: Uint8Array, digest: Digest): DecodedJournal {
+  let plan: Plan | undefined;
+  let state: JournalState | undefined;
+  let services: unknown;
+  let error: string | undefined;
+  let offset = 0;
+  for (;;) {
+    const found = recordAt(bytes, offset, digest);
+    if (found === undefined) break;
+    plan ??= found.record.plan;
+    if (plan === undefined) return { kind: 'damaged', why: 'the first record names no plan' };
+    state = found.record.state;
+    services = found.record.services ?? services;
+    error = found.record.error ?? error;
+    offset = found.endOffset;
+  }
+  if (anyRecordBehind(bytes, offset, digest)) return { kind: 'damaged', why: `bad record at byte ${offset}` };
+  if (plan === undefined || state === undefined) return { kind: 'empty' };
+  return { kind: 'journal', journal: { plan, state, services, error, endOffset: offset } };
+}
+
+function recordAt(
+  bytes: Uint8Array,
+  start: number,
+  digest: Digest,
+): { record: JournalRecord; endOffset: number } | undefined {
+  const end = bytes.indexOf(0x0a, start);
+  if (end < 0) return undefined;
+  const line = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('utf8');
+  if (line[64] !== ' ') return undefined;
+  const text = line.slice(65);
+  if (digest(text) !== line.slice(0, 64)) return undefined;
+  const record: unknown = JSON.parse(text);
+  return isRecord(record) ? { record, endOffset: end + 1 } : undefined;
+}
+
+function anyRecordBehind(bytes: Uint8Array, offset: number, digest: Digest): boolean {
+  for (let end = bytes.indexOf(0x0a, offset); end >= 0; end = bytes.indexOf(0x0a, end + 1)) {
+    if (recordAt(bytes, end + 1, digest) !== undefined) return true;
+  }
+  return false;
+}
+
+/** The digest has proven that we wrote it; this only tells a record from other JSON. */
+function isRecord(value: unknown): value is JournalRecord {
+  if (typeof value !== 'object' || value === null || !('state' in value)) return false;
+  if ('plan' in value && !isPlan(value.plan)) return false;
+  return states.some((state) => state === value.state);
+}
+
+function isPlan(value: unknown): value is Plan {
+  return typeof value === 'object' && value !== null && 'format' in value && value.format === 1;
+}

@@ -1,0 +1,141 @@
+/**
+ * Past updates: the journals of committed transactions, kept with their backups so that they can be rolled back.
+ *
+ * Layout of backups/: `<id>.journal` is the record of a committed update, `<module>.<id>.bak` what it replaced.
+ * Invariant: a record stands only as long as all its backups do (it goes first, durably).
+ */
+import { posix } from 'node:path';
+import type { Files, Host } from '../host/host.ts';
+import { limits } from '../limits.ts';
+import { readJournal } from './journal-file.ts';
+import { fileSteps, type Plan, type Want } from './plan.ts';
+
+const recordName = /^(\d{8}T\d{9}Z)\.journal$/;
+const backupName = /\.(\d{8}T\d{9}Z)\.bak$/;
+
+export function recordPath(backupDirectory: string, id: string): string {
+  return posix.join(backupDirectory, `${id}.journal`);
+}
+
+/** Plans of the committed updates that can still be rolled back, newest first. An unreadable record is passed over. */
+export async function pastUpdates(
+  host: Pick<Host, 'files' | 'log'>,
+  backupDirectory: string,
+): Promise<Plan[]> {
+  const plans: Plan[] = [];
+  for (const id of await recordIds(host.files, backupDirectory)) {
+    const decoded = await readJournal(host.files, recordPath(backupDirectory, id));
+    if (decoded.kind === 'journal') plans.push(decoded.journal.plan);
+    else host.log.warn(`the record of update ${id} is ${decoded.kind}: it cannot be rolled back`);
+  }
+  return plans;
+}
+
+/** The newest id that stands in backups/, whatever became of its update. */
+export async function latestId(files: Files, backupDirectory: string): Promise<string | undefined> {
+  const names = await files.list(backupDirectory);
+  return names
+    .flatMap((name) => recordName.exec(name)?.[1] ?? backupName.exec(name)?.[1] ?? [])
+    .sort()
+    .at(-1);
+}
+
+/**
+ * What taking back `chain` (newest first) asks of the disk: for each path what stood there before the oldest update
+ * of the chain that touched it.
+ */
+export async function wantsOfRollback(files: Files, chain: readonly Plan[]): Promise<Want[]> {
+  const wants = new Map<string, Want>();
+  for (const plan of chain) {
+    for (const step of plan.steps) {
+      const { target } = step;
+      if (step.kind === 'makeDirectory') {
+        wants.set(target, { kind: 'absent', module: plan.modules[0] ?? '', target });
+      } else if (step.kind === 'removeDirectory') {
+        const { mode, uid, gid } = step;
+        wants.set(target, {
+          kind: 'directory',
+          module: plan.modules[0] ?? '',
+          target,
+          mode,
+          owner: { uid, gid },
+        });
+      } else if (step.backup === null) {
+        wants.set(target, { kind: 'absent', module: step.module, target });
+      } else {
+        wants.set(target, await wantOfBackup(files, step.module, target, step.backup));
+      }
+    }
+  }
+  return [...wants.values()].sort((a, b) => (a.target < b.target ? -1 : 1));
+}
+
+/** Removes the backups of all but the newest updates, and every backup that belongs to no record. */
+export async function prunePastUpdates(
+  files: Files,
+  backupDirectory: string,
+  keep: number = limits.updatesKept,
+): Promise<void> {
+  const ids = await recordIds(files, backupDirectory);
+  const kept = new Set(ids.slice(0, keep));
+  await dropRecords(files, backupDirectory, ids.slice(keep));
+  const orphans = (await files.list(backupDirectory)).filter((name) => {
+    const id = backupName.exec(name)?.[1];
+    return id !== undefined && !kept.has(id);
+  });
+  for (const name of orphans) await removeTree(files, posix.join(backupDirectory, name));
+  if (orphans.length > 0) await files.syncDirectory(backupDirectory);
+}
+
+/** Removes the records of these updates, durably; their backups are then anyone's to prune. */
+export async function dropRecords(
+  files: Files,
+  backupDirectory: string,
+  ids: readonly string[],
+): Promise<void> {
+  for (const id of ids) {
+    const path = recordPath(backupDirectory, id);
+    if (await files.stat(path)) await files.remove(path);
+  }
+  if (ids.length > 0) await files.syncDirectory(backupDirectory);
+}
+
+/** True where every backup that the chain needs is still there. */
+export async function backupsComplete(files: Files, chain: readonly Plan[]): Promise<boolean> {
+  for (const step of chain.flatMap(fileSteps)) {
+    if (step.backup !== null && (await files.stat(step.backup)) === undefined) return false;
+  }
+  return true;
+}
+
+async function recordIds(files: Files, backupDirectory: string): Promise<string[]> {
+  const names = await files.list(backupDirectory);
+  return names
+    .flatMap((name) => recordName.exec(name)?.[1] ?? [])
+    .sort()
+    .reverse();
+}
+
+async function wantOfBackup(files: Files, module: string, target: string, backup: string): Promise<Want> {
+  const saved = await files.stat(backup);
+  return {
+    kind: 'file',
+    module,
+    target,
+    source: backup,
+    sizeBytes: saved?.sizeBytes ?? 0,
+    mode: saved?.mode,
+    modeIsForced: true,
+    owner: saved && { uid: saved.uid, gid: saved.gid },
+    md5: undefined,
+    sha256: undefined,
+  };
+}
+
+async function removeTree(files: Files, path: string): Promise<void> {
+  const stat = await files.stat(path);
+  if (stat === undefined) return;
+  if (stat.kind !== 'directory') return files.remove(path);
+  for (const name of await files.list(path)) await removeTree(files, posix.join(path, name));
+  await files.removeDirectory(path);
+}

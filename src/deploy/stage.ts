@@ -1,0 +1,133 @@
+/**
+ * Staging: everything that is new is written beside its target, checked and synced, before anything is switched.
+ *
+ * Invariant: when syncStaged() has returned, every staged file is complete and durable under `${temp}.new`; no target has
+ * been touched. Directories that are new stand already: they must, for a staged file lies in its target's directory.
+ */
+import { posix } from 'node:path';
+import { asUpdateError, UpdateError } from '../errors.ts';
+import type { Files, Host, OpenFile } from '../host/host.ts';
+import { writeBehind } from '../host/write-behind.ts';
+import { cloneFile, setAttributes } from './clone.ts';
+import { directorySteps, type Plan, type PutStep, putSteps, stagedPath, touchedDirectories } from './plan.ts';
+
+/** Takes the content of one file, in order. A chunk is the caller's again once write() has resolved. */
+export interface StagedFileWriter {
+  write(chunk: Uint8Array): Promise<void>;
+  /** Checks size and digests, sets owner and mode, syncs. */
+  end(): Promise<void>;
+}
+
+/** Makes the plan's new directories, parents first, and their names durable. */
+export async function makeDirectories(host: Pick<Host, 'files'>, plan: Plan): Promise<void> {
+  const parents = new Set<string>();
+  for (const step of directorySteps(plan, 'makeDirectory')) {
+    await attempt(step.target, async () => {
+      await host.files.makeDirectory(step.target, step.mode);
+      const made = await host.files.stat(step.target);
+      if (made?.uid !== step.uid || made.gid !== step.gid)
+        await host.files.setOwner(step.target, step.uid, step.gid);
+    });
+    parents.add(posix.dirname(step.target));
+  }
+  for (const parent of parents) await attempt(parent, () => host.files.syncDirectory(parent));
+}
+
+export interface Stager {
+  /** Sources that the plan takes content from. */
+  readonly sources: ReadonlySet<string>;
+  /** Opens the staged files that take the content of `source`: usually one, but a source may serve several targets. */
+  open(source: string): Promise<StagedFileWriter>;
+  /** Closes what a failure in mid-file left open; harmless after success. */
+  close(): Promise<void>;
+}
+
+/** Stages an update: the package's entries are pushed into the staged files. */
+export function createStager(host: Pick<Host, 'files'>, plan: Plan): Stager {
+  const stepsOf = new Map<string, PutStep[]>();
+  for (const step of putSteps(plan)) stepsOf.set(step.source, [...(stepsOf.get(step.source) ?? []), step]);
+  const unfinished = new Set<OpenFile>();
+  return {
+    sources: new Set(stepsOf.keys()),
+    open: async (source) => {
+      const writers: StagedFileWriter[] = [];
+      for (const step of stepsOf.get(source) ?? []) writers.push(await openOne(host.files, step, unfinished));
+      return {
+        write: async (chunk) => {
+          for (const writer of writers) await writer.write(chunk);
+        },
+        end: async () => {
+          for (const writer of writers) await writer.end();
+        },
+      };
+    },
+    close: async () => {
+      for (const file of unfinished) await file.close();
+      unfinished.clear();
+    },
+  };
+}
+
+/** Stages a rollback: each file comes from the backup that its step names. */
+export async function stageBackups(host: Pick<Host, 'files'>, plan: Plan): Promise<void> {
+  for (const step of putSteps(plan)) {
+    await attempt(step.target, () => cloneFile(host.files, step.source, stagedPath(step)));
+  }
+}
+
+/** The names of all staged files are durable. */
+export async function syncStaged(host: Pick<Host, 'files'>, plan: Plan): Promise<void> {
+  for (const directory of touchedDirectories(plan)) {
+    await attempt(directory, () => host.files.syncDirectory(directory));
+  }
+}
+
+async function openOne(files: Files, step: PutStep, unfinished: Set<OpenFile>): Promise<StagedFileWriter> {
+  const { createHash } = await import('node:crypto');
+  const digests = (['md5', 'sha256'] as const)
+    .filter((name) => step[name] !== null)
+    .map((name) => ({ name, hash: createHash(name) }));
+  const file = await attempt(step.target, () => files.open(stagedPath(step), 'create'));
+  unfinished.add(file);
+  const out = writeBehind(file);
+
+  const check = () => {
+    if (out.position() !== step.sizeBytes) {
+      throw new UpdateError(
+        'SIZE_MISMATCH',
+        `${step.source}: ${step.sizeBytes} bytes expected, ${out.position()} found`,
+      );
+    }
+    for (const { name, hash } of digests) {
+      const actual = hash.digest('hex');
+      if (actual === step[name]) continue;
+      const code = name === 'md5' ? 'MD5_MISMATCH' : 'SHA256_MISMATCH';
+      throw new UpdateError(code, `${step.source}: ${step[name]} expected, ${actual} found`);
+    }
+  };
+
+  return {
+    write: (chunk) =>
+      attempt(step.target, async () => {
+        for (const { hash } of digests) hash.update(chunk);
+        await out.write(chunk);
+      }),
+    end: () =>
+      attempt(step.target, async () => {
+        await out.flush();
+        check();
+        await setAttributes(file, step);
+        await file.sync();
+        unfinished.delete(file);
+        await file.close();
+      }),
+  };
+}
+
+async function attempt<T>(target: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (thrown) {
+    throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', `staging ${target}`);
+  }
+}

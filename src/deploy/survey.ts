@@ -1,0 +1,180 @@
+/**
+ * The survey: reads from the disk what planning must know, and changes nothing.
+ *
+ * Invariant: every path that leaves here is free of symlinks in its directories and lies inside an allowed root, as
+ * it is after all links are resolved (spec section 4).
+ */
+import { posix } from 'node:path';
+import { asUpdateError, UpdateError } from '../errors.ts';
+import type { FileStat, Files, Host } from '../host/host.ts';
+import { limits } from '../limits.ts';
+import type { Release } from '../release.ts';
+import { readOwners } from './owner.ts';
+import type { Facts, Owner, Plan, Want } from './plan.ts';
+import { checkSpace, type Filesystem } from './space.ts';
+import { type Tree, wantsOfRelease } from './wants.ts';
+
+export interface Territory {
+  readonly allowedRoots: readonly string[];
+  readonly workDirectory: string;
+}
+
+export interface Survey {
+  readonly wants: readonly Want[];
+  readonly facts: Facts;
+  /** Root of each module, resolved. */
+  readonly moduleRoots: ReadonlyMap<string, string>;
+}
+
+/** Surveys what a release will touch. INVALID_MANIFEST where a target leads out of the territory. */
+export async function surveyRelease(
+  host: Pick<Host, 'files' | 'log'>,
+  release: Release,
+  territory: Territory,
+  self: Owner,
+): Promise<Survey> {
+  const { files } = host;
+  const resolved = new Map<string, string>();
+  const inside = await insideTerritory(files, territory);
+  for (const module of release.modules) {
+    for (const path of [module.target, ...module.directories, ...module.files.map((file) => file.target)]) {
+      const real = await resolveDirectories(files, path);
+      if (!inside(real)) {
+        throw new UpdateError(
+          'INVALID_MANIFEST',
+          `module "${module.name}": ${path} leads to ${real}, outside the allowed roots`,
+        );
+      }
+      resolved.set(path, real);
+    }
+  }
+  const resolve = (path: string) => resolved.get(path) ?? path;
+  const ownerOf = await readOwners(
+    files,
+    release.modules.map((module) => module.owner),
+  );
+  const { wants, trees } = wantsOfRelease(release, resolve, ownerOf);
+  const extras = await findExtras(host, trees, new Set(wants.map((want) => want.target)));
+  const all = [...wants, ...extras];
+  return {
+    wants: all,
+    facts: await surveyWants(files, all, self),
+    moduleRoots: new Map(release.modules.map((module) => [module.name, resolve(module.target)])),
+  };
+}
+
+/** Facts for wants whose paths are resolved already (a rollback's). */
+export async function surveyWants(files: Files, wants: readonly Want[], self: Owner): Promise<Facts> {
+  const found = new Map<string, FileStat | undefined>();
+  for (const want of wants) found.set(want.target, await files.stat(want.target));
+  const wanted = new Set(wants.filter((want) => want.kind === 'directory').map((want) => want.target));
+  const missing = new Set<string>();
+  for (const want of wants) {
+    if (want.kind === 'absent') continue;
+    for (let path = posix.dirname(want.target); path !== '/'; path = posix.dirname(path)) {
+      if (missing.has(path) || found.has(path)) break;
+      if (await files.stat(path)) break;
+      missing.add(path);
+    }
+  }
+  const missingParents = [...missing].filter((path) => !wanted.has(path)).sort();
+  return { found, missingParents, self };
+}
+
+/** Throws DISK_FULL where the plan does not fit (see space.ts). */
+export async function checkPlanFits(
+  files: Files,
+  plan: Plan,
+  facts: Facts,
+  backupDirectory: string,
+): Promise<void> {
+  const spaces = new Map<string, Filesystem>();
+  const measure = async (directory: string): Promise<Filesystem> => {
+    const known = spaces.get(directory);
+    if (known) return known;
+    const measured = { path: directory, ...(await files.space(directory)) };
+    spaces.set(directory, measured);
+    return measured;
+  };
+  const homes = new Map<string, Filesystem>();
+  for (const step of plan.steps)
+    homes.set(step.target, await measure(await existingDirectory(files, posix.dirname(step.target))));
+  const backups = await measure(backupDirectory);
+  checkSpace(plan, facts.found, (target) => homes.get(target) ?? backups, backups);
+}
+
+/** The path with every symlink among its directories resolved; the last component is left as it is. */
+async function resolveDirectories(files: Files, path: string): Promise<string> {
+  const directory = posix.dirname(path);
+  const existing = await existingDirectory(files, directory);
+  const real = await files.realPath(existing);
+  return posix.join(real, posix.relative(existing, directory), posix.basename(path));
+}
+
+/** The deepest directory at or above `path` that exists. A dangling symlink on the way is an error, not a gap. */
+async function existingDirectory(files: Files, path: string): Promise<string> {
+  let at = path;
+  while (at !== '/' && (await files.stat(at)) === undefined) at = posix.dirname(at);
+  try {
+    const stat = await files.stat(await files.realPath(at));
+    if (stat?.kind === 'directory') return at;
+  } catch (thrown) {
+    throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', `resolving ${at}`);
+  }
+  throw new UpdateError('DEPLOYMENT_FAILED', `${at} is not a directory, one is due there`);
+}
+
+async function insideTerritory(files: Files, territory: Territory): Promise<(path: string) => boolean> {
+  const real = async (path: string) => {
+    const existing = await existingDirectory(files, path);
+    return posix.join(await files.realPath(existing), posix.relative(existing, path));
+  };
+  const roots = await Promise.all(territory.allowedRoots.map(real));
+  const own = await real(territory.workDirectory);
+  const under = (path: string, root: string) => root === '/' || path.startsWith(`${root}/`);
+  return (path) => roots.some((root) => under(path, root)) && path !== own && !under(path, own);
+}
+
+/** What stands below the trees and is wanted no more. Sockets, pipes and devices stay, and so do their directories. */
+async function findExtras(
+  host: Pick<Host, 'files' | 'log'>,
+  trees: readonly Tree[],
+  wanted: ReadonlySet<string>,
+): Promise<Want[]> {
+  const extras: Want[] = [];
+  for (const tree of trees) {
+    const stat = await host.files.stat(tree.root);
+    if (stat?.kind === 'directory') await walk(tree, tree.root);
+  }
+  return extras;
+
+  /** True where something stays that the module does not want, so that the directory must stay too. */
+  async function walk(tree: Tree, directory: string): Promise<boolean> {
+    let somethingStays = false;
+    for (const name of (await host.files.list(directory)).sort()) {
+      const target = posix.join(directory, name);
+      const stat = await host.files.stat(target);
+      if (stat === undefined) continue;
+      if (stat.kind === 'other') {
+        host.log.info(`${target} is a device, socket or pipe: it stays`);
+        somethingStays = true;
+        continue;
+      }
+      if (stat.kind === 'directory') {
+        const stays = await walk(tree, target);
+        somethingStays ||= stays;
+        if (stays || wanted.has(target)) continue;
+      } else if (wanted.has(target)) {
+        continue;
+      }
+      extras.push({ kind: 'absent', module: tree.module, target });
+      if (extras.length > limits.archiveEntries) {
+        throw new UpdateError(
+          'DEPLOYMENT_FAILED',
+          `${tree.root} holds more than ${limits.archiveEntries} files that are not in the package`,
+        );
+      }
+    }
+    return somethingStays;
+  }
+}
