@@ -49,21 +49,14 @@ export async function wantsOfRollback(files: Files, chain: readonly Plan[]): Pro
   for (const plan of chain) {
     for (const step of plan.steps) {
       const { target } = step;
-      if (step.kind === 'makeDirectory') {
-        wants.set(target, { kind: 'absent', module: plan.modules[0] ?? '', target });
-      } else if (step.kind === 'removeDirectory') {
-        const { mode, uid, gid } = step;
-        wants.set(target, {
-          kind: 'directory',
-          module: plan.modules[0] ?? '',
-          target,
-          mode,
-          owner: { uid, gid },
-        });
-      } else if (step.backup === null) {
-        wants.set(target, { kind: 'absent', module: step.module, target });
+      if (step.kind === 'put' || step.kind === 'remove') {
+        if (step.backup === null) wants.set(target, { kind: 'absent', module: step.module, target });
+        else wants.set(target, await wantOfBackup(files, step.module, target, step.backup));
+      } else if (step.kind === 'makeDirectory') {
+        wants.set(target, { kind: 'absent', module: '', target });
       } else {
-        wants.set(target, await wantOfBackup(files, step.module, target, step.backup));
+        const { mode, uid, gid } = step;
+        wants.set(target, { kind: 'directory', module: '', target, mode, owner: { uid, gid } });
       }
     }
   }
