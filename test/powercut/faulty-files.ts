@@ -1,0 +1,122 @@
+/**
+ * Any Files port, with every call numbered and written down, and one of them made to fail or to be the last.
+ *
+ * Invariant: a call that fails or kills has no effect on the files behind; after a kill nothing has any more.
+ */
+import type { Files, OpenFile } from '../../src/host/host.ts';
+import { systemError } from './system-error.ts';
+
+export type FaultCode = 'ENOSPC' | 'EIO' | 'EACCES' | 'EMFILE';
+
+export interface FileCall {
+  /** Counts from 1. */
+  readonly number: number;
+  readonly name: CallName;
+  readonly path: string;
+}
+
+export type Fault =
+  | { readonly kind: 'none' }
+  /** The n-th call fails with `code`; `lasting`: so does every later one that can fail that way. */
+  | { readonly kind: 'fail'; readonly at: number; readonly code: FaultCode; readonly lasting?: boolean }
+  /** The n-th call and all after it throw Crash: the process is gone. */
+  | { readonly kind: 'kill'; readonly at: number };
+
+/** What stands for the death of the process; product code must never treat it as an expected failure. */
+export class Crash extends Error {
+  override readonly name = 'Crash';
+}
+
+type CallName = Exclude<keyof Files, 'open'> | 'open' | 'create' | `file.${keyof OpenFile}`;
+
+/** Calls that take space on the disk. fsync too: blocks are allocated as late as that. */
+const growing: readonly CallName[] = [
+  'create',
+  'file.write',
+  'file.sync',
+  'file.truncate',
+  'makeDirectory',
+  'rename',
+  'hardLink',
+  'symbolicLink',
+];
+
+/** Calls that use up a descriptor. */
+const opening: readonly CallName[] = ['open', 'create', 'list', 'syncDirectory'];
+
+/** Whether the kernel could answer this call with that error. */
+export function canFail(call: Pick<FileCall, 'name'>, code: FaultCode): boolean {
+  switch (code) {
+    case 'ENOSPC':
+      return growing.includes(call.name);
+    case 'EMFILE':
+      return opening.includes(call.name);
+    case 'EACCES':
+      return !call.name.startsWith('file.');
+    case 'EIO':
+      return call.name !== 'file.close';
+    default:
+      return code satisfies never;
+  }
+}
+
+/** Wraps `files`. `calls` grows as they come; `onCall` hears of each before it takes effect. */
+export function faultyFiles(
+  files: Files,
+  fault: Fault = { kind: 'none' },
+  onCall: (call: FileCall) => void = () => undefined,
+): { readonly files: Files; readonly calls: readonly FileCall[] } {
+  const calls: FileCall[] = [];
+
+  const through = async <T>(name: CallName, path: string, action: () => Promise<T>): Promise<T> => {
+    const call = { number: calls.length + 1, name, path };
+    calls.push(call);
+    onCall(call);
+    if (fault.kind === 'kill' && call.number >= fault.at)
+      throw new Crash(`killed at ${name} ${path} (call ${call.number})`);
+    if (fault.kind === 'fail' && strikes(fault, call)) throw systemError(fault.code, name, path);
+    return action();
+  };
+
+  const openFile = (file: OpenFile, path: string): OpenFile => ({
+    read: (buffer, offset, length, position) =>
+      through('file.read', path, () => file.read(buffer, offset, length, position)),
+    write: (bytes, position) => through('file.write', path, () => file.write(bytes, position)),
+    sync: () => through('file.sync', path, () => file.sync()),
+    syncData: () => through('file.syncData', path, () => file.syncData()),
+    truncate: (sizeBytes) => through('file.truncate', path, () => file.truncate(sizeBytes)),
+    setMode: (mode) => through('file.setMode', path, () => file.setMode(mode)),
+    setOwner: (uid, gid) => through('file.setOwner', path, () => file.setOwner(uid, gid)),
+    stat: () => through('file.stat', path, () => file.stat()),
+    close: () => through('file.close', path, () => file.close()),
+  });
+
+  return {
+    calls,
+    files: {
+      open: (path, how) =>
+        through(how === 'create' || how === 'append' ? 'create' : 'open', path, async () =>
+          openFile(await files.open(path, how), path),
+        ),
+      list: (path) => through('list', path, () => files.list(path)),
+      stat: (path) => through('stat', path, () => files.stat(path)),
+      realPath: (path) => through('realPath', path, () => files.realPath(path)),
+      readLink: (path) => through('readLink', path, () => files.readLink(path)),
+      makeDirectory: (path, mode) => through('makeDirectory', path, () => files.makeDirectory(path, mode)),
+      removeDirectory: (path) => through('removeDirectory', path, () => files.removeDirectory(path)),
+      rename: (from, to) => through('rename', `${from} -> ${to}`, () => files.rename(from, to)),
+      hardLink: (from, to) => through('hardLink', `${from} -> ${to}`, () => files.hardLink(from, to)),
+      symbolicLink: (target, path) => through('symbolicLink', path, () => files.symbolicLink(target, path)),
+      remove: (path) => through('remove', path, () => files.remove(path)),
+      setMode: (path, mode) => through('setMode', path, () => files.setMode(path, mode)),
+      setOwner: (path, uid, gid) => through('setOwner', path, () => files.setOwner(path, uid, gid)),
+      syncDirectory: (path) => through('syncDirectory', path, () => files.syncDirectory(path)),
+      space: (path) => through('space', path, () => files.space(path)),
+    },
+  };
+}
+
+function strikes(fault: Extract<Fault, { kind: 'fail' }>, call: FileCall): boolean {
+  if (call.number < fault.at || !canFail(call, fault.code)) return false;
+  return call.number === fault.at || fault.lasting === true;
+}
