@@ -1,0 +1,230 @@
+/**
+ * The configuration of `run`: one table of key, flag, default, check and doc line. Help text and the documentation's
+ * page are made from it; nothing else knows a default.
+ *
+ * Pure. Precedence: flags over file over defaults. The file is a JSON object with the table's keys. An unknown key or a
+ * bad value is a UsageError that names it. The result is frozen.
+ */
+import * as v from 'valibot';
+
+/** A mistake of whoever started the program: the message says what and where, no stack is of interest. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** What the command line gave, by flag name without dashes; a flag that was not given is absent. */
+export type Flags = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
+
+/** How a flag is written: `switch` takes no value, `list` may be repeated. */
+export type OptionKind = 'text' | 'number' | 'switch' | 'list';
+
+export interface Option<Schema extends v.GenericSchema = v.GenericSchema> {
+  readonly flag: string;
+  readonly kind: OptionKind;
+  /** Name of the value in the help text. */
+  readonly argument: string;
+  readonly schema: Schema;
+  /** Undefined: the option may be left out. */
+  readonly initial: v.InferOutput<Schema> | undefined;
+  readonly doc: string;
+}
+
+const text = v.pipe(
+  v.string('must be a string'),
+  v.minLength(1, 'must not be empty'),
+  v.check((value) => !value.includes('\0'), 'must not hold NUL'),
+);
+const absolutePath = v.pipe(
+  text,
+  v.startsWith('/', 'must be an absolute path'),
+  v.check((path) => !path.split('/').includes('..'), 'must not hold ".."'),
+  v.transform((path) => path.replace(/\/+/g, '/').replace(/(.)\/$/, '$1')),
+);
+const httpUrl = v.pipe(text, v.url('must be a URL'), v.regex(/^https?:/i, 'must be an http or https URL'));
+const port = wholeNumber(0, 65_535, 'must be a number from 0 to 65535');
+const positive = wholeNumber(1, Number.MAX_SAFE_INTEGER, 'must be a whole number greater than 0');
+
+export const options = {
+  dir: option('dir', 'text', 'DIR', text, '.', 'work directory: state, downloads, logs, backups'),
+  host: option('host', 'text', 'HOST', text, '127.0.0.1', 'address to listen on'),
+  port: option(
+    'port',
+    'number',
+    'PORT',
+    port,
+    12315,
+    'TCP port to listen on; 0 takes a free one. With socket and no port given, there is none',
+  ),
+  socket: optional('socket', 'text', 'PATH', absolutePath, 'unix socket to listen on, mode 0660'),
+  token_file: optional('token-file', 'text', 'FILE', text, 'file with a token that every request must carry'),
+  report_url: option(
+    'report-url',
+    'text',
+    'URL',
+    httpUrl,
+    'http://localhost:9080/api/v1.0/ota/report',
+    'where progress is reported to',
+  ),
+  allow_root: option(
+    'allow-root',
+    'list',
+    'DIR',
+    v.pipe(
+      v.array(absolutePath, 'must be a list of paths'),
+      v.minLength(1, 'must name at least one directory'),
+    ),
+    ['/opt/tope'],
+    'directory that packages may write below',
+  ),
+  allow_http: option(
+    'allow-http',
+    'switch',
+    '',
+    v.boolean('must be true or false'),
+    false,
+    'packages may come over http from any host',
+  ),
+  gui: option('gui', 'text', 'FILE', absolutePath, '/opt/tope/ota-gui', 'program that shows the progress'),
+  log_level: option(
+    'log-level',
+    'text',
+    'LEVEL',
+    v.picklist(['debug', 'info', 'warn', 'error'], 'must be debug, info, warn or error'),
+    'info',
+    'least level that is logged: debug, info, warn or error',
+  ),
+  log_format: option(
+    'log-format',
+    'text',
+    'FORMAT',
+    v.picklist(['text', 'json'], 'must be text or json'),
+    'text',
+    'form of the log lines: text or json',
+  ),
+  device_type: optional(
+    'device-type',
+    'text',
+    'NAME',
+    text,
+    'what this device is, for packages that name devices',
+  ),
+  trusted_keys: option(
+    'trust-key',
+    'list',
+    'FILE|BASE64',
+    v.array(text, 'must be a list of keys'),
+    [],
+    'minisign public key; with one, only signed packages are taken',
+  ),
+  ca_file: optional(
+    'ca-file',
+    'text',
+    'FILE',
+    text,
+    'certificates (PEM) trusted for downloads besides the built-in ones',
+  ),
+  cert_file: optional('cert-file', 'text', 'FILE', text, 'client certificate (PEM) for downloads'),
+  key_file: optional('key-file', 'text', 'FILE', text, 'private key (PEM) of the client certificate'),
+  rate_limit: optional('rate-limit', 'number', 'BYTES', positive, 'download speed limit in bytes per second'),
+  download_deadline_s: optional(
+    'download-deadline',
+    'number',
+    'SECONDS',
+    positive,
+    'a download that takes longer is given up',
+  ),
+} as const;
+
+/** Where the configuration file is: a flag only, it cannot name itself. */
+export const configFlag = 'config';
+
+type Options = typeof options;
+export type ConfigKey = keyof Options;
+type Checked = {
+  readonly [Key in ConfigKey]: v.InferOutput<Options[Key]['schema']> | Options[Key]['initial'];
+};
+/** Every key of the table with its value. `port` is undefined where only the unix socket is listened on. */
+export type Config = Omit<Checked, 'port'> & { readonly port: number | undefined };
+
+/** Makes the configuration. `fileText`: content of the configuration file, undefined without one. */
+export function resolveConfig(flags: Flags, fileText: string | undefined): Config {
+  const fromFile = fileText === undefined ? {} : parseFile(fileText);
+  const entries = Object.entries<Option>(options).map(([key, entry]) => {
+    const flag = flags[entry.flag];
+    if (flag !== undefined) return [key, check(entry, fromFlag(entry, flag), `--${entry.flag}`)] as const;
+    if (Object.hasOwn(fromFile, key))
+      return [key, check(entry, fromFile[key], `config file: ${key}`)] as const;
+    return [key, undefined] as const;
+  });
+  return Object.freeze(withDefaults(Object.fromEntries(entries)));
+}
+
+function withDefaults(given: Record<string, unknown>): Config {
+  const initial = Object.fromEntries(
+    Object.entries<Option>(options).map(([key, entry]) => [key, frozen(entry.initial)]),
+  );
+  // A socket is asked for on devices with several users: the TCP port, open to all of them, must be asked for too.
+  if (given.socket !== undefined) initial.port = undefined;
+  const all = Object.entries(given).map(([key, value]) => [key, value ?? initial[key]]);
+  return Object.fromEntries(all) as Config;
+}
+
+function parseFile(fileText: string): Readonly<Record<string, unknown>> {
+  let content: unknown;
+  try {
+    content = JSON.parse(fileText);
+  } catch (thrown) {
+    const why = thrown instanceof Error ? thrown.message : String(thrown);
+    throw new UsageError(`config file: is not JSON: ${why}`, { cause: thrown });
+  }
+  if (typeof content !== 'object' || content === null || Array.isArray(content))
+    throw new UsageError('config file: must be a JSON object');
+  const unknown = Object.keys(content).find((key) => !Object.hasOwn(options, key));
+  if (unknown !== undefined) throw new UsageError(`config file: unknown key ${JSON.stringify(unknown)}`);
+  return content as Readonly<Record<string, unknown>>;
+}
+
+/** A number on the command line is a decimal one: no sign, no exponent, no "0x". */
+function fromFlag(entry: Option, given: string | boolean | readonly string[]): unknown {
+  if (entry.kind !== 'number' || typeof given !== 'string') return given;
+  if (!/^\d{1,16}$/.test(given))
+    throw new UsageError(`--${entry.flag}: must be a whole number, not "${given}"`);
+  return Number(given);
+}
+
+function check(entry: Option, value: unknown, where: string): unknown {
+  const result = v.safeParse(entry.schema, value);
+  if (result.success) return frozen(result.output);
+  const [issue] = result.issues;
+  const got = JSON.stringify(value) ?? String(value);
+  throw new UsageError(`${where}: ${issue.message} (given: ${got.slice(0, 200)})`);
+}
+
+function frozen(value: unknown): unknown {
+  return Array.isArray(value) ? Object.freeze([...value]) : value;
+}
+
+function wholeNumber(least: number, most: number, message: string) {
+  return v.pipe(v.number(message), v.integer(message), v.minValue(least, message), v.maxValue(most, message));
+}
+
+function option<const Schema extends v.GenericSchema>(
+  flag: string,
+  kind: OptionKind,
+  argument: string,
+  schema: Schema,
+  initial: v.InferOutput<Schema>,
+  doc: string,
+) {
+  return { flag, kind, argument, schema, initial, doc };
+}
+
+function optional<const Schema extends v.GenericSchema>(
+  flag: string,
+  kind: OptionKind,
+  argument: string,
+  schema: Schema,
+  doc: string,
+) {
+  return { flag, kind, argument, schema, initial: undefined, doc };
+}
