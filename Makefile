@@ -13,6 +13,8 @@ TSX     := $(BIN)/tsx
 MODULES := node_modules/.package-lock.json
 SOURCES := $(shell find src -name '*.ts')
 BUNDLE  := dist/tope-updater.cjs
+# The tools of make dist alone; apart, so that demo and test install quickly.
+TOOLS   := build/packaging/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench build dist dist-twice install uninstall torture fuzz boot-test release-check clean
@@ -43,10 +45,10 @@ fuzz: $(BUNDLE) ## random bytes against every parser
 
 build: $(BUNDLE) ## dist/tope-updater.cjs: everything in one file, runs with Node
 
-dist: $(BUNDLE) ## one executable per architecture, checksums, SBOM, licences (ARCH=arm64 builds one)
+dist: $(MODULES) $(TOOLS) ## one executable per architecture, checksums, SBOM, licences (ARCH=arm64 builds one)
 	@$(TSX) build/dist.ts $(ARCH)
 
-dist-twice: $(BUNDLE) ## builds the executables twice from nothing and compares every byte
+dist-twice: $(MODULES) $(TOOLS) ## builds the executables twice from nothing and compares every byte
 	@$(TSX) build/dist-twice.ts $(ARCH)
 
 install: ## the executable of this machine to DESTDIR + PREFIX, and the systemd unit or init script
@@ -70,4 +72,8 @@ $(BUNDLE): $(MODULES) $(SOURCES) build/bundle.ts package.json
 $(MODULES): package-lock.json
 	@node -e 'const [a,b]=process.versions.node.split("."); if (a*100+ +b < 2019) { console.error("Node 20.19 or newer is needed, this is "+process.version); process.exit(1) }'
 	npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(TOOLS): build/packaging/package-lock.json
+	cd build/packaging && npm ci --ignore-scripts --omit=optional --no-audit --no-fund --loglevel=error
 	@touch $@

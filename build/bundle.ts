@@ -20,12 +20,12 @@ export const projectVersion = (
   JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8')) as { version: string }
 ).version;
 
-/** Writes the bundle of `entry` to `outfile` and its source map to `outfile` + `.map`. */
+/** Writes the bundle of `entry` to `outfile`, its source map beside it; `packages` names the npm packages inside. */
 export async function writeBundle(
   outfile = bundlePath,
   entry = join(projectRoot, 'src/main.ts'),
-): Promise<void> {
-  await build({
+): Promise<{ packages: string[] }> {
+  const { metafile } = await build({
     entryPoints: [entry],
     outfile,
     absWorkingDir: projectRoot,
@@ -46,7 +46,12 @@ export async function writeBundle(
     },
     define: { TOPE_UPDATER_VERSION: JSON.stringify(projectVersion) },
     logLevel: 'warning',
+    metafile: true,
   });
+  const names = Object.keys(metafile.inputs).map(
+    (path) => /^node_modules\/((@[^/]+\/)?[^/]+)/.exec(path)?.[1],
+  );
+  return { packages: [...new Set(names)].filter((name) => name !== undefined).sort() };
 }
 
 if (process.argv[1] !== undefined && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {

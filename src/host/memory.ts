@@ -40,9 +40,9 @@ export function realMemory(): Memory {
 /** One for the file operation in flight, one so that a name lookup or a state save never waits for a slow fsync. */
 const workerThreads = '2';
 
-/** In a single executable the program is its own first argument; under plain Node that is the script. */
+/** A single executable puts its own name, as typed, where plain Node has the path of the script. */
 function isPacked(): boolean {
-  return process.argv[1] === process.execPath;
+  return process.argv[1] === process.argv0;
 }
 
 type Collect = (options: { type: 'minor' | 'major' }) => unknown;

@@ -1,0 +1,112 @@
+/**
+ * Makes what a release consists of in dist/: an executable per architecture with its .xz, SHA256SUMS, the SBOM, the
+ * licence texts and the files that install it.
+ *
+ * Invariant: the bytes follow from the sources, the lockfiles and the runtimes alone; an executable whose inputs are
+ * those of the last build is kept, so a second run takes seconds.
+ *
+ * Usage: tsx build/dist.ts [ARCH ...]      x64, arm64, armv7; all three when none is named
+ */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { projectRoot, writeBundle } from './bundle.ts';
+import { licenseTexts } from './licenses.ts';
+import { executableFlags, packExecutable } from './pack.ts';
+import { type Arch, arches, provideRuntime, type Runtime } from './runtime.ts';
+import { writeSbom } from './sbom.ts';
+
+const releaseFiles = ['install.sh', 'tope-updater.service', 'tope-updater.init'];
+
+/** Fills `folder` with the release of the named architectures. `keep` false: nothing of an earlier build is used. */
+export async function makeDist(folder: string, wanted: readonly Arch[], keep: boolean): Promise<void> {
+  mkdirSync(folder, { recursive: true });
+  const bundle = join(folder, 'tope-updater.cjs');
+  const { packages } = await writeBundle(bundle);
+  const runtimes = wanted.map(provideRuntime);
+  for (const runtime of runtimes) makeExecutable(runtime, bundle, folder, keep);
+
+  writeFileSync(join(folder, 'LICENSES.txt'), licenseTexts(packages, runtimes));
+  writeSbom(join(folder, 'tope-updater.cdx.json'), runtimes);
+  for (const name of releaseFiles) copyFileSync(join(projectRoot, 'deploy', name), join(folder, name));
+  writeSums(folder);
+  for (const { arch, version } of runtimes) {
+    const [whole, packed] = ['', '.xz'].map((suffix) =>
+      sizeMb(join(folder, `tope-updater-${arch}${suffix}`)),
+    );
+    console.log(`tope-updater-${arch}  ${whole}, as .xz ${packed}  (Node ${version})`);
+  }
+}
+
+function makeExecutable(runtime: Runtime, bundle: string, folder: string, keep: boolean): void {
+  const output = join(folder, `tope-updater-${runtime.arch}`);
+  const keyFile = join(folder, `.${runtime.arch}.key`);
+  const inputs = inputsKey(runtime, bundle);
+  if (keep && existsSync(keyFile) && existsSync(output)) {
+    if (readFileSync(keyFile, 'utf8') === `${inputs} ${sha256(output)}\n`) return;
+  }
+  rmSync(keyFile, { force: true });
+  console.log(`packing ${runtime.arch}`);
+  packExecutable(runtime, runtime.arch === 'armv7' ? runtime : provideRuntime(hostArch()), bundle, output);
+  compress(output);
+  writeFileSync(keyFile, `${inputs} ${sha256(output)}\n`);
+}
+
+/** Everything an executable depends on, as one digest. */
+function inputsKey(runtime: Runtime, bundle: string): string {
+  const rules = ['build/pack.ts', 'build/sea-blob.ts', 'build/packaging/package-lock.json'];
+  const files = [bundle, runtime.path, ...rules.map((name) => join(projectRoot, name))];
+  return createHash('sha256')
+    .update(JSON.stringify([executableFlags, ...files.map(sha256)]))
+    .digest('hex');
+}
+
+function hostArch(): Arch {
+  if (process.arch === 'x64' || process.arch === 'arm64') return process.arch;
+  throw new Error(`executables for x64 and arm64 are made on one of these, not on ${process.arch}`);
+}
+
+function compress(path: string): void {
+  rmSync(`${path}.xz`, { force: true });
+  try {
+    // Two threads whatever the machine has: the number decides how the file is cut, and with it the bytes.
+    execFileSync('xz', ['--keep', '--threads=2', '-6', path], { stdio: 'inherit' });
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+    console.log('note: no .xz files: xz is not installed');
+  }
+}
+
+function writeSums(folder: string): void {
+  const names = readdirSync(folder).filter((name) => !/^\.|\.map$|^SHA256SUMS$/.test(name));
+  const lines = names.sort().map((name) => `${sha256(join(folder, name))}  ${name}\n`);
+  writeFileSync(join(folder, 'SHA256SUMS'), lines.join(''));
+}
+
+function sha256(path: string): string {
+  return createHash('sha256').update(readFileSync(path)).digest('hex');
+}
+
+function sizeMb(path: string): string {
+  return existsSync(path) ? `${(readFileSync(path).length / 1e6).toFixed(1)} MB` : 'none';
+}
+
+export function wantedArches(names: readonly string[]): Arch[] {
+  const unknown = names.find((name) => !arches.some((arch) => arch === name));
+  if (unknown !== undefined) throw new Error(`ARCH=${unknown}: must be one of ${arches.join(', ')}`);
+  return arches.filter((arch) => names.length === 0 || names.includes(arch));
+}
+
+if (process.argv[1] !== undefined && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  await makeDist(join(projectRoot, 'dist'), wantedArches(process.argv.slice(2)), true);
+}
