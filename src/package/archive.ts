@@ -1,0 +1,224 @@
+/**
+ * Opening a package's ZIP: the only file that knows yauzl.
+ *
+ * yauzl finds the central directory and parses its records; entry-policy.ts and zip-records.ts judge every one of them
+ * before anything else happens. Reading content is extraction.ts.
+ *
+ * Memory: two windows of 16 KiB while opening, then about 300 bytes an entry (at most limits.archiveEntries).
+ */
+import type { Entry, ZipFile } from 'yauzl';
+import { asUpdateError } from '../errors.ts';
+import type { Host, OpenFile } from '../host/host.ts';
+import { limits } from '../limits.ts';
+import { loadCrc32 } from './crc32.ts';
+import {
+  type ArchiveEntry,
+  acceptEntry,
+  type CentralRecord,
+  checkLayout,
+  type Extent,
+  hasDescriptor,
+  nameRegister,
+} from './entry-policy.ts';
+import {
+  type Extraction,
+  extract,
+  type PackageDigests,
+  readFully,
+  readSmall,
+  type Source,
+} from './extraction.ts';
+import { printable } from './path-fault.ts';
+import {
+  checkEnd,
+  descriptorLength,
+  descriptorMaxBytes,
+  endRecordsBytes,
+  invalidPackage,
+} from './zip-records.ts';
+
+export interface Archive {
+  readonly sizeBytes: number;
+  readonly entries: readonly ArchiveEntry[];
+  /** Content of a small file entry; undefined when there is none. More than `maxBytes` is INVALID_PACKAGE. */
+  readSmall(name: string, maxBytes: number): Promise<Uint8Array | undefined>;
+  /**
+   * Reads the whole package once. Rejects with INVALID_PACKAGE for content that is not as declared, with the reason of
+   * `signal`, or with whatever a sink threw.
+   */
+  extract(extraction: Extraction): Promise<PackageDigests>;
+  close(): Promise<void>;
+}
+
+/** Opens a package and judges every entry. Throws INVALID_PACKAGE. Spec section 4. */
+export async function openArchive(host: Pick<Host, 'files' | 'memory'>, path: string): Promise<Archive> {
+  const file = await host.files.open(path, 'read').catch((thrown: unknown) => {
+    throw asUpdateError(thrown, 'INVALID_PACKAGE', `opening ${path}`);
+  });
+  try {
+    const { sizeBytes } = await file.stat();
+    const entries = await readEntries(file, sizeBytes);
+    const zlib = await import('node:zlib');
+    const crc32 = await loadCrc32();
+    const parts = { zlib, crc32, produced: (bytes: number) => host.memory.produced(bytes) };
+    const source: Source = { file, sizeBytes, entries, parts };
+    return {
+      sizeBytes,
+      entries,
+      readSmall: (name, maxBytes) => readSmall(source, name, maxBytes),
+      extract: (extraction) => extract(source, extraction),
+      close: () => file.close(),
+    };
+  } catch (thrown) {
+    await file.close();
+    throw thrown;
+  }
+}
+
+async function readEntries(file: OpenFile, sizeBytes: number): Promise<ArchiveEntry[]> {
+  const read = windowedRead(file);
+  const zip = await openZip(read, sizeBytes);
+  if (zip.entryCount > limits.archiveEntries)
+    throw invalidPackage(`${zip.entryCount} entries, more than ${limits.archiveEntries}`);
+  const directoryStart = nextRecord(zip);
+  const tail = Buffer.alloc(Math.min(endRecordsBytes, sizeBytes));
+  await readFully(file, tail, sizeBytes - tail.length);
+  const facts = { fileBytes: sizeBytes, entryCount: zip.entryCount, directoryStart };
+  const directoryEnd = checkEnd(tail, { ...facts, commentBytes: zip.comment.length });
+  if (directoryEnd - directoryStart > limits.archiveDirectoryBytes)
+    throw invalidPackage(
+      `a central directory of ${directoryEnd - directoryStart} bytes, more than ${limits.archiveDirectoryBytes}`,
+    );
+
+  const entries: ArchiveEntry[] = [];
+  const extents: Extent[] = [];
+  const register = nameRegister();
+  let unpackedBytes = 0;
+  for await (const record of eachRecord(zip)) {
+    const central = centralRecord(record);
+    const local = await localRecord(zip, record);
+    const entry = acceptEntry(central, local);
+    register(entry);
+    unpackedBytes += entry.sizeBytes;
+    if (unpackedBytes > limits.unpackedBytes)
+      throw invalidPackage(`claims to unpack to more than ${limits.unpackedBytes} bytes`);
+    entries.push(entry);
+    extents.push({
+      name: entry.name,
+      start: central.headerStart,
+      end: await endOfData(read, central, entry),
+    });
+  }
+  if (nextRecord(zip) !== directoryEnd)
+    throw invalidPackage(`the central directory ends at ${nextRecord(zip)}, not at ${directoryEnd}`);
+  checkLayout(extents, directoryStart);
+  return entries;
+}
+
+/** Position of the record that yauzl reads next; its type package calls the number a boolean. */
+function nextRecord(zip: ZipFile): number {
+  return Number(zip.readEntryCursor);
+}
+
+/** Reads at a position until `into` is full or the file ends; resolves with the number of bytes. */
+type Read = (into: Buffer, position: number) => Promise<number>;
+
+/**
+ * yauzl asks for a few dozen bytes at a time, now from the central directory, now from a local header: two windows of
+ * read-ahead, the one that was used last stays, make that a few large reads.
+ */
+function windowedRead(file: OpenFile): Read {
+  const windowBytes = 16 * 1024;
+  let [recent, other] = [0, 1].map(() => ({ buffer: Buffer.alloc(windowBytes), start: 0, length: 0 }));
+  return async (into, position) => {
+    if (recent === undefined || other === undefined) throw new Error('no window');
+    const covers = (w: { start: number; length: number }) =>
+      position >= w.start && position + into.length <= w.start + w.length;
+    if (!covers(recent)) [recent, other] = [other, recent];
+    if (!covers(recent)) {
+      if (into.length > windowBytes) return readFully(file, into, position);
+      recent.length = await readFully(file, recent.buffer, position);
+      recent.start = position;
+    }
+    const from = position - recent.start;
+    return recent.buffer.copy(into, 0, from, Math.min(from + into.length, recent.length));
+  };
+}
+
+async function openZip(read: Read, sizeBytes: number): Promise<ZipFile> {
+  const { fromRandomAccessReaderPromise, RandomAccessReader } = await import('yauzl');
+  class PackageReader extends RandomAccessReader {
+    override read(
+      buffer: Buffer,
+      offset: number,
+      length: number,
+      position: number,
+      callback: (error: Error | null, bytesRead?: number) => void,
+    ): void {
+      // Positions come from the file and may be absurd; behind its end there is nothing to read.
+      const part = buffer.subarray(offset, offset + length);
+      const result = position < sizeBytes ? read(part, position) : Promise.resolve(0);
+      result.then((bytesRead) => callback(null, bytesRead), callback);
+    }
+  }
+  const options = { autoClose: false, decodeStrings: false };
+  return fromRandomAccessReaderPromise(new PackageReader(), sizeBytes, options).catch(inYauzlsWords);
+}
+
+/** What yauzl finds wrong is wrong with the package. */
+function inYauzlsWords(thrown: unknown): never {
+  if (thrown instanceof Error && thrown.name === 'Error')
+    throw invalidPackage(printable(thrown.message), thrown);
+  throw thrown;
+}
+
+async function* eachRecord(zip: ZipFile): AsyncGenerator<Entry> {
+  const records = zip.eachEntry();
+  for (;;) {
+    const next = await records.next().catch(inYauzlsWords);
+    if (next.done === true) return;
+    yield next.value;
+  }
+}
+
+function centralRecord(entry: Entry): CentralRecord {
+  return {
+    nameBytes: entry.fileNameRaw,
+    flags: entry.generalPurposeBitFlag,
+    method: entry.compressionMethod,
+    headerStart: entry.relativeOffsetOfLocalHeader,
+    madeBy: entry.versionMadeBy,
+    externalAttributes: entry.externalFileAttributes,
+    extraFields: entry.extraFields,
+    crc32: entry.crc32,
+    compressedBytes: entry.compressedSize,
+    sizeBytes: entry.uncompressedSize,
+  };
+}
+
+async function localRecord(zip: ZipFile, entry: Entry) {
+  const header = await zip.readLocalFileHeaderPromise(entry).catch(inYauzlsWords);
+  const { parseExtraFields } = await import('yauzl');
+  return {
+    nameBytes: header.fileName,
+    flags: header.generalPurposeBitFlag,
+    method: header.compressionMethod,
+    dataStart: header.fileDataStart,
+    extraFields: parseExtraFields(header.extraField),
+    crc32: header.crc32,
+    compressedBytes: header.compressedSize,
+    sizeBytes: header.uncompressedSize,
+  };
+}
+
+async function endOfData(read: Read, central: CentralRecord, entry: ArchiveEntry): Promise<number> {
+  const end = entry.dataStart + entry.compressedBytes;
+  if (!hasDescriptor(central)) return end;
+  const after = Buffer.alloc(descriptorMaxBytes);
+  const length = descriptorLength(after.subarray(0, await read(after, end)), central);
+  if (length === undefined)
+    throw invalidPackage(
+      `entry "${printable(entry.name)}" has no data descriptor that agrees with the central directory`,
+    );
+  return end + length;
+}

@@ -1,0 +1,131 @@
+/**
+ * Turns the stored bytes of one ZIP entry into its content, a part at a time, in constant memory.
+ *
+ * Invariant: a chunk goes to the output only after everything before it has been taken, and never one byte more than
+ * the entry declares. When `end` resolves, size and CRC-32 are exactly what the entry declares.
+ */
+import type * as Zlib from 'node:zlib';
+import { limits } from '../limits.ts';
+import type { Crc32 } from './crc32.ts';
+import type { ArchiveEntry } from './entry-policy.ts';
+import { printable } from './path-fault.ts';
+import { invalidPackage } from './zip-records.ts';
+
+/** Takes a chunk of content; the chunk is only valid until the returned promise resolves. */
+export type Output = (chunk: Uint8Array) => Promise<void> | void;
+
+export interface Decoder {
+  /** Decodes one part; `part` may be reused once the promise has resolved. */
+  write(part: Uint8Array): Promise<void>;
+  /** After the last part: waits for the rest of the content and checks it. */
+  end(): Promise<void>;
+  /** Frees what it holds, after a failure. */
+  abort(): void;
+}
+
+export interface DecoderParts {
+  readonly zlib: typeof Zlib;
+  readonly crc32: Crc32;
+  /** Told the size of every buffer that inflating makes. */
+  readonly produced: (bytes: number) => void;
+}
+
+/** A decoder for one entry. Its promises reject with INVALID_PACKAGE, or with what `output` threw. */
+export function entryDecoder(entry: ArchiveEntry, output: Output, parts: DecoderParts): Decoder {
+  const refuse = (why: string, cause?: unknown) =>
+    invalidPackage(`entry "${printable(entry.name)}" ${why}`, cause);
+  let sizeBytes = 0;
+  let crc = 0;
+  const take: Output = (chunk) => {
+    sizeBytes += chunk.length;
+    if (sizeBytes > entry.sizeBytes) throw refuse(`holds more than the ${entry.sizeBytes} bytes it declares`);
+    crc = parts.crc32(chunk, crc);
+    return output(chunk);
+  };
+  const check = () => {
+    if (sizeBytes !== entry.sizeBytes)
+      throw refuse(`holds ${sizeBytes} bytes, but declares ${entry.sizeBytes}`);
+    if (crc !== entry.crc32)
+      throw refuse(`is damaged: its CRC-32 is ${hex(crc)}, but ${hex(entry.crc32)} is declared`);
+  };
+  if (!entry.isDeflated)
+    return { write: async (part) => take(part), end: async () => check(), abort: () => undefined };
+
+  const inflater = startInflater(
+    (chunk) => {
+      parts.produced(chunk.length);
+      return take(chunk);
+    },
+    parts.zlib,
+    (cause) => refuse(`cannot be inflated: ${cause.message}`, cause),
+  );
+  return {
+    write: inflater.write,
+    async end() {
+      const consumed = await inflater.end();
+      check();
+      if (consumed !== entry.compressedBytes)
+        throw refuse(`has ${entry.compressedBytes - consumed} bytes after the end of its deflated data`);
+    },
+    abort: inflater.abort,
+  };
+}
+
+function hex(crc: number): string {
+  return crc.toString(16).padStart(8, '0');
+}
+
+interface Inflater {
+  write(part: Uint8Array): Promise<void>;
+  /** Resolves with the number of bytes that belonged to the deflated data. */
+  end(): Promise<number>;
+  abort(): void;
+}
+
+function startInflater(output: Output, zlib: typeof Zlib, refuse: (cause: Error) => Error): Inflater {
+  const inflate = zlib.createInflateRaw({ chunkSize: limits.chunkBytes });
+  // One step (write or end) is under way at a time; a failure in between is kept for the next.
+  let failure: unknown;
+  let rejectStep: ((reason: unknown) => void) | undefined;
+  const fail = (reason: unknown) => {
+    failure ??= reason;
+    inflate.destroy();
+    rejectStep?.(failure);
+  };
+  const step = (run: (resolve: () => void) => void) =>
+    new Promise<void>((resolve, reject) => {
+      rejectStep = reject;
+      if (failure === undefined) run(resolve);
+      else reject(failure);
+    });
+
+  inflate.on('error', (cause) => fail(refuse(cause)));
+  inflate.on('data', (chunk: Uint8Array) => {
+    try {
+      const pending = output(chunk);
+      if (pending === undefined) return;
+      // Paused, so that the next chunk waits in zlib and not in memory.
+      inflate.pause();
+      pending.then(() => inflate.resume(), fail);
+    } catch (thrown) {
+      fail(thrown);
+    }
+  });
+  const ended = new Promise<void>((resolve) => inflate.on('end', resolve));
+  return {
+    write: (part) =>
+      step((resolve) => {
+        inflate.write(part, () => resolve());
+      }),
+    async end() {
+      await step((resolve) => {
+        void ended.then(resolve);
+        inflate.end();
+      });
+      return inflate.bytesWritten;
+    },
+    abort: () => {
+      inflate.destroy();
+    },
+  };
+}

@@ -1,0 +1,166 @@
+/**
+ * Reading the content of a package's entries, checked against what they declare.
+ *
+ * An extraction is ONE sequential pass over the whole file that feeds the digests of the package and the wanted
+ * entries at the same time: the bytes that were deployed are the bytes that were verified (design section 3, step 2).
+ *
+ * Memory: one buffer of 64 KiB and one inflater, whatever the package's size.
+ */
+import type { Hash } from 'node:crypto';
+import { asUpdateError } from '../errors.ts';
+import type { OpenFile } from '../host/host.ts';
+import { limits } from '../limits.ts';
+import { type Decoder, type DecoderParts, entryDecoder, type Output } from './entry-decoder.ts';
+import type { ArchiveEntry } from './entry-policy.ts';
+import { printable } from './path-fault.ts';
+import { invalidPackage } from './zip-records.ts';
+
+/** Where an entry's content goes. A failed extraction calls neither again: who opened the sink cleans up. */
+export interface EntrySink {
+  /** The chunk is only valid until the returned promise resolves. */
+  write(chunk: Uint8Array): Promise<void> | void;
+  /** All content was written; its size and CRC-32 are right. */
+  end(): Promise<void>;
+}
+
+export interface Extraction {
+  /** Names of file entries. */
+  readonly wanted: ReadonlySet<string>;
+  /** Called for each wanted entry in the order of the file, one at a time. */
+  open(entry: ArchiveEntry): Promise<EntrySink>;
+  /** Digests of the whole package to compute on the way. */
+  readonly digests: readonly ('md5' | 'sha256')[];
+  /** Hears how many bytes of the package have been read so far. */
+  onBytes(packageBytesRead: number): void;
+  readonly signal: AbortSignal;
+}
+
+/** Lower-case hex of the digests that were asked for. */
+export interface PackageDigests {
+  readonly md5?: string;
+  readonly sha256?: string;
+}
+
+/** An open package whose entries were accepted. */
+export interface Source {
+  readonly file: OpenFile;
+  readonly sizeBytes: number;
+  readonly entries: readonly ArchiveEntry[];
+  readonly parts: DecoderParts;
+}
+
+/** See Archive.readSmall. */
+export async function readSmall(
+  source: Source,
+  name: string,
+  maxBytes: number,
+): Promise<Uint8Array | undefined> {
+  const entry = source.entries.find((candidate) => candidate.name === name);
+  if (entry === undefined) return undefined;
+  if (entry.isDirectory) throw invalidPackage(`"${printable(name)}" is a directory`);
+  const stored = Math.max(entry.sizeBytes, entry.compressedBytes);
+  if (stored > maxBytes)
+    throw invalidPackage(`entry "${printable(name)}" is ${stored} bytes, more than ${maxBytes}`);
+  const compressed = Buffer.alloc(entry.compressedBytes);
+  await readFully(source.file, compressed, entry.dataStart);
+  const content = Buffer.alloc(entry.sizeBytes);
+  let length = 0;
+  const output: Output = (chunk) => {
+    content.set(chunk, length);
+    length += chunk.length;
+  };
+  const decoder = entryDecoder(entry, output, source.parts);
+  try {
+    await decoder.write(compressed);
+    await decoder.end();
+  } finally {
+    decoder.abort();
+  }
+  return content;
+}
+
+/** See Archive.extract. */
+export async function extract(source: Source, extraction: Extraction): Promise<PackageDigests> {
+  const wanted = wantedInOrder(source, extraction.wanted);
+  const hashes = await startHashes(extraction.digests);
+  const feed = entryFeed(source, wanted, extraction);
+  const buffer = Buffer.alloc(limits.chunkBytes);
+  try {
+    for (let position = 0; position < source.sizeBytes; ) {
+      extraction.signal.throwIfAborted();
+      const chunk = buffer.subarray(0, Math.min(buffer.length, source.sizeBytes - position));
+      const length = await readFully(source.file, chunk, position);
+      if (length < chunk.length)
+        throw invalidPackage(`the file ends at ${position + length} of ${source.sizeBytes} bytes`);
+      for (const hash of hashes.values()) hash.update(chunk);
+      await feed.take(chunk, position);
+      position += length;
+      extraction.onBytes(position);
+    }
+  } finally {
+    feed.abort();
+  }
+  return Object.fromEntries([...hashes].map(([name, hash]) => [name, hash.digest('hex')]));
+}
+
+function wantedInOrder(source: Source, wanted: ReadonlySet<string>): ArchiveEntry[] {
+  const found = source.entries.filter((entry) => wanted.has(entry.name) && !entry.isDirectory);
+  if (found.length !== wanted.size) throw new Error('a wanted entry is not a file of this archive');
+  return found.sort((a, b) => a.dataStart - b.dataStart);
+}
+
+async function startHashes(names: Extraction['digests']): Promise<Map<string, Hash>> {
+  if (names.length === 0) return new Map();
+  const { createHash } = await import('node:crypto');
+  return new Map(names.map((name) => [name, createHash(name)]));
+}
+
+/** Cuts the file's chunks into the wanted entries and passes each on to its decoder. */
+function entryFeed(source: Source, wanted: readonly ArchiveEntry[], { open }: Extraction) {
+  let next = 0;
+  let current: { decoder: Decoder; sink: EntrySink } | undefined;
+  const start = async (entry: ArchiveEntry) => {
+    const sink = await open(entry);
+    return { sink, decoder: entryDecoder(entry, (chunk) => sink.write(chunk), source.parts) };
+  };
+  return {
+    async take(chunk: Uint8Array, position: number): Promise<void> {
+      const chunkEnd = position + chunk.length;
+      for (
+        let entry = wanted[next];
+        entry !== undefined && entry.dataStart < chunkEnd;
+        entry = wanted[next]
+      ) {
+        const end = entry.dataStart + entry.compressedBytes;
+        current ??= await start(entry);
+        const from = Math.max(entry.dataStart, position);
+        const part = chunk.subarray(from - position, Math.min(end, chunkEnd) - position);
+        if (part.length > 0) await current.decoder.write(part);
+        if (end > chunkEnd) return;
+        await current.decoder.end();
+        await current.sink.end();
+        current.decoder.abort();
+        current = undefined;
+        next++;
+      }
+    },
+    abort(): void {
+      current?.decoder.abort();
+    },
+  };
+}
+
+/** Fills `into` from `position` on, less only at the end of the file; resolves with the number of bytes. */
+export async function readFully(file: OpenFile, into: Uint8Array, position: number): Promise<number> {
+  let done = 0;
+  while (done < into.length) {
+    const length = await file
+      .read(into, done, into.length - done, position + done)
+      .catch((thrown: unknown) => {
+        throw asUpdateError(thrown, 'INVALID_PACKAGE', 'reading the package');
+      });
+    if (length === 0) break;
+    done += length;
+  }
+  return done;
+}

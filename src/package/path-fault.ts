@@ -1,0 +1,57 @@
+/**
+ * What makes a path from a package unusable, and how such text is shown. Pure.
+ *
+ * One rule for names of ZIP entries, `src`, `dst` and the manifest's `files`: whatever passes is the same path to
+ * every program on the device, stays below the directory it is joined to, and can be printed in one log line.
+ */
+import { limits } from '../limits.ts';
+
+/**
+ * Everything but what prints: C0, DEL and C1 controls, line separators, marks that reorder text (bidi), the byte
+ * order mark, lone surrogates and non-characters are outside these ranges.
+ */
+const unprintable =
+  /[^ -~\u00a0-\u061b\u061d-\u200d\u2010-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd\u{10000}-\u{10ffff}]/u;
+
+/** Why a relative path (components joined by "/") is refused, as a predicate ("is absolute"); undefined: it is fine. */
+export function pathFault(path: string): string | undefined {
+  if (path === '') return 'is empty';
+  if (path.startsWith('/')) return 'is absolute';
+  if (path.includes('\\')) return 'has a backslash';
+  if (unprintable.test(path)) return 'has a control or unprintable character';
+  if (/^[A-Za-z]:/.test(path)) return 'starts with a drive letter';
+  const bytes = Buffer.byteLength(path);
+  if (bytes > limits.pathBytes) return `is ${bytes} bytes long, more than ${limits.pathBytes}`;
+  const components = path.split('/');
+  if (components.length > limits.pathDepth)
+    return `is ${components.length} levels deep, more than ${limits.pathDepth}`;
+  for (const component of components) {
+    const fault = componentFault(component);
+    if (fault !== undefined) return fault;
+  }
+  return undefined;
+}
+
+function componentFault(component: string): string | undefined {
+  if (component === '') return 'has an empty component';
+  if (component === '.' || component === '..') return `has a "${component}" component`;
+  if (component.endsWith('.') || component.endsWith(' '))
+    return 'has a component that ends with a dot or a space';
+  const bytes = Buffer.byteLength(component);
+  if (bytes > limits.nameBytes) return `has a component of ${bytes} bytes, more than ${limits.nameBytes}`;
+  return undefined;
+}
+
+/** True when every character of `text` can go into a log line as it is. */
+export function isPrintable(text: string): boolean {
+  return !unprintable.test(text);
+}
+
+/**
+ * Text from a package as it may stand in an error or a log line: what does not print becomes `\u{hex}`, and more than
+ * 200 characters are cut.
+ */
+export function printable(text: string): string {
+  const short = text.length > 200 ? `${text.slice(0, 200)}…` : text;
+  return short.replace(new RegExp(unprintable, 'gu'), (c) => `\\u{${(c.codePointAt(0) ?? 0).toString(16)}}`);
+}

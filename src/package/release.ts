@@ -1,0 +1,266 @@
+/**
+ * Manifest and ZIP entries together become a Release: which file goes where, with what digest and mode. Pure.
+ *
+ * Everything of spec section 4 that can be refused without looking at the device's disk is refused here. When it
+ * returns, every target lies strictly inside an allowed root and outside the work directory, no module's target is
+ * inside another's, and every file has an entry of the size the manifest tells.
+ */
+import { UpdateError } from '../errors.ts';
+import { limits } from '../limits.ts';
+import type { HealthCheck, Release, ReleaseFile, ReleaseModule } from '../release.ts';
+import { type Manifest, type ManifestModule, withoutSlash } from './manifest.ts';
+import { printable } from './path-fault.ts';
+
+/** What is needed to know of a ZIP entry; archive.ts gives more. */
+export interface PackageEntry {
+  /** Without the "/" at the end of a directory's name. */
+  readonly name: string;
+  readonly isDirectory: boolean;
+  readonly sizeBytes: number;
+  readonly mode: number | undefined;
+}
+
+export interface ReleaseRules {
+  /** The version asked for; undefined when any will do (a package is only looked at). */
+  readonly expectedVersion: string | undefined;
+  /** Absolute paths, symlinks resolved, in their shortest form. */
+  readonly allowedRoots: readonly string[];
+  /** The updater's own directory, likewise. */
+  readonly workDirectory: string;
+}
+
+type FileFacts = NonNullable<Manifest['files']>[number];
+
+/** Resolves a manifest against the package's entries. Throws INVALID_MANIFEST or INVALID_PACKAGE with the facts. */
+export function resolveRelease(
+  manifest: Manifest,
+  entries: readonly PackageEntry[],
+  rules: ReleaseRules,
+): Release {
+  if (rules.expectedVersion !== undefined && manifest.version !== rules.expectedVersion)
+    throw invalid(`version: is ${manifest.version}, but ${rules.expectedVersion} was asked for`);
+  refuseDuplicates(manifest.modules);
+  checkTargets(manifest.modules, rules);
+
+  const byName = new Map(entries.map((entry) => [entry.name, entry]));
+  const listed = checkListedFiles(manifest.files ?? [], byName);
+  const trees = treeEntries(manifest.modules, entries);
+  const modules: ReleaseModule[] = [];
+  let planned = 0;
+  manifest.modules.forEach((module, index) => {
+    const source = withoutSlash(module.src);
+    const entry = byName.get(source);
+    const tree = trees.get(source);
+    let resolved: ReleaseModule;
+    if (entry !== undefined && !entry.isDirectory) resolved = fileModule(module, index, entry, listed);
+    else if (entry !== undefined || tree !== undefined)
+      resolved = treeModule(module, index, tree ?? [], listed);
+    else throw invalid(`modules[${index}].src: "${source}" is not in the package`);
+    // Counted as we go: the same source may be deployed to many targets.
+    planned += resolved.files.length + resolved.directories.length;
+    if (planned > 2 * limits.archiveEntries)
+      throw invalid(`modules: more than ${2 * limits.archiveEntries} files and directories to deploy`);
+    modules.push(resolved);
+  });
+  return {
+    version: manifest.version,
+    modules,
+    compatible: manifest.compatible,
+    minVersion: manifest.min_version,
+    reboot: manifest.reboot ?? false,
+  };
+}
+
+function invalid(text: string): UpdateError {
+  return new UpdateError('INVALID_MANIFEST', `manifest.json: ${printable(text)}`);
+}
+
+function refuseDuplicates(modules: readonly ManifestModule[]): void {
+  const names = new Map<string, number>();
+  const targets = new Map<string, number>();
+  modules.forEach((module, index) => {
+    const sameName = names.get(module.name);
+    if (sameName !== undefined)
+      throw invalid(`modules[${index}].name: "${module.name}" is also the name of modules[${sameName}]`);
+    const target = withoutSlash(module.dst);
+    const sameTarget = targets.get(target);
+    if (sameTarget !== undefined)
+      throw invalid(`modules[${index}].dst: "${target}" is also the dst of modules[${sameTarget}]`);
+    names.set(module.name, index);
+    targets.set(target, index);
+  });
+}
+
+function checkTargets(
+  modules: readonly ManifestModule[],
+  { allowedRoots, workDirectory }: ReleaseRules,
+): void {
+  const targets = new Set(modules.map((module) => withoutSlash(module.dst)));
+  modules.forEach((module, index) => {
+    const target = withoutSlash(module.dst);
+    const refuse = (why: string) => {
+      throw invalid(`modules[${index}].dst: "${target}" ${why}`);
+    };
+    if (!allowedRoots.some((root) => isInside(target, root)))
+      refuse(
+        allowedRoots.includes(target)
+          ? 'is an allowed root itself; only what lies inside it can be deployed'
+          : `is outside the allowed roots (${allowedRoots.join(', ')})`,
+      );
+    if (target === workDirectory || isInside(target, workDirectory))
+      refuse(`is inside the updater's work directory ${workDirectory}`);
+    if (isInside(workDirectory, target)) refuse(`contains the updater's work directory ${workDirectory}`);
+    for (const parent of parents(target)) {
+      if (targets.has(parent)) refuse(`is inside "${parent}", the dst of another module`);
+    }
+  });
+}
+
+function isInside(path: string, root: string): boolean {
+  return path.length > root.length && path.startsWith(root.endsWith('/') ? root : `${root}/`);
+}
+
+/** `a/b/c` -> `a/b`, `a`; works for absolute and relative paths and leaves out the root. */
+function parents(path: string): string[] {
+  const found: string[] = [];
+  for (let slash = path.lastIndexOf('/'); slash > 0; slash = path.lastIndexOf('/', slash - 1))
+    found.push(path.slice(0, slash));
+  return found;
+}
+
+/** The manifest's `files` by path, each one checked to be in the package with the size it tells. */
+function checkListedFiles(
+  files: readonly FileFacts[],
+  byName: ReadonlyMap<string, PackageEntry>,
+): Map<string, FileFacts> {
+  const listed = new Map<string, FileFacts>();
+  files.forEach((file, index) => {
+    if (listed.has(file.path)) throw invalid(`files[${index}].path: "${file.path}" is listed twice`);
+    const entry = byName.get(file.path);
+    if (entry === undefined || entry.isDirectory)
+      throw invalid(`files[${index}].path: "${file.path}" is not a file in the package`);
+    checkSize(entry, file.size, `files[${index}].size`);
+    listed.set(file.path, file);
+  });
+  return listed;
+}
+
+function checkSize(entry: PackageEntry, sizeBytes: number | undefined, field: string): void {
+  if (sizeBytes === undefined || sizeBytes === entry.sizeBytes) return;
+  const text = `entry "${entry.name}" is ${entry.sizeBytes} bytes, but ${field} in manifest.json is ${sizeBytes}`;
+  throw new UpdateError('INVALID_PACKAGE', printable(text));
+}
+
+/** For every `src` that is a directory with something in it: the entries below it. One walk over all entries. */
+function treeEntries(
+  modules: readonly ManifestModule[],
+  entries: readonly PackageEntry[],
+): Map<string, PackageEntry[]> {
+  const sources = new Set(modules.map((module) => withoutSlash(module.src)));
+  const trees = new Map<string, PackageEntry[]>();
+  for (const entry of entries) {
+    for (const parent of parents(entry.name)) {
+      if (!sources.has(parent)) continue;
+      const tree = trees.get(parent);
+      if (tree === undefined) trees.set(parent, [entry]);
+      else tree.push(entry);
+    }
+  }
+  return trees;
+}
+
+function fileModule(
+  module: ManifestModule,
+  index: number,
+  entry: PackageEntry,
+  listed: ReadonlyMap<string, FileFacts>,
+): ReleaseModule {
+  for (const key of ['src', 'dst'] as const) {
+    if (module[key].endsWith('/'))
+      throw invalid(`modules[${index}].${key}: ends with "/", but "${entry.name}" is a file in the package`);
+  }
+  const facts = listed.get(entry.name);
+  if (facts !== undefined && module.sha256 !== undefined && facts.sha256 !== module.sha256)
+    throw invalid(`modules[${index}].sha256: differs from the one listed in files for "${entry.name}"`);
+  checkSize(entry, module.size, `modules[${index}].size`);
+  const file = { ...releaseFile(module, index, entry, module.dst, facts), md5: module.md5 };
+  return {
+    ...moduleFacts(module),
+    target: module.dst,
+    isTree: false,
+    files: [{ ...file, sha256: module.sha256 ?? file.sha256 }],
+    directories: [],
+  };
+}
+
+function treeModule(
+  module: ManifestModule,
+  index: number,
+  entries: readonly PackageEntry[],
+  listed: ReadonlyMap<string, FileFacts>,
+): ReleaseModule {
+  const source = withoutSlash(module.src);
+  const target = withoutSlash(module.dst);
+  for (const key of ['size', 'md5', 'sha256'] as const) {
+    if (module[key] !== undefined)
+      throw invalid(
+        `modules[${index}].${key}: "${source}" is a directory; list its files under files at the root instead`,
+      );
+  }
+  const directories = new Set<string>([target]);
+  const files: ReleaseFile[] = [];
+  for (const entry of entries) {
+    const path = target + entry.name.slice(source.length);
+    for (const parent of parents(path).reverse()) {
+      if (isInside(parent, target)) directories.add(parent);
+    }
+    if (entry.isDirectory) directories.add(path);
+    else files.push(releaseFile(module, index, entry, path, listed.get(entry.name)));
+  }
+  return { ...moduleFacts(module), target, isTree: true, files, directories: [...directories].sort() };
+}
+
+function releaseFile(
+  module: ManifestModule,
+  index: number,
+  entry: PackageEntry,
+  target: string,
+  facts: FileFacts | undefined,
+): ReleaseFile {
+  if (Buffer.byteLength(target) > limits.pathBytes)
+    throw invalid(`modules[${index}].dst: "${target}" is longer than ${limits.pathBytes} bytes`);
+  const forced = facts?.mode ?? module.mode;
+  return {
+    entry: entry.name,
+    target,
+    sizeBytes: entry.sizeBytes,
+    mode: forced ?? entry.mode,
+    modeIsForced: forced !== undefined,
+    md5: undefined,
+    sha256: facts?.sha256,
+  };
+}
+
+function moduleFacts(module: ManifestModule): Pick<ReleaseModule, 'name' | 'owner' | 'service'> {
+  return {
+    name: module.name,
+    owner: module.owner,
+    service: {
+      module: module.name,
+      processName: module.process_name,
+      restartOrder: module.restart_order,
+      unit: module.service,
+      start: module.start,
+      health: module.health === undefined ? undefined : healthCheck(module.health),
+    },
+  };
+}
+
+function healthCheck(health: NonNullable<ManifestModule['health']>): HealthCheck {
+  const timeoutMs =
+    health.timeout_s === undefined ? limits.healthTimeoutMs : Math.ceil(health.timeout_s * 1000);
+  if (health.http !== undefined) return { kind: 'http', url: health.http, timeoutMs };
+  if (health.tcp !== undefined) return { kind: 'tcp', port: health.tcp, timeoutMs };
+  if (health.exec !== undefined) return { kind: 'exec', argv: health.exec, timeoutMs };
+  throw new Error('a health check of no kind passed the schema');
+}

@@ -1,0 +1,63 @@
+/**
+ * JSON that means the same to every reader. Pure.
+ *
+ * JSON.parse takes the last of two equal keys where other parsers take the first, and makes `__proto__` a key like
+ * any other; both are ways to show one manifest to the signer and another to the device. Here they are errors, and so
+ * is nesting deeper than any manifest needs.
+ */
+
+const maxDepth = 32;
+
+/** The value of a JSON text; throws a SyntaxError that says what is wrong and where. */
+export function parseStrictJson(text: string): unknown {
+  const value: unknown = JSON.parse(text);
+  refuseAmbiguity(text);
+  return value;
+}
+
+/** Walks a text that JSON.parse has accepted, so brackets balance and every string is closed. */
+function refuseAmbiguity(text: string): void {
+  // One element for every open bracket: the keys seen so far, or undefined for an array.
+  const open: (Set<string> | undefined)[] = [];
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at];
+    if (character === '{' || character === '[') {
+      if (open.length === maxDepth)
+        throw new SyntaxError(`nested more than ${maxDepth} levels deep at position ${at}`);
+      open.push(character === '{' ? new Set() : undefined);
+    } else if (character === '}' || character === ']') {
+      open.pop();
+    } else if (character === '"') {
+      const end = endOfString(text, at);
+      if (isKey(text, end)) noteKey(open.at(-1), text.slice(at, end));
+      at = end - 1;
+    }
+  }
+}
+
+function noteKey(keys: Set<string> | undefined, quoted: string): void {
+  const key: unknown = JSON.parse(quoted);
+  if (keys === undefined || typeof key !== 'string') throw new Error('a key outside an object');
+  if (key === '__proto__') throw new SyntaxError('the key "__proto__" is not accepted');
+  if (keys.has(key)) throw new SyntaxError(`the key ${quoted} is given twice in one object`);
+  keys.add(key);
+}
+
+/** Position after the closing quote of the string that opens at `start`. */
+function endOfString(text: string, start: number): number {
+  let quote = text.indexOf('"', start + 1);
+  while (isEscaped(text, quote)) quote = text.indexOf('"', quote + 1);
+  return quote + 1;
+}
+
+function isEscaped(text: string, at: number): boolean {
+  let backslashes = 0;
+  while (text[at - 1 - backslashes] === '\\') backslashes++;
+  return backslashes % 2 === 1;
+}
+
+function isKey(text: string, after: number): boolean {
+  let at = after;
+  while (text[at] === ' ' || text[at] === '\n' || text[at] === '\r' || text[at] === '\t') at++;
+  return text[at] === ':';
+}
