@@ -1,0 +1,215 @@
+/**
+ * The Net port on node:http and node:https, loaded when first used: every connection is closed after its answer, proxies,
+ * a CA file and a client certificate are honoured, IPv4 and IPv6 are both tried.
+ *
+ * Built-in fetch is not used: it needs WebAssembly, which the runtime's memory flags turn off.
+ * Invariants: rejections keep the system's `code`; nothing of a URL beyond host and port enters an error text, because
+ * pre-signed URLs are secrets.
+ */
+import { readFile } from 'node:fs/promises';
+import type { ClientRequest, IncomingMessage } from 'node:http';
+import { connect as connectSocket, isIP, type Socket } from 'node:net';
+import type { HttpRequest, HttpResponse, Net } from './host.ts';
+import { bodyOf, systemError } from './net-body.ts';
+import { type ProxyTarget, proxyFor, socketHost, socketPort } from './net-proxy.ts';
+
+export interface NetOptions {
+  /** HTTP_PROXY, HTTPS_PROXY and NO_PROXY, upper or lower case, are taken from here. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** PEM file of the certificate authorities to trust instead of the built-in ones. */
+  readonly caFile?: string | undefined;
+  /** PEM files of the client's certificate (chain) and key, shown to servers that ask (mTLS). */
+  readonly clientCertFile?: string | undefined;
+  readonly clientKeyFile?: string | undefined;
+}
+
+/** Happy eyeballs gives up an address after 250 ms by default, less than one round trip of a poor mobile link. */
+const addressAttemptMs = 2_000;
+
+/** The real network. PEM files are read anew for each TLS connection, so that a renewed certificate is picked up. */
+export function realNet(options: NetOptions): Net {
+  return { request: (asked) => request(options, asked), connect };
+}
+
+async function request(options: NetOptions, asked: HttpRequest): Promise<HttpResponse> {
+  const stop = new AbortController();
+  const pass = () => stop.abort(asked.signal?.reason);
+  if (asked.signal?.aborted) pass();
+  asked.signal?.addEventListener('abort', pass, { once: true });
+  const late = setTimeout(() => {
+    stop.abort(systemError('ETIMEDOUT', `no answer within ${asked.headTimeoutMs} ms`));
+  }, asked.headTimeoutMs);
+  try {
+    const incoming = await headOf(options, asked, stop.signal);
+    incoming.once('close', () => asked.signal?.removeEventListener('abort', pass));
+    return {
+      status: incoming.statusCode ?? 0,
+      headers: headersOf(incoming),
+      body: bodyOf(incoming, asked.stallTimeoutMs, stop.signal),
+      discard: () => incoming.destroy(),
+    };
+  } catch (thrown) {
+    asked.signal?.removeEventListener('abort', pass);
+    throw spokenError(thrown);
+  } finally {
+    clearTimeout(late);
+  }
+}
+
+/** Sends the request, directly or by the proxy, and waits for the head of the answer. */
+async function headOf(options: NetOptions, asked: HttpRequest, stop: AbortSignal): Promise<IncomingMessage> {
+  const url = new URL(asked.url);
+  const proxy = proxyFor(url, options.environment);
+  const target = {
+    method: asked.method,
+    host: socketHost(url),
+    port: socketPort(url),
+    path: `${url.pathname}${url.search}`,
+    headers: { host: url.host, ...asked.headers },
+    autoSelectFamilyAttemptTimeout: addressAttemptMs,
+  };
+  if (url.protocol === 'https:') {
+    const https = await import('node:https');
+    const secure = { ...target, ...(await tlsMaterial(options)), servername: serverName(url) };
+    if (proxy === undefined)
+      return answerTo(() => https.request({ ...secure, agent: false }), asked.body, stop);
+    const socket = await tunnel(proxy, url, stop);
+    const tls = await import('node:tls');
+    const { host, servername, ca, cert, key } = secure;
+    return answerTo(
+      () =>
+        https.request({
+          ...secure,
+          createConnection: () => tls.connect({ socket, host, servername, ca, cert, key }),
+        }),
+      asked.body,
+      stop,
+    );
+  }
+  const http = await import('node:http');
+  if (proxy === undefined) return answerTo(() => http.request({ ...target, agent: false }), asked.body, stop);
+  const module = proxy.protocol === 'https:' ? await import('node:https') : http;
+  const byProxy = {
+    ...target,
+    host: proxy.hostname,
+    port: proxy.port,
+    path: url.href,
+    headers: { ...target.headers, ...proxyHeaders(proxy) },
+  };
+  return answerTo(() => module.request({ ...byProxy, agent: false }), asked.body, stop);
+}
+
+/** Resolves with the head of the answer; an abort destroys the request and rejects with the signal's reason. */
+function answerTo(
+  open: () => ClientRequest,
+  body: string | undefined,
+  stop: AbortSignal,
+): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    if (stop.aborted) return reject(stop.reason);
+    const sent = open();
+    const abandon = () => {
+      reject(stop.reason);
+      sent.destroy();
+    };
+    stop.addEventListener('abort', abandon, { once: true });
+    sent.on('response', (incoming) => {
+      stop.removeEventListener('abort', abandon);
+      resolve(incoming);
+    });
+    // Stays attached: trouble after the head reaches the body's reader by the response itself.
+    sent.on('error', (error) => {
+      stop.removeEventListener('abort', abandon);
+      reject(error);
+    });
+    sent.end(body);
+  });
+}
+
+/** A connection through the proxy to the host of an https URL (CONNECT, RFC 9110 section 9.3.6). */
+async function tunnel(proxy: ProxyTarget, url: URL, stop: AbortSignal): Promise<Socket> {
+  const module = proxy.protocol === 'https:' ? await import('node:https') : await import('node:http');
+  const authority = `${url.hostname}:${socketPort(url)}`;
+  return new Promise((resolve, reject) => {
+    if (stop.aborted) return reject(stop.reason);
+    const sent = module.request({
+      method: 'CONNECT',
+      host: proxy.hostname,
+      port: proxy.port,
+      path: authority,
+      headers: { host: authority, ...proxyHeaders(proxy) },
+      agent: false,
+    });
+    const abandon = () => {
+      reject(stop.reason);
+      sent.destroy();
+    };
+    stop.addEventListener('abort', abandon, { once: true });
+    sent.on('connect', (answer, socket: Socket) => {
+      stop.removeEventListener('abort', abandon);
+      if (answer.statusCode === 200) return resolve(socket);
+      socket.destroy();
+      reject(refusal(proxy, answer.statusCode));
+    });
+    sent.on('response', (answer) => {
+      reject(refusal(proxy, answer.statusCode));
+      sent.destroy();
+    });
+    sent.on('error', reject);
+    sent.end();
+  });
+}
+
+function refusal(proxy: ProxyTarget, status: number | undefined): Error {
+  return systemError(
+    'ERR_PROXY_TUNNEL',
+    `proxy ${proxy.hostname}:${proxy.port} answers HTTP ${status} to CONNECT`,
+  );
+}
+
+function proxyHeaders(proxy: ProxyTarget): Record<string, string> {
+  return proxy.authorization === undefined ? {} : { 'proxy-authorization': proxy.authorization };
+}
+
+async function tlsMaterial(options: NetOptions) {
+  const pem = async (path: string | undefined) => (path === undefined ? undefined : readFile(path));
+  return {
+    ca: await pem(options.caFile),
+    cert: await pem(options.clientCertFile),
+    key: await pem(options.clientKeyFile),
+  };
+}
+
+/** SNI carries names only (RFC 6066 section 3); an address is checked against the certificate by `host`. */
+function serverName(url: URL): string {
+  return isIP(socketHost(url)) === 0 ? url.hostname : '';
+}
+
+function headersOf(incoming: IncomingMessage): Record<string, string | undefined> {
+  const headers: Record<string, string | undefined> = {};
+  for (const [name, value] of Object.entries(incoming.headers))
+    headers[name] = Array.isArray(value) ? value.join(', ') : value;
+  return headers;
+}
+
+/** When every address of a host failed, Node's error has no words of its own; it is given those of its parts. */
+function spokenError(thrown: unknown): unknown {
+  if (!(thrown instanceof AggregateError) || thrown.message !== '') return thrown;
+  const parts = thrown.errors.map((part) => (part instanceof Error ? part.message : String(part)));
+  thrown.message = parts.join('; ');
+  return thrown;
+}
+
+function connect(host: string, port: number, timeoutMs: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = connectSocket({ host, port, timeout: timeoutMs });
+    socket.on('connect', () => {
+      socket.destroy();
+      resolve();
+    });
+    socket.on('timeout', () =>
+      socket.destroy(systemError('ETIMEDOUT', `no connection within ${timeoutMs} ms`)),
+    );
+    socket.on('error', (error) => reject(spokenError(error)));
+  });
+}

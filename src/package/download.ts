@@ -1,0 +1,141 @@
+/**
+ * Brings a package to `<directory>/<package_name>.part`, whole, hashed and on disk. Whether they are the right bytes is
+ * for verify.ts to say.
+ *
+ * Invariants: constant memory; whatever ends a download, the bytes that arrived stay on disk for the next one, except when
+ * the disk is full or no byte of them is of use. Source: spec section 6 "Download", FR-002..005, FR-021, FR-025, FR-026.
+ */
+import { asUpdateError, UpdateError } from '../errors.ts';
+import type { Clock, Host } from '../host/host.ts';
+import { limits } from '../limits.ts';
+import type { PackageRequest } from '../updater/state.ts';
+import { openPartFile, type PartFile } from './part-file.ts';
+import type { ResumeInfo } from './resume.ts';
+import { transfer } from './transfer.ts';
+import { packageAddress } from './url-policy.ts';
+
+export type DownloadHost = Pick<Host, 'files' | 'clock' | 'net' | 'log' | 'memory'>;
+
+export interface DownloadOptions {
+  /** The work directory's `tmp`; exists. */
+  readonly directory: string;
+  /** What was saved for this very package (same name, size and MD5); undefined: begins at byte 0. */
+  readonly resume: ResumeInfo | undefined;
+  /** Bytes so far; goes back to 0 when the download starts over. Must not throw. */
+  readonly onProgress: (bytes: number) => void;
+  /** Remembers durably what a resume needs; called every 5 %, every 5 s, and when validators become known. */
+  readonly saveResume: (info: ResumeInfo) => Promise<void>;
+  /** Aborted: the download ends with CANCELLED, the partial file is kept and synced. */
+  readonly signal: AbortSignal;
+  readonly allowHttp: boolean;
+  /** Bound of the whole download, waits included; undefined: none. */
+  readonly deadlineMs?: number | undefined;
+  /** Bandwidth limit; undefined: none. */
+  readonly bytesPerSecond?: number | undefined;
+  /** Longest silence of the server; limits.downloadStallMs unless given. */
+  readonly stallTimeoutMs?: number | undefined;
+}
+
+/** Evidence: a file with as many bytes as asked for is on disk. Made here only. */
+export interface DownloadedPackage {
+  readonly kind: 'downloaded';
+  readonly path: string;
+  readonly sizeBytes: number;
+  /** Lower-case hex. */
+  readonly md5: string;
+  /** Undefined when the request has no package_sha256. */
+  readonly sha256: string | undefined;
+  /** True when the bytes did not come in one piece: a wrong digest may then be the splice's fault. */
+  readonly resumed: boolean;
+}
+
+/**
+ * Downloads `request`. Throws VALIDATION_ERROR (package_url), DISK_FULL (partial file removed), SIZE_MISMATCH,
+ * CANCELLED, or DOWNLOAD_FAILED with the last failure, after three tries in a row without progress or at once where
+ * no other try can help (a refusal such as HTTP 403, an untrusted certificate).
+ */
+export async function download(
+  host: DownloadHost,
+  request: PackageRequest,
+  options: DownloadOptions,
+): Promise<DownloadedPackage> {
+  const start = packageAddress(request.package_url, options.allowHttp);
+  const stop = stopSignal(host.clock, request, options);
+  try {
+    const part = await openPartFile(host.files, options.directory, `${request.package_name}.part`, {
+      withSha256: request.package_sha256 !== undefined,
+      keep: options.resume !== undefined,
+      maxBytes: request.package_size,
+      signal: stop.signal,
+    });
+    return await closing(host, part, async () => {
+      await checkSpace(host, request, options.directory, part);
+      const resumed = await transfer(host, start, request, part, {
+        ...options,
+        bytesPerSecond: options.bytesPerSecond,
+        stallTimeoutMs: options.stallTimeoutMs ?? limits.downloadStallMs,
+        signal: stop.signal,
+      });
+      const sizeBytes = part.sizeBytes;
+      return { kind: 'downloaded', path: part.path, sizeBytes, ...part.finish(), resumed } as const;
+    });
+  } finally {
+    stop.release();
+  }
+}
+
+/** A signal that aborts with the UpdateError to report: CANCELLED, or DOWNLOAD_FAILED past the deadline. */
+function stopSignal(
+  clock: Clock,
+  request: PackageRequest,
+  { signal, deadlineMs }: DownloadOptions,
+): { signal: AbortSignal; release: () => void } {
+  const stop = new AbortController();
+  const cancel = () =>
+    stop.abort(new UpdateError('CANCELLED', `download of ${request.package_name} was stopped`));
+  if (signal.aborted) cancel();
+  signal.addEventListener('abort', cancel, { once: true });
+  const disarm =
+    deadlineMs === undefined
+      ? () => undefined
+      : clock.after(deadlineMs, () => {
+          const text = `${request.package_name} is not complete after ${deadlineMs} ms, its deadline`;
+          stop.abort(new UpdateError('DOWNLOAD_FAILED', text));
+        });
+  return {
+    signal: stop.signal,
+    release: () => {
+      signal.removeEventListener('abort', cancel);
+      disarm();
+    },
+  };
+}
+
+async function checkSpace(
+  host: DownloadHost,
+  request: PackageRequest,
+  directory: string,
+  part: PartFile,
+): Promise<void> {
+  const neededBytes = request.package_size - part.sizeBytes + limits.reserveBytes;
+  const { freeBytes } = await host.files.space(directory);
+  if (freeBytes >= neededBytes) return;
+  throw new UpdateError(
+    'DISK_FULL',
+    `${directory} has ${freeBytes} bytes free, the download needs ${neededBytes} (${limits.reserveBytes} of them reserve)`,
+  );
+}
+
+/** Runs `act` and closes the file; after a failure, removes it where it is of no use or in the way. */
+async function closing<T>(host: DownloadHost, part: PartFile, act: () => Promise<T>): Promise<T> {
+  try {
+    const result = await act();
+    await part.close();
+    return result;
+  } catch (thrown) {
+    const error = asUpdateError(thrown, 'DOWNLOAD_FAILED', `download to ${part.path}`);
+    await part.close();
+    if (error.code === 'DISK_FULL' || part.sizeBytes === 0) await host.files.remove(part.path);
+    throw error;
+  }
+}
