@@ -1,0 +1,106 @@
+/**
+ * The images a block device could hold after a power cut: at any recorded write, all flushed writes plus some of those
+ * that were not flushed yet: all in order, or some dropped, or late ones before early ones, or torn at 4 KiB.
+ *
+ * Invariant: what a flush had covered is in every later image.
+ */
+
+import type { DiskEvent } from './fuse-disk.ts';
+import { seededRandom } from './seeded.ts';
+
+export interface DiskCut {
+  /** The same buffer each time; valid until the next cut is asked for. */
+  readonly image: Buffer;
+  /** What the outside world had seen. */
+  readonly marks: readonly string[];
+  /** Which writes are in it, in words. */
+  readonly what: string;
+}
+
+type Kind = 'prefix' | 'dropped' | 'reordered' | 'torn';
+type Write = Extract<DiskEvent, { kind: 'write' }>;
+
+const pieceBytes = 4096;
+
+/**
+ * Makes about `wanted` images (fewer where so many do not exist) spread evenly over the recording: first every prefix,
+ * then as many of the other kinds as it takes. The same seed gives the same images.
+ */
+export function* diskCuts(
+  base: Buffer,
+  events: readonly DiskEvent[],
+  wanted: number,
+  seed: number,
+): Generator<DiskCut> {
+  const random = seededRandom(seed);
+  const plan = planCuts(events, wanted, random);
+  const flushed = Buffer.from(base);
+  const issued = Buffer.from(base);
+  const image = Buffer.alloc(base.length);
+  const marks: string[] = [];
+  const seen = new Set<string>();
+  let pending: Write[] = [];
+
+  for (const [at, event] of events.entries()) {
+    if (event.kind === 'mark') marks.push(event.name);
+    else if (event.kind === 'flush') {
+      for (const write of pending) write.bytes.copy(flushed, write.offset);
+      pending = [];
+    } else {
+      event.bytes.copy(issued, event.offset);
+      pending.push(event);
+    }
+    for (const kind of plan[at] ?? []) {
+      if (kind === 'prefix') {
+        issued.copy(image);
+        yield { image, marks: [...marks], what: `${kind} of ${at + 1} events` };
+        continue;
+      }
+      const kept = choosePieces(kind, pending, random);
+      const name = kept.map((list) => list.map(Number).join('')).join(' ');
+      if (!name.includes('0') || seen.has(`${at} ${name}`)) continue;
+      seen.add(`${at} ${name}`);
+      flushed.copy(image);
+      for (const [index, write] of pending.entries()) applyPieces(image, write, kept[index] ?? []);
+      yield { image, marks: [...marks], what: `${kind} at event ${at + 1}: ${name}` };
+    }
+  }
+}
+
+/** Which kinds of images to make after each event. */
+function planCuts(events: readonly DiskEvent[], wanted: number, random: () => number): Kind[][] {
+  const plan: Kind[][] = events.map(() => []);
+  const points = events.flatMap((event, at) => (event.kind === 'flush' ? [] : [at]));
+  const all: { at: number; kind: Kind }[] = points.map((at) => ({ at, kind: 'prefix' }));
+  const others: Kind[] = ['dropped', 'torn', 'reordered'];
+  for (let round = 0; points.length > 0 && all.length < wanted; round++)
+    for (const at of points) all.push({ at, kind: others[round % others.length] ?? 'torn' });
+  // Too many: a seeded choice, so that a short run looks at all kinds and all times.
+  const chosen = all.map((each) => ({ each, order: random() })).sort((a, b) => a.order - b.order);
+  for (const { each } of chosen.slice(0, wanted)) plan[each.at]?.push(each.kind);
+  return plan;
+}
+
+/** For each pending write which of its 4 KiB pieces reached the disk. */
+function choosePieces(
+  kind: Exclude<Kind, 'prefix'>,
+  pending: readonly Write[],
+  random: () => number,
+): boolean[][] {
+  const density = [0.1, 0.5, 0.9][Math.floor(random() * 3)] ?? 0.5;
+  const from = Math.floor(random() * pending.length);
+  return pending.map((write, index) => {
+    const pieces = Array.from({ length: Math.ceil(write.bytes.length / pieceBytes) });
+    if (kind === 'torn') return pieces.map(() => random() < density);
+    const whole = kind === 'dropped' ? random() < density : index >= from;
+    return pieces.map(() => whole);
+  });
+}
+
+function applyPieces(image: Buffer, write: Write, kept: readonly boolean[]): void {
+  for (const [piece, keep] of kept.entries()) {
+    if (!keep) continue;
+    const start = piece * pieceBytes;
+    write.bytes.copy(image, write.offset + start, start, Math.min(start + pieceBytes, write.bytes.length));
+  }
+}
