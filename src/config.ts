@@ -121,7 +121,7 @@ export const options = {
     'text',
     'FILE',
     text,
-    'certificates (PEM) trusted for downloads besides the built-in ones',
+    'certificates (PEM) trusted for downloads instead of the built-in ones',
   ),
   cert_file: optional('cert-file', 'text', 'FILE', text, 'client certificate (PEM) for downloads'),
   key_file: optional('key-file', 'text', 'FILE', text, 'private key (PEM) of the client certificate'),
