@@ -1,0 +1,193 @@
+#!/bin/sh
+# Installs tope-updater on a device, upgrades it in place, or takes it away. POSIX sh; busybox is enough.
+#
+# usage: install.sh [--from DIR] [--arch x64|arm64|armv7] [--prefix DIR] [--destdir DIR]
+#        install.sh --uninstall [--prefix DIR] [--destdir DIR]
+#
+# --from     folder with tope-updater-ARCH (or its .xz) and SHA256SUMS; the folder of this script by default
+# --arch     default: by uname -m and the word size of the system's own programs
+# --prefix   default /opt/tope/updater
+# --destdir  prepares a root filesystem in DIR: files only, nothing is started
+#
+# Promises: nothing is replaced before the new executable's sha256 was checked, and on a live system that it runs; the
+# executable is switched by one rename; running it again changes nothing; configuration, state, logs and backups stay.
+set -eu
+
+die() {
+  echo "install.sh: $*" >&2
+  exit 1
+}
+
+here=$(cd "$(dirname "$0")" && pwd)
+FROM=${FROM:-$here}
+PREFIX=${PREFIX:-/opt/tope/updater}
+DESTDIR=${DESTDIR:-}
+UNITDIR=${UNITDIR:-/etc/systemd/system}
+INITDIR=${INITDIR:-/etc/init.d}
+ARCH=${ARCH:-}
+action=install
+
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --uninstall) action=uninstall ;;
+    --from | --arch | --prefix | --destdir)
+      [ $# -ge 2 ] || die "$1 needs a value"
+      case "$1" in
+        --from) FROM=$2 ;;
+        --arch) ARCH=$2 ;;
+        --prefix) PREFIX=$2 ;;
+        --destdir) DESTDIR=$2 ;;
+      esac
+      shift
+      ;;
+    -h | --help)
+      sed -n '2,/^set -eu/s/^# \{0,1\}//p' "$0"
+      exit 0
+      ;;
+    *) die "unknown argument $1 (see --help)" ;;
+  esac
+  shift
+done
+
+case "$PREFIX" in
+  /*[!A-Za-z0-9_./-]*) die "--prefix $PREFIX: only letters, digits, '_', '-', '.' and '/' can be in it" ;;
+  /?*) ;;
+  *) die "--prefix $PREFIX: must be an absolute path" ;;
+esac
+DESTDIR=${DESTDIR%/}
+target=$DESTDIR$PREFIX
+[ -n "$DESTDIR" ] || [ "$(id -u)" = 0 ] || die 'must be run by root (or with --destdir)'
+
+# Does systemd run this very system?
+has_systemd() { [ -z "$DESTDIR" ] && [ -d /run/systemd/system ] && command -v systemctl >/dev/null 2>&1; }
+
+# 64-bit kernels run 32-bit systems too, so the system's own shell is asked: byte 4 of an ELF file is 1 for 32 bits.
+machine_arch() {
+  machine=$(uname -m)
+  bits=$(dd if=/bin/sh bs=1 skip=4 count=1 2>/dev/null | od -An -tu1 | tr -d ' \n')
+  case "$machine" in
+    x86_64 | amd64) echo x64 ;;
+    aarch64 | arm64) if [ "$bits" = 1 ]; then echo armv7; else echo arm64; fi ;;
+    armv7* | armv8*) echo armv7 ;;
+    *) die "there is no executable for a $machine" ;;
+  esac
+}
+
+sha256_of() { sha256sum "$1" | cut -d ' ' -f 1; }
+
+listed_sum() {
+  [ -r "$FROM/SHA256SUMS" ] || die "$FROM/SHA256SUMS is missing"
+  sum=$(sed -n "s/^\([0-9a-f]\{64\}\)  $1\$/\1/p" "$FROM/SHA256SUMS")
+  [ -n "$sum" ] || die "$FROM/SHA256SUMS does not list $1"
+  echo "$sum"
+}
+
+# Puts the checked executable at $target/.tope-updater.new: same filesystem as its final place.
+stage() {
+  name=tope-updater-$ARCH
+  staged=$target/.tope-updater.new
+  trap 'rm -f "$staged"' EXIT
+  if [ -f "$FROM/$name" ]; then
+    cp "$FROM/$name" "$staged"
+  elif [ -f "$FROM/$name.xz" ]; then
+    command -v xz >/dev/null 2>&1 || die "$FROM/$name.xz: xz is not installed"
+    xz -dc "$FROM/$name.xz" >"$staged"
+  else
+    die "neither $name nor $name.xz is in $FROM (make dist makes them)"
+  fi
+  expected=$(listed_sum "$name")
+  actual=$(sha256_of "$staged")
+  [ "$actual" = "$expected" ] || die "$name: sha256 is $actual, SHA256SUMS says $expected"
+  chmod 755 "$staged"
+  if [ -z "$DESTDIR" ]; then
+    version=$("$staged" --version) || die "$name does not run on this machine"
+    echo "$name: $version"
+  fi
+}
+
+# Writes a file of ours with the prefix in it, only where it differs.
+put() {
+  from=$1 to=$2 mode=$3
+  mkdir -p "$(dirname "$to")"
+  sed "s#/opt/tope/updater#$PREFIX#g" "$from" >"$to.new"
+  chmod "$mode" "$to.new"
+  if cmp -s "$to.new" "$to"; then rm -f "$to.new"; else mv -f "$to.new" "$to"; fi
+}
+
+install() {
+  [ -n "$ARCH" ] || ARCH=$(machine_arch)
+  for file in tope-updater.service tope-updater.init; do
+    [ -r "$here/$file" ] || die "$here/$file is missing"
+  done
+  for folder in "$target" "$target/tmp" "$target/logs" "$target/backups"; do
+    mkdir -p "$folder"
+    chmod 755 "$folder"
+  done
+  stage
+  changed=no
+  if cmp -s "$staged" "$target/tope-updater"; then
+    rm -f "$staged"
+  else
+    sync
+    mv -f "$staged" "$target/tope-updater"
+    changed=yes
+  fi
+  if has_systemd; then
+    install_unit
+  elif [ -n "$DESTDIR" ]; then
+    put "$here/tope-updater.service" "$DESTDIR$UNITDIR/tope-updater.service" 644
+    mkdir -p "$DESTDIR$UNITDIR/multi-user.target.wants"
+    ln -sf ../tope-updater.service "$DESTDIR$UNITDIR/multi-user.target.wants/tope-updater.service"
+    put "$here/tope-updater.init" "$DESTDIR$INITDIR/tope-updater" 755
+  else
+    install_init_script
+  fi
+  sync
+  echo "tope-updater is installed in $target"
+}
+
+install_unit() {
+  put "$here/tope-updater.service" "$UNITDIR/tope-updater.service" 644
+  systemctl daemon-reload
+  systemctl enable --quiet tope-updater
+  if [ "$changed" = yes ]; then systemctl restart tope-updater; else systemctl start tope-updater; fi
+}
+
+install_init_script() {
+  put "$here/tope-updater.init" "$INITDIR/tope-updater" 755
+  if command -v update-rc.d >/dev/null 2>&1; then
+    update-rc.d tope-updater defaults >/dev/null
+  elif command -v rc-update >/dev/null 2>&1; then
+    rc-update add tope-updater default >/dev/null
+  elif [ -f "$INITDIR/rcS" ]; then
+    ln -sf tope-updater "$INITDIR/S90tope-updater"
+  else
+    echo "note: $INITDIR/tope-updater is in place; have it started at boot in this system's way"
+  fi
+  if [ "$changed" = yes ]; then "$INITDIR/tope-updater" restart; else "$INITDIR/tope-updater" start; fi
+}
+
+uninstall() {
+  if has_systemd; then
+    systemctl disable --quiet --now tope-updater 2>/dev/null || true
+  elif [ -z "$DESTDIR" ] && [ -x "$INITDIR/tope-updater" ]; then
+    "$INITDIR/tope-updater" stop
+    if command -v update-rc.d >/dev/null 2>&1; then update-rc.d -f tope-updater remove >/dev/null; fi
+    if command -v rc-update >/dev/null 2>&1; then rc-update del tope-updater >/dev/null 2>&1 || true; fi
+  fi
+  rm -f "$DESTDIR$UNITDIR/tope-updater.service" "$DESTDIR$UNITDIR/multi-user.target.wants/tope-updater.service" \
+    "$DESTDIR$INITDIR/tope-updater" "$DESTDIR$INITDIR/S90tope-updater" \
+    "$target/tope-updater" "$target/.tope-updater.new"
+  if has_systemd; then systemctl daemon-reload; fi
+  # Folders that never held anything go, all others stay with what is in them.
+  for folder in "$target/tmp" "$target/logs" "$target/backups" "$target"; do
+    rmdir "$folder" 2>/dev/null || true
+  done
+  if [ -d "$target" ]; then
+    echo "tope-updater is uninstalled; configuration, state and backups stay in $target"
+  else
+    echo 'tope-updater is uninstalled'
+  fi
+}
+
+$action
