@@ -108,6 +108,7 @@ export const limits = {
   /** Spec section 5: backups of this many updates are kept. */
   updatesKept: 3,
   historyEntries: 200,
+  historyBytes: 4 * MiB,
   journalBytes: 16 * MiB,
   /** Taken when a journal begins: every later record must fit although the disk has become full. */
   journalRoomBytes: 256 * KiB,

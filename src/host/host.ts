@@ -103,6 +103,10 @@ export interface Command {
   /** Undefined: the updater's own. */
   readonly uid?: number;
   readonly gid?: number;
+  /** Supplementary groups, kept only together with `uid` and `gid`; undefined: none. */
+  readonly groups?: readonly number[];
+  /** Runs instead of argv[0] where argv[0] names no program (a process may rewrite its own argv). */
+  readonly program?: string;
 }
 
 export interface StartedProcess {
@@ -122,11 +126,14 @@ export interface Processes {
   ): Promise<string | undefined>;
   /** Where /proc/<pid>/<link> points; undefined as above. */
   readLink(pid: number, link: 'exe' | 'cwd'): Promise<string | undefined>;
-  /** False when there is no such process. */
+  /** False when there is no such process; throws EPERM when it is not ours to signal. */
   signal(pid: number, signal: 'SIGTERM' | 'SIGKILL'): boolean;
   /** Starts a program that outlives the updater: own session, no inherited descriptors. Rejects when exec fails. */
   start(command: Command): Promise<StartedProcess>;
-  /** Runs a helper program to its end; both outputs cut at 64 KiB; killed after `timeoutMs`. */
+  /**
+   * Runs a helper program to its end; both outputs cut at 64 KiB. `status` is 128 + number for a signal. Rejects with
+   * ENOENT/EACCES when it cannot be run, with ETIMEDOUT (killed, with all it started) after `timeoutMs`.
+   */
   run(
     argv: readonly string[],
     timeoutMs: number,

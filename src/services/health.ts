@@ -1,0 +1,119 @@
+/**
+ * Asks started services whether they work, as the manifest says how (spec section 4, `health`).
+ *
+ * Invariant: every check is bounded by its own `timeoutMs`; all run at the same time.
+ */
+import { UpdateError } from '../errors.ts';
+import type { Host } from '../host/host.ts';
+import { limits } from '../limits.ts';
+import type { HealthCheck, ServiceSpec } from '../release.ts';
+
+export type HealthHost = Pick<Host, 'processes' | 'clock' | 'net' | 'log'>;
+
+/**
+ * Polls every service that has a check until it passes. Throws HEALTH_CHECK_FAILED with the last failure of the first
+ * one that has not passed within its `timeoutMs`; rejects with the signal's reason when it aborts.
+ */
+export async function checkHealth(
+  host: HealthHost,
+  specs: readonly ServiceSpec[],
+  signal?: AbortSignal,
+): Promise<void> {
+  const failed = new AbortController();
+  const signals = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal]);
+  const checks = specs.map(async ({ module, health }) => {
+    if (health === undefined) return;
+    await pollUntilHealthy(host, module, health, signals);
+    host.log.info(`${module} is healthy: ${describe(health)}`);
+  });
+  try {
+    await Promise.all(checks);
+  } finally {
+    // One failure decides; the others need not be waited for.
+    failed.abort(new Error('another health check failed'));
+  }
+}
+
+async function pollUntilHealthy(
+  host: HealthHost,
+  module: string,
+  check: HealthCheck,
+  signal: AbortSignal,
+): Promise<void> {
+  const deadline = host.clock.elapsed() + check.timeoutMs;
+  for (;;) {
+    const leftMs = Math.max(1, deadline - host.clock.elapsed());
+    const failure = await failureOf(host, check, Math.min(leftMs, limits.healthTryMs), signal);
+    if (failure === undefined) return;
+    signal.throwIfAborted();
+    if (host.clock.elapsed() + limits.healthPollMs >= deadline) {
+      const text = `${module}: ${describe(check)} not healthy within ${check.timeoutMs} ms: ${failure}`;
+      throw new UpdateError('HEALTH_CHECK_FAILED', text);
+    }
+    await host.clock.sleep(limits.healthPollMs, signal);
+  }
+}
+
+/** One try; undefined when the service is well. */
+async function failureOf(
+  host: HealthHost,
+  check: HealthCheck,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  try {
+    switch (check.kind) {
+      case 'http':
+        return await httpFailure(host, check.url, timeoutMs, signal);
+      case 'tcp':
+        await host.net.connect('127.0.0.1', check.port, timeoutMs);
+        return undefined;
+      case 'exec':
+        return await execFailure(host, check.argv, timeoutMs);
+      default:
+        return check satisfies never;
+    }
+  } catch (thrown) {
+    return thrown instanceof Error ? thrown.message : String(thrown);
+  }
+}
+
+async function httpFailure(
+  host: HealthHost,
+  url: string,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const response = await host.net.request({
+    method: 'GET',
+    url,
+    headers: {},
+    headTimeoutMs: timeoutMs,
+    stallTimeoutMs: timeoutMs,
+    signal,
+  });
+  response.discard();
+  return response.status >= 200 && response.status < 300 ? undefined : `HTTP status ${response.status}`;
+}
+
+async function execFailure(
+  host: HealthHost,
+  argv: readonly string[],
+  timeoutMs: number,
+): Promise<string | undefined> {
+  const { status, stderr } = await host.processes.run(argv, timeoutMs);
+  return status === 0 ? undefined : `exit status ${status}: ${stderr.trim() || 'no message'}`;
+}
+
+function describe(check: HealthCheck): string {
+  switch (check.kind) {
+    case 'http':
+      return check.url;
+    case 'tcp':
+      return `tcp port ${check.port}`;
+    case 'exec':
+      return check.argv.join(' ');
+    default:
+      return check satisfies never;
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * Reads the text of /proc/<pid>/* (proc(5)). Pure.
+ *
+ * Invariants: text comes from other processes, which choose their own names and arguments; nothing here throws on it.
+ */
+import { basename } from 'node:path';
+
+export interface ProcStat {
+  /** May hold spaces and parentheses; the kernel cuts it at 15 bytes. */
+  readonly comm: string;
+  readonly parentPid: number;
+  /** Ended, and only waiting for its parent to ask how. */
+  readonly isZombie: boolean;
+  readonly isKernelThread: boolean;
+  /** Clock ticks since boot, as printed: with the pid it names a process for good. */
+  readonly startTime: string;
+}
+
+/** One line `pid (comm) state ppid ...`; undefined when it is not that. */
+export function parseStat(text: string): ProcStat | undefined {
+  const open = text.indexOf('(');
+  const close = text.lastIndexOf(')');
+  if (open < 0 || close < open) return undefined;
+  // Field 3 (state) is the first after the name.
+  const fields = text.slice(close + 1).trim().split(/\s+/);
+  const [state, parentPid, flags, startTime] = [fields[0], fields[1], fields[6], fields[19]];
+  if (state === undefined || !isDigits(parentPid) || !isDigits(flags) || !isDigits(startTime)) return undefined;
+  return {
+    comm: text.slice(open + 1, close),
+    parentPid: Number(parentPid),
+    isZombie: state === 'Z' || state === 'X' || state === 'x',
+    // PF_KTHREAD of include/linux/sched.h.
+    isKernelThread: (Number(flags) & 0x00200000) !== 0,
+    startTime,
+  };
+}
+
+/** The arguments, each ended by a NUL; empty for kernel threads and zombies. */
+export function parseCmdline(text: string): string[] {
+  if (text === '') return [];
+  return (text.endsWith('\0') ? text.slice(0, -1) : text).split('\0');
+}
+
+/** `NAME=value` pairs, each ended by a NUL; what is not such a pair is left out. */
+export function parseEnviron(text: string): Record<string, string> {
+  const pairs = text.split('\0').flatMap((entry): [string, string][] => {
+    const equals = entry.indexOf('=');
+    return equals > 0 ? [[entry.slice(0, equals), entry.slice(equals + 1)]] : [];
+  });
+  return Object.fromEntries(pairs);
+}
+
+export interface ProcOwner {
+  /** Real ids: what a set-uid program has to be started as. */
+  readonly uid: number;
+  readonly gid: number;
+  readonly groups: number[];
+}
+
+/** The lines Uid, Gid and Groups of /proc/<pid>/status. */
+export function parseStatusOwner(text: string): ProcOwner | undefined {
+  const numbers = (key: string) => {
+    const line = text.split('\n').find((candidate) => candidate.startsWith(`${key}:`));
+    const words = line?.slice(key.length + 1).trim().split(/\s+/) ?? [];
+    return words.filter(isDigits).map(Number);
+  };
+  const [uid] = numbers('Uid');
+  const [gid] = numbers('Gid');
+  return uid === undefined || gid === undefined ? undefined : { uid, gid, groups: numbers('Groups') };
+}
+
+/**
+ * The system service unit a process belongs to, from /proc/<pid>/cgroup: the line of systemd's own hierarchy
+ * (cgroup v1, `N:name=systemd:PATH`) or of the unified one (v2, `0::PATH`). Undefined for scopes (sessions, containers,
+ * programs started by the updater) and for a user's own services, which the system's systemctl cannot stop.
+ */
+export function owningUnit(text: string): string | undefined {
+  const lines = text.split('\n');
+  return ['name=systemd', '']
+    .map((controller) => lines.find((line) => new RegExp(`^\\d+:${controller}:/`).test(line)))
+    .map((line) => unitOfPath(line?.slice(line.indexOf(':/') + 1) ?? ''))
+    .find((unit) => unit !== undefined);
+}
+
+function unitOfPath(path: string): string | undefined {
+  // The first unit on the way down is the system manager's; below it are a user manager's units or delegated groups.
+  const name = path.split('/').find((part) => part.endsWith('.service') || part.endsWith('.scope'));
+  // systemd escapes a name that could be taken for a kernel file with a leading underscore.
+  const unit = name?.startsWith('_') ? name.slice(1) : name;
+  if (unit === undefined || unit.length > 255 || unit.startsWith('user@')) return undefined;
+  return /^[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*\.service$/.test(unit) ? unit : undefined;
+}
+
+/** What /proc says about the program a process runs. */
+export interface ProcNames {
+  readonly comm: string;
+  readonly argv: readonly string[];
+  /** Target of the exe link, undefined when it is closed to us. */
+  readonly exe: string | undefined;
+}
+
+/**
+ * Whether a process goes by `name` (spec section 6): base name of argv[0] or of the executable, of the script when an
+ * interpreter runs it (with and without its ending), or comm, which the kernel cuts at 15 bytes.
+ */
+export function isNamed(process: ProcNames, name: string): boolean {
+  const fullNames = [
+    basename(process.argv[0] ?? ''),
+    basename(withoutDeleted(process.exe ?? '')),
+    ...scriptNames(process.argv),
+  ];
+  if (fullNames.includes(name)) return true;
+  // A full name that the kernel would cut to this comm tells what the whole name is, and it is another one.
+  return process.comm === cutName(name) && !fullNames.some((full) => cutName(full) === process.comm);
+}
+
+/** The name a command line is found by once it runs: that of its script, else that of its program. */
+export function commandName(argv: readonly string[]): string | undefined {
+  return scriptNames(argv)[0] ?? (basename(argv[0] ?? '') || undefined);
+}
+
+/** The kernel marks a path whose file has been replaced or removed since. */
+export function withoutDeleted(path: string): string {
+  return path.endsWith(' (deleted)') ? path.slice(0, -' (deleted)'.length) : path;
+}
+
+const interpreter = /^(python|pypy|perl|ruby|lua|node|nodejs|(ba|da|a|k|z)?sh)[\d.]*$/;
+
+function scriptNames(argv: readonly string[]): string[] {
+  if (!interpreter.test(basename(argv[0] ?? ''))) return [];
+  // What follows -c or -e is program text, not a file.
+  const script = argv.slice(1).find((word) => !word.startsWith('-') || /^-[a-z]*[ce]$|^--eval/.test(word));
+  if (script === undefined || script.startsWith('-')) return [];
+  const name = basename(script);
+  const stem = name.replace(/\.(py|[cm]?js|[cm]?ts|sh|pl|rb|lua)$/, '');
+  return stem === name ? [name] : [name, stem];
+}
+
+/** TASK_COMM_LEN of the kernel is 16 with its final NUL. */
+function cutName(name: string): string {
+  const bytes = new TextEncoder().encode(name);
+  return bytes.length <= 15 ? name : new TextDecoder().decode(bytes.subarray(0, 15));
+}
+
+function isDigits(word: string | undefined): word is string {
+  return word !== undefined && /^\d{1,20}$/.test(word);
+}
