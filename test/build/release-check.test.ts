@@ -1,0 +1,44 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type ReleaseFacts, releaseFaults } from '../../build/release-check.ts';
+
+const good: ReleaseFacts = {
+  packageVersion: '1.2.3',
+  lockVersions: ['1.2.3', '1.2.3'],
+  changelog:
+    '# Changelog\n\n## [Unreleased]\n\n## [1.2.3] - 2026-11-23\n\n- more\n\n## [1.2.2] - 2026-10-01\n\n- less\n',
+  changes: '',
+  tags: [],
+};
+
+test('a commit with one version, a dated entry and a clean tree is ready', () => {
+  assert.equal(releaseFaults(good), []);
+  assert.equal(releaseFaults({ ...good, tags: ['v1.2.3'] }), []);
+  assert.equal(releaseFaults({ ...good, changelog: '## 1.2.3 - 2026-11-23\n\n- more\n' }), []);
+});
+
+const faults: [string, Partial<ReleaseFacts>, RegExp][] = [
+  [
+    'a lockfile of another version',
+    { lockVersions: ['1.2.2', '1.2.3'] },
+    /package-lock\.json: version 1\.2\.2/,
+  ],
+  ['a version that is not x.y.z', { packageVersion: '1.2' }, /1\.2 is not of the form x\.y\.z/],
+  ['no entry in the CHANGELOG', { changelog: '## 1.2.2 - 2026-10-01\n' }, /newest version in it is 1\.2\.2/],
+  ['no CHANGELOG', { changelog: '' }, /newest version in it is undefined/],
+  ['an entry without a date', { changelog: '## [1.2.3]\n\n- more\n' }, /has no date/],
+  [
+    'entries that no version has yet',
+    { changelog: '## Unreleased\n\n- new\n\n## 1.2.3 - 2026-11-23\n' },
+    /entries under Unreleased/,
+  ],
+  ['uncommitted changes', { changes: ' M src/main.ts' }, /not clean:\n M src\/main\.ts/],
+  ['a tag of another version', { tags: ['v1.2.4'] }, /tag v1\.2\.4 is not v1\.2\.3/],
+];
+for (const [name, change, expected] of faults) {
+  test(`refused: ${name}`, () => {
+    assert.match(releaseFaults({ ...good, ...change }).join('\n'), expected);
+  });
+}
+
+test.run();
