@@ -74,7 +74,8 @@ export const limits = {
   processPollMs: 50,
   /** A service that dies this soon after its start never ran. */
   serviceSettleMs: 2_000,
-  serviceCommandMs: 60_000,
+  /** systemctl returns when the unit is up or down; systemd itself gives a unit 90 s for either. */
+  serviceCommandMs: 100_000,
   healthTimeoutMs: 30_000,
   healthPollMs: 250,
   /** One try of a health check; a service that hangs on its first request gets another chance. */

@@ -140,7 +140,9 @@ async function findExecutable(
   path = '/usr/bin:/bin',
 ): Promise<string | undefined> {
   if (name === '' || name.includes('\0')) return undefined;
-  const places = name.includes('/') ? [name] : path.split(':').map((directory) => `${directory || '.'}/${name}`);
+  const places = name.includes('/')
+    ? [name]
+    : path.split(':').map((directory) => `${directory || '.'}/${name}`);
   for (const place of places.map((relative) => resolve(cwd, relative))) {
     if (await isExecutableFile(place)) return place;
   }

@@ -26,6 +26,8 @@ export async function launchGui(host: GuiHost, path: string): Promise<void> {
       else host.log.warn(`progress display ${path} (pid ${pid}) ended with ${outcome}`);
     });
   } catch (thrown) {
-    host.log.warn(`progress display ${path} not started: ${thrown instanceof Error ? thrown.message : thrown}`);
+    host.log.warn(
+      `progress display ${path} not started: ${thrown instanceof Error ? thrown.message : thrown}`,
+    );
   }
 }

@@ -22,9 +22,13 @@ export function parseStat(text: string): ProcStat | undefined {
   const close = text.lastIndexOf(')');
   if (open < 0 || close < open) return undefined;
   // Field 3 (state) is the first after the name.
-  const fields = text.slice(close + 1).trim().split(/\s+/);
+  const fields = text
+    .slice(close + 1)
+    .trim()
+    .split(/\s+/);
   const [state, parentPid, flags, startTime] = [fields[0], fields[1], fields[6], fields[19]];
-  if (state === undefined || !isDigits(parentPid) || !isDigits(flags) || !isDigits(startTime)) return undefined;
+  if (state === undefined || !isDigits(parentPid) || !isDigits(flags) || !isDigits(startTime))
+    return undefined;
   return {
     comm: text.slice(open + 1, close),
     parentPid: Number(parentPid),
@@ -61,7 +65,11 @@ export interface ProcOwner {
 export function parseStatusOwner(text: string): ProcOwner | undefined {
   const numbers = (key: string) => {
     const line = text.split('\n').find((candidate) => candidate.startsWith(`${key}:`));
-    const words = line?.slice(key.length + 1).trim().split(/\s+/) ?? [];
+    const words =
+      line
+        ?.slice(key.length + 1)
+        .trim()
+        .split(/\s+/) ?? [];
     return words.filter(isDigits).map(Number);
   };
   const [uid] = numbers('Uid');

@@ -136,7 +136,8 @@ export async function captureProcess(
 export async function inheritableEnvironment(host: ProcessesHost): Promise<Record<string, string>> {
   const own = parseEnviron((await host.processes.read(host.processes.ownPid, 'environ')) ?? '');
   const isPrivate = (name: string) =>
-    /^(NOTIFY_SOCKET|INVOCATION_ID|JOURNAL_STREAM|SYSTEMD_.*|LISTEN_.*|WATCHDOG_.*|(MAIN|MANAGER)PID)$/.test(name) ||
-    /^(RUNTIME|STATE|CACHE|LOGS|CONFIGURATION|CREDENTIALS)_DIRECTORY$/.test(name);
+    /^(NOTIFY_SOCKET|INVOCATION_ID|JOURNAL_STREAM|SYSTEMD_.*|LISTEN_.*|WATCHDOG_.*|(MAIN|MANAGER)PID)$/.test(
+      name,
+    ) || /^(RUNTIME|STATE|CACHE|LOGS|CONFIGURATION|CREDENTIALS)_DIRECTORY$/.test(name);
   return Object.fromEntries(Object.entries(own).filter(([name]) => !isPrivate(name)));
 }

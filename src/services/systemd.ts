@@ -45,7 +45,8 @@ export async function findSystemd(
   const show = async (unit: string) =>
     properties(await systemctl('SERVICE_START_FAILED', 'show', `--property=${shown}`, '--', unit));
   return {
-    foreignUnit: (name) => foreign(/\.(service|socket|target|timer|path)$/.test(name) ? name : `${name}.service`),
+    foreignUnit: (name) =>
+      foreign(/\.(service|socket|target|timer|path)$/.test(name) ? name : `${name}.service`),
     unitOf: async (pid) => foreign(owningUnit((await host.processes.read(pid, 'cgroup')) ?? '')),
     isActive: async (unit) => isUp((await show(unit)).ActiveState),
     stop: async (unit) => {
@@ -56,7 +57,8 @@ export async function findSystemd(
       // The update may have replaced the unit file itself.
       if (before.NeedDaemonReload === 'yes') await systemctl('SERVICE_START_FAILED', 'daemon-reload');
       // A new version that crashed a few times must not keep the old one from starting (StartLimitBurst).
-      if (before.ActiveState === 'failed') await systemctl('SERVICE_START_FAILED', 'reset-failed', '--', unit);
+      if (before.ActiveState === 'failed')
+        await systemctl('SERVICE_START_FAILED', 'reset-failed', '--', unit);
       await systemctl('SERVICE_START_FAILED', 'start', '--', unit);
     },
     whyDead: async (unit) => whyDead(await show(unit)),
@@ -97,11 +99,17 @@ function isUp(activeState: string | undefined): boolean {
 }
 
 function whyDead(unit: Record<string, string>): string | undefined {
-  // A start by hand sets the count to 0: anything above it died and was revived since.
-  const wasRevived = unit.SubState === 'auto-restart' || Number(unit.NRestarts ?? 0) > 0;
+  // A start by hand sets the count to 0: what is above it died and was revived since.
+  const revivals = Number(unit.NRestarts ?? 0);
+  const wasRevived = unit.SubState === 'auto-restart' || revivals > 0;
   if (isUp(unit.ActiveState) && !wasRevived) return undefined;
-  if (unit.Type === 'oneshot' && unit.ActiveState === 'inactive' && unit.Result === 'success') return undefined;
+  if (unit.Type === 'oneshot' && unit.ActiveState === 'inactive' && unit.Result === 'success')
+    return undefined;
   // CLD_EXITED is 1, CLD_KILLED 2, CLD_DUMPED 3 (systemd.service(5), waitid(2)).
-  const how = unit.ExecMainCode === '1' ? 'exit status' : 'signal';
-  return `is ${unit.ActiveState} (${unit.SubState}), result ${unit.Result}, ${how} ${unit.ExecMainStatus}`;
+  const how = { '1': 'exit status', '2': 'signal', '3': 'signal' }[unit.ExecMainCode ?? ''];
+  return [
+    `is ${unit.ActiveState} (${unit.SubState}), result ${unit.Result}`,
+    ...(how === undefined ? [] : [`${how} ${unit.ExecMainStatus}`]),
+    ...(revivals > 0 ? [`restarted by systemd ${revivals} times`] : []),
+  ].join(', ');
 }
