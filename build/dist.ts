@@ -16,6 +16,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -37,7 +38,7 @@ export async function makeDist(folder: string, wanted: readonly Arch[], keep: bo
   for (const runtime of runtimes) makeExecutable(runtime, bundle, folder, keep);
 
   writeFileSync(join(folder, 'LICENSES.txt'), licenseTexts(packages, runtimes));
-  writeSbom(join(folder, 'tope-updater.cdx.json'), runtimes);
+  writeSbom(join(folder, 'tope-updater.cdx.json'), packages, runtimes);
   for (const name of releaseFiles) copyFileSync(join(projectRoot, 'deploy', name), join(folder, name));
   writeSums(folder);
   for (const { arch, version } of runtimes) {

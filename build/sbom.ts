@@ -1,6 +1,7 @@
 /**
  * Writes the software bill of materials (CycloneDX, JSON): the libraries as `cyclonedx-npm` finds them in the
- * lockfile, and the Node runtimes, which no lockfile knows.
+ * lockfile, of these only what the bundler took in (it lists optional peers too), and the Node runtimes, which no
+ * lockfile knows.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -9,12 +10,25 @@ import { join } from 'node:path';
 import { projectRoot } from './bundle.ts';
 import type { Runtime } from './runtime.ts';
 
-interface Bom {
-  components?: unknown[];
-  [key: string]: unknown;
+interface Component {
+  readonly 'bom-ref': string;
+  readonly group?: string;
+  readonly name: string;
 }
 
-export function writeSbom(output: string, runtimes: readonly Runtime[]): void {
+interface Dependency {
+  readonly ref: string;
+  readonly dependsOn?: readonly string[];
+}
+
+interface Bom {
+  readonly metadata: { readonly component: Component };
+  readonly components: readonly Component[];
+  readonly dependencies: readonly Dependency[];
+}
+
+/** `packages`: what the bundle holds, by npm name. */
+export function writeSbom(output: string, packages: readonly string[], runtimes: readonly Runtime[]): void {
   const tool = join(
     projectRoot,
     'build/packaging/node_modules/@cyclonedx/cyclonedx-npm/bin/cyclonedx-npm-cli.js',
@@ -33,11 +47,18 @@ export function writeSbom(output: string, runtimes: readonly Runtime[]): void {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const bom = JSON.parse(text) as Bom;
-  bom.components = [...(bom.components ?? []), ...runtimes.map(runtimeComponent)];
-  writeFileSync(output, `${JSON.stringify(bom, null, 2)}\n`);
+  const libraries = bom.components.filter(({ group, name }) =>
+    packages.includes(group === undefined ? name : `${group}/${name}`),
+  );
+  const components = [...libraries, ...runtimes.map(runtimeComponent)];
+  const kept = new Set([bom.metadata.component, ...components].map((component) => component['bom-ref']));
+  const dependencies = bom.dependencies
+    .filter(({ ref }) => kept.has(ref))
+    .map(({ ref, dependsOn = [] }) => ({ ref, dependsOn: dependsOn.filter((name) => kept.has(name)) }));
+  writeFileSync(output, `${JSON.stringify({ ...bom, components, dependencies }, null, 2)}\n`);
 }
 
-function runtimeComponent({ arch, version, path }: Runtime): unknown {
+function runtimeComponent({ arch, version, path }: Runtime): Component & Record<string, unknown> {
   return {
     type: 'platform',
     'bom-ref': `node-linux-${arch}@${version}`,
