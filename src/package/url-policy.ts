@@ -40,10 +40,13 @@ export function redirectAddress(from: Address, location: string, allowHttp: bool
 
 /** A URL for logs and error texts: scheme, host and path; `?...` stands for a query. Takes any text. */
 export function redactUrl(text: string): string {
-  const cut = text.split('#', 1).join('').split('?');
-  const query = cut.length > 1 ? '?...' : '';
-  const path = (cut[0] ?? '').replace(/^([a-zA-Z][\w+.-]*:)?(\/\/)[^/\\]*@/, '$1$2');
-  return `${path.slice(0, 300)}${query}`;
+  const url = parsed(text);
+  if (url !== undefined) {
+    const authority = url.host === '' ? '' : `//${url.host}`;
+    return `${url.protocol}${authority}${url.pathname}`.slice(0, 300) + (url.search === '' ? '' : '?...');
+  }
+  const [path = '', ...query] = text.split(/[?#]/);
+  return path.replace(/^.*@/s, '').slice(0, 300) + (query.length === 0 ? '' : '?...');
 }
 
 function parsed(text: string, base?: string): URL | undefined {
