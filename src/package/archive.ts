@@ -6,7 +6,7 @@
  *
  * Memory: two windows of 16 KiB while opening, then about 300 bytes an entry (at most limits.archiveEntries).
  */
-import type { Entry, ZipFile } from 'yauzl';
+import type { Entry, ExtraField, ZipFile } from 'yauzl';
 import { asUpdateError } from '../errors.ts';
 import type { Host, OpenFile } from '../host/host.ts';
 import { limits } from '../limits.ts';
@@ -18,6 +18,7 @@ import {
   checkLayout,
   type Extent,
   hasDescriptor,
+  type LocalRecord,
   nameRegister,
 } from './entry-policy.ts';
 import {
@@ -28,7 +29,7 @@ import {
   readSmall,
   type Source,
 } from './extraction.ts';
-import { printable } from './path-fault.ts';
+import { printable, quoted } from './path-fault.ts';
 import {
   checkEnd,
   descriptorLength,
@@ -196,15 +197,21 @@ function centralRecord(entry: Entry): CentralRecord {
   };
 }
 
-async function localRecord(zip: ZipFile, entry: Entry) {
+async function localRecord(zip: ZipFile, entry: Entry): Promise<LocalRecord> {
   const header = await zip.readLocalFileHeaderPromise(entry).catch(inYauzlsWords);
   const { parseExtraFields } = await import('yauzl');
+  let extraFields: ExtraField[];
+  try {
+    extraFields = parseExtraFields(header.extraField);
+  } catch (thrown) {
+    return inYauzlsWords(thrown);
+  }
   return {
     nameBytes: header.fileName,
     flags: header.generalPurposeBitFlag,
     method: header.compressionMethod,
     dataStart: header.fileDataStart,
-    extraFields: parseExtraFields(header.extraField),
+    extraFields,
     crc32: header.crc32,
     compressedBytes: header.compressedSize,
     sizeBytes: header.uncompressedSize,
@@ -218,7 +225,7 @@ async function endOfData(read: Read, central: CentralRecord, entry: ArchiveEntry
   const length = descriptorLength(after.subarray(0, await read(after, end)), central);
   if (length === undefined)
     throw invalidPackage(
-      `entry "${printable(entry.name)}" has no data descriptor that agrees with the central directory`,
+      `entry ${quoted(entry.name)} has no data descriptor that agrees with the central directory`,
     );
   return end + length;
 }

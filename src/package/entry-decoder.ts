@@ -8,7 +8,7 @@ import type * as Zlib from 'node:zlib';
 import { limits } from '../limits.ts';
 import type { Crc32 } from './crc32.ts';
 import type { ArchiveEntry } from './entry-policy.ts';
-import { printable } from './path-fault.ts';
+import { quoted } from './path-fault.ts';
 import { invalidPackage } from './zip-records.ts';
 
 /** Takes a chunk of content; the chunk is only valid until the returned promise resolves. */
@@ -33,7 +33,7 @@ export interface DecoderParts {
 /** A decoder for one entry. Its promises reject with INVALID_PACKAGE, or with what `output` threw. */
 export function entryDecoder(entry: ArchiveEntry, output: Output, parts: DecoderParts): Decoder {
   const refuse = (why: string, cause?: unknown) =>
-    invalidPackage(`entry "${printable(entry.name)}" ${why}`, cause);
+    invalidPackage(`entry ${quoted(entry.name)} ${why}`, cause);
   let sizeBytes = 0;
   let crc = 0;
   const take: Output = (chunk) => {

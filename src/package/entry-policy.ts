@@ -6,7 +6,7 @@
  * central directory. Anything else is INVALID_PACKAGE. Spec section 4.
  */
 import { limits } from '../limits.ts';
-import { pathFault, printable } from './path-fault.ts';
+import { pathFault, quoted } from './path-fault.ts';
 import { type ExtraField, invalidPackage, localSizes, type Sizes } from './zip-records.ts';
 
 /** An entry as the central directory tells it. */
@@ -51,7 +51,7 @@ const knownFlags = 0x0006 | flagDescriptor | flagUtf8;
 /** Judges one entry. Throws INVALID_PACKAGE naming the entry and the fault. */
 export function acceptEntry(central: CentralRecord, local: LocalRecord): ArchiveEntry {
   const { name, isDirectory } = acceptName(central);
-  const refuse = (why: string) => invalidPackage(`entry "${printable(name)}" ${why}`);
+  const refuse = (why: string) => invalidPackage(`entry ${quoted(name)} ${why}`);
   if (central.flags & flagEncrypted) throw refuse('is encrypted');
   if (central.flags & ~knownFlags) throw refuse(`has unsupported flags 0x${central.flags.toString(16)}`);
   if (central.method !== 0 && central.method !== 8)
@@ -83,19 +83,17 @@ function acceptName({ nameBytes, extraFields }: CentralRecord): { name: string; 
   // Names without the UTF-8 flag are read as UTF-8 all the same: a Linux file name is just these bytes.
   const text = nameBytes.toString('utf8');
   if (!Buffer.from(text).equals(nameBytes))
-    throw invalidPackage(`entry name "${printable(nameBytes.toString('latin1'))}" is not valid UTF-8`);
+    throw invalidPackage(`entry name ${quoted(nameBytes.toString('latin1'))} is not valid UTF-8`);
   const isDirectory = text.endsWith('/');
   const name = isDirectory ? text.slice(0, -1) : text;
   const fault = pathFault(name);
-  if (fault !== undefined) throw invalidPackage(`entry name "${printable(text)}" ${fault}`);
+  if (fault !== undefined) throw invalidPackage(`entry name ${quoted(text)} ${fault}`);
   // Info-ZIP's Unicode path: version, CRC-32 of the header's name, then another name.
   const other = extraFields.find((field) => field.id === 0x7075)?.data.subarray(5);
   if (other !== undefined && !other.equals(nameBytes))
-    throw invalidPackage(
-      `entry "${printable(text)}" has a second name "${printable(other.toString('utf8'))}"`,
-    );
+    throw invalidPackage(`entry ${quoted(text)} has a second name ${quoted(other.toString('utf8'))}`);
   if (extraFields.filter((field) => field.id === 0x0001).length > 1)
-    throw invalidPackage(`entry "${printable(text)}" has two zip64 extra fields`);
+    throw invalidPackage(`entry ${quoted(text)} has two zip64 extra fields`);
   return { name, isDirectory };
 }
 
@@ -158,9 +156,7 @@ function headerDifference(central: CentralRecord, local: LocalRecord): string | 
   const differ = (what: string, here: number | string, there: number | string) =>
     `${what} is ${here} there, ${there} in the central directory`;
   if (!local.nameBytes.equals(central.nameBytes)) {
-    const [here, there] = [local, central].map(
-      ({ nameBytes }) => `"${printable(nameBytes.toString('utf8'))}"`,
-    );
+    const [here, there] = [local, central].map(({ nameBytes }) => `${quoted(nameBytes.toString('utf8'))}`);
     return differ('name', here ?? '', there ?? '');
   }
   if (local.flags !== central.flags)
@@ -195,13 +191,13 @@ export function nameRegister(): (entry: Pick<ArchiveEntry, 'name' | 'isDirectory
   return ({ name, isDirectory }) => {
     const before = kinds.get(name);
     if (before === 'file' || before === 'directory' || (before === 'implied' && !isDirectory))
-      throw invalidPackage(`entry "${printable(name)}" comes twice, or is a file and a directory`);
+      throw invalidPackage(`entry ${quoted(name)} comes twice, or is a file and a directory`);
     kinds.set(name, isDirectory ? 'directory' : 'file');
     for (let slash = name.lastIndexOf('/'); slash > 0; slash = name.lastIndexOf('/', slash - 1)) {
       const parent = name.slice(0, slash);
       const kind = kinds.get(parent);
       if (kind === 'file')
-        throw invalidPackage(`entry "${printable(name)}" lies below "${printable(parent)}", which is a file`);
+        throw invalidPackage(`entry ${quoted(name)} lies below ${quoted(parent)}, which is a file`);
       // Whatever named this parent first has seen to the parents above it.
       if (kind !== undefined) break;
       kinds.set(parent, 'implied');
@@ -223,9 +219,9 @@ export function checkLayout(extents: readonly Extent[], directoryStart: number):
   let end = 0;
   let before = 'the start of the file';
   for (const extent of [...extents].sort((a, b) => a.start - b.start)) {
-    refuseStep(end, extent.start, before, `entry "${printable(extent.name)}"`);
+    refuseStep(end, extent.start, before, `entry ${quoted(extent.name)}`);
     end = extent.end;
-    before = `entry "${printable(extent.name)}"`;
+    before = `entry ${quoted(extent.name)}`;
   }
   refuseStep(end, directoryStart, before, 'the central directory');
 }

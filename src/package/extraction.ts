@@ -12,7 +12,7 @@ import type { OpenFile } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { type Decoder, type DecoderParts, entryDecoder, type Output } from './entry-decoder.ts';
 import type { ArchiveEntry } from './entry-policy.ts';
-import { printable } from './path-fault.ts';
+import { quoted } from './path-fault.ts';
 import { invalidPackage } from './zip-records.ts';
 
 /** Where an entry's content goes. A failed extraction calls neither again: who opened the sink cleans up. */
@@ -57,10 +57,10 @@ export async function readSmall(
 ): Promise<Uint8Array | undefined> {
   const entry = source.entries.find((candidate) => candidate.name === name);
   if (entry === undefined) return undefined;
-  if (entry.isDirectory) throw invalidPackage(`"${printable(name)}" is a directory`);
+  if (entry.isDirectory) throw invalidPackage(`${quoted(name)} is a directory`);
   const stored = Math.max(entry.sizeBytes, entry.compressedBytes);
   if (stored > maxBytes)
-    throw invalidPackage(`entry "${printable(name)}" is ${stored} bytes, more than ${maxBytes}`);
+    throw invalidPackage(`entry ${quoted(name)} is ${stored} bytes, more than ${maxBytes}`);
   const compressed = Buffer.alloc(entry.compressedBytes);
   await readFully(source.file, compressed, entry.dataStart);
   const content = Buffer.alloc(entry.sizeBytes);

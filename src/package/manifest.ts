@@ -155,13 +155,13 @@ export type ManifestModule = Manifest['modules'][number];
  */
 export function parseManifest(bytes: Uint8Array): { manifest: Manifest; warnings: string[] } {
   if (bytes.length > limits.manifestBytes)
-    throw invalid(`${bytes.length} bytes, more than ${limits.manifestBytes}`);
+    throw invalidManifest(`${bytes.length} bytes, more than ${limits.manifestBytes}`);
   const raw = parseJson(bytes);
   const parsed = v.safeParse(ManifestSchema, raw, { abortEarly: true });
   if (!parsed.success) {
     const [issue] = parsed.issues;
     const field = fieldName(issue.path?.map((step) => step.key) ?? []);
-    throw invalid(`${field}${printable(issue.message)}`);
+    throw invalidManifest(`${field}${printable(issue.message)}`);
   }
   return { manifest: parsed.output, warnings: unknownKeys(raw) };
 }
@@ -171,7 +171,8 @@ export function withoutSlash(path: string): string {
   return path.endsWith('/') ? path.slice(0, -1) : path;
 }
 
-function invalid(text: string, cause?: unknown): UpdateError {
+/** An error about the manifest; `text` names the field first. */
+export function invalidManifest(text: string, cause?: unknown): UpdateError {
   return new UpdateError('INVALID_MANIFEST', `manifest.json: ${text}`, { cause });
 }
 
@@ -179,12 +180,12 @@ function parseJson(bytes: Uint8Array): unknown {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const text = buffer.toString('utf8');
   // What does not encode back to the same bytes was not UTF-8: decoding has put a replacement character in.
-  if (!Buffer.from(text).equals(buffer)) throw invalid('not valid UTF-8');
+  if (!Buffer.from(text).equals(buffer)) throw invalidManifest('not valid UTF-8');
   try {
     return parseStrictJson(text);
   } catch (thrown) {
     if (!(thrown instanceof SyntaxError)) throw thrown;
-    throw invalid(`not valid JSON: ${printable(thrown.message)}`, thrown);
+    throw invalidManifest(`not valid JSON: ${printable(thrown.message)}`, thrown);
   }
 }
 

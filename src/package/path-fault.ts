@@ -47,6 +47,11 @@ export function isPrintable(text: string): boolean {
   return !unprintable.test(text);
 }
 
+/** `printable` text in quotes. */
+export function quoted(text: string): string {
+  return `"${printable(text)}"`;
+}
+
 /**
  * Text from a package as it may stand in an error or a log line: what does not print becomes `\u{hex}`, and more than
  * 200 characters are cut.

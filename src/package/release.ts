@@ -8,8 +8,9 @@
 import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { HealthCheck, Release, ReleaseFile, ReleaseModule } from '../release.ts';
-import { type Manifest, type ManifestModule, withoutSlash } from './manifest.ts';
-import { printable } from './path-fault.ts';
+import { invalidManifest as invalid, type Manifest, type ManifestModule, withoutSlash } from './manifest.ts';
+import { quoted } from './path-fault.ts';
+import { checkTargets, isInside, parents, type TargetRules } from './targets.ts';
 
 /** What is needed to know of a ZIP entry; archive.ts gives more. */
 export interface PackageEntry {
@@ -20,13 +21,9 @@ export interface PackageEntry {
   readonly mode: number | undefined;
 }
 
-export interface ReleaseRules {
+export interface ReleaseRules extends TargetRules {
   /** The version asked for; undefined when any will do (a package is only looked at). */
   readonly expectedVersion: string | undefined;
-  /** Absolute paths, symlinks resolved, in their shortest form. */
-  readonly allowedRoots: readonly string[];
-  /** The updater's own directory, likewise. */
-  readonly workDirectory: string;
 }
 
 type FileFacts = NonNullable<Manifest['files']>[number];
@@ -39,7 +36,6 @@ export function resolveRelease(
 ): Release {
   if (rules.expectedVersion !== undefined && manifest.version !== rules.expectedVersion)
     throw invalid(`version: is ${manifest.version}, but ${rules.expectedVersion} was asked for`);
-  refuseDuplicates(manifest.modules);
   checkTargets(manifest.modules, rules);
 
   const byName = new Map(entries.map((entry) => [entry.name, entry]));
@@ -55,7 +51,7 @@ export function resolveRelease(
     if (entry !== undefined && !entry.isDirectory) resolved = fileModule(module, index, entry, listed);
     else if (entry !== undefined || tree !== undefined)
       resolved = treeModule(module, index, tree ?? [], listed);
-    else throw invalid(`modules[${index}].src: "${source}" is not in the package`);
+    else throw invalid(`modules[${index}].src: ${quoted(source)} is not in the package`);
     // Counted as we go: the same source may be deployed to many targets.
     planned += resolved.files.length + resolved.directories.length;
     if (planned > 2 * limits.archiveEntries)
@@ -71,63 +67,6 @@ export function resolveRelease(
   };
 }
 
-function invalid(text: string): UpdateError {
-  return new UpdateError('INVALID_MANIFEST', `manifest.json: ${printable(text)}`);
-}
-
-function refuseDuplicates(modules: readonly ManifestModule[]): void {
-  const names = new Map<string, number>();
-  const targets = new Map<string, number>();
-  modules.forEach((module, index) => {
-    const sameName = names.get(module.name);
-    if (sameName !== undefined)
-      throw invalid(`modules[${index}].name: "${module.name}" is also the name of modules[${sameName}]`);
-    const target = withoutSlash(module.dst);
-    const sameTarget = targets.get(target);
-    if (sameTarget !== undefined)
-      throw invalid(`modules[${index}].dst: "${target}" is also the dst of modules[${sameTarget}]`);
-    names.set(module.name, index);
-    targets.set(target, index);
-  });
-}
-
-function checkTargets(
-  modules: readonly ManifestModule[],
-  { allowedRoots, workDirectory }: ReleaseRules,
-): void {
-  const targets = new Set(modules.map((module) => withoutSlash(module.dst)));
-  modules.forEach((module, index) => {
-    const target = withoutSlash(module.dst);
-    const refuse = (why: string) => {
-      throw invalid(`modules[${index}].dst: "${target}" ${why}`);
-    };
-    if (!allowedRoots.some((root) => isInside(target, root)))
-      refuse(
-        allowedRoots.includes(target)
-          ? 'is an allowed root itself; only what lies inside it can be deployed'
-          : `is outside the allowed roots (${allowedRoots.join(', ')})`,
-      );
-    if (target === workDirectory || isInside(target, workDirectory))
-      refuse(`is inside the updater's work directory ${workDirectory}`);
-    if (isInside(workDirectory, target)) refuse(`contains the updater's work directory ${workDirectory}`);
-    for (const parent of parents(target)) {
-      if (targets.has(parent)) refuse(`is inside "${parent}", the dst of another module`);
-    }
-  });
-}
-
-function isInside(path: string, root: string): boolean {
-  return path.length > root.length && path.startsWith(root.endsWith('/') ? root : `${root}/`);
-}
-
-/** `a/b/c` -> `a/b`, `a`; works for absolute and relative paths and leaves out the root. */
-function parents(path: string): string[] {
-  const found: string[] = [];
-  for (let slash = path.lastIndexOf('/'); slash > 0; slash = path.lastIndexOf('/', slash - 1))
-    found.push(path.slice(0, slash));
-  return found;
-}
-
 /** The manifest's `files` by path, each one checked to be in the package with the size it tells. */
 function checkListedFiles(
   files: readonly FileFacts[],
@@ -135,10 +74,10 @@ function checkListedFiles(
 ): Map<string, FileFacts> {
   const listed = new Map<string, FileFacts>();
   files.forEach((file, index) => {
-    if (listed.has(file.path)) throw invalid(`files[${index}].path: "${file.path}" is listed twice`);
+    if (listed.has(file.path)) throw invalid(`files[${index}].path: ${quoted(file.path)} is listed twice`);
     const entry = byName.get(file.path);
     if (entry === undefined || entry.isDirectory)
-      throw invalid(`files[${index}].path: "${file.path}" is not a file in the package`);
+      throw invalid(`files[${index}].path: ${quoted(file.path)} is not a file in the package`);
     checkSize(entry, file.size, `files[${index}].size`);
     listed.set(file.path, file);
   });
@@ -147,8 +86,8 @@ function checkListedFiles(
 
 function checkSize(entry: PackageEntry, sizeBytes: number | undefined, field: string): void {
   if (sizeBytes === undefined || sizeBytes === entry.sizeBytes) return;
-  const text = `entry "${entry.name}" is ${entry.sizeBytes} bytes, but ${field} in manifest.json is ${sizeBytes}`;
-  throw new UpdateError('INVALID_PACKAGE', printable(text));
+  const text = `entry ${quoted(entry.name)} is ${entry.sizeBytes} bytes, but ${field} in manifest.json is ${sizeBytes}`;
+  throw new UpdateError('INVALID_PACKAGE', text);
 }
 
 /** For every `src` that is a directory with something in it: the entries below it. One walk over all entries. */
@@ -177,11 +116,13 @@ function fileModule(
 ): ReleaseModule {
   for (const key of ['src', 'dst'] as const) {
     if (module[key].endsWith('/'))
-      throw invalid(`modules[${index}].${key}: ends with "/", but "${entry.name}" is a file in the package`);
+      throw invalid(
+        `modules[${index}].${key}: ends with "/", but ${quoted(entry.name)} is a file in the package`,
+      );
   }
   const facts = listed.get(entry.name);
   if (facts !== undefined && module.sha256 !== undefined && facts.sha256 !== module.sha256)
-    throw invalid(`modules[${index}].sha256: differs from the one listed in files for "${entry.name}"`);
+    throw invalid(`modules[${index}].sha256: differs from the one listed in files for ${quoted(entry.name)}`);
   checkSize(entry, module.size, `modules[${index}].size`);
   const file = { ...releaseFile(module, index, entry, module.dst, facts), md5: module.md5 };
   return {
@@ -204,7 +145,7 @@ function treeModule(
   for (const key of ['size', 'md5', 'sha256'] as const) {
     if (module[key] !== undefined)
       throw invalid(
-        `modules[${index}].${key}: "${source}" is a directory; list its files under files at the root instead`,
+        `modules[${index}].${key}: ${quoted(source)} is a directory; list its files under files at the root instead`,
       );
   }
   const directories = new Set<string>([target]);
@@ -228,7 +169,7 @@ function releaseFile(
   facts: FileFacts | undefined,
 ): ReleaseFile {
   if (Buffer.byteLength(target) > limits.pathBytes)
-    throw invalid(`modules[${index}].dst: "${target}" is longer than ${limits.pathBytes} bytes`);
+    throw invalid(`modules[${index}].dst: ${quoted(target)} is longer than ${limits.pathBytes} bytes`);
   const forced = facts?.mode ?? module.mode;
   return {
     entry: entry.name,

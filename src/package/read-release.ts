@@ -1,0 +1,55 @@
+/**
+ * From an open package to the Release it carries: manifest, signature, rules, in the order that trusts nothing early.
+ *
+ * With trusted keys the manifest's bytes are not even parsed before their signature was found good.
+ */
+import { UpdateError } from '../errors.ts';
+import { limits } from '../limits.ts';
+import type { Release } from '../release.ts';
+import type { Archive } from './archive.ts';
+import { parseManifest } from './manifest.ts';
+import { type ReleaseRules, resolveRelease } from './release.ts';
+import { requireDigests, type Signed, type TrustedKey, verifyManifestSignature } from './signature.ts';
+
+export interface PackageRelease {
+  readonly release: Release;
+  /** Unknown keys of the manifest, ready for the log. */
+  readonly warnings: readonly string[];
+  /** Undefined when no keys are trusted, and so none was asked for. */
+  readonly signed: Signed | undefined;
+}
+
+/** Throws INVALID_MANIFEST, INVALID_PACKAGE or SIGNATURE_INVALID. Changes nothing on the device. */
+export async function readRelease(
+  archive: Archive,
+  rules: ReleaseRules,
+  trustedKeys: readonly TrustedKey[],
+): Promise<PackageRelease> {
+  const bytes = await readManifest(archive);
+  const isTrustRequired = trustedKeys.length > 0;
+  const signed = isTrustRequired
+    ? await verifyManifestSignature(
+        bytes,
+        await archive.readSmall('manifest.json.minisig', limits.signatureBytes),
+        trustedKeys,
+      )
+    : undefined;
+  const { manifest, warnings } = parseManifest(bytes);
+  const release = resolveRelease(manifest, archive.entries, rules);
+  if (isTrustRequired) requireDigests(release);
+  return { release, warnings, signed };
+}
+
+async function readManifest(archive: Archive): Promise<Uint8Array> {
+  const name = 'manifest.json';
+  const entry = archive.entries.find((candidate) => candidate.name === name && !candidate.isDirectory);
+  if (entry !== undefined && entry.sizeBytes > limits.manifestBytes)
+    throw new UpdateError(
+      'INVALID_MANIFEST',
+      `${name}: ${entry.sizeBytes} bytes, more than ${limits.manifestBytes}`,
+    );
+  const bytes = entry === undefined ? undefined : await archive.readSmall(name, limits.manifestBytes);
+  if (bytes === undefined)
+    throw new UpdateError('INVALID_MANIFEST', `${name} is missing at the root of the package`);
+  return bytes;
+}

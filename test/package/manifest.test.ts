@@ -1,0 +1,259 @@
+/** What a manifest says when all is well, and what it resolves to; the refusals are in the hostile corpus. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { limits } from '../../src/limits.ts';
+import { type Manifest, parseManifest } from '../../src/package/manifest.ts';
+import { type PackageEntry, type ReleaseRules, resolveRelease } from '../../src/package/release.ts';
+import type { Release } from '../../src/release.ts';
+
+const reading = suite('reading a manifest');
+const module = { name: 'app', src: 'modules/app', dst: '/opt/tope/app' };
+
+function parse(value: unknown): { manifest: Manifest; warnings: string[] } {
+  return parseManifest(Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)));
+}
+
+reading('keeps every documented key', () => {
+  const full = {
+    version: '1.2.3',
+    modules: [
+      {
+        ...module,
+        process_name: 'app',
+        restart_order: 1,
+        size: 5,
+        md5: 'A'.repeat(32),
+        sha256: 'B'.repeat(64),
+        mode: '0755',
+        owner: 'tope:daemon',
+        service: 'app@1.service',
+        start: ['/opt/tope/app', '--fast'],
+        health: { http: 'http://127.0.0.1:9080/health', timeout_s: 2.5 },
+      },
+    ],
+    files: [{ path: 'modules/app', size: 5, sha256: 'b'.repeat(64), mode: '755' }],
+    compatible: ['printer-a'],
+    min_version: '1.0.0',
+    reboot: true,
+  };
+  const { manifest, warnings } = parse(full);
+  const [only] = full.modules;
+  assert.equal(warnings, []);
+  assert.equal(manifest, {
+    ...full,
+    modules: [{ ...only, mode: 0o755, md5: 'a'.repeat(32), sha256: 'b'.repeat(64) }],
+    files: [{ ...full.files[0], mode: 0o755 }],
+  });
+});
+
+reading('warns about unknown keys, once a kind, and drops them', () => {
+  const { manifest, warnings } = parse({
+    version: '1.2.3',
+    $schema: 'x',
+    'bad\nkey': 1,
+    modules: [
+      { ...module, color: 'red', health: { tcp: 80, retries: 3 } },
+      { ...module, name: 'b', dst: '/opt/tope/b', color: 'blue' },
+    ],
+  });
+  assert.equal(warnings, [
+    'manifest.json: unknown key $schema is ignored',
+    'manifest.json: unknown key bad\\u{a}key is ignored',
+    'manifest.json: unknown key modules[0].color is ignored',
+    'manifest.json: unknown key modules[0].health.retries is ignored',
+  ]);
+  assert.not('color' in (manifest.modules[0] ?? {}));
+  assert.not('$schema' in manifest);
+});
+
+reading('takes the same key in different objects, and keys of Object.prototype, as nothing special', () => {
+  const { warnings } = parse({ version: '1.2.3', modules: [module], constructor: 1, toString: 2 });
+  assert.is(warnings.length, 2);
+});
+
+reading('names the field in a refusal and cleans what it quotes', () => {
+  assert.throws(
+    () => parse({ version: '1.2.3', modules: [{ ...module, restart_order: 'one\u001b[2J' }] }),
+    /^INVALID_MANIFEST: manifest\.json: modules\[0\]\.restart_order: .*"one\\u\{1b\}\[2J"$/,
+  );
+});
+
+reading('takes a manifest of exactly the largest size', () => {
+  const text = JSON.stringify({ version: '1.2.3', modules: [module] });
+  assert.is(parse(text.padEnd(limits.manifestBytes)).manifest.version, '1.2.3');
+});
+
+reading('reads strings with escapes, quotes and brackets as strings', () => {
+  const tricky = ['/bin/sh', '"}]{[\\', '\\"', ':', '", "name": "x'];
+  const { manifest } = parse({ version: '1.2.3', modules: [{ ...module, start: tricky }] });
+  assert.equal(manifest.modules[0]?.start, tricky);
+});
+
+reading.run();
+
+const resolving = suite('resolving a release');
+const rules: ReleaseRules = {
+  expectedVersion: '1.2.3',
+  allowedRoots: ['/opt/tope', '/srv'],
+  workDirectory: '/opt/tope/updater',
+};
+
+function file(name: string, sizeBytes = 5, mode?: number): PackageEntry {
+  return { name, isDirectory: false, sizeBytes, mode };
+}
+
+function folder(name: string): PackageEntry {
+  return { name, isDirectory: true, sizeBytes: 0, mode: 0o755 };
+}
+
+function resolve(modules: readonly object[], entries: readonly PackageEntry[], root: object = {}): Release {
+  return resolveRelease(parse({ version: '1.2.3', modules, ...root }).manifest, entries, rules);
+}
+
+resolving('a file becomes a module of one file', () => {
+  const release = resolve(
+    [{ ...module, restart_order: 2, health: { exec: ['/bin/true'], timeout_s: 1.5 } }],
+    [file('modules/app', 5, 0o755)],
+  );
+  assert.equal(release, {
+    version: '1.2.3',
+    modules: [
+      {
+        name: 'app',
+        owner: undefined,
+        service: {
+          module: 'app',
+          processName: undefined,
+          restartOrder: 2,
+          unit: undefined,
+          start: undefined,
+          health: { kind: 'exec', argv: ['/bin/true'], timeoutMs: 1500 },
+        },
+        target: '/opt/tope/app',
+        isTree: false,
+        files: [
+          {
+            entry: 'modules/app',
+            target: '/opt/tope/app',
+            sizeBytes: 5,
+            mode: 0o755,
+            modeIsForced: false,
+            md5: undefined,
+            sha256: undefined,
+          },
+        ],
+        directories: [],
+      },
+    ],
+    compatible: undefined,
+    minVersion: undefined,
+    reboot: false,
+  });
+});
+
+for (const [what, src] of [
+  ['named by an entry of its own', 'web'],
+  ['with a slash at its end', 'web/'],
+]) {
+  resolving(`a directory ${what} becomes a tree`, () => {
+    const entries = [
+      file('web2/x'),
+      file('web/a/b/c'),
+      folder('web/empty'),
+      file('web/index.html'),
+      folder('web'),
+    ];
+    const [tree] = resolve([{ ...module, src, dst: '/srv/web/' }], entries).modules;
+    assert.is(tree?.isTree, true);
+    assert.is(tree?.target, '/srv/web');
+    assert.equal(
+      tree?.files.map(({ target }) => target),
+      ['/srv/web/a/b/c', '/srv/web/index.html'],
+    );
+    assert.equal(tree?.directories, ['/srv/web', '/srv/web/a', '/srv/web/a/b', '/srv/web/empty']);
+  });
+}
+
+resolving('a directory that only the names below it imply is a tree; an empty one is an empty tree', () => {
+  const entries = [file('web/x'), folder('none')];
+  const modules = [
+    { ...module, src: 'web' },
+    { ...module, name: 'b', src: 'none', dst: '/srv/none' },
+  ];
+  const [implied, empty] = resolve(modules, entries).modules;
+  assert.equal(implied?.directories, ['/opt/tope/app']);
+  assert.equal([empty?.isTree, empty?.files, empty?.directories], [true, [], ['/srv/none']]);
+});
+
+resolving('modes: listed files outrank the module, which outranks the package', () => {
+  const files = [{ path: 'web/a', size: 5, sha256: 'c'.repeat(64), mode: '4755' }];
+  const entries = [file('web/a', 5, 0o644), file('web/b', 5, 0o644)];
+  const [forced] = resolve([{ ...module, src: 'web', mode: '0700' }], entries, { files }).modules;
+  assert.equal(
+    forced?.files.map(({ mode, modeIsForced, sha256 }) => ({ mode, modeIsForced, sha256 })),
+    [
+      { mode: 0o4755, modeIsForced: true, sha256: 'c'.repeat(64) },
+      { mode: 0o700, modeIsForced: true, sha256: undefined },
+    ],
+  );
+  const [plain] = resolve([{ ...module, src: 'web' }], entries).modules;
+  assert.equal(
+    plain?.files.map(({ mode, modeIsForced }) => ({ mode, modeIsForced })),
+    [
+      { mode: 0o644, modeIsForced: false },
+      { mode: 0o644, modeIsForced: false },
+    ],
+  );
+});
+
+resolving('a digest at the module and the same one in files agree; a different one is refused', () => {
+  const listed = (sha256: string) => ({ files: [{ path: 'modules/app', size: 5, sha256 }] });
+  const modules = [{ ...module, md5: 'd'.repeat(32), sha256: 'a'.repeat(64) }];
+  const release = resolve(modules, [file('modules/app')], listed('A'.repeat(64)));
+  const [only] = release.modules[0]?.files ?? [];
+  assert.equal([only?.md5, only?.sha256], ['d'.repeat(32), 'a'.repeat(64)]);
+  assert.throws(
+    () => resolve(modules, [file('modules/app')], listed('b'.repeat(64))),
+    /INVALID_MANIFEST: .*differs/,
+  );
+});
+
+resolving('any version will do when none was asked for', () => {
+  const { manifest } = parse({ version: '9.9.9', modules: [module] });
+  const release = resolveRelease(manifest, [file('modules/app')], { ...rules, expectedVersion: undefined });
+  assert.is(release.version, '9.9.9');
+});
+
+resolving('the root directory may be an allowed root', () => {
+  const { manifest } = parse({ version: '1.2.3', modules: [{ ...module, dst: '/etc/app' }] });
+  const release = resolveRelease(manifest, [file('modules/app')], { ...rules, allowedRoots: ['/'] });
+  assert.is(release.modules[0]?.target, '/etc/app');
+});
+
+resolving('a target that contains the work directory is refused', () => {
+  const { manifest } = parse({ version: '1.2.3', modules: [{ ...module, src: 'web', dst: '/srv/a' }] });
+  const refused = { ...rules, workDirectory: '/srv/a/b/updater' };
+  assert.throws(
+    () => resolveRelease(manifest, [file('web/x')], refused),
+    /contains the updater's work directory/,
+  );
+});
+
+resolving('the same source for many targets is refused when it adds up to too many files', () => {
+  const entries = Array.from({ length: 1000 }, (_, index) => file(`web/${index}`));
+  const modules = Array.from({ length: 50 }, (_, index) => ({
+    name: `m${index}`,
+    src: 'web',
+    dst: `/opt/tope/m${index}`,
+  }));
+  assert.throws(() => resolve(modules, entries), /INVALID_MANIFEST: .*more than 40000 files/);
+  assert.is(resolve(modules.slice(0, 30), entries).modules.length, 30);
+});
+
+resolving('a tree below a target of the longest path is refused', () => {
+  const dst = `/opt/tope/${'d'.repeat(200)}/${'d'.repeat(200)}`;
+  const name = `web/${'f'.repeat(200)}${`/${'f'.repeat(200)}`.repeat(3)}`;
+  assert.throws(() => resolve([{ ...module, src: 'web', dst }], [file(name)]), /longer than 1024 bytes/);
+});
+
+resolving.run();
