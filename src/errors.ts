@@ -46,6 +46,13 @@ export class UpdateError extends Error {
     super(`${code}: ${text}`, options);
     this.code = code;
   }
+
+  /** The error whose message was written down earlier, in a journal or in state.json. */
+  static parse(message: string): UpdateError {
+    const [, name, text] = /^([A-Z0-9_]+): (.*)$/s.exec(message) ?? [];
+    const code = errorCodes.find((known) => known === name);
+    return new UpdateError(code ?? 'INTERNAL_ERROR', (code && text) ?? message);
+  }
 }
 
 /** The envelope's `code` for an error (spec section 2, last column). */

@@ -41,6 +41,11 @@ async function copyFile(files: Files, from: string, to: string): Promise<void> {
   }
 }
 
+/** Two names of one file. */
+export function sameFile(a: FileStat, b: FileStat): boolean {
+  return a.device === b.device && a.inode === b.inode;
+}
+
 /** Owner before mode: chown takes the set-user-id bit away. */
 export async function setAttributes(
   file: OpenFile,

@@ -7,6 +7,7 @@
 import { posix } from 'node:path';
 import { asUpdateError, errno, UpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
+import { sameFile } from './clone.ts';
 import {
   directorySteps,
   type FileStep,
@@ -76,6 +77,10 @@ async function switchOne(files: Files, step: FileStep): Promise<void> {
     if (await files.stat(staged)) await files.remove(staged);
   }
   const now = await files.stat(step.target);
+  const old = step.backup === null ? undefined : await files.stat(step.backup);
+  if (now && old && sameFile(now, old)) {
+    throw new UpdateError('DEPLOYMENT_FAILED', `${step.target} was put back to its old content meanwhile`);
+  }
   if (now?.kind === 'file' && now.sizeBytes === step.sizeBytes) return;
   if (now?.kind === 'symlink') return;
   throw new UpdateError(

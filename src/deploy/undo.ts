@@ -6,8 +6,8 @@
  */
 import { posix } from 'node:path';
 import { asUpdateError, errno } from '../errors.ts';
-import type { FileStat, Files, Host } from '../host/host.ts';
-import { cloneFile } from './clone.ts';
+import type { Files, Host } from '../host/host.ts';
+import { cloneFile, sameFile } from './clone.ts';
 import {
   directorySteps,
   type FileStep,
@@ -62,16 +62,13 @@ async function restoreOne(files: Files, step: FileStep): Promise<void> {
     return;
   }
   const saved = await files.stat(step.backup);
+  if (saved === undefined && now) return; // put back earlier: backups go only after everything is
   if (saved && now && sameFile(saved, now)) return;
   if (step.kind === 'remove' && now) return; // never removed
   const restore = restorePath(step);
   await removeIfThere(files, restore);
   await cloneFile(files, step.backup, restore);
   await files.rename(restore, step.target);
-}
-
-function sameFile(a: FileStat, b: FileStat): boolean {
-  return a.device === b.device && a.inode === b.inode;
 }
 
 async function removeIfThere(files: Files, path: string): Promise<void> {

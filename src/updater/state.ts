@@ -34,6 +34,7 @@ export const PackageSchema = v.object({
       /^[A-Za-z0-9][A-Za-z0-9._+-]*$/,
       'must be a bare file name of letters, digits, ".", "_", "+", "-"',
     ),
+    v.check((name) => !/^(state|outbox)\.json/.test(name), 'is a name that the updater keeps for itself'),
   ),
   package_size: v.pipe(
     v.number(),
@@ -89,5 +90,12 @@ export interface Updater {
   history(): Promise<readonly HistoryEntry[]>;
 }
 
-/** Hears of every change, in order. `urgent`: a new stage or an error, never to be collapsed. */
-export type ProgressListener = (progress: Progress, urgent: boolean, error: UpdateError | null) => void;
+/**
+ * Hears of every change, in order. `urgent`: a new stage or an error, never to be collapsed. What it returns resolves when
+ * it has kept the change durably, where it does so at all; it must not reject.
+ */
+export type ProgressListener = (
+  progress: Progress,
+  urgent: boolean,
+  error: UpdateError | null,
+) => void | Promise<void>;

@@ -1,0 +1,169 @@
+/**
+ * `tope-updater run`: the daemon. Wires the real parts together, in this order: configuration, port, lock, work
+ * directory, log, API, recovery. Nothing in the work directory is touched before the lock is held.
+ */
+import { mkdir, readFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join, resolve } from 'node:path';
+import { type Config, configFlag, type Flags, resolveConfig, UsageError } from '../config.ts';
+import { errno } from '../errors.ts';
+import { realClock } from '../host/clock.ts';
+import { realFiles } from '../host/files.ts';
+import type { Host } from '../host/host.ts';
+import { lockDirectory } from '../host/lock.ts';
+import { openLog, type RunningLog } from '../host/log.ts';
+import { realMemory } from '../host/memory.ts';
+import { realNet } from '../host/net.ts';
+import { realProcesses } from '../host/processes.ts';
+import { startServer } from '../http/server.ts';
+import { parseTrustedKey, type TrustedKey } from '../package/signature.ts';
+import { createReporter } from '../report/reporter.ts';
+import { createUpdater } from '../updater/runner.ts';
+import type { Settings } from '../updater/settings.ts';
+
+/** Runs until SIGTERM or SIGINT. Rejects where it cannot start: the message says what is in the way. */
+export async function run(flags: Flags, version: string): Promise<void> {
+  const memory = realMemory();
+  const config = await loadConfig(flags);
+  const token = config.token_file === undefined ? undefined : await readToken(config.token_file);
+  const workDirectory = resolve(config.dir);
+  const settings = await settingsOf(config, workDirectory);
+  if (config.port !== undefined && config.port !== 0) await assertPortFree(config.host, config.port);
+  await prepareWorkDirectory(workDirectory);
+
+  const log = await openLog({
+    directory: join(workDirectory, 'logs'),
+    level: config.log_level,
+    format: config.log_format,
+    stdout: process.stdout,
+  });
+  log.info(`tope-updater ${version} starts in ${workDirectory}, pid ${process.pid}`);
+  const host = realHost(config, log, memory);
+  const reporter = createReporter(host, {
+    url: config.report_url,
+    outboxPath: join(workDirectory, 'tmp', 'outbox.json'),
+  });
+  const updater = createUpdater(host, settings, [reporter.listener]);
+  const server = await startServer(updater, {
+    host: config.host,
+    port: config.port,
+    socketPath: config.socket,
+    token,
+    version,
+    log,
+    clock: host.clock,
+  });
+  log.info(`listening on ${describeAddress(config, server.port)}`);
+
+  onStopSignal(log, async () => {
+    await updater.stop();
+    await Promise.all([server.close(), reporter.stop()]);
+    log.info('stopped');
+    await log.close();
+    process.exit(0);
+  });
+  await reporter.start();
+  await updater.recover();
+  memory.trim();
+}
+
+async function loadConfig(flags: Flags): Promise<Config> {
+  const path = flags[configFlag];
+  if (typeof path !== 'string') return resolveConfig(flags, undefined);
+  const text = await readFile(path, 'utf8').catch((thrown: unknown) => {
+    throw new UsageError(`--${configFlag}: cannot read ${path}: ${errno(thrown) ?? String(thrown)}`);
+  });
+  return resolveConfig(flags, text);
+}
+
+async function readToken(path: string): Promise<string> {
+  const token = (await readFile(path, 'utf8')).trim();
+  if (token === '') throw new UsageError(`--token-file: ${path} is empty`);
+  return token;
+}
+
+/** A key file where there is one of that name, else the key itself. */
+async function readTrustedKey(fileOrKey: string): Promise<TrustedKey> {
+  const text = await readFile(fileOrKey, 'utf8').catch((thrown: unknown) => {
+    if (errno(thrown) === 'ENOENT') return fileOrKey;
+    throw new UsageError(`--trust-key: cannot read ${fileOrKey}: ${errno(thrown) ?? String(thrown)}`);
+  });
+  try {
+    return parseTrustedKey(text);
+  } catch (thrown) {
+    throw new UsageError(`--trust-key: ${thrown instanceof Error ? thrown.message : thrown}`, {
+      cause: thrown,
+    });
+  }
+}
+
+/** Says so at once where the port is taken, before anything else is done. */
+async function assertPortFree(host: string, port: number): Promise<void> {
+  const probe = createServer();
+  await new Promise<void>((done, fail) => {
+    probe.once('error', (error) => {
+      const why =
+        errno(error) === 'EADDRINUSE'
+          ? 'is taken: another program listens there'
+          : `cannot be had: ${error.message}`;
+      fail(new Error(`port ${port} of ${host} ${why}`));
+    });
+    probe.listen({ host, port, exclusive: true }, done);
+  });
+  await new Promise((done) => probe.close(done));
+}
+
+/** FR-031, FR-032: the directories, 0755. */
+async function prepareWorkDirectory(path: string): Promise<void> {
+  await mkdir(path, { recursive: true, mode: 0o755 });
+  if (!(await lockDirectory(path))) throw new Error(`another tope-updater works in ${path}`);
+  for (const name of ['tmp', 'logs', 'backups']) {
+    await mkdir(join(path, name), { mode: 0o755 }).catch((thrown: unknown) => {
+      if (errno(thrown) !== 'EEXIST') throw thrown;
+    });
+  }
+}
+
+function realHost(config: Config, log: RunningLog, memory: Host['memory']): Host {
+  const net = realNet({
+    environment: process.env,
+    caFile: config.ca_file,
+    clientCertFile: config.cert_file,
+    clientKeyFile: config.key_file,
+  });
+  return { files: realFiles(), clock: realClock(), processes: realProcesses(), net, log, memory };
+}
+
+async function settingsOf(config: Config, workDirectory: string): Promise<Settings> {
+  return {
+    workDirectory,
+    allowedRoots: config.allow_root,
+    allowHttp: config.allow_http,
+    guiPath: config.gui,
+    trustedKeys: await Promise.all(config.trusted_keys.map(readTrustedKey)),
+    bytesPerSecond: config.rate_limit,
+    downloadDeadlineMs:
+      config.download_deadline_s === undefined ? undefined : config.download_deadline_s * 1000,
+  };
+}
+
+function describeAddress(config: Config, port: number | undefined): string {
+  const places = [port === undefined ? undefined : `${config.host} port ${port}`, config.socket];
+  return places.filter((place) => place !== undefined).join(' and ');
+}
+
+/** FR-030. A second signal changes nothing: what is being finished is finished. */
+function onStopSignal(log: RunningLog, stop: () => Promise<void>): void {
+  let isStopping = false;
+  const handle = (signal: string) => {
+    log.info(isStopping ? `${signal} again: already stopping` : `${signal}: stopping`);
+    if (isStopping) return;
+    isStopping = true;
+    stop().catch((thrown: unknown) => {
+      log.error(`stopping: ${String(thrown)}`);
+      process.exit(1);
+    });
+  };
+  process.on('SIGTERM', handle);
+  process.on('SIGINT', handle);
+}

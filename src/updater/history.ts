@@ -1,0 +1,64 @@
+/**
+ * `backups/history.jsonl`: one JSON line for each update or rollback that ended, oldest first.
+ *
+ * Invariants: rewritten whole and durably for each entry (it is small), so that a line is there or not; an entry is
+ * there once however often a recovery adds it; a line that cannot be read (another program's, a torn one) is dropped.
+ */
+import { posix } from 'node:path';
+import * as v from 'valibot';
+import { readWhole, writeDurably } from '../host/durable-file.ts';
+import type { Files } from '../host/host.ts';
+import { limits } from '../limits.ts';
+import type { HistoryEntry } from './state.ts';
+
+export const HistoryEntrySchema = v.object({
+  id: v.string(),
+  kind: v.picklist(['update', 'rollback']),
+  version: v.string(),
+  previous_version: v.nullable(v.string()),
+  started_at: v.string(),
+  ended_at: v.string(),
+  outcome: v.picklist(['success', 'failed']),
+  error: v.nullable(v.string()),
+  bytes: v.number(),
+  modules: v.array(v.string()),
+});
+
+/** Oldest first; empty where there is none or where it cannot be read. */
+export async function readHistory(files: Files, backupDirectory: string): Promise<HistoryEntry[]> {
+  const bytes = await readWhole(files, historyPath(backupDirectory), limits.historyBytes);
+  if (bytes === undefined) return [];
+  return Buffer.from(bytes)
+    .toString('utf8')
+    .split('\n')
+    .flatMap((line) => parseEntry(line) ?? []);
+}
+
+/** Adds an entry durably; one with the same id is replaced. The oldest beyond limits.historyEntries go. */
+export async function addToHistory(
+  files: Files,
+  backupDirectory: string,
+  entry: HistoryEntry,
+): Promise<void> {
+  const earlier = (await readHistory(files, backupDirectory)).filter(({ id }) => id !== entry.id);
+  const kept = [...earlier, entry].slice(-limits.historyEntries);
+  const text = kept.map((one) => `${JSON.stringify(one)}\n`).join('');
+  await writeDurably(files, historyPath(backupDirectory), Buffer.from(text));
+}
+
+/** The version that runs now: of the last entry that succeeded; undefined where nothing was ever installed. */
+export function installedVersion(history: readonly HistoryEntry[]): string | undefined {
+  return history.findLast((entry) => entry.outcome === 'success')?.version;
+}
+
+function historyPath(backupDirectory: string): string {
+  return posix.join(backupDirectory, 'history.jsonl');
+}
+
+function parseEntry(line: string): HistoryEntry | undefined {
+  try {
+    return v.parse(HistoryEntrySchema, JSON.parse(line));
+  } catch {
+    return undefined;
+  }
+}

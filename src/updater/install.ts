@@ -1,0 +1,115 @@
+/**
+ * Installing a package: what the manifest says becomes a plan, the plan a transaction.
+ *
+ * Nothing on the device changes before the plan is made and everything the package says has been checked; the package's
+ * own digest is checked in the same read that fills the staged files, before anything is switched (FR-001b).
+ */
+import { latestId } from '../deploy/past-updates.ts';
+import { makePlan, nextId, type Owner, type Plan } from '../deploy/plan.ts';
+import { createStager } from '../deploy/stage.ts';
+import { checkPlanFits, surveyRelease } from '../deploy/survey.ts';
+import { asUpdateError, UpdateError } from '../errors.ts';
+import type { Files } from '../host/host.ts';
+import { type Archive, openArchive } from '../package/archive.ts';
+import { readRelease } from '../package/read-release.ts';
+import type { Release } from '../release.ts';
+import { installedVersion, readHistory } from './history.ts';
+import type { Settings } from './settings.ts';
+import type { PackageRequest } from './state.ts';
+import { type Outcome, runTransaction, type TransactionContext } from './transaction.ts';
+
+/** Installs the verified package at `path`. Throws an UpdateError where nothing was begun; else see Outcome. */
+export async function installPackage(
+  context: TransactionContext,
+  settings: Settings,
+  request: PackageRequest,
+  path: string,
+): Promise<Outcome> {
+  const { host } = context;
+  const archive = await openArchive(host, path);
+  try {
+    const { release, warnings } = await readRelease(
+      archive,
+      {
+        expectedVersion: request.version,
+        allowedRoots: settings.allowedRoots,
+        workDirectory: settings.workDirectory,
+      },
+      settings.trustedKeys,
+    );
+    for (const warning of warnings) host.log.warn(`manifest.json: ${warning}`);
+    const plan = await planRelease(context, settings, release);
+    host.memory.trim();
+    return await runTransaction(context, plan, () => stagePackage(context, plan, archive, request));
+  } finally {
+    await archive.close();
+  }
+}
+
+async function planRelease(context: TransactionContext, settings: Settings, release: Release): Promise<Plan> {
+  const { host, backupDirectory } = context;
+  try {
+    const self = await ownerOfUpdater(host.files, backupDirectory);
+    const survey = await surveyRelease(host, release, settings, self);
+    const startedMs = host.clock.now();
+    const plan = makePlan(
+      {
+        id: nextId(startedMs, await latestId(host.files, backupDirectory)),
+        kind: 'update',
+        version: release.version,
+        previousVersion: installedVersion(await readHistory(host.files, backupDirectory)) ?? null,
+        startedMs,
+        modules: release.modules.map((module) => module.name),
+        services: release.modules.map((module) => module.service),
+        consumes: [],
+        backupDirectory,
+        moduleRoots: survey.moduleRoots,
+      },
+      survey.wants,
+      survey.facts,
+    );
+    await checkPlanFits(host.files, plan, survey.facts, backupDirectory);
+    return plan;
+  } catch (thrown) {
+    throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', 'looking at the targets');
+  }
+}
+
+async function stagePackage(
+  context: TransactionContext,
+  plan: Plan,
+  archive: Archive,
+  request: PackageRequest,
+): Promise<void> {
+  const stager = createStager(context.host, plan);
+  try {
+    const digests = await archive.extract({
+      wanted: stager.sources,
+      open: (entry) => stager.open(entry.name),
+      digests: request.package_sha256 === undefined ? ['md5'] : ['md5', 'sha256'],
+      onBytes: (bytes) => context.progress(Math.floor((90 * bytes) / archive.sizeBytes), 'unpacking'),
+      signal: AbortSignal.any([context.cancel, context.shutdown]),
+    });
+    if (digests.md5 !== request.package_md5) {
+      throw new UpdateError(
+        'MD5_MISMATCH',
+        `the package changed on the disk: ${request.package_md5} expected, ${digests.md5} found`,
+      );
+    }
+    if (request.package_sha256 !== undefined && digests.sha256 !== request.package_sha256) {
+      throw new UpdateError(
+        'SHA256_MISMATCH',
+        `the package changed on the disk: ${request.package_sha256} expected, ${digests.sha256} found`,
+      );
+    }
+  } finally {
+    await stager.close();
+  }
+}
+
+/** New files belong to whoever runs the updater: backups/ was made by it. */
+export async function ownerOfUpdater(files: Files, backupDirectory: string): Promise<Owner> {
+  const stat = await files.stat(backupDirectory);
+  if (stat === undefined) throw new UpdateError('DEPLOYMENT_FAILED', `${backupDirectory} is gone`);
+  return { uid: stat.uid, gid: stat.gid };
+}

@@ -1,0 +1,216 @@
+/**
+ * The jobs: a download, an install, a rollback, the end of what an earlier run began. Each runs to its end and says by
+ * its last event what came of it; undefined where the daemon stops and the next start is to go on.
+ */
+
+import { nextId, type Plan } from '../deploy/plan.ts';
+import { asUpdateError, type UpdateError } from '../errors.ts';
+import type { Host } from '../host/host.ts';
+import { obtainPackage } from '../package/obtain.ts';
+import type { ResumeInfo } from '../package/resume.ts';
+import { addToHistory, readHistory } from './history.ts';
+import { installPackage } from './install.ts';
+import type { Event, Operation } from './machine.ts';
+import type { ProgressKeeper } from './progress.ts';
+import type { Decision } from './recover.ts';
+import { rollBack } from './rollback.ts';
+import type { Settings } from './settings.ts';
+import { readLeftoverJournal } from './startup.ts';
+import type { PackageRequest } from './state.ts';
+import { type Outcome, resumeForward, resumeUndo, type TransactionContext } from './transaction.ts';
+import { packagePath } from './work-files.ts';
+
+export interface JobContext {
+  readonly host: Host;
+  readonly settings: Settings;
+  readonly tmp: string;
+  readonly backups: string;
+  readonly cancel: AbortSignal;
+  readonly shutdown: AbortSignal;
+  readonly progress: ProgressKeeper;
+  /** Applies an event in mid-job; rejects where the job is stopped meanwhile. */
+  emit(event: Event): Promise<void>;
+  /** Applies the last event, whatever happens around: it is durable when it resolves. */
+  end(event: Event): Promise<void>;
+  /** The last event has been applied. */
+  hasEnded(): boolean;
+  /** Files are switched from here on. */
+  switching(): void;
+  saveResume(info: ResumeInfo): Promise<void>;
+}
+
+export async function runDownload(
+  context: JobContext,
+  operation: Operation | null,
+  resume: ResumeInfo | undefined,
+): Promise<Event | undefined> {
+  if (operation?.kind !== 'update') throw new Error('a download without a package');
+  const { host, settings, progress } = context;
+  const { request } = operation;
+  let bytesBefore = 0;
+  try {
+    await obtainPackage(host, request, {
+      directory: context.tmp,
+      resume,
+      onProgress: (bytes) => {
+        if (bytes < bytesBefore) progress.restart();
+        bytesBefore = bytes;
+        progress.advance((100 * bytes) / request.package_size);
+      },
+      saveResume: context.saveResume,
+      signal: AbortSignal.any([context.cancel, context.shutdown]),
+      allowHttp: settings.allowHttp,
+      deadlineMs: settings.downloadDeadlineMs,
+      bytesPerSecond: settings.bytesPerSecond,
+      onVerifying: () => context.emit({ kind: 'downloaded' }),
+      onDownloadingAgain: () => context.emit({ kind: 'downloadingAgain' }),
+    });
+  } catch (thrown) {
+    if (context.shutdown.aborted) return undefined;
+    return { kind: 'failed', error: asUpdateError(thrown, 'DOWNLOAD_FAILED', request.package_name) };
+  }
+  host.memory.trim();
+  return { kind: 'verified', nowMs: host.clock.now() };
+}
+
+/** An install or a rollback from its beginning. */
+export async function runInstall(
+  context: JobContext,
+  operation: Operation | null,
+): Promise<Event | undefined> {
+  if (operation === null) throw new Error('an install of nothing');
+  const startedMs = context.host.clock.now();
+  let outcome: Outcome;
+  try {
+    await undoWhatIsStuck(context);
+    outcome = await runOperation(context, operation);
+  } catch (thrown) {
+    if (context.shutdown.aborted) return undefined;
+    const error = asUpdateError(thrown, 'DEPLOYMENT_FAILED', 'preparing the install');
+    await recordFailure(context, operation, startedMs, error);
+    return { kind: 'failed', error };
+  }
+  return lastEvent(context, outcome);
+}
+
+/** Ends the transaction that an earlier run left, as decided, and installs again where that was decided too. */
+export async function runRecovery(
+  context: JobContext,
+  decision: Extract<Decision, { do: 'forward' | 'undo' }>,
+  operation: Operation | null,
+): Promise<Event | undefined> {
+  const leftover = await readLeftoverJournal(context.host.files, context.backups);
+  if (leftover.kind !== 'journal') throw new Error('the journal is gone');
+  const { journal } = leftover;
+  if (decision.do === 'forward') {
+    return lastEvent(context, await resumeForward(transactionContext(context), journal));
+  }
+  const goesOn = decision.thenInstall && operation !== null;
+  const outcome = await resumeUndo(transactionContext(context, goesOn), journal, decision.error);
+  if (goesOn && outcome.kind === 'undone') return runInstall(context, operation);
+  return lastEvent(context, outcome);
+}
+
+function runOperation(context: JobContext, operation: Operation): Promise<Outcome> {
+  if (operation.kind === 'rollback') return rollBack(transactionContext(context), operation.version);
+  const { request } = operation;
+  return installPackage(
+    transactionContext(context),
+    context.settings,
+    request,
+    packagePath(context.tmp, request.package_name),
+  );
+}
+
+/** An undo that failed earlier is tried again before anything new is begun. */
+async function undoWhatIsStuck(context: JobContext): Promise<void> {
+  const leftover = await readLeftoverJournal(context.host.files, context.backups);
+  if (leftover.kind === 'none') return;
+  if (leftover.kind === 'damaged') throw new Error(`backups/journal is damaged: ${leftover.why}`);
+  const { journal } = leftover;
+  const silent = transactionContext(context, true);
+  const reason = asUpdateError(undefined, 'ROLLBACK_FAILED', 'an earlier undo did not end');
+  const outcome =
+    journal.state === 'committed'
+      ? await resumeForward(silent, journal)
+      : await resumeUndo(silent, journal, reason);
+  if (outcome.kind === 'stuck') throw outcome.error;
+}
+
+function transactionContext(context: JobContext, isSilent = false): TransactionContext {
+  const { host, backups, cancel, shutdown, progress } = context;
+  return {
+    host,
+    backupDirectory: backups,
+    cancel,
+    shutdown,
+    progress: progress.advance,
+    onSwitching: context.switching,
+    onEnd: async (plan, error) => {
+      if (isSilent || (error !== null && shutdown.aborted)) return;
+      await addToHistory(host.files, backups, entryOf(plan, error, host.clock.now()));
+      await context.end(error === null ? { kind: 'committed' } : { kind: 'failed', error });
+    },
+  };
+}
+
+/** What is still to be told when a transaction has ended; most ends onEnd has told already. */
+function lastEvent(context: JobContext, outcome: Outcome): Event | undefined {
+  context.host.memory.trim();
+  if (context.hasEnded()) return undefined;
+  switch (outcome.kind) {
+    case 'committed':
+      return { kind: 'committed' };
+    case 'undone':
+      return context.shutdown.aborted ? undefined : { kind: 'failed', error: outcome.error };
+    case 'stuck':
+      return { kind: 'failed', error: outcome.error };
+    case 'interrupted':
+      return undefined;
+    default:
+      return outcome satisfies never;
+  }
+}
+
+function entryOf(plan: Plan, error: UpdateError | null, nowMs: number) {
+  return {
+    id: plan.id,
+    kind: plan.kind,
+    version: plan.version,
+    previous_version: plan.previousVersion,
+    started_at: new Date(plan.startedMs).toISOString(),
+    ended_at: new Date(nowMs).toISOString(),
+    outcome: error === null ? ('success' as const) : ('failed' as const),
+    error: error?.message ?? null,
+    bytes: plan.steps.reduce((sum, step) => sum + (step.kind === 'put' ? step.sizeBytes : 0), 0),
+    modules: plan.modules,
+  };
+}
+
+/** An update that was refused before its transaction began is history too. */
+async function recordFailure(
+  context: JobContext,
+  operation: Operation,
+  startedMs: number,
+  error: UpdateError,
+): Promise<void> {
+  const { host, backups } = context;
+  const request: PackageRequest | undefined = operation.kind === 'update' ? operation.request : undefined;
+  try {
+    const latest = (await readHistory(host.files, backups)).at(-1)?.id;
+    await addToHistory(host.files, backups, {
+      id: nextId(startedMs, latest),
+      kind: operation.kind,
+      version: request?.version ?? (operation.kind === 'rollback' ? operation.version : null) ?? '0.0.0',
+      previous_version: null,
+      started_at: new Date(startedMs).toISOString(),
+      ended_at: new Date(host.clock.now()).toISOString(),
+      outcome: 'failed',
+      error: error.message,
+      bytes: 0,
+      modules: [],
+    });
+  } catch (thrown) {
+    host.log.error(`writing the history: ${thrown instanceof Error ? thrown.message : thrown}`);
+  }
+}

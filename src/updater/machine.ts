@@ -1,0 +1,314 @@
+/**
+ * The state machine: (state, event) -> (state, effects). Pure; runner.ts carries the effects out, in their order.
+ *
+ *     stage        leaves by
+ *     idle         download -> downloading; rollback -> installing
+ *     downloading  downloaded -> verifying; failed -> failed; cancel -> idle (partial file kept)
+ *     verifying    verified -> toInstall; again -> downloading; failed -> failed; cancel -> idle
+ *     toInstall    update -> installing; expired -> failed; download of another -> downloading; cancel -> idle
+ *     installing   committed -> success; undone -> failed; cancelled before the switch -> idle
+ *     rebooting    committed -> success; undone -> failed
+ *     success      download, rollback; after 60 s -> idle
+ *     failed       download, rollback
+ *
+ * A command that a stage does not take is refused with an UpdateError before anything changes.
+ */
+import { UpdateError } from '../errors.ts';
+import { limits } from '../limits.ts';
+import type { PackageRequest, Stage } from './state.ts';
+
+export type Operation =
+  | { readonly kind: 'update'; readonly request: PackageRequest; readonly verifiedMs: number | null }
+  | { readonly kind: 'rollback'; readonly version: string | null };
+
+export interface State {
+  readonly stage: Stage;
+  /** What is being done, waits, or rests as a partial download; null: nothing is known of any package. */
+  readonly operation: Operation | null;
+  /** True once files are being switched: from then on nothing is cancelled. */
+  readonly switching: boolean;
+  readonly error: UpdateError | null;
+  /** Why updates are refused altogether (damaged journal); null: they are not. */
+  readonly blocked: string | null;
+}
+
+export type Event =
+  | { readonly kind: 'download'; readonly request: PackageRequest }
+  | { readonly kind: 'update'; readonly version: string }
+  | { readonly kind: 'cancel' }
+  | { readonly kind: 'rollback'; readonly version: string | null }
+  | { readonly kind: 'downloaded' }
+  | { readonly kind: 'downloadingAgain' }
+  | { readonly kind: 'verified'; readonly nowMs: number }
+  | { readonly kind: 'expired' }
+  | { readonly kind: 'switching' }
+  | { readonly kind: 'committed' }
+  | { readonly kind: 'failed'; readonly error: UpdateError }
+  | { readonly kind: 'successShown' };
+
+/**
+ * save/forget: state.json written or removed. discardPackage: package and partial file of the state before removed.
+ * start...: the job of the new stage begins. stopJob: the running job is aborted, waited for and heard no more;
+ * abortJob: it is aborted and ends by an event of its own.
+ */
+export type Effect =
+  | 'save'
+  | 'forget'
+  | 'discardPackage'
+  | 'stopJob'
+  | 'abortJob'
+  | 'startDownload'
+  | 'startInstall'
+  | 'startRollback'
+  | 'armExpiry'
+  | 'armIdle';
+
+export interface Step {
+  readonly state: State;
+  readonly effects: readonly Effect[];
+}
+
+export const initialState: State = {
+  stage: 'idle',
+  operation: null,
+  switching: false,
+  error: null,
+  blocked: null,
+};
+
+/** The transition, or the refusal thrown as an UpdateError. An event a job can't have sent in this stage is a bug. */
+export function step(state: State, event: Event): Step {
+  switch (event.kind) {
+    case 'download':
+      return onDownload(state, event.request);
+    case 'update':
+      return onUpdate(state, event.version);
+    case 'cancel':
+      return onCancel(state);
+    case 'rollback':
+      return onRollback(state, event.version);
+    case 'downloaded':
+      expect(state, event, 'downloading', 'verifying');
+      return go(state, { stage: 'verifying' }, 'save');
+    case 'downloadingAgain':
+      expect(state, event, 'verifying');
+      return go(state, { stage: 'downloading' }, 'save');
+    case 'verified':
+      expect(state, event, 'downloading', 'verifying');
+      return go(
+        state,
+        { stage: 'toInstall', operation: verifiedAt(state.operation, event.nowMs) },
+        'save',
+        'armExpiry',
+      );
+    case 'expired':
+      expect(state, event, 'toInstall');
+      return go(
+        state,
+        { stage: 'failed', operation: null, error: expiry(state.operation) },
+        'discardPackage',
+        'forget',
+      );
+    case 'switching':
+      expect(state, event, 'installing', 'rebooting');
+      return go(state, { switching: true });
+    case 'committed':
+      expect(state, event, 'installing', 'rebooting');
+      return go(
+        state,
+        { stage: 'success', operation: null, switching: false, error: null },
+        'forget',
+        'discardPackage',
+        'armIdle',
+      );
+    case 'failed':
+      expect(state, event, 'downloading', 'verifying', 'toInstall', 'installing', 'rebooting');
+      return onFailed(state, event.error);
+    case 'successShown':
+      return state.stage === 'success' ? go(state, { stage: 'idle' }) : go(state, {});
+    default:
+      return event satisfies never;
+  }
+}
+
+/** True where both are the same package; the URL may differ, a pre-signed one is new each time. */
+export function samePackage(a: PackageRequest, b: PackageRequest): boolean {
+  return (
+    a.version === b.version &&
+    a.package_name === b.package_name &&
+    a.package_size === b.package_size &&
+    a.package_md5 === b.package_md5
+  );
+}
+
+/** FR-036. A clock that has gone back (no RTC) makes no package expire. */
+export function isExpired(verifiedMs: number | null, nowMs: number): boolean {
+  return verifiedMs !== null && nowMs - verifiedMs > limits.packageAgeMs;
+}
+
+function onDownload(state: State, request: PackageRequest): Step {
+  refuseIfBlocked(state);
+  const current = state.operation?.kind === 'update' ? state.operation.request : undefined;
+  const same = current !== undefined && samePackage(current, request);
+  const operation: Operation = { kind: 'update', request, verifiedMs: null };
+  const begun = { stage: 'downloading', operation, error: null } as const;
+  const startOver: Effect[] = current !== undefined && !same ? ['discardPackage'] : [];
+  switch (state.stage) {
+    case 'idle':
+    case 'success':
+    case 'failed':
+      return go(state, begun, ...startOver, 'save', 'startDownload');
+    case 'downloading':
+      if (!same) throw busy(state);
+      if (current.package_url === request.package_url) return go(state, {});
+      return go(state, begun, 'stopJob', 'save', 'startDownload');
+    case 'verifying':
+      if (!same) throw busy(state);
+      return go(state, {});
+    case 'toInstall':
+      if (same) return go(state, {});
+      return go(state, begun, 'discardPackage', 'save', 'startDownload');
+    case 'installing':
+    case 'rebooting':
+      throw busy(state);
+    default:
+      return state.stage satisfies never;
+  }
+}
+
+function onUpdate(state: State, version: string): Step {
+  refuseIfBlocked(state);
+  switch (state.stage) {
+    case 'idle':
+    case 'success':
+    case 'failed':
+      throw new UpdateError('DOWNLOAD_INCOMPLETE', `no package of version ${version} has been downloaded`);
+    case 'downloading':
+      throw new UpdateError('DOWNLOAD_INCOMPLETE', `${describe(state.operation)} is still being downloaded`);
+    case 'verifying':
+      throw new UpdateError('MD5_NOT_VERIFIED', `${describe(state.operation)} is still being verified`);
+    case 'installing':
+    case 'rebooting':
+      throw busy(state);
+    case 'toInstall': {
+      const { operation } = state;
+      if (operation?.kind !== 'update') throw new Error('toInstall without a package');
+      if (operation.request.version !== version) {
+        throw new UpdateError(
+          'VERSION_MISMATCH',
+          `${version} asked for, the package that waits is ${operation.request.version}`,
+        );
+      }
+      return go(state, { stage: 'installing', switching: false, error: null }, 'save', 'startInstall');
+    }
+    default:
+      return state.stage satisfies never;
+  }
+}
+
+function onCancel(state: State): Step {
+  switch (state.stage) {
+    case 'idle':
+    case 'success':
+    case 'failed':
+      return go(state, {});
+    case 'downloading':
+    case 'verifying':
+      return go(state, { stage: 'idle' }, 'stopJob', 'save');
+    case 'toInstall':
+      return go(state, { stage: 'idle', operation: null }, 'discardPackage', 'forget');
+    case 'installing':
+      if (state.switching)
+        throw new UpdateError('OPERATION_IN_PROGRESS', 'files are being replaced, it is too late to cancel');
+      return go(state, {}, 'abortJob');
+    case 'rebooting':
+      throw busy(state);
+    default:
+      return state.stage satisfies never;
+  }
+}
+
+function onRollback(state: State, version: string | null): Step {
+  refuseIfBlocked(state);
+  switch (state.stage) {
+    case 'idle':
+    case 'success':
+    case 'failed':
+      return go(
+        state,
+        { stage: 'installing', operation: { kind: 'rollback', version }, switching: false, error: null },
+        ...(state.operation === null ? [] : (['discardPackage'] as const)),
+        'save',
+        'startRollback',
+      );
+    case 'toInstall':
+      throw new UpdateError(
+        'OPERATION_IN_PROGRESS',
+        `${describe(state.operation)} waits to be installed: install or cancel it first`,
+      );
+    case 'downloading':
+    case 'verifying':
+    case 'installing':
+    case 'rebooting':
+      throw busy(state);
+    default:
+      return state.stage satisfies never;
+  }
+}
+
+/** A cancelled job rests as idle; a failed download keeps its partial file's description, for the next /download. */
+function onFailed(state: State, error: UpdateError): Step {
+  if (error.code === 'CANCELLED' && state.stage === 'installing') {
+    return go(state, { stage: 'idle', operation: null, switching: false }, 'discardPackage', 'forget');
+  }
+  const operation = state.operation?.kind === 'update' ? state.operation : null;
+  return go(
+    state,
+    { stage: 'failed', operation, switching: false, error },
+    operation === null ? 'forget' : 'save',
+  );
+}
+
+function go(state: State, change: Partial<State>, ...effects: Effect[]): Step {
+  return { state: { ...state, ...change }, effects };
+}
+
+function expect(state: State, event: Event, ...allowed: Stage[]): void {
+  if (!allowed.includes(state.stage)) throw new Error(`event ${event.kind} in stage ${state.stage}`);
+}
+
+function refuseIfBlocked(state: State): void {
+  if (state.blocked !== null) throw new UpdateError('OPERATION_IN_PROGRESS', state.blocked);
+}
+
+function verifiedAt(operation: Operation | null, verifiedMs: number): Operation | null {
+  return operation?.kind === 'update' ? { ...operation, verifiedMs } : operation;
+}
+
+function expiry(operation: Operation | null): UpdateError {
+  const since =
+    operation?.kind === 'update' && operation.verifiedMs !== null
+      ? new Date(operation.verifiedMs).toISOString()
+      : 'long ago';
+  return new UpdateError(
+    'PACKAGE_EXPIRED',
+    `${describe(operation)} was verified at ${since}, more than 24 hours ago; download it again`,
+  );
+}
+
+function busy(state: State): UpdateError {
+  return new UpdateError('OPERATION_IN_PROGRESS', `${describe(state.operation)} is in stage ${state.stage}`);
+}
+
+function describe(operation: Operation | null): string {
+  switch (operation?.kind) {
+    case 'update':
+      return `package ${operation.request.package_name} (${operation.request.version})`;
+    case 'rollback':
+      return `the rollback${operation.version === null ? '' : ` of ${operation.version}`}`;
+    case undefined:
+      return 'an update';
+    default:
+      return operation satisfies never;
+  }
+}

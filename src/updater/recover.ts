@@ -1,0 +1,123 @@
+/**
+ * What a start does with what it finds: the decision table of self-healing (spec section 6, FR-024..026, FR-036). Pure.
+ *
+ *     journal                    saved stage   starts  decision
+ *     damaged                    any           any     block: nothing is touched, a person must look
+ *     committed                  any           any     forward (tidying only)
+ *     undoing, undone            any           any     undo (finish it)
+ *     switching, switched        installing    < 3     forward: finish the switch, start, check, commit
+ *     switching, switched        else          any     undo
+ *     staging, staged, stopping  installing    < 3     undo, then install again
+ *     staging, staged, stopping  else          any     undo
+ *     none                       downloading   -       download on (also verifying: the bytes are hashed anew)
+ *     none                       verifying     -       download on
+ *     none                       toInstall     -       wait, or expire after 24 h
+ *     none                       installing    < 3     install again
+ *     none                       installing    >= 3    fail
+ *     none                       failed        -       remove the package, keep a partial download, rest
+ *     none                       others        -       rest
+ *
+ * "Starts" counts this one: the third start that finds the same unfinished install gives it up.
+ */
+import type { JournalState } from '../deploy/journal.ts';
+import { UpdateError } from '../errors.ts';
+import { limits } from '../limits.ts';
+import { isExpired } from './machine.ts';
+import type { Saved } from './store.ts';
+
+export interface Found {
+  readonly saved: Saved | undefined;
+  readonly journal: JournalState | 'none' | 'damaged';
+  /** Of a damaged journal: what is wrong. */
+  readonly damage: string | undefined;
+  /** The verified package of the saved update is on the disk. */
+  readonly packageThere: boolean;
+  readonly nowMs: number;
+}
+
+export type Decision =
+  | { readonly do: 'rest' }
+  /** Rest, but a partial download may be taken up by the next /download. */
+  | { readonly do: 'restWithPartial' }
+  | { readonly do: 'download' }
+  | { readonly do: 'wait' }
+  | { readonly do: 'expire' }
+  | { readonly do: 'install' }
+  | { readonly do: 'forward' }
+  | { readonly do: 'undo'; readonly error: UpdateError; readonly thenInstall: boolean }
+  | { readonly do: 'fail'; readonly error: UpdateError }
+  | { readonly do: 'block'; readonly error: UpdateError };
+
+export function decideRecovery(found: Found): Decision {
+  switch (found.journal) {
+    case 'none':
+      return decideWithoutJournal(found);
+    case 'damaged':
+      return { do: 'block', error: blocked(found.damage ?? '') };
+    case 'committed':
+      return { do: 'forward' };
+    case 'undoing':
+    case 'undone':
+      return { do: 'undo', error: interrupted(found), thenInstall: false };
+    case 'switching':
+    case 'switched':
+      return mayGoOn(found)
+        ? { do: 'forward' }
+        : { do: 'undo', error: interrupted(found), thenInstall: false };
+    case 'staging':
+    case 'staged':
+    case 'stopping':
+      return { do: 'undo', error: interrupted(found), thenInstall: mayGoOn(found) };
+    default:
+      return found.journal satisfies never;
+  }
+}
+
+function decideWithoutJournal(found: Found): Decision {
+  const { saved } = found;
+  if (saved === undefined) return { do: 'rest' };
+  switch (saved.stage) {
+    case 'success':
+    case 'rebooting':
+      return { do: 'rest' };
+    case 'idle':
+    case 'failed':
+      return { do: saved.operation === 'update' ? 'restWithPartial' : 'rest' };
+    case 'downloading':
+    case 'verifying':
+      return { do: saved.operation === 'update' ? 'download' : 'rest' };
+    case 'toInstall': {
+      const verifiedMs =
+        saved.operation === 'update' && saved.verified_at !== null ? Date.parse(saved.verified_at) : null;
+      if (isExpired(verifiedMs, found.nowMs)) return { do: 'expire' };
+      if (found.packageThere) return { do: 'wait' };
+      return {
+        do: 'fail',
+        error: new UpdateError('DOWNLOAD_INCOMPLETE', 'the verified package is gone; download it again'),
+      };
+    }
+    case 'installing':
+      return mayGoOn(found) ? { do: 'install' } : { do: 'fail', error: interrupted(found) };
+    default:
+      return saved.stage satisfies never;
+  }
+}
+
+function mayGoOn({ saved }: Found): boolean {
+  return saved?.stage === 'installing' && saved.install_starts < limits.installStarts;
+}
+
+function interrupted({ saved }: Found): UpdateError {
+  const starts = saved?.install_starts ?? 0;
+  return new UpdateError(
+    'DEPLOYMENT_FAILED',
+    `the install was interrupted${starts > 1 ? ` ${starts} times` : ''} and has been undone`,
+  );
+}
+
+function blocked(damage: string): UpdateError {
+  return new UpdateError(
+    'DEPLOYMENT_FAILED',
+    `the journal backups/journal is damaged (${damage}): nothing is touched and updates are refused until it is looked at and removed`,
+  );
+}

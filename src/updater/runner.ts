@@ -1,0 +1,311 @@
+/**
+ * The runner: takes commands, lets the state machine decide, and carries the effects out, one job at a time.
+ *
+ * Invariants: every change of state goes through apply(), which writes state.json before the job that it announces
+ * begins, and tells the listeners after; applies follow one another, never overlap; at most one job runs.
+ */
+import { posix } from 'node:path';
+import { asUpdateError, UpdateError } from '../errors.ts';
+import type { Host } from '../host/host.ts';
+import { limits } from '../limits.ts';
+import type { ResumeInfo } from '../package/resume.ts';
+import { packageAddress } from '../package/url-policy.ts';
+import { launchGui } from '../services/gui.ts';
+import { readHistory } from './history.ts';
+import { type JobContext, runDownload, runInstall, runRecovery } from './jobs.ts';
+import { type Effect, type Event, initialState, isExpired, type State, step } from './machine.ts';
+import { createProgress } from './progress.ts';
+import { updatesToTakeBack } from './rollback.ts';
+import { resumeOf, savedOf, stateOf } from './saved-state.ts';
+import type { Settings } from './settings.ts';
+import { findWhatIsLeft } from './startup.ts';
+import type { ProgressListener, Stage, Updater } from './state.ts';
+import { createStore } from './store.ts';
+import { removePackage } from './work-files.ts';
+
+export interface RunningUpdater extends Updater {
+  /** Finds out what an earlier run left and goes on from there (recover.ts). Call once, before any command. */
+  recover(): Promise<void>;
+  /** FR-030: ends the running job at the next point that a later start can go on from. */
+  stop(): Promise<void>;
+  /** Resolves when no job runs. */
+  settled(): Promise<void>;
+}
+
+interface Job {
+  readonly cancel: AbortController;
+  /** The work itself; its last event may still wait for its turn. Neither promise rejects. */
+  work: Promise<unknown>;
+  /** The work and its last event. */
+  done: Promise<void>;
+  /** Its events count no more. */
+  isDetached: boolean;
+}
+
+/** The updater over a work directory whose tmp/ and backups/ exist. */
+export function createUpdater(
+  host: Host,
+  settings: Settings,
+  listeners: readonly ProgressListener[],
+): RunningUpdater {
+  const tmp = posix.join(settings.workDirectory, 'tmp');
+  const backups = posix.join(settings.workDirectory, 'backups');
+  const store = createStore(host, tmp);
+  const progress = createProgress(listeners);
+  const shutdown = new AbortController();
+
+  let state: State = initialState;
+  let resume: ResumeInfo | undefined;
+  let installStarts = 0;
+  let openGate: () => void = () => undefined;
+  /** Commands wait until recover() has looked around. */
+  const gate = new Promise<void>((resolve) => {
+    openGate = resolve;
+  });
+  let lastTurn: Promise<unknown> = gate;
+  let job: Job | undefined;
+  let disarm: () => void = () => undefined;
+
+  return {
+    progress: progress.current,
+    history: async () => (await readHistory(host.files, backups)).reverse(),
+    download: (request) =>
+      command(async () => {
+        packageAddress(request.package_url, settings.allowHttp);
+        await apply({ kind: 'download', request });
+      }),
+    update: (version) =>
+      command(async () => {
+        if (await expireIfDue()) throw state.error;
+        await apply({ kind: 'update', version });
+      }),
+    cancel: async () => {
+      const running = job;
+      await command(() => apply({ kind: 'cancel' }));
+      if (running?.cancel.signal.aborted) await running.done;
+      return state.stage;
+    },
+    rollback: (version) =>
+      command(async () => {
+        step(state, { kind: 'rollback', version: version ?? null }); // a refusal by the stage comes first
+        await updatesToTakeBack(host, backups, version ?? null);
+        await apply({ kind: 'rollback', version: version ?? null });
+      }),
+    recover: () => recover().finally(openGate),
+    stop: async () => {
+      shutdown.abort(new UpdateError('CANCELLED', 'the updater is shutting down'));
+      disarm();
+      await job?.done;
+      await lastTurn;
+    },
+    settled: async () => {
+      while (job !== undefined) await job.done;
+      await lastTurn;
+    },
+  };
+
+  /** Runs `action` when all earlier ones have ended. */
+  function inTurn<T>(action: () => Promise<T>): Promise<T> {
+    const result = lastTurn.then(action);
+    lastTurn = result.catch(() => undefined);
+    return result;
+  }
+
+  function command(action: () => Promise<void>): Promise<Stage> {
+    return inTurn(async () => {
+      if (shutdown.signal.aborted)
+        throw new UpdateError('OPERATION_IN_PROGRESS', 'the updater is shutting down');
+      try {
+        await action();
+      } catch (thrown) {
+        throw asUpdateError(thrown, 'INTERNAL_ERROR', 'writing the state');
+      }
+      return state.stage;
+    });
+  }
+
+  /** One transition with its effects. Rejects with the refusal, or where state.json cannot be written: nothing changed then. */
+  async function apply(event: Event): Promise<void> {
+    const before = state;
+    const { state: next, effects } = step(before, event);
+    if (effects.includes('stopJob')) await stopJob();
+    if (effects.includes('abortJob'))
+      job?.cancel.abort(new UpdateError('CANCELLED', 'the install was cancelled'));
+    if (event.kind === 'download' && effects.includes('discardPackage')) resume = undefined;
+    if (effects.includes('save')) await save(next);
+    state = next;
+    if (next.stage !== before.stage || next.error !== before.error) {
+      host.log.info(
+        `stage ${before.stage} -> ${next.stage}${next.error === null ? '' : `: ${next.error.message}`}`,
+      );
+      await progress.enter(next.stage, next.error);
+    }
+    for (const effect of effects) await carryOut(effect, before);
+  }
+
+  async function carryOut(effect: Effect, before: State): Promise<void> {
+    switch (effect) {
+      case 'save':
+      case 'stopJob':
+      case 'abortJob':
+        return; // done before the state changed
+      case 'forget':
+        resume = undefined;
+        return store.clear();
+      case 'discardPackage':
+        return removePackage(host.files, tmp, before.operation);
+      case 'startDownload':
+        return start((context) => runDownload(context, state.operation, resume));
+      case 'startInstall':
+      case 'startRollback':
+        installStarts = 0;
+        await launchGui(host, settings.guiPath);
+        return start((context) => runInstall(context, state.operation));
+      case 'armExpiry':
+        return arm(expiryMs(), () => void inTurn(expireIfDue).catch(logged));
+      case 'armIdle':
+        return arm(limits.successMs, () => void inTurn(() => apply({ kind: 'successShown' })).catch(logged));
+      default:
+        effect satisfies never;
+    }
+  }
+
+  /** Begins a job. Its last event is applied in turn, unless it was detached meanwhile. */
+  function start(work: (context: JobContext) => Promise<Event | undefined>): void {
+    disarm();
+    const cancel = new AbortController();
+    const mine: Job = { cancel, isDetached: false, work: Promise.resolve(), done: Promise.resolve() };
+    job = mine;
+    const result = work(contextOf(mine)).catch(
+      (thrown: unknown): Event => ({
+        kind: 'failed',
+        error: asUpdateError(thrown, 'INTERNAL_ERROR', 'the job'),
+      }),
+    );
+    mine.work = result;
+    mine.done = result
+      .then(async (event) => {
+        if (event !== undefined) await inTurn(() => applyLast(mine, event));
+      })
+      .catch(logged)
+      .finally(() => {
+        if (job === mine) job = undefined;
+      });
+  }
+
+  /** The end of a job counts, also where it cannot be written down. */
+  async function applyLast(mine: Job, event: Event): Promise<void> {
+    if (mine.isDetached) return;
+    try {
+      await apply(event);
+    } catch (thrown) {
+      logged(thrown);
+      state = step(state, event).state;
+      await progress.enter(state.stage, state.error);
+    }
+  }
+
+  async function stopJob(): Promise<void> {
+    if (job === undefined) return;
+    const running = job;
+    running.isDetached = true;
+    running.cancel.abort(new UpdateError('CANCELLED', 'the download was cancelled'));
+    await running.work;
+  }
+
+  function contextOf(mine: Job): JobContext {
+    const stopped = AbortSignal.any([mine.cancel.signal, shutdown.signal]);
+    /** Gives the turn up where the job is stopped: who stops it waits for it within a turn of its own. */
+    const inMyTurn = (action: () => Promise<void>) =>
+      Promise.race([
+        inTurn(async () => {
+          if (!mine.isDetached) await action();
+        }),
+        new Promise<never>((_, reject) => {
+          if (stopped.aborted) reject(stopped.reason);
+          stopped.addEventListener('abort', () => reject(stopped.reason), { once: true });
+        }),
+      ]);
+    return {
+      host,
+      settings,
+      tmp,
+      backups,
+      cancel: mine.cancel.signal,
+      shutdown: shutdown.signal,
+      progress,
+      emit: (event) => inMyTurn(() => apply(event)),
+      end: (event) => inTurn(() => apply(event)),
+      hasEnded: () => state.stage !== 'installing' && state.stage !== 'rebooting',
+      switching: () => {
+        state = step(state, { kind: 'switching' }).state;
+      },
+      saveResume: (info) =>
+        inMyTurn(async () => {
+          resume = info;
+          await save(state);
+        }),
+    };
+  }
+
+  async function save(next: State): Promise<void> {
+    const saved = savedOf(next, resume, installStarts, host.clock.now());
+    if (saved === undefined) await store.clear();
+    else await store.save(saved);
+  }
+
+  function expiryMs(): number {
+    const verifiedMs = state.operation?.kind === 'update' ? state.operation.verifiedMs : null;
+    return Math.max(0, (verifiedMs ?? host.clock.now()) + limits.packageAgeMs - host.clock.now()) + 1;
+  }
+
+  /** FR-036: a package that has waited too long is removed, and whoever asks for it is told. */
+  async function expireIfDue(): Promise<boolean> {
+    const { operation } = state;
+    if (state.stage !== 'toInstall' || operation?.kind !== 'update') return false;
+    if (!isExpired(operation.verifiedMs, host.clock.now())) return false;
+    await apply({ kind: 'expired' });
+    return true;
+  }
+
+  function arm(ms: number, action: () => void): void {
+    disarm();
+    disarm = host.clock.after(ms, action);
+  }
+
+  async function recover(): Promise<void> {
+    const found = await findWhatIsLeft(host, store, tmp, backups);
+    installStarts = found.installStarts;
+    resume = resumeOf(found.saved);
+    state = stateOf(found.saved, found.decision);
+    if (state.stage !== 'idle') await progress.enter(state.stage, state.error);
+    const { decision } = found;
+    switch (decision.do) {
+      case 'rest':
+        return store.clear();
+      case 'restWithPartial':
+        return save(state);
+      case 'download':
+        return start((context) => runDownload(context, state.operation, resume));
+      case 'wait':
+        return arm(expiryMs(), () => void inTurn(expireIfDue).catch(logged));
+      case 'expire':
+        return apply({ kind: 'expired' });
+      case 'install':
+        return start((context) => runInstall(context, state.operation));
+      case 'forward':
+      case 'undo':
+        return start((context) => runRecovery(context, decision, state.operation));
+      case 'fail':
+        return apply({ kind: 'failed', error: decision.error });
+      case 'block':
+        return;
+      default:
+        decision satisfies never;
+    }
+  }
+
+  function logged(thrown: unknown): void {
+    host.log.error(thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown));
+  }
+}

@@ -1,0 +1,89 @@
+/** Between the machine's state and what state.json says of it. Pure. */
+import type { UpdateError } from '../errors.ts';
+import { noValidators, type ResumeInfo } from '../package/resume.ts';
+import { initialState, type Operation, type State } from './machine.ts';
+import type { Decision } from './recover.ts';
+import type { Saved, SavedUpdate } from './store.ts';
+
+/** What to write down; undefined: nothing worth remembering. */
+export function savedOf(
+  state: State,
+  resume: ResumeInfo | undefined,
+  installStarts: number,
+  nowMs: number,
+): Saved | undefined {
+  const { operation } = state;
+  if (operation === null) return undefined;
+  const common = {
+    stage: state.stage,
+    last_update: new Date(nowMs).toISOString(),
+    error: state.error?.message ?? null,
+    install_starts: installStarts,
+  };
+  if (operation.kind === 'rollback') return { operation: 'rollback', version: operation.version, ...common };
+  return {
+    operation: 'update',
+    ...operation.request,
+    ...(resume ?? { bytes_downloaded: 0, ...noValidators }),
+    ...common,
+    verified_at: operation.verifiedMs === null ? null : new Date(operation.verifiedMs).toISOString(),
+  };
+}
+
+/** The state that a start begins with, before its decision is carried out. */
+export function stateOf(saved: Saved | undefined, decision: Decision): State {
+  const operation = saved === undefined ? null : operationOf(saved);
+  switch (decision.do) {
+    case 'rest':
+      return initialState;
+    case 'restWithPartial':
+      return { ...initialState, operation };
+    case 'download':
+      return { ...initialState, stage: 'downloading', operation };
+    case 'wait':
+    case 'expire':
+      return { ...initialState, stage: 'toInstall', operation };
+    case 'install':
+    case 'forward':
+    case 'undo':
+      return { ...initialState, stage: 'installing', operation };
+    case 'fail':
+      return { ...initialState, stage: saved?.stage === 'toInstall' ? 'toInstall' : 'installing', operation };
+    case 'block':
+      return {
+        ...initialState,
+        stage: 'failed',
+        operation,
+        error: decision.error,
+        blocked: blockedText(decision.error),
+      };
+    default:
+      return decision satisfies never;
+  }
+}
+
+/** What state.json remembers for the resume of a download; undefined for a rollback. */
+export function resumeOf(saved: Saved | undefined): ResumeInfo | undefined {
+  if (saved?.operation !== 'update') return undefined;
+  const { bytes_downloaded, etag, last_modified, total } = saved;
+  return { bytes_downloaded, etag, last_modified, total };
+}
+
+function operationOf(saved: Saved): Operation {
+  if (saved.operation === 'rollback') return { kind: 'rollback', version: saved.version };
+  return {
+    kind: 'update',
+    request: requestOf(saved),
+    verifiedMs: saved.verified_at === null ? null : Date.parse(saved.verified_at),
+  };
+}
+
+function requestOf(saved: SavedUpdate) {
+  const { version, package_url, package_name, package_size, package_md5, package_sha256 } = saved;
+  const request = { version, package_url, package_name, package_size, package_md5 };
+  return package_sha256 === undefined ? request : { ...request, package_sha256 };
+}
+
+function blockedText(error: UpdateError): string {
+  return error.message.slice(error.code.length + 2);
+}

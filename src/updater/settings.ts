@@ -1,0 +1,15 @@
+import type { TrustedKey } from '../package/signature.ts';
+
+/** What the updater is told by the configuration. Paths are absolute. */
+export interface Settings {
+  readonly workDirectory: string;
+  readonly allowedRoots: readonly string[];
+  readonly allowHttp: boolean;
+  readonly guiPath: string;
+  /** With at least one, only signed packages are installed. */
+  readonly trustedKeys: readonly TrustedKey[];
+  /** Bandwidth limit of downloads, bytes per second. */
+  readonly bytesPerSecond: number | undefined;
+  /** Bound of one download, in ms. */
+  readonly downloadDeadlineMs: number | undefined;
+}

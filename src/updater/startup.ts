@@ -1,0 +1,84 @@
+/** The look around at a start: state.json, the journal and the files of tmp/, and what recover.ts makes of them. */
+import type { Journal } from '../deploy/journal.ts';
+import { journalPath, readJournal } from '../deploy/journal-file.ts';
+import { asUpdateError } from '../errors.ts';
+import type { Files, Host } from '../host/host.ts';
+import { type Decision, decideRecovery } from './recover.ts';
+import type { Saved, Store } from './store.ts';
+import { packagePath, removeLeftovers } from './work-files.ts';
+
+export interface WhatIsLeft {
+  readonly saved: Saved | undefined;
+  readonly decision: Decision;
+  /** Starts that found this install unfinished, this one included. */
+  readonly installStarts: number;
+}
+
+/** Looks, counts this start where an install is unfinished (durably), and removes what belongs to nothing. */
+export async function findWhatIsLeft(
+  host: Host,
+  store: Store,
+  tmp: string,
+  backups: string,
+): Promise<WhatIsLeft> {
+  let saved = await store.load();
+  if (saved?.stage === 'installing') {
+    saved = { ...saved, install_starts: saved.install_starts + 1 };
+    await store.save(saved);
+  }
+  const leftover = await readLeftoverJournal(host.files, backups);
+  const decision = decideRecovery({
+    saved,
+    journal: leftover.kind === 'journal' ? leftover.journal.state : leftover.kind,
+    damage: leftover.kind === 'damaged' ? leftover.why : undefined,
+    packageThere:
+      saved?.operation === 'update' &&
+      (await host.files.stat(packagePath(tmp, saved.package_name))) !== undefined,
+    nowMs: host.clock.now(),
+  });
+  host.log.info(`start: saved stage ${saved?.stage ?? 'none'}, journal ${leftover.kind}: ${decision.do}`);
+  await removeLeftovers(host, tmp, filesToKeep(saved, decision));
+  return { saved, decision, installStarts: saved?.install_starts ?? 0 };
+}
+
+export type LeftoverJournal =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'damaged'; readonly why: string }
+  | { readonly kind: 'journal'; readonly journal: Journal };
+
+/** A journal whose first record is torn announced nothing that was done: it is removed and counts as none. */
+export async function readLeftoverJournal(files: Files, backups: string): Promise<LeftoverJournal> {
+  const path = journalPath(backups);
+  if ((await files.stat(path)) === undefined) return { kind: 'none' };
+  try {
+    const decoded = await readJournal(files, path);
+    if (decoded.kind !== 'empty') return decoded;
+  } catch (thrown) {
+    return { kind: 'damaged', why: asUpdateError(thrown, 'DEPLOYMENT_FAILED', 'reading it').message };
+  }
+  await files.remove(path);
+  await files.syncDirectory(backups);
+  return { kind: 'none' };
+}
+
+function filesToKeep(saved: Saved | undefined, decision: Decision): Set<string> {
+  if (saved?.operation !== 'update') return new Set();
+  const partial = `${saved.package_name}.part`;
+  switch (decision.do) {
+    case 'rest':
+    case 'expire':
+      return new Set();
+    case 'restWithPartial':
+    case 'fail':
+      return new Set([partial]);
+    case 'download':
+    case 'wait':
+    case 'install':
+    case 'forward':
+    case 'undo':
+    case 'block':
+      return new Set([partial, saved.package_name]);
+    default:
+      return decision satisfies never;
+  }
+}

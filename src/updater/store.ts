@@ -1,0 +1,85 @@
+/**
+ * `tmp/state.json`: what the updater is in the middle of, so that a restart goes on from there.
+ *
+ * Invariants: written whole and durably, before the step it announces; a file that cannot be read or does not fit its
+ * schema is moved aside as evidence and counts as absent (spec section 5). Mode 0600: a pre-signed URL is a secret.
+ */
+import { posix } from 'node:path';
+import * as v from 'valibot';
+import { readWhole, writeDurably } from '../host/durable-file.ts';
+import type { Host } from '../host/host.ts';
+import { limits } from '../limits.ts';
+import { ResumeSchema } from '../package/resume.ts';
+import { PackageSchema, stages, VersionSchema } from './state.ts';
+
+const common = {
+  stage: v.picklist(stages),
+  last_update: v.string(),
+  error: v.nullable(v.string()),
+  /** Starts of the daemon that found this install unfinished. */
+  install_starts: v.pipe(v.number(), v.integer(), v.minValue(0)),
+};
+
+export const SavedUpdateSchema = v.object({
+  operation: v.literal('update'),
+  ...PackageSchema.entries,
+  ...ResumeSchema.entries,
+  ...common,
+  /** ISO 8601; null until the package was verified. */
+  verified_at: v.nullable(v.pipe(v.string(), v.isoTimestamp())),
+});
+
+export const SavedRollbackSchema = v.object({
+  operation: v.literal('rollback'),
+  /** The update to take back; null: the last one. */
+  version: v.nullable(VersionSchema),
+  ...common,
+});
+
+const SavedSchema = v.variant('operation', [SavedUpdateSchema, SavedRollbackSchema]);
+
+export type SavedUpdate = v.InferOutput<typeof SavedUpdateSchema>;
+export type SavedRollback = v.InferOutput<typeof SavedRollbackSchema>;
+/** The content of state.json; times and names as on the wire. */
+export type Saved = v.InferOutput<typeof SavedSchema>;
+
+export interface Store {
+  load(): Promise<Saved | undefined>;
+  save(saved: Saved): Promise<void>;
+  /** Durably forgets: the file is gone when it returns. */
+  clear(): Promise<void>;
+}
+
+/** The store below `directory` (tmp/). */
+export function createStore(host: Pick<Host, 'files' | 'log'>, directory: string): Store {
+  const path = posix.join(directory, 'state.json');
+  return {
+    load: async () => {
+      try {
+        const bytes = await readWhole(host.files, path, limits.stateBytes);
+        return bytes && v.parse(SavedSchema, JSON.parse(Buffer.from(bytes).toString('utf8')));
+      } catch (thrown) {
+        host.log.error(
+          `${path} is unreadable and is moved aside: ${thrown instanceof Error ? thrown.message : thrown}`,
+        );
+        await moveAside(host, directory, path);
+        return undefined;
+      }
+    },
+    save: (saved) => writeDurably(host.files, path, Buffer.from(`${JSON.stringify(saved, undefined, 2)}\n`)),
+    clear: async () => {
+      if ((await host.files.stat(path)) === undefined) return;
+      await host.files.remove(path);
+      await host.files.syncDirectory(directory);
+    },
+  };
+}
+
+async function moveAside(host: Pick<Host, 'files' | 'log'>, directory: string, path: string): Promise<void> {
+  try {
+    await host.files.rename(path, `${path}.damaged`);
+    await host.files.syncDirectory(directory);
+  } catch (thrown) {
+    host.log.error(`moving ${path} aside: ${thrown instanceof Error ? thrown.message : thrown}`);
+  }
+}

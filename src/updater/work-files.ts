@@ -1,0 +1,32 @@
+/** The files of tmp/: which belong to the package at hand, which are leftovers. */
+import { posix } from 'node:path';
+import type { Files, Host } from '../host/host.ts';
+import type { Operation } from './machine.ts';
+
+/** Where the verified package of a name lies. */
+export function packagePath(tmp: string, packageName: string): string {
+  return posix.join(tmp, packageName);
+}
+
+/** Removes the package of an operation and its partial download, durably. */
+export async function removePackage(files: Files, tmp: string, operation: Operation | null): Promise<void> {
+  if (operation?.kind !== 'update') return;
+  const path = packagePath(tmp, operation.request.package_name);
+  for (const one of [path, `${path}.part`]) if (await files.stat(one)) await files.remove(one);
+  await files.syncDirectory(tmp);
+}
+
+/** Removes what no state knows of: earlier packages, temporaries of a cut write. Directories are nobody's leftovers. */
+export async function removeLeftovers(
+  host: Pick<Host, 'files' | 'log'>,
+  tmp: string,
+  keep: ReadonlySet<string>,
+): Promise<void> {
+  const known = new Set(['state.json', 'state.json.damaged', 'outbox.json', ...keep]);
+  for (const name of await host.files.list(tmp)) {
+    const path = posix.join(tmp, name);
+    if (known.has(name) || (await host.files.stat(path))?.kind === 'directory') continue;
+    host.log.info(`${path} is a leftover of an earlier run and is removed`);
+    await host.files.remove(path);
+  }
+}
