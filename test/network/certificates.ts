@@ -1,6 +1,6 @@
 /**
  * Certificates for the tests, made at test time with the `openssl` program: an authority, a server certificate for
- * 127.0.0.1, ::1 and localhost, one that is not valid before 2090, one that expired in 2001, and a client's.
+ * localhost, store.test, 127.0.0.1 and ::1, one that is not valid before 2090, one that expired in 2001, and a client's.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -86,6 +86,6 @@ x509_extensions = leaf
 [anything]
 commonName = supplied
 [leaf]
-subjectAltName = DNS:localhost,IP:127.0.0.1,IP:::1
+subjectAltName = DNS:localhost,DNS:store.test,IP:127.0.0.1,IP:::1
 basicConstraints = CA:FALSE
 `;
