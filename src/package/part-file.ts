@@ -53,6 +53,7 @@ async function opened(
     return part;
   } catch (thrown) {
     await file.close();
+    if (!keep) await files.remove(path);
     throw thrown;
   }
 }
