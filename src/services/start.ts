@@ -28,13 +28,21 @@ export async function startsOf(
 ): Promise<Start[]> {
   const { module, unit, runningUnits, runningProcesses } = snapshot;
   const units = which === 'new' && unit !== null ? [unit] : runningUnits;
-  const commands = which === 'new' ? await newCommands(host, snapshot) : runningProcesses.map(asCaptured);
+  const commands = which === 'new' ? await newCommands(host, snapshot) : await oldCommands(host, snapshot);
   if (units.length === 0 && commands.length === 0) host.log.info(`${module}: not started, it did not run`);
   const processName = snapshot.processName ?? module;
   return [
     ...units.map((name): Start => ({ kind: 'unit', module, unit: name })),
     ...commands.map((command): Start => ({ kind: 'process', module, processName, command })),
   ];
+}
+
+/** What runs already is not started twice: it could not be stopped, or the system started it at boot. */
+async function oldCommands(host: ProcessesHost, snapshot: ServiceSnapshot): Promise<Command[]> {
+  const { module, processName, runningProcesses } = snapshot;
+  if (runningProcesses.length === 0) return [];
+  const running = await findProcesses(host, processName ?? module);
+  return running.length > 0 ? [] : runningProcesses.map(asCaptured);
 }
 
 async function newCommands(host: ProcessesHost, snapshot: ServiceSnapshot): Promise<Command[]> {

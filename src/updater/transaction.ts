@@ -7,7 +7,7 @@
  */
 import * as v from 'valibot';
 import { saveBackups } from '../deploy/backup.ts';
-import type { Journal, JournalState } from '../deploy/journal.ts';
+import type { Journal } from '../deploy/journal.ts';
 import { beginJournal, continueJournal, type JournalFile, journalPath } from '../deploy/journal-file.ts';
 import { dropRecords, prunePastUpdates, recordPath } from '../deploy/past-updates.ts';
 import { fileSteps, type Plan, stagedPath } from '../deploy/plan.ts';
@@ -77,7 +77,7 @@ export async function runTransaction(
       asUpdateError(thrown, 'DEPLOYMENT_FAILED', 'preparing the update'),
     );
   }
-  return finish(context, plan, journal, services, 'switching');
+  return finish(context, plan, journal, services, 'stopped');
 }
 
 /** Goes on with a transaction that an earlier run left: forward to its commit. */
@@ -86,8 +86,13 @@ export async function resumeForward(context: TransactionContext, found: Journal)
   const services = v.parse(ServiceSnapshotsSchema, found.services ?? []);
   context.onSwitching();
   if (found.state === 'committed') return tidyCommitted(context, found.plan, journal);
-  await attempt('stopping services', () => stopServices(context.host, services));
-  return finish(context, found.plan, journal, services, found.state);
+  return finish(
+    context,
+    found.plan,
+    journal,
+    services,
+    found.state === 'switched' ? 'switched' : 'switching',
+  );
 }
 
 /** Takes a transaction back that an earlier run left; `error` is why, unless the journal knows. */
@@ -105,16 +110,18 @@ export async function resumeUndo(
   return undo(context, found.plan, journal, services, why);
 }
 
+/** From stopped services (or where an earlier run was cut) to the commit. */
 async function finish(
   context: TransactionContext,
   plan: Plan,
   journal: JournalFile,
   services: readonly ServiceSnapshot[],
-  state: JournalState,
+  from: 'stopped' | 'switching' | 'switched',
 ): Promise<Outcome> {
   const { host } = context;
   try {
-    if (state !== 'switched') {
+    if (from !== 'stopped') await stopServices(host, services); // what runs now may run old files
+    if (from !== 'switched') {
       context.progress(94, 'replacing files');
       await switchTargets(host, plan);
       await journal.append({ state: 'switched' });
