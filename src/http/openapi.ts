@@ -46,10 +46,10 @@ export async function openApiDocument(version: string): Promise<Json> {
 async function loadConverter(): Promise<Converter> {
   const { toJsonSchema } = await import('@valibot/to-json-schema');
   return (schema) => {
-    // What the updater makes of a value afterwards (lower case) is no business of the client.
+    // JSON Schema has no words for a value's later lower case, nor for checks that are code.
     const { $schema: _, ...json } = toJsonSchema(schema, {
       target: 'draft-2020-12',
-      ignoreActions: ['to_lower_case'],
+      ignoreActions: ['to_lower_case', 'check'],
     });
     return json;
   };

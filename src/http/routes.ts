@@ -95,7 +95,8 @@ function issueText(issue: v.BaseIssue<unknown>): string {
 
 function kindOf(value: unknown): string {
   if (value === null) return 'null';
-  return Array.isArray(value) ? 'an array' : `a ${typeof value}`;
+  if (Array.isArray(value)) return 'an array';
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }
 
 function stackOf(thrown: unknown): string {

@@ -133,7 +133,12 @@ function closeServer(server: Server, connections: Connections, clock: Clock): Pr
 /** What Node's parser refuses: no request object exists, so the reply is written by hand. */
 function refuseBrokenHttp(error: Error, socket: Socket, connections: Connections): void {
   // A reply here would be taken for the one that is still owed.
-  if (!socket.writable || connections.isOwed(socket) || errno(error) === 'ECONNRESET') {
+  if (connections.isOwed(socket)) {
+    socket.pause();
+    connections.endWhenAnswered(socket);
+    return;
+  }
+  if (!socket.writable || errno(error) === 'ECONNRESET') {
     socket.destroy();
     return;
   }
@@ -159,19 +164,17 @@ function requestHandler(updater: Updater, options: ServerOptions, connections: C
       return sendJson(response, 200, document);
     }
     const body = request.method === 'POST' ? await readBody(request, limits.requestBodyBytes) : undefined;
-    connections.received(request.socket);
-    try {
-      sendJson(response, 200, JSON.stringify(await answer(updater, log, name, body)));
-    } finally {
-      connections.answered(request.socket);
-    }
+    sendJson(response, 200, JSON.stringify(await answer(updater, log, name, body)));
   };
   return (request, response) => {
-    handle(request, response).catch((thrown: unknown) => {
-      const error = thrown instanceof HttpError ? thrown : unexpected(thrown, log);
-      log.debug(`request refused: ${error.message}`);
-      sendJson(response, error.status, JSON.stringify(error.envelope), error.headers);
-    });
+    connections.began(request);
+    handle(request, response)
+      .catch((thrown: unknown) => {
+        const error = thrown instanceof HttpError ? thrown : unexpected(thrown, log);
+        log.debug(`request refused: ${error.message}`);
+        sendJson(response, error.status, JSON.stringify(error.envelope), error.headers);
+      })
+      .finally(() => connections.answered(request));
   };
 }
 

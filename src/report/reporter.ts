@@ -57,22 +57,23 @@ export function createReporter(
   let stopAt: number | undefined;
 
   const listener: ProgressListener = (progress, urgent) => {
-    if (urgent) enqueueChange(progress);
-    else enqueueProgress(progress);
+    const kept = urgent ? enqueueChange(progress) : enqueueProgress(progress);
     wake();
+    return kept;
   };
 
-  function enqueueChange(progress: Progress): void {
+  /** Resolves when a last word is on the disk. */
+  function enqueueChange(progress: Progress): Promise<void> | undefined {
     hasHeardChange = true;
     lastStep = stepOf(progress);
     const report = reportOf(progress, 'change');
     if (supersedes(progress.stage, queue)) release(queue);
     const kept = queue.filter((waiting) => waiting.isLastWord || waiting.tries === 0);
     queue = bounded([...kept, report]);
-    if (report.isLastWord) void outbox.keep(report.body);
+    return report.isLastWord ? outbox.keep(report.body) : undefined;
   }
 
-  function enqueueProgress(progress: Progress): void {
+  function enqueueProgress(progress: Progress): undefined {
     if (progress.stage !== 'downloading' || stepOf(progress) <= lastStep) return;
     lastStep = stepOf(progress);
     const newest = queue.at(-1);
