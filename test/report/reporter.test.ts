@@ -112,6 +112,17 @@ for (const stage of ['toInstall', 'success', 'failed'] as const)
     await api.close();
   });
 
+test('what the listener returns resolves when the last word is on the disk, not when it is answered', async () => {
+  const api = await deviceApi();
+  api.hold();
+  const { reporter, outboxPath } = setUp(api.url);
+  await reporter.listener(at('failed', 10), true, null);
+  assert.is(JSON.parse(readFileSync(outboxPath, 'utf8')).stage, 'failed');
+  api.release();
+  await until(() => !existsSync(outboxPath));
+  await api.close();
+});
+
 test('other stages get one try', async () => {
   const api = await deviceApi();
   api.answer(500);
