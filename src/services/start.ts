@@ -26,7 +26,7 @@ export async function startsOf(
   snapshot: ServiceSnapshot,
   which: 'new' | 'old',
 ): Promise<Start[]> {
-  const { module, unit, runningUnits, runningProcesses } = snapshot;
+  const { module, unit, runningUnits } = snapshot;
   const units = which === 'new' && unit !== null ? [unit] : runningUnits;
   const commands = which === 'new' ? await newCommands(host, snapshot) : await oldCommands(host, snapshot);
   if (units.length === 0 && commands.length === 0) host.log.info(`${module}: not started, it did not run`);

@@ -1,0 +1,258 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type ErrorCode, UpdateError } from '../../src/errors.ts';
+import {
+  type Event,
+  initialState,
+  isExpired,
+  type Operation,
+  type State,
+  step,
+} from '../../src/updater/machine.ts';
+import type { PackageRequest, Stage } from '../../src/updater/state.ts';
+
+const request: PackageRequest = {
+  version: '2.0.0',
+  package_url: 'https://store/p.zip?sig=1',
+  package_name: 'p.zip',
+  package_size: 10,
+  package_md5: '0'.repeat(32),
+};
+const other = { ...request, package_name: 'q.zip' };
+const update: Operation = { kind: 'update', request, verifiedMs: 1000 };
+const error = new UpdateError('MD5_MISMATCH', 'a, b');
+
+function at(stage: Stage, more: Partial<State> = {}): State {
+  return {
+    ...initialState,
+    stage,
+    operation: stage === 'idle' || stage === 'success' ? null : update,
+    ...more,
+  };
+}
+
+const events: Record<string, Event> = {
+  download: { kind: 'download', request },
+  'download of another': { kind: 'download', request: other },
+  'download with a fresh URL': {
+    kind: 'download',
+    request: { ...request, package_url: 'https://store/p.zip?sig=2' },
+  },
+  update: { kind: 'update', version: '2.0.0' },
+  'update to another': { kind: 'update', version: '3.0.0' },
+  cancel: { kind: 'cancel' },
+  rollback: { kind: 'rollback', version: null },
+  downloaded: { kind: 'downloaded' },
+  downloadingAgain: { kind: 'downloadingAgain' },
+  verified: { kind: 'verified', nowMs: 5 },
+  expired: { kind: 'expired' },
+  switching: { kind: 'switching' },
+  committed: { kind: 'committed' },
+  failed: { kind: 'failed', error },
+  successShown: { kind: 'successShown' },
+};
+
+/** Stage and effects after the event, an error code where it is refused, or "bug". */
+type Cell = [Stage, ...string[]] | ErrorCode | 'bug';
+
+const begin: Cell = ['downloading', 'save', 'startDownload'];
+const beginAnew: Cell = ['downloading', 'discardPackage', 'save', 'startDownload'];
+const busy: Cell = 'OPERATION_IN_PROGRESS';
+
+const table: Record<Stage, Record<string, Cell>> = {
+  idle: {
+    download: begin,
+    'download of another': begin,
+    'download with a fresh URL': begin,
+    update: 'DOWNLOAD_INCOMPLETE',
+    'update to another': 'DOWNLOAD_INCOMPLETE',
+    cancel: ['idle'],
+    rollback: ['installing', 'save', 'startRollback'],
+    downloaded: 'bug',
+    downloadingAgain: 'bug',
+    verified: 'bug',
+    expired: 'bug',
+    switching: 'bug',
+    committed: 'bug',
+    failed: 'bug',
+    successShown: ['idle'],
+  },
+  downloading: {
+    download: ['downloading'],
+    'download of another': busy,
+    'download with a fresh URL': ['downloading', 'stopJob', 'save', 'startDownload'],
+    update: 'DOWNLOAD_INCOMPLETE',
+    'update to another': 'DOWNLOAD_INCOMPLETE',
+    cancel: ['idle', 'stopJob', 'save'],
+    rollback: busy,
+    downloaded: ['verifying', 'save'],
+    downloadingAgain: 'bug',
+    verified: ['toInstall', 'save', 'armExpiry'],
+    expired: 'bug',
+    switching: 'bug',
+    committed: 'bug',
+    failed: ['failed', 'save'],
+    successShown: ['downloading'],
+  },
+  verifying: {
+    download: ['verifying'],
+    'download of another': busy,
+    'download with a fresh URL': ['verifying'],
+    update: 'MD5_NOT_VERIFIED',
+    'update to another': 'MD5_NOT_VERIFIED',
+    cancel: ['idle', 'stopJob', 'save'],
+    rollback: busy,
+    downloaded: ['verifying', 'save'],
+    downloadingAgain: ['downloading', 'save'],
+    verified: ['toInstall', 'save', 'armExpiry'],
+    expired: 'bug',
+    switching: 'bug',
+    committed: 'bug',
+    failed: ['failed', 'save'],
+    successShown: ['verifying'],
+  },
+  toInstall: {
+    download: ['toInstall'],
+    'download of another': beginAnew,
+    'download with a fresh URL': ['toInstall'],
+    update: ['installing', 'save', 'startInstall'],
+    'update to another': 'VERSION_MISMATCH',
+    cancel: ['idle', 'discardPackage', 'forget'],
+    rollback: busy,
+    downloaded: 'bug',
+    downloadingAgain: 'bug',
+    verified: 'bug',
+    expired: ['failed', 'discardPackage', 'forget'],
+    switching: 'bug',
+    committed: 'bug',
+    failed: ['failed', 'save'],
+    successShown: ['toInstall'],
+  },
+  installing: {
+    download: busy,
+    'download of another': busy,
+    'download with a fresh URL': busy,
+    update: busy,
+    'update to another': busy,
+    cancel: ['installing', 'abortJob'],
+    rollback: busy,
+    downloaded: 'bug',
+    downloadingAgain: 'bug',
+    verified: 'bug',
+    expired: 'bug',
+    switching: ['installing'],
+    committed: ['success', 'forget', 'discardPackage', 'armIdle'],
+    failed: ['failed', 'save'],
+    successShown: ['installing'],
+  },
+  rebooting: {
+    download: busy,
+    'download of another': busy,
+    'download with a fresh URL': busy,
+    update: busy,
+    'update to another': busy,
+    cancel: busy,
+    rollback: busy,
+    downloaded: 'bug',
+    downloadingAgain: 'bug',
+    verified: 'bug',
+    expired: 'bug',
+    switching: ['rebooting'],
+    committed: ['success', 'forget', 'discardPackage', 'armIdle'],
+    failed: ['failed', 'save'],
+    successShown: ['rebooting'],
+  },
+  success: {
+    download: begin,
+    'download of another': begin,
+    'download with a fresh URL': begin,
+    update: 'DOWNLOAD_INCOMPLETE',
+    'update to another': 'DOWNLOAD_INCOMPLETE',
+    cancel: ['success'],
+    rollback: ['installing', 'save', 'startRollback'],
+    downloaded: 'bug',
+    downloadingAgain: 'bug',
+    verified: 'bug',
+    expired: 'bug',
+    switching: 'bug',
+    committed: 'bug',
+    failed: 'bug',
+    successShown: ['idle'],
+  },
+  failed: {
+    download: begin,
+    'download of another': beginAnew,
+    'download with a fresh URL': begin,
+    update: 'DOWNLOAD_INCOMPLETE',
+    'update to another': 'DOWNLOAD_INCOMPLETE',
+    cancel: ['failed'],
+    rollback: ['installing', 'discardPackage', 'save', 'startRollback'],
+    downloaded: 'bug',
+    downloadingAgain: 'bug',
+    verified: 'bug',
+    expired: 'bug',
+    switching: 'bug',
+    committed: 'bug',
+    failed: 'bug',
+    successShown: ['failed'],
+  },
+};
+
+function outcome(state: State, event: Event): Cell {
+  try {
+    const { state: next, effects } = step(state, event);
+    return [next.stage, ...effects];
+  } catch (thrown) {
+    return thrown instanceof UpdateError ? thrown.code : 'bug';
+  }
+}
+
+for (const [stage, row] of Object.entries(table) as [Stage, Record<string, Cell>][]) {
+  test(`every event in stage ${stage} has the outcome of the table`, () => {
+    assert.equal(Object.keys(row).sort(), Object.keys(events).sort(), 'the table is complete');
+    for (const [name, event] of Object.entries(events)) {
+      assert.equal(outcome(at(stage), event), row[name], `${name} in ${stage}`);
+    }
+  });
+}
+
+test('an install can be cancelled until files are switched', () => {
+  assert.equal(outcome(at('installing'), { kind: 'cancel' }), ['installing', 'abortJob']);
+  assert.is(outcome(at('installing', { switching: true }), { kind: 'cancel' }), 'OPERATION_IN_PROGRESS');
+});
+
+test('a cancelled install rests as idle and its package is gone', () => {
+  const cancelled: Event = { kind: 'failed', error: new UpdateError('CANCELLED', 'by the user') };
+  assert.equal(outcome(at('installing'), cancelled), ['idle', 'discardPackage', 'forget']);
+});
+
+test('a damaged journal refuses downloads, updates and rollbacks with its reason', () => {
+  const blocked = at('failed', { blocked: 'the journal is damaged' });
+  for (const name of ['download', 'update', 'rollback']) {
+    assert.throws(
+      () => step(blocked, events[name] as Event),
+      /OPERATION_IN_PROGRESS: the journal is damaged/,
+    );
+  }
+});
+
+test('refusals name what is in the way', () => {
+  assert.throws(
+    () => step(at('toInstall'), { kind: 'update', version: '3.0.0' }),
+    /3\.0\.0 asked for, the package that waits is 2\.0\.0/,
+  );
+  assert.throws(
+    () => step(at('downloading'), { kind: 'download', request: other }),
+    /package p\.zip \(2\.0\.0\) is in stage downloading/,
+  );
+});
+
+test('a package expires after 24 hours, and never where the clock went back', () => {
+  const hour = 3_600_000;
+  assert.not(isExpired(0, 24 * hour));
+  assert.ok(isExpired(0, 24 * hour + 1));
+  assert.not(isExpired(24 * hour, 0));
+  assert.not(isExpired(null, 24 * hour));
+});
+
+test.run();
