@@ -6,11 +6,12 @@
  *
  * Memory: two windows of 16 KiB while opening, then about 300 bytes an entry (at most limits.archiveEntries).
  */
+import type * as Yauzl from 'yauzl';
 import type { Entry, ExtraField, ZipFile } from 'yauzl';
 import { asUpdateError } from '../errors.ts';
-import type { Host, OpenFile } from '../host/host.ts';
+import type { Host, Memory, OpenFile } from '../host/host.ts';
 import { limits } from '../limits.ts';
-import { loadCrc32 } from './crc32.ts';
+import { fastestCrc32 } from './crc32.ts';
 import {
   type ArchiveEntry,
   acceptEntry,
@@ -51,6 +52,9 @@ export interface Archive {
   close(): Promise<void>;
 }
 
+/** What parsing one entry leaves to the garbage collector, roughly: buffers, promises, header objects. */
+const recordGarbageBytes = 2048;
+
 /** Opens a package and judges every entry. Throws INVALID_PACKAGE. Spec section 4. */
 export async function openArchive(host: Pick<Host, 'files' | 'memory'>, path: string): Promise<Archive> {
   const file = await host.files.open(path, 'read').catch((thrown: unknown) => {
@@ -58,10 +62,10 @@ export async function openArchive(host: Pick<Host, 'files' | 'memory'>, path: st
   });
   try {
     const { sizeBytes } = await file.stat();
-    const entries = await readEntries(file, sizeBytes);
+    const entries = await readEntries(file, sizeBytes, host.memory);
     const zlib = await import('node:zlib');
-    const crc32 = await loadCrc32();
-    const parts = { zlib, crc32, produced: (bytes: number) => host.memory.produced(bytes) };
+    const produced = (bytes: number) => host.memory.produced(bytes);
+    const parts = { zlib, crc32: fastestCrc32(zlib), produced };
     const source: Source = { file, sizeBytes, entries, parts };
     return {
       sizeBytes,
@@ -76,9 +80,10 @@ export async function openArchive(host: Pick<Host, 'files' | 'memory'>, path: st
   }
 }
 
-async function readEntries(file: OpenFile, sizeBytes: number): Promise<ArchiveEntry[]> {
+async function readEntries(file: OpenFile, sizeBytes: number, memory: Memory): Promise<ArchiveEntry[]> {
+  const yauzl = await import('yauzl');
   const read = windowedRead(file);
-  const zip = await openZip(read, sizeBytes);
+  const zip = await openZip(yauzl, read, sizeBytes);
   if (zip.entryCount > limits.archiveEntries)
     throw invalidPackage(`${zip.entryCount} entries, more than ${limits.archiveEntries}`);
   const directoryStart = nextRecord(zip);
@@ -97,9 +102,10 @@ async function readEntries(file: OpenFile, sizeBytes: number): Promise<ArchiveEn
   let unpackedBytes = 0;
   for await (const record of eachRecord(zip)) {
     const central = centralRecord(record);
-    const local = await localRecord(zip, record);
+    const local = await localRecord(yauzl, zip, record);
     const entry = acceptEntry(central, local);
     register(entry);
+    memory.produced(recordGarbageBytes);
     unpackedBytes += entry.sizeBytes;
     if (unpackedBytes > limits.unpackedBytes)
       throw invalidPackage(`claims to unpack to more than ${limits.unpackedBytes} bytes`);
@@ -146,9 +152,8 @@ function windowedRead(file: OpenFile): Read {
   };
 }
 
-async function openZip(read: Read, sizeBytes: number): Promise<ZipFile> {
-  const { fromRandomAccessReaderPromise, RandomAccessReader } = await import('yauzl');
-  class PackageReader extends RandomAccessReader {
+async function openZip(yauzl: typeof Yauzl, read: Read, sizeBytes: number): Promise<ZipFile> {
+  class PackageReader extends yauzl.RandomAccessReader {
     override read(
       buffer: Buffer,
       offset: number,
@@ -163,7 +168,7 @@ async function openZip(read: Read, sizeBytes: number): Promise<ZipFile> {
     }
   }
   const options = { autoClose: false, decodeStrings: false };
-  return fromRandomAccessReaderPromise(new PackageReader(), sizeBytes, options).catch(inYauzlsWords);
+  return yauzl.fromRandomAccessReaderPromise(new PackageReader(), sizeBytes, options).catch(inYauzlsWords);
 }
 
 /** What yauzl finds wrong is wrong with the package. */
@@ -197,12 +202,11 @@ function centralRecord(entry: Entry): CentralRecord {
   };
 }
 
-async function localRecord(zip: ZipFile, entry: Entry): Promise<LocalRecord> {
+async function localRecord(yauzl: typeof Yauzl, zip: ZipFile, entry: Entry): Promise<LocalRecord> {
   const header = await zip.readLocalFileHeaderPromise(entry).catch(inYauzlsWords);
-  const { parseExtraFields } = await import('yauzl');
   let extraFields: ExtraField[];
   try {
-    extraFields = parseExtraFields(header.extraField);
+    extraFields = yauzl.parseExtraFields(header.extraField);
   } catch (thrown) {
     return inYauzlsWords(thrown);
   }

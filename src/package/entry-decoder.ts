@@ -51,11 +51,14 @@ export function entryDecoder(entry: ArchiveEntry, output: Output, parts: Decoder
   if (!entry.isDeflated)
     return { write: async (part) => take(part), end: async () => check(), abort: () => undefined };
 
+  // One byte more than declared is enough to notice; zlib takes no less than 64.
+  const chunkSize = Math.min(limits.chunkBytes, Math.max(64, entry.sizeBytes + 1));
   const inflater = startInflater(
     (chunk) => {
       parts.produced(chunk.length);
       return take(chunk);
     },
+    chunkSize,
     parts.zlib,
     (cause) => refuse(`cannot be inflated: ${cause.message}`, cause),
   );
@@ -82,8 +85,13 @@ interface Inflater {
   abort(): void;
 }
 
-function startInflater(output: Output, zlib: typeof Zlib, refuse: (cause: Error) => Error): Inflater {
-  const inflate = zlib.createInflateRaw({ chunkSize: limits.chunkBytes });
+function startInflater(
+  output: Output,
+  chunkSize: number,
+  zlib: typeof Zlib,
+  refuse: (cause: Error) => Error,
+): Inflater {
+  const inflate = zlib.createInflateRaw({ chunkSize });
   // One step (write or end) is under way at a time; a failure in between is kept for the next.
   let failure: unknown;
   let rejectStep: ((reason: unknown) => void) | undefined;

@@ -5,6 +5,7 @@
  * same everywhere; both headers agree; no name comes twice; and the entries fill the file from its first byte to the
  * central directory. Anything else is INVALID_PACKAGE. Spec section 4.
  */
+import type { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { pathFault, quoted } from './path-fault.ts';
 import { type ExtraField, invalidPackage, localSizes, type Sizes } from './zip-records.ts';
@@ -216,18 +217,23 @@ export interface Extent {
 
 /** Checks that the entries lie side by side from byte 0 to the central directory. Throws INVALID_PACKAGE. */
 export function checkLayout(extents: readonly Extent[], directoryStart: number): void {
+  const sorted = [...extents].sort((a, b) => a.start - b.start);
   let end = 0;
-  let before = 'the start of the file';
-  for (const extent of [...extents].sort((a, b) => a.start - b.start)) {
-    refuseStep(end, extent.start, before, `entry ${quoted(extent.name)}`);
-    end = extent.end;
-    before = `entry ${quoted(extent.name)}`;
+  for (let index = 0; index <= sorted.length; index++) {
+    const start = sorted[index]?.start ?? directoryStart;
+    if (start !== end) throw misplaced(sorted, index, end, start);
+    end = sorted[index]?.end ?? end;
   }
-  refuseStep(end, directoryStart, before, 'the central directory');
 }
 
-function refuseStep(end: number, start: number, before: string, after: string): void {
-  if (start < end)
-    throw invalidPackage(`${before} and ${after} overlap: one ends at ${end}, one starts at ${start}`);
-  if (start > end) throw invalidPackage(`${start - end} unexpected bytes between ${before} and ${after}`);
+function misplaced(sorted: readonly Extent[], index: number, end: number, start: number): UpdateError {
+  const name = (extent: Extent | undefined, otherwise: string) =>
+    extent === undefined ? otherwise : `entry ${quoted(extent.name)}`;
+  const before = name(sorted[index - 1], 'the start of the file');
+  const after = name(sorted[index], 'the central directory');
+  return invalidPackage(
+    start < end
+      ? `${before} and ${after} overlap: one ends at ${end}, one starts at ${start}`
+      : `${start - end} unexpected bytes between ${before} and ${after}`,
+  );
 }

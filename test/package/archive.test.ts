@@ -4,13 +4,13 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { crc32, deflateRawSync } from 'node:zlib';
+import * as zlib from 'node:zlib';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { realFiles } from '../../src/host/files.ts';
 import type { Files, OpenFile } from '../../src/host/host.ts';
 import { openArchive } from '../../src/package/archive.ts';
-import { tableCrc32 } from '../../src/package/crc32.ts';
+import { fastestCrc32, gzipCrc32 } from '../../src/package/crc32.ts';
 import type { Extraction } from '../../src/package/extraction.ts';
 import { buildPackage, contentBytes, digestsOf } from '../fixtures/package-builder.ts';
 import { descriptor, extraField, rawZip, u64, zip64Extra } from '../fixtures/raw-zip.ts';
@@ -122,8 +122,8 @@ reading('entries of every size around a read buffer arrive whole', async () => {
 reading('all four forms of data descriptor are understood', async () => {
   const content = 'content '.repeat(20);
   const sizes = {
-    crc32: crc32(content),
-    compressedBytes: deflateRawSync(content).length,
+    crc32: zlib.crc32(content),
+    compressedBytes: zlib.deflateRawSync(content).length,
     sizeBytes: content.length,
   };
   const short = descriptor(sizes);
@@ -409,13 +409,30 @@ failing.run();
 
 const checksums = suite('CRC-32');
 
-checksums('the table gives what zlib gives, in one piece and in many', () => {
-  const table = tableCrc32();
-  assert.is(table(Buffer.from('123456789'), 0), 0xcbf43926);
-  assert.is(table(Buffer.alloc(0), 0), 0);
-  const bytes = randomBytes(10_000);
-  assert.is(table(bytes, 0), crc32(bytes));
-  assert.is(table(bytes.subarray(3333), table(bytes.subarray(0, 3333), 0)), crc32(bytes));
+checksums('from gzip trailers is what zlib gives, in one piece and in many of any size', () => {
+  const gzip = gzipCrc32(zlib);
+  assert.is(gzip(Buffer.from('123456789'), 0), 0xcbf43926);
+  assert.is(gzip(Buffer.alloc(0), 0), 0);
+  assert.is(gzip(Buffer.alloc(0), 0x12345678), 0x12345678);
+  const bytes = randomBytes(200_000);
+  for (const size of [1, 3, 1000, 65_535, 65_536, 70_000, 200_000]) {
+    let value = 0;
+    // Pieces of one byte only at the start: there are enough of them.
+    for (let at = 0; at < bytes.length; ) {
+      const piece = bytes.subarray(at, at + (at < 3000 ? size : Math.max(size, 10_000)));
+      value = gzip(piece, value);
+      at += piece.length;
+    }
+    assert.is(value, zlib.crc32(bytes), `pieces of ${size}`);
+  }
+});
+
+checksums('a runtime without the built-in one gets the other', () => {
+  const older: typeof zlib = { ...zlib };
+  Reflect.deleteProperty(older, 'crc32');
+  assert.is(fastestCrc32(zlib), zlib.crc32);
+  assert.is.not(fastestCrc32(older), zlib.crc32);
+  assert.is(fastestCrc32(older)(Buffer.from('abc'), 0), zlib.crc32('abc'));
 });
 
 checksums.after(() => rmSync(directory, { recursive: true, force: true }));
