@@ -15,58 +15,8 @@
  */
 import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
+import type { Effect, Event, Operation, State, Step } from './event.ts';
 import type { PackageRequest, Stage } from './state.ts';
-
-export type Operation =
-  | { readonly kind: 'update'; readonly request: PackageRequest; readonly verifiedMs: number | null }
-  | { readonly kind: 'rollback'; readonly version: string | null };
-
-export interface State {
-  readonly stage: Stage;
-  /** What is being done, waits, or rests as a partial download; null: nothing is known of any package. */
-  readonly operation: Operation | null;
-  /** True once files are being switched: from then on nothing is cancelled. */
-  readonly switching: boolean;
-  readonly error: UpdateError | null;
-  /** Why updates are refused altogether (damaged journal); null: they are not. */
-  readonly blocked: string | null;
-}
-
-export type Event =
-  | { readonly kind: 'download'; readonly request: PackageRequest }
-  | { readonly kind: 'update'; readonly version: string }
-  | { readonly kind: 'cancel' }
-  | { readonly kind: 'rollback'; readonly version: string | null }
-  | { readonly kind: 'downloaded' }
-  | { readonly kind: 'downloadingAgain' }
-  | { readonly kind: 'verified'; readonly nowMs: number }
-  | { readonly kind: 'expired' }
-  | { readonly kind: 'switching' }
-  | { readonly kind: 'committed' }
-  | { readonly kind: 'failed'; readonly error: UpdateError }
-  | { readonly kind: 'successShown' };
-
-/**
- * save/forget: state.json written or removed. discardPackage: package and partial file of the state before removed.
- * start...: the job of the new stage begins. stopJob: the running job is aborted, waited for and heard no more;
- * abortJob: it is aborted and ends by an event of its own.
- */
-export type Effect =
-  | 'save'
-  | 'forget'
-  | 'discardPackage'
-  | 'stopJob'
-  | 'abortJob'
-  | 'startDownload'
-  | 'startInstall'
-  | 'startRollback'
-  | 'armExpiry'
-  | 'armIdle';
-
-export interface Step {
-  readonly state: State;
-  readonly effects: readonly Effect[];
-}
 
 export const initialState: State = {
   stage: 'idle',

@@ -11,9 +11,10 @@ import { limits } from '../limits.ts';
 import type { ResumeInfo } from '../package/resume.ts';
 import { packageAddress } from '../package/url-policy.ts';
 import { launchGui } from '../services/gui.ts';
+import type { Effect, Event, State } from './event.ts';
 import { readHistory } from './history.ts';
 import { type JobContext, runDownload, runInstall, runRecovery } from './jobs.ts';
-import { type Effect, type Event, initialState, isExpired, type State, step } from './machine.ts';
+import { initialState, isExpired, step } from './machine.ts';
 import { createProgress } from './progress.ts';
 import { updatesToTakeBack } from './rollback.ts';
 import { resumeOf, savedOf, stateOf } from './saved-state.ts';
@@ -21,6 +22,7 @@ import type { Settings } from './settings.ts';
 import { findWhatIsLeft } from './startup.ts';
 import type { ProgressListener, Stage, Updater } from './state.ts';
 import { createStore } from './store.ts';
+import { createTurns } from './turns.ts';
 import { removePackage } from './work-files.ts';
 
 export interface RunningUpdater extends Updater {
@@ -57,12 +59,7 @@ export function createUpdater(
   let state: State = initialState;
   let resume: ResumeInfo | undefined;
   let installStarts = 0;
-  let openGate: () => void = () => undefined;
-  /** Commands wait until recover() has looked around. */
-  const gate = new Promise<void>((resolve) => {
-    openGate = resolve;
-  });
-  let lastTurn: Promise<unknown> = gate;
+  const { inTurn, inTurnUnless, open, settled } = createTurns();
   let job: Job | undefined;
   let disarm: () => void = () => undefined;
 
@@ -91,25 +88,18 @@ export function createUpdater(
         await updatesToTakeBack(host, backups, version ?? null);
         await apply({ kind: 'rollback', version: version ?? null });
       }),
-    recover: () => recover().finally(openGate),
+    recover: () => recover().finally(open),
     stop: async () => {
       shutdown.abort(new UpdateError('CANCELLED', 'the updater is shutting down'));
       disarm();
       await job?.done;
-      await lastTurn;
+      await settled();
     },
     settled: async () => {
       while (job !== undefined) await job.done;
-      await lastTurn;
+      await settled();
     },
   };
-
-  /** Runs `action` when all earlier ones have ended. */
-  function inTurn<T>(action: () => Promise<T>): Promise<T> {
-    const result = lastTurn.then(action);
-    lastTurn = result.catch(() => undefined);
-    return result;
-  }
 
   function command(action: () => Promise<void>): Promise<Stage> {
     return inTurn(async () => {
@@ -215,17 +205,6 @@ export function createUpdater(
 
   function contextOf(mine: Job): JobContext {
     const stopped = AbortSignal.any([mine.cancel.signal, shutdown.signal]);
-    /** Gives the turn up where the job is stopped: who stops it waits for it within a turn of its own. */
-    const inMyTurn = (action: () => Promise<void>) =>
-      Promise.race([
-        inTurn(async () => {
-          if (!mine.isDetached) await action();
-        }),
-        new Promise<never>((_, reject) => {
-          if (stopped.aborted) reject(stopped.reason);
-          stopped.addEventListener('abort', () => reject(stopped.reason), { once: true });
-        }),
-      ]);
     return {
       host,
       settings,
@@ -234,14 +213,14 @@ export function createUpdater(
       cancel: mine.cancel.signal,
       shutdown: shutdown.signal,
       progress,
-      emit: (event) => inMyTurn(() => apply(event)),
+      emit: (event) => inTurnUnless(stopped, () => apply(event)),
       end: (event) => inTurn(() => apply(event)),
       hasEnded: () => state.stage !== 'installing' && state.stage !== 'rebooting',
       switching: () => {
         state = step(state, { kind: 'switching' }).state;
       },
       saveResume: (info) =>
-        inMyTurn(async () => {
+        inTurnUnless(stopped, async () => {
           resume = info;
           await save(state);
         }),

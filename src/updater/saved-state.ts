@@ -1,7 +1,8 @@
 /** Between the machine's state and what state.json says of it. Pure. */
 import type { UpdateError } from '../errors.ts';
 import { noValidators, type ResumeInfo } from '../package/resume.ts';
-import { initialState, type Operation, type State } from './machine.ts';
+import type { Operation, State } from './event.ts';
+import { initialState } from './machine.ts';
 import type { Decision } from './recover.ts';
 import type { Saved, SavedUpdate } from './store.ts';
 

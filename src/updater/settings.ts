@@ -1,6 +1,6 @@
+/** What the updater is told by the configuration. Paths are absolute. */
 import type { TrustedKey } from '../package/signature.ts';
 
-/** What the updater is told by the configuration. Paths are absolute. */
 export interface Settings {
   readonly workDirectory: string;
   readonly allowedRoots: readonly string[];

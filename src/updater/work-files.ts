@@ -1,7 +1,7 @@
 /** The files of tmp/: which belong to the package at hand, which are leftovers. */
 import { posix } from 'node:path';
 import type { Files, Host } from '../host/host.ts';
-import type { Operation } from './machine.ts';
+import type { Operation } from './event.ts';
 
 /** Where the verified package of a name lies. */
 export function packagePath(tmp: string, packageName: string): string {

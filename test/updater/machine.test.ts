@@ -1,14 +1,8 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type ErrorCode, UpdateError } from '../../src/errors.ts';
-import {
-  type Event,
-  initialState,
-  isExpired,
-  type Operation,
-  type State,
-  step,
-} from '../../src/updater/machine.ts';
+import type { Event, Operation, State } from '../../src/updater/event.ts';
+import { initialState, isExpired, step } from '../../src/updater/machine.ts';
 import type { PackageRequest, Stage } from '../../src/updater/state.ts';
 
 const request: PackageRequest = {
