@@ -1,0 +1,332 @@
+/** Survey, stage, backup, switch and undo together on a real disk: old set -> new set -> old set, byte for byte. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { saveBackups } from '../../src/deploy/backup.ts';
+import { makePlan, type Plan } from '../../src/deploy/plan.ts';
+import { createStager, makeDirectories, syncStaged } from '../../src/deploy/stage.ts';
+import { checkPlanFits, surveyRelease } from '../../src/deploy/survey.ts';
+import { switchTargets } from '../../src/deploy/switch.ts';
+import { discardStaged, restoreTargets } from '../../src/deploy/undo.ts';
+import { UpdateError } from '../../src/errors.ts';
+import type { Release, ReleaseModule } from '../../src/release.ts';
+import { type Device, device } from './rig.ts';
+
+interface Context {
+  d: Device;
+}
+const test = suite<Context>('transaction parts', {} as Context);
+test.before.each((context) => {
+  context.d = device();
+});
+test.after.each(({ d }) => d.remove());
+
+/** A module whose tree (or single file) is `files`: path relative to the module's target -> content. */
+function moduleOf(d: Device, name: string, files: Record<string, string>, isTree = true): ReleaseModule {
+  const target = join(d.targets, name);
+  const directories = new Set<string>(isTree ? [target] : []);
+  for (const path of Object.keys(files)) {
+    const parts = path.split('/').slice(0, -1);
+    parts.forEach((_, index) => {
+      directories.add(join(target, ...parts.slice(0, index + 1)));
+    });
+  }
+  return {
+    name,
+    target,
+    isTree,
+    directories: isTree ? [...directories].sort() : [],
+    files: Object.entries(files).map(([path, content]) => ({
+      entry: content,
+      target: isTree ? join(target, path) : target,
+      sizeBytes: Buffer.byteLength(content),
+      mode: 0o644,
+      modeIsForced: false,
+      md5: undefined,
+      sha256: undefined,
+    })),
+    owner: undefined,
+    service: {
+      module: name,
+      processName: undefined,
+      restartOrder: undefined,
+      unit: undefined,
+      start: undefined,
+      health: undefined,
+    },
+  };
+}
+
+async function planFor(d: Device, modules: ReleaseModule[]): Promise<Plan> {
+  const release: Release = {
+    version: '2.0.0',
+    modules,
+    compatible: undefined,
+    minVersion: undefined,
+    reboot: false,
+  };
+  const territory = { allowedRoots: [d.targets], workDirectory: join(d.root, 'work') };
+  const self = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+  const survey = await surveyRelease(d.host, release, territory, self);
+  const plan = makePlan(
+    {
+      id: '20261123T200000000Z',
+      kind: 'update',
+      version: '2.0.0',
+      previousVersion: null,
+      startedMs: 0,
+      modules: modules.map(({ name }) => name),
+      services: [],
+      consumes: [],
+      backupDirectory: d.backups,
+      moduleRoots: survey.moduleRoots,
+    },
+    survey.wants,
+    survey.facts,
+  );
+  await checkPlanFits(d.host.files, plan, survey.facts, d.backups);
+  return plan;
+}
+
+/** Stages every file with the content that its entry's name is, and saves the backups. */
+async function prepare(d: Device, plan: Plan): Promise<void> {
+  await makeDirectories(d.host, plan);
+  const stager = createStager(d.host, plan);
+  for (const source of stager.sources) {
+    const writer = await stager.open(source);
+    await writer.write(Buffer.from(source));
+    await writer.end();
+  }
+  await stager.close();
+  await syncStaged(d.host, plan);
+  await saveBackups(d.host, d.backups, plan);
+}
+
+async function refusal(action: () => Promise<unknown>): Promise<string> {
+  try {
+    await action();
+  } catch (thrown) {
+    if (thrown instanceof UpdateError) return thrown.message;
+    throw thrown;
+  }
+  throw new Error('nothing was refused');
+}
+
+test('a tree is replaced, extended and pruned, and undo brings every byte and mode back', async ({ d }) => {
+  d.put('targets/app/keep', 'old keep', 0o755);
+  d.put('targets/app/gone/deep/file', 'old file', 0o600);
+  symlinkSync('keep', join(d.targets, 'app/link'));
+  const before = d.snapshot();
+  const plan = await planFor(d, [moduleOf(d, 'app', { keep: 'new keep', 'fresh/file': 'new file' })]);
+
+  await prepare(d, plan);
+  assert.equal(
+    d.snapshot().filter((line) => !line.includes('.tope-') && !line.includes('fresh/')),
+    before,
+    'staging touches no target',
+  );
+  await switchTargets(d.host, plan);
+  assert.equal(d.snapshot(), [
+    'targets/ 755',
+    'targets/app/ 755',
+    'targets/app/fresh/ 755',
+    'targets/app/fresh/file 644 new file',
+    'targets/app/keep 755 new keep',
+  ]);
+  await switchTargets(d.host, plan);
+  await restoreTargets(d.host, plan);
+  assert.equal(d.snapshot(), before);
+  await restoreTargets(d.host, plan);
+  assert.equal(d.snapshot(), before, 'undo may be run again');
+});
+
+test('staged files are discarded without a trace where nothing was switched', async ({ d }) => {
+  d.put('targets/app/keep', 'old');
+  const before = d.snapshot();
+  const plan = await planFor(d, [moduleOf(d, 'app', { keep: 'new', 'a/b/c': 'deep' })]);
+  await prepare(d, plan);
+  await discardStaged(d.host, plan);
+  assert.equal(d.snapshot(), before);
+});
+
+test('a target that is a symlink is replaced as a link, what it points to is untouched, and undo restores the link', async ({
+  d,
+}) => {
+  d.put('elsewhere/real', 'precious');
+  symlinkSync(join(d.root, 'elsewhere/real'), join(d.targets, 'tool'));
+  const before = d.snapshot();
+  const plan = await planFor(d, [moduleOf(d, 'tool', { '': 'new tool' }, false)]);
+  await prepare(d, plan);
+  await switchTargets(d.host, plan);
+  assert.equal(d.snapshot(), ['targets/ 755', 'targets/tool 644 new tool']);
+  assert.equal(d.snapshot('elsewhere'), ['elsewhere/ 755', 'elsewhere/real 644 precious']);
+  await restoreTargets(d.host, plan);
+  assert.equal(d.snapshot(), before);
+});
+
+test('a symlinked parent that leads outside the allowed roots is refused by name', async ({ d }) => {
+  mkdirSync(join(d.root, 'outside'));
+  symlinkSync(join(d.root, 'outside'), join(d.targets, 'app'));
+  const message = await refusal(() => planFor(d, [moduleOf(d, 'app', { 'x/file': 'new' })]));
+  assert.match(message, /INVALID_MANIFEST: module "app": .*leads to .*outside/);
+});
+
+test('a symlinked parent inside the allowed roots is followed once, at planning', async ({ d }) => {
+  d.put('targets/versions/1/file', 'old');
+  symlinkSync('versions/1', join(d.targets, 'current'));
+  const base = moduleOf(d, 'current', {});
+  const target = join(d.targets, 'current/file');
+  const [file] = moduleOf(d, 'x', { '': 'new' }, false).files;
+  assert.ok(file);
+  const plan = await planFor(d, [
+    { ...base, isTree: false, target, directories: [], files: [{ ...file, target }] },
+  ]);
+  await prepare(d, plan);
+  await switchTargets(d.host, plan);
+  assert.ok(d.snapshot().includes('targets/versions/1/file 644 new'));
+});
+
+test('a directory exchanged for a symlink between check and switch is refused', async ({ d }) => {
+  d.put('targets/app/file', 'old');
+  mkdirSync(join(d.root, 'outside'));
+  const plan = await planFor(d, [moduleOf(d, 'app', { file: 'new' })]);
+  await prepare(d, plan);
+  execFileSync('mv', [join(d.targets, 'app'), join(d.targets, 'app.was')]);
+  symlinkSync(join(d.root, 'outside'), join(d.targets, 'app'));
+  assert.match(await refusal(() => switchTargets(d.host, plan)), /exchanged for a symlink/);
+  assert.equal(d.snapshot('outside'), ['outside/ 755']);
+});
+
+test('two modules that meet through a symlink are refused', async ({ d }) => {
+  d.put('targets/one/file', 'old');
+  symlinkSync('one', join(d.targets, 'two'));
+  const one = moduleOf(d, 'one', { file: 'new' });
+  const two = {
+    ...moduleOf(d, 'two', {}),
+    isTree: false,
+    target: join(d.targets, 'two/file'),
+    directories: [],
+  };
+  const [file] = one.files;
+  assert.ok(file);
+  const message = await refusal(() =>
+    planFor(d, [one, { ...two, files: [{ ...file, target: two.target }] }]),
+  );
+  assert.match(message, /INVALID_MANIFEST: modules "one" and "two" both lead to/);
+});
+
+test('a directory where a file is due, and a file where a directory is due, are refused before anything changes', async ({
+  d,
+}) => {
+  d.put('targets/tool/inside', 'old');
+  d.put('targets/app', 'a file');
+  const before = d.snapshot();
+  assert.match(
+    await refusal(() => planFor(d, [moduleOf(d, 'tool', { '': 'new' }, false)])),
+    /tool is a directory, a file is due/,
+  );
+  assert.match(
+    await refusal(() => planFor(d, [moduleOf(d, 'app', { file: 'new' })])),
+    /app is not a directory, one is due/,
+  );
+  assert.equal(d.snapshot(), before);
+});
+
+test('sockets and pipes in a tree stay, and so do their directories', async ({ d }) => {
+  d.put('targets/app/run/old', 'old');
+  execFileSync('mkfifo', [join(d.targets, 'app/run/pipe')]);
+  const plan = await planFor(d, [moduleOf(d, 'app', { file: 'new' })]);
+  await prepare(d, plan);
+  await switchTargets(d.host, plan);
+  assert.equal(d.snapshot(), [
+    'targets/ 755',
+    'targets/app/ 755',
+    'targets/app/file 644 new',
+    'targets/app/run/ 755',
+    'targets/app/run/pipe special',
+  ]);
+});
+
+test('a file that another program holds open and writes keeps what it wrote through undo', async ({ d }) => {
+  d.put('targets/app/log', 'old');
+  const plan = await planFor(d, [moduleOf(d, 'app', { log: 'new' })]);
+  await prepare(d, plan);
+  d.put('targets/app/log', 'old, edited after the backup');
+  await switchTargets(d.host, plan);
+  await restoreTargets(d.host, plan);
+  assert.ok(d.snapshot().includes('targets/app/log 644 old, edited after the backup'));
+});
+
+const isRoot = process.getuid?.() === 0;
+
+test('a target on another filesystem is backed up by a copy and restored from it', async ({ d }) => {
+  const mount = join(d.targets, 'ram');
+  mkdirSync(mount);
+  if (!isRoot || spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', mount]).status !== 0) {
+    console.log('skipped: target on tmpfs: needs root and mount');
+    return;
+  }
+  try {
+    d.put('targets/ram/app/tool', 'old', 0o750);
+    symlinkSync('tool', join(mount, 'app/link'));
+    const before = d.snapshot('targets/ram');
+    const base = moduleOf(d, 'ram/app', { tool: 'new' });
+    const plan = await planFor(d, [{ ...base, name: 'app' }]);
+    await prepare(d, plan);
+    await switchTargets(d.host, plan);
+    assert.ok(d.snapshot().includes('targets/ram/app/tool 750 new'));
+    await restoreTargets(d.host, plan);
+    assert.equal(d.snapshot('targets/ram'), before);
+
+    const large = {
+      ...base,
+      name: 'app',
+      files: base.files.map((file) => ({ ...file, sizeBytes: 8_000_000 })),
+    };
+    assert.match(
+      await refusal(() => planFor(d, [large])),
+      /DISK_FULL: the update needs \d+ bytes .*ram.* are free/,
+    );
+  } finally {
+    execFileSync('umount', [mount]);
+  }
+});
+
+test('an immutable target fails the switch, and undo brings the others back', async ({ d }) => {
+  const stubborn = d.put('targets/app/z', 'old z');
+  d.put('targets/app/a', 'old a');
+  if (!isRoot || spawnSync('chattr', ['+i', stubborn]).status !== 0) {
+    console.log('skipped: immutable target: needs root and a filesystem with chattr +i');
+    return;
+  }
+  try {
+    const before = d.snapshot();
+    const plan = await planFor(d, [moduleOf(d, 'app', { a: 'new a', z: 'new z' })]);
+    await prepare(d, plan);
+    assert.match(await refusal(() => switchTargets(d.host, plan)), /DEPLOYMENT_FAILED: replacing .*z: EPERM/);
+    await restoreTargets(d.host, plan);
+    assert.equal(d.snapshot(), before);
+  } finally {
+    spawnSync('chattr', ['-i', stubborn]);
+  }
+});
+
+test('a read-only filesystem is refused while staging, by name', async ({ d }) => {
+  const mount = join(d.targets, 'ro');
+  mkdirSync(mount);
+  if (!isRoot || spawnSync('mount', ['-t', 'tmpfs', '-o', 'ro,size=8m', 'tmpfs', mount]).status !== 0) {
+    console.log('skipped: read-only target: needs root and mount');
+    return;
+  }
+  try {
+    const plan = await planFor(d, [{ ...moduleOf(d, 'ro', { file: 'new' }), name: 'app' }]);
+    assert.match(await refusal(() => prepare(d, plan)), /DEPLOYMENT_FAILED: staging .*ro\/file: EROFS/);
+  } finally {
+    execFileSync('umount', [mount]);
+    rmSync(mount, { recursive: true });
+  }
+});
+
+test.run();
