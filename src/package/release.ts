@@ -10,7 +10,7 @@ import { limits } from '../limits.ts';
 import type { HealthCheck, Release, ReleaseFile, ReleaseModule } from '../release.ts';
 import { invalidManifest as invalid, type Manifest, type ManifestModule, withoutSlash } from './manifest.ts';
 import { quoted } from './path-fault.ts';
-import { checkTargets, isInside, parents, type TargetRules } from './targets.ts';
+import { checkTargets, parents, type TargetRules } from './targets.ts';
 
 /** What is needed to know of a ZIP entry; archive.ts gives more. */
 export interface PackageEntry {
@@ -124,7 +124,7 @@ function fileModule(
   if (facts !== undefined && module.sha256 !== undefined && facts.sha256 !== module.sha256)
     throw invalid(`modules[${index}].sha256: differs from the one listed in files for ${quoted(entry.name)}`);
   checkSize(entry, module.size, `modules[${index}].size`);
-  const file = { ...releaseFile(module, index, entry, module.dst, facts), md5: module.md5 };
+  const file = { ...releaseFile(module, entry, module.dst, facts), md5: module.md5 };
   return {
     ...moduleFacts(module),
     target: module.dst,
@@ -152,24 +152,25 @@ function treeModule(
   const files: ReleaseFile[] = [];
   for (const entry of entries) {
     const path = target + entry.name.slice(source.length);
-    for (const parent of parents(path).reverse()) {
-      if (isInside(parent, target)) directories.add(parent);
+    if (Buffer.byteLength(path) > limits.pathBytes)
+      throw invalid(`modules[${index}].dst: ${quoted(path)} is longer than ${limits.pathBytes} bytes`);
+    // A parent that is known has brought its own parents, up to the target.
+    for (const parent of parents(path)) {
+      if (directories.has(parent)) break;
+      directories.add(parent);
     }
     if (entry.isDirectory) directories.add(path);
-    else files.push(releaseFile(module, index, entry, path, listed.get(entry.name)));
+    else files.push(releaseFile(module, entry, path, listed.get(entry.name)));
   }
   return { ...moduleFacts(module), target, isTree: true, files, directories: [...directories].sort() };
 }
 
 function releaseFile(
   module: ManifestModule,
-  index: number,
   entry: PackageEntry,
   target: string,
   facts: FileFacts | undefined,
 ): ReleaseFile {
-  if (Buffer.byteLength(target) > limits.pathBytes)
-    throw invalid(`modules[${index}].dst: ${quoted(target)} is longer than ${limits.pathBytes} bytes`);
   const forced = facts?.mode ?? module.mode;
   return {
     entry: entry.name,

@@ -59,7 +59,7 @@ function nestingFault(target: string, targets: ReadonlyMap<string, number>): str
 }
 
 /** True when `path` lies below `root`, both in their shortest form. */
-export function isInside(path: string, root: string): boolean {
+function isInside(path: string, root: string): boolean {
   return path.length > root.length && path.startsWith(root.endsWith('/') ? root : `${root}/`);
 }
 
