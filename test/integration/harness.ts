@@ -1,0 +1,208 @@
+/**
+ * A whole device in a scratch folder, for any suite that wants to see the built daemon at work.
+ *
+ *     await withDevice(async (device) => {
+ *       const request = await device.offer(device.usual('2.0.0'));   // a package, in a store that serves it
+ *       const daemon = await device.start();                         // flags and environment may be given
+ *       await daemon.post('download', request);
+ *       await daemon.reach('toInstall');
+ *       await daemon.post('update', { version: '2.0.0' });
+ *       await daemon.reach('success');
+ *       assert.equal(device.running(), ['alpha 2.0.0', 'beta 2.0.0']);
+ *     });
+ *
+ * The device has two services, alpha (restarted first) and beta, real processes that run in version 1.0.0, and a data
+ * file; a package store, a device-api that keeps the reports, and a work directory. Nothing uses a fixed port. All that
+ * was started is ended by its pid when the test ends; a test that fails shows what the daemon printed.
+ */
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { type DeviceApi, startDeviceApi } from '../fixtures/device-api-server.ts';
+import { buildPackage, type PackageSpec } from '../fixtures/package-builder.ts';
+import {
+  runningServices,
+  type ServiceEvent,
+  serviceEvents,
+  shellService,
+  startService,
+} from '../fixtures/service-programs.ts';
+import { type Daemon, startDaemon, until } from './daemon.ts';
+import { type PackageStore, startPackageStore } from './package-store.ts';
+
+/** What POST /download takes. */
+export interface Request {
+  readonly version: string;
+  readonly package_url: string;
+  readonly package_name: string;
+  readonly package_size: number;
+  readonly package_md5: string;
+}
+
+export const serviceNames = ['alpha', 'beta'] as const;
+export type ServiceName = (typeof serviceNames)[number];
+
+export interface Device {
+  readonly folder: string;
+  /** Where packages may write: --allow-root. */
+  readonly root: string;
+  readonly work: string;
+  readonly store: PackageStore;
+  readonly deviceApi: DeviceApi;
+  /** The program of a service. Its file name is unique on the machine; that is its process name too. */
+  program(name: ServiceName): string;
+  readonly dataFile: string;
+  /** The text of a service's program in a version. */
+  programText(name: ServiceName, version: string, manners?: Parameters<typeof shellService>[1]): string;
+  /** The package that brings alpha, beta and the data file to a version; `files` replaces some of its files. */
+  usual(version: string, files?: PackageSpec['files']): PackageSpec;
+  /** Builds a package into the store. */
+  offer(spec: PackageSpec): Promise<Request>;
+  /** Starts the daemon with this device's folders and addresses; `flags` come after, so they win. */
+  start(flags?: readonly string[], environment?: Record<string, string | undefined>): Promise<Daemon>;
+  /** `NAME VERSION` of each service that runs right now, by name. */
+  running(): string[];
+  /** What the services did since the device was made, their first starts left out: `start|stop NAME VERSION`. */
+  events(): string[];
+  /** Every file below the root: path -> mode, owner, MD5. Equal before and after means untouched. */
+  files(): Record<string, string>;
+  /** Every name below a folder, files and directories, sorted. */
+  namesBelow(folder: string): string[];
+  close(): Promise<void>;
+}
+
+/** Makes a device for one test and takes it away afterwards. */
+export async function withDevice(use: (device: Device) => Promise<void>): Promise<void> {
+  const device = await makeDevice();
+  try {
+    await use(device);
+  } catch (thrown) {
+    const log = join(device.work, 'logs/updater.log');
+    if (existsSync(log)) console.log(readFileSync(log, 'utf8'));
+    throw thrown;
+  } finally {
+    await device.close();
+  }
+}
+
+export async function makeDevice(): Promise<Device> {
+  const folder = mkdtempSync(join(tmpdir(), 'device-'));
+  const [root, work, storeFolder] = ['opt', 'work', 'store'].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
+  for (const path of [root, work, storeFolder, join(root, 'data')]) mkdirSync(path);
+  const eventsFile = join(folder, 'events');
+  writeFileSync(eventsFile, '');
+  // The scratch folder's own ending: two devices at a time never stop each other's services.
+  const tag = basename(folder).slice('device-'.length);
+  const processName = (name: ServiceName) => `${name}-${tag}`;
+  const program = (name: ServiceName) => join(root, name, processName(name));
+  const programText: Device['programText'] = (name, version, manners) =>
+    shellService({ name: processName(name), version, eventsFile }, manners);
+  const dataFile = join(root, 'data/model.bin');
+  const withoutTag = ({ name, version }: ServiceEvent) => `${name.slice(0, -tag.length - 1)} ${version}`;
+
+  for (const name of serviceNames) {
+    mkdirSync(join(root, name));
+    writeFileSync(program(name), programText(name, '1.0.0'));
+    chmodSync(program(name), 0o755);
+    startService(program(name));
+  }
+  writeFileSync(dataFile, 'model of 1.0.0');
+  await until('both services run', () => runningServices(eventsFile).length === 2);
+  const store = await startPackageStore(storeFolder);
+  const deviceApi = await startDeviceApi();
+  const daemons: Daemon[] = [];
+
+  return {
+    folder,
+    root,
+    work,
+    store,
+    deviceApi,
+    program,
+    programText,
+    dataFile,
+    usual: (version, files = {}) => ({
+      version,
+      modules: [
+        ...serviceNames.map((name, index) => ({
+          name,
+          src: `modules/${name}`,
+          dst: program(name),
+          process_name: processName(name),
+          restart_order: index + 1,
+        })),
+        { name: 'data', src: 'modules/model.bin', dst: dataFile },
+      ],
+      files: {
+        'modules/alpha': { content: programText('alpha', version), mode: 0o755 },
+        'modules/beta': { content: programText('beta', version), mode: 0o755 },
+        'modules/model.bin': `model of ${version}`,
+        ...files,
+      },
+    }),
+    offer: async (spec) => {
+      const name = `package-${spec.version}.zip`;
+      const built = await buildPackage(spec, join(storeFolder, name));
+      return {
+        version: spec.version,
+        package_url: `${store.url}/${name}`,
+        package_name: name,
+        package_size: built.sizeBytes,
+        package_md5: built.md5,
+      };
+    },
+    start: async (flags = [], environment = {}) => {
+      const places = ['--dir', work, '--allow-root', root, '--report-url', deviceApi.url];
+      const daemon = await startDaemon(
+        [...places, '--gui', join(folder, 'no-gui'), '--log-level', 'debug', ...flags],
+        environment,
+      );
+      daemons.push(daemon);
+      return daemon;
+    },
+    running: () => runningServices(eventsFile).map(withoutTag).sort(),
+    events: () =>
+      serviceEvents(eventsFile)
+        .slice(serviceNames.length)
+        .map((event) => `${event.kind} ${withoutTag(event)}`),
+    files: () => filesBelow(root),
+    namesBelow: (path) => readdirSync(path, { recursive: true, encoding: 'utf8' }).sort(),
+    close: async () => {
+      for (const daemon of daemons) await daemon.end('SIGKILL');
+      for (const { pid } of runningServices(eventsFile)) process.kill(pid, 'SIGKILL');
+      await Promise.all([store.close(), deviceApi.close()]);
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function filesBelow(root: string): Record<string, string> {
+  const names = readdirSync(root, { recursive: true, encoding: 'utf8' }).sort();
+  return Object.fromEntries(
+    names.map((name) => {
+      const { mode, uid, gid } = statSync(join(root, name));
+      const isFile = (mode & 0o170000) === 0o100000;
+      const md5 = isFile
+        ? createHash('md5')
+            .update(readFileSync(join(root, name)))
+            .digest('hex')
+        : 'directory';
+      return [name, `${(mode & 0o7777).toString(8)} ${uid}:${gid} ${md5}`];
+    }),
+  );
+}
