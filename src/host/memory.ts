@@ -15,13 +15,14 @@ import { limits } from '../limits.ts';
 import type { Memory } from './host.ts';
 
 /**
- * The memory port of this process. Call it before the first file or DNS operation: it bounds the number of worker
- * threads, and libuv reads that bound once.
+ * The memory port of this process. Call it first of all: it hands back the pages that starting Node has touched, which
+ * is where the process is largest, and it bounds the number of worker threads, which libuv reads at their first use.
  */
 export function realMemory(): Memory {
   process.env.UV_THREADPOOL_SIZE ??= workerThreads;
   const collect = garbageCollector();
   const releasePages = isPacked() ? pageReleaser() : undefined;
+  releasePages?.();
   let producedBytes = 0;
   return {
     produced(bytes) {
