@@ -141,6 +141,7 @@ async function settingsOf(config: Config, workDirectory: string): Promise<Settin
     allowHttp: config.allow_http,
     guiPath: config.gui,
     trustedKeys: await Promise.all(config.trusted_keys.map(readTrustedKey)),
+    deviceType: config.device_type,
     bytesPerSecond: config.rate_limit,
     downloadDeadlineMs:
       config.download_deadline_s === undefined ? undefined : config.download_deadline_s * 1000,

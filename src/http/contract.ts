@@ -6,13 +6,18 @@
  */
 import * as v from 'valibot';
 import { type ErrorCode, errorCodes } from '../errors.ts';
-import { PackageSchema, stages, VersionSchema } from '../updater/state.ts';
+import {
+  HistoryEntrySchema,
+  PackageSchema,
+  stages,
+  UpdateRequestSchema,
+  VersionSchema,
+} from '../updater/state.ts';
 
 const StageSchema = v.picklist(stages);
 const PercentSchema = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(100));
 const ErrorTextSchema = v.pipe(v.string(), v.regex(new RegExp(`^(${errorCodes.join('|')}): `)));
 
-export const UpdateRequestSchema = v.object({ version: VersionSchema });
 export const RollbackRequestSchema = v.object({ version: v.optional(VersionSchema) });
 /** Accepts any object: there is nothing to say. */
 export const CancelRequestSchema = v.object({});
@@ -26,22 +31,7 @@ export const ProgressSchema = v.object({
   error: v.nullable(ErrorTextSchema),
 });
 
-export const HistorySchema = v.object({
-  updates: v.array(
-    v.object({
-      id: v.string(),
-      kind: v.picklist(['update', 'rollback']),
-      version: v.string(),
-      previous_version: v.nullable(v.string()),
-      started_at: v.pipe(v.string(), v.isoTimestamp()),
-      ended_at: v.pipe(v.string(), v.isoTimestamp()),
-      outcome: v.picklist(['success', 'failed']),
-      error: v.nullable(v.string()),
-      bytes: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
-      modules: v.array(v.string()),
-    }),
-  ),
-});
+export const HistorySchema = v.object({ updates: v.array(HistoryEntrySchema) });
 
 /** A refusal on an endpoint: HTTP 200, the error's code and words in the envelope. */
 export const RefusalSchema = v.object({

@@ -43,7 +43,7 @@ async function call(updater: Updater, name: EndpointName, body: Uint8Array | und
     case 'download':
       return success({ status: await updater.download(checked(endpoints.download.request, body)) });
     case 'update':
-      return success({ status: await updater.update(checked(endpoints.update.request, body).version) });
+      return success({ status: await updater.update(checked(endpoints.update.request, body)) });
     case 'progress':
       return progressEnvelope(updater.progress());
     case 'cancel':

@@ -9,20 +9,7 @@ import * as v from 'valibot';
 import { readWhole, writeDurably } from '../host/durable-file.ts';
 import type { Files } from '../host/host.ts';
 import { limits } from '../limits.ts';
-import type { HistoryEntry } from './state.ts';
-
-export const HistoryEntrySchema = v.object({
-  id: v.string(),
-  kind: v.picklist(['update', 'rollback']),
-  version: v.string(),
-  previous_version: v.nullable(v.string()),
-  started_at: v.string(),
-  ended_at: v.string(),
-  outcome: v.picklist(['success', 'failed']),
-  error: v.nullable(v.string()),
-  bytes: v.number(),
-  modules: v.array(v.string()),
-});
+import { type HistoryEntry, HistoryEntrySchema } from './state.ts';
 
 /** Oldest first; empty where there is none or where it cannot be read. */
 export async function readHistory(files: Files, backupDirectory: string): Promise<HistoryEntry[]> {

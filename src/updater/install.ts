@@ -13,6 +13,7 @@ import type { Files } from '../host/host.ts';
 import { type Archive, openArchive } from '../package/archive.ts';
 import { readRelease } from '../package/read-release.ts';
 import type { Release } from '../release.ts';
+import { checkFit } from './fit.ts';
 import { installedVersion, readHistory } from './history.ts';
 import type { Settings } from './settings.ts';
 import type { PackageRequest } from './state.ts';
@@ -38,7 +39,9 @@ export async function installPackage(
       settings.trustedKeys,
     );
     for (const warning of warnings) host.log.warn(`manifest.json: ${warning}`);
-    const plan = await planRelease(context, settings, release);
+    const installed = installedVersion(await readHistory(host.files, context.backupDirectory));
+    checkFit(release, settings.deviceType, installed);
+    const plan = await planRelease(context, settings, release, installed);
     host.memory.trim();
     return await runTransaction(context, plan, () => stagePackage(context, plan, archive, request));
   } finally {
@@ -46,7 +49,12 @@ export async function installPackage(
   }
 }
 
-async function planRelease(context: TransactionContext, settings: Settings, release: Release): Promise<Plan> {
+async function planRelease(
+  context: TransactionContext,
+  settings: Settings,
+  release: Release,
+  installed: string | undefined,
+): Promise<Plan> {
   const { host, backupDirectory } = context;
   try {
     const self = await ownerOfUpdater(host.files, backupDirectory);
@@ -57,7 +65,7 @@ async function planRelease(context: TransactionContext, settings: Settings, rele
         id: nextId(startedMs, await latestId(host.files, backupDirectory)),
         kind: 'update',
         version: release.version,
-        previousVersion: installedVersion(await readHistory(host.files, backupDirectory)) ?? null,
+        previousVersion: installed ?? null,
         startedMs,
         modules: release.modules.map((module) => module.name),
         services: release.modules.map((module) => module.service),

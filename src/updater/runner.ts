@@ -12,7 +12,8 @@ import type { ResumeInfo } from '../package/resume.ts';
 import { packageAddress } from '../package/url-policy.ts';
 import { launchGui } from '../services/gui.ts';
 import type { Effect, Event, State } from './event.ts';
-import { readHistory } from './history.ts';
+import { checkNoDowngrade } from './fit.ts';
+import { installedVersion, readHistory } from './history.ts';
 import { type JobContext, runDownload, runInstall, runRecovery } from './jobs.ts';
 import { initialState, isExpired, step } from './machine.ts';
 import { createProgress } from './progress.ts';
@@ -71,9 +72,12 @@ export function createUpdater(
         packageAddress(request.package_url, settings.allowHttp);
         await apply({ kind: 'download', request });
       }),
-    update: (version) =>
+    update: ({ version, allow_downgrade }) =>
       command(async () => {
         if (await expireIfDue()) throw state.error;
+        step(state, { kind: 'update', version }); // a refusal by the stage comes first
+        if (!allow_downgrade)
+          checkNoDowngrade(version, installedVersion(await readHistory(host.files, backups)));
         await apply({ kind: 'update', version });
       }),
     cancel: async () => {

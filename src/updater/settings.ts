@@ -8,6 +8,8 @@ export interface Settings {
   readonly guiPath: string;
   /** With at least one, only signed packages are installed. */
   readonly trustedKeys: readonly TrustedKey[];
+  /** What this device is, for packages that name device types. */
+  readonly deviceType: string | undefined;
   /** Bandwidth limit of downloads, bytes per second. */
   readonly bytesPerSecond: number | undefined;
   /** Bound of one download, in ms. */

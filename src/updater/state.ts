@@ -52,6 +52,14 @@ export const PackageSchema = v.object({
 });
 export type PackageRequest = v.InferOutput<typeof PackageSchema>;
 
+/** What POST /update asks for. */
+export const UpdateRequestSchema = v.object({
+  version: VersionSchema,
+  /** Installs a version lower than the installed one. */
+  allow_downgrade: v.optional(v.boolean(), false),
+});
+export type UpdateRequest = v.InferOutput<typeof UpdateRequestSchema>;
+
 /** What GET /progress answers and what every report carries. `error` is `CODE: text`, or null. */
 export interface Progress {
   readonly stage: Stage;
@@ -61,26 +69,27 @@ export interface Progress {
   readonly error: string | null;
 }
 
-/** One line of the history. Times are ISO 8601. */
-export interface HistoryEntry {
-  readonly id: string;
-  readonly kind: 'update' | 'rollback';
-  readonly version: string;
-  readonly previous_version: string | null;
-  readonly started_at: string;
-  readonly ended_at: string;
-  readonly outcome: 'success' | 'failed';
-  readonly error: string | null;
-  readonly bytes: number;
-  readonly modules: readonly string[];
-}
+/** One entry of the history, as GET /history answers it and as it stands in history.jsonl. Times are ISO 8601. */
+export const HistoryEntrySchema = v.object({
+  id: v.string(),
+  kind: v.picklist(['update', 'rollback']),
+  version: v.string(),
+  previous_version: v.nullable(v.string()),
+  started_at: v.pipe(v.string(), v.isoTimestamp()),
+  ended_at: v.pipe(v.string(), v.isoTimestamp()),
+  outcome: v.picklist(['success', 'failed']),
+  error: v.nullable(v.string()),
+  bytes: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+  modules: v.pipe(v.array(v.string()), v.readonly()),
+});
+export type HistoryEntry = Readonly<v.InferOutput<typeof HistoryEntrySchema>>;
 
 /** The updater as its drivers (HTTP, signals) see it. Refusals are UpdateErrors, thrown before anything changes. */
 export interface Updater {
   /** Accepts a package; resolves with the stage it is now in, the work goes on in the background. */
   download(request: PackageRequest): Promise<Stage>;
   /** Installs the waiting package of that version. */
-  update(version: string): Promise<Stage>;
+  update(request: UpdateRequest): Promise<Stage>;
   cancel(): Promise<Stage>;
   /** Reinstates what was there before the last update, or before the named one. */
   rollback(version: string | undefined): Promise<Stage>;

@@ -1,0 +1,50 @@
+/** Whether an update fits this device: its type, and the version that runs on it. Pure. */
+import { UpdateError } from '../errors.ts';
+import type { Release } from '../release.ts';
+
+/**
+ * Throws INCOMPATIBLE where the manifest names device types and this is none of them, or where it needs a newer
+ * installed version. A device on which nothing was ever installed fits every `min_version`: it cannot tell its own.
+ */
+export function checkFit(
+  release: Release,
+  deviceType: string | undefined,
+  installed: string | undefined,
+): void {
+  const { compatible, minVersion } = release;
+  if (compatible !== undefined && (deviceType === undefined || !compatible.includes(deviceType))) {
+    const own =
+      deviceType === undefined
+        ? 'this device has no device_type configured'
+        : `this device is "${deviceType}"`;
+    throw new UpdateError(
+      'INCOMPATIBLE',
+      `the package is for ${compatible.map((type) => `"${type}"`).join(', ')}; ${own}`,
+    );
+  }
+  if (minVersion !== undefined && installed !== undefined && compareVersions(installed, minVersion) < 0) {
+    throw new UpdateError(
+      'INCOMPATIBLE',
+      `the package needs version ${minVersion} or newer, ${installed} is installed`,
+    );
+  }
+}
+
+/** Throws DOWNGRADE_REFUSED where `version` is lower than the installed one. */
+export function checkNoDowngrade(version: string, installed: string | undefined): void {
+  if (installed === undefined || compareVersions(version, installed) >= 0) return;
+  throw new UpdateError(
+    'DOWNGRADE_REFUSED',
+    `${version} is lower than the installed ${installed}; send "allow_downgrade": true to install it all the same`,
+  );
+}
+
+/** Negative, zero or positive, by number and not by text; both are `x.y.z`. */
+export function compareVersions(a: string, b: string): number {
+  const [left, right] = [a, b].map((version) => version.split('.').map(BigInt));
+  for (let index = 0; index < 3; index++) {
+    const [x, y] = [left?.[index] ?? 0n, right?.[index] ?? 0n];
+    if (x !== y) return x < y ? -1 : 1;
+  }
+  return 0;
+}

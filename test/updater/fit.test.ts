@@ -1,0 +1,44 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Release } from '../../src/release.ts';
+import { checkFit, checkNoDowngrade, compareVersions } from '../../src/updater/fit.ts';
+
+const release: Release = {
+  version: '2.0.0',
+  modules: [],
+  compatible: undefined,
+  minVersion: undefined,
+  reboot: false,
+};
+
+test('versions are compared by number, not by text', () => {
+  assert.is(compareVersions('1.10.0', '1.9.0'), 1);
+  assert.is(compareVersions('1.9.9', '2.0.0'), -1);
+  assert.is(compareVersions('1.2.3', '1.2.3'), 0);
+  assert.is(compareVersions('1.2.99999999999999999999', '1.2.99999999999999999998'), 1);
+});
+
+test('a package for other device types is INCOMPATIBLE and names both', () => {
+  const forPrinters = { ...release, compatible: ['printer-a', 'printer-b'] };
+  checkFit(forPrinters, 'printer-b', undefined);
+  assert.throws(
+    () => checkFit(forPrinters, 'gateway', undefined),
+    /INCOMPATIBLE: .*"printer-a", "printer-b".*"gateway"/,
+  );
+  assert.throws(() => checkFit(forPrinters, undefined, undefined), /no device_type configured/);
+});
+
+test('a package that needs a newer installed version is INCOMPATIBLE', () => {
+  const needy = { ...release, minVersion: '1.5.0' };
+  checkFit(needy, undefined, '1.5.0');
+  checkFit(needy, undefined, undefined);
+  assert.throws(() => checkFit(needy, undefined, '1.4.9'), /INCOMPATIBLE: .*1\.5\.0.*1\.4\.9/);
+});
+
+test('a lower version than the installed one is DOWNGRADE_REFUSED, the same one is not', () => {
+  checkNoDowngrade('2.0.0', '2.0.0');
+  checkNoDowngrade('2.0.0', undefined);
+  assert.throws(() => checkNoDowngrade('1.9.0', '1.10.0'), /DOWNGRADE_REFUSED: 1\.9\.0 .*1\.10\.0/);
+});
+
+test.run();
