@@ -16,7 +16,7 @@ import type { Release } from '../release.ts';
 import { printable, quoted } from './path-fault.ts';
 
 export interface TrustedKey {
-  /** As minisign prints it: 16 upper-case hexadecimal digits. */
+  /** As minisign prints it: upper-case hexadecimal digits without leading zeros. */
   readonly id: string;
   readonly publicKey: Uint8Array;
 }
@@ -121,7 +121,11 @@ function fromBase64(text: string | undefined, length: number): Buffer | undefine
   return bytes.length === length && bytes.toString('base64') === text ? bytes : undefined;
 }
 
-/** The id is a little-endian number. */
+/** The id is a little-endian number, and minisign prints it as one. */
 function keyId(bytes: Uint8Array): string {
-  return Buffer.from(bytes).reverse().toString('hex').toUpperCase();
+  return Buffer.from(bytes)
+    .reverse()
+    .toString('hex')
+    .toUpperCase()
+    .replace(/^0+(?=.)/, '');
 }

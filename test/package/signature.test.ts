@@ -80,7 +80,7 @@ signing('a signature is refused for each reason in its own words', async () => {
     [/fourth line/, text(first, second, third)],
     [/trusted comment was changed/, text(first, second, `${third}!`, fourth)],
     [/trusted comment was changed/, text(first, second, third, Buffer.alloc(64).toString('base64'))],
-    [/which is not trusted \(trusted: [0-9A-F]{16}\)/, other.sign(manifest)],
+    [/which is not trusted \(trusted: [0-9A-F]+\)/, other.sign(manifest)],
   ];
   for (const [says, minisig] of cases) {
     const message = await refusal(minisig, keys);
