@@ -106,6 +106,13 @@ signing('a trusted key is read from its line or its file, and nothing else is', 
   const key = parseTrustedKey(publicKey);
   assert.equal(parseTrustedKey(`untrusted comment: minisign public key ${key.id}\n${publicKey}\n`), key);
   assert.equal(parseTrustedKey(`untrusted comment: x\r\n${publicKey}\r\n`), key);
+  // As a number, the id may start with zeros.
+  const small = Buffer.concat([
+    Buffer.from('Ed'),
+    Buffer.from([0x2a, 1, 0, 0, 0, 0, 0, 0]),
+    Buffer.alloc(32),
+  ]);
+  assert.is(parseTrustedKey(small.toString('base64')).id, '12A');
   for (const bad of [
     '',
     'x',
