@@ -80,9 +80,11 @@ export const HistoryEntrySchema = v.object({
   outcome: v.picklist(['success', 'failed']),
   error: v.nullable(v.string()),
   bytes: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
-  modules: v.pipe(v.array(v.string()), v.readonly()),
+  modules: v.array(v.string()),
 });
-export type HistoryEntry = Readonly<v.InferOutput<typeof HistoryEntrySchema>>;
+export type HistoryEntry = Readonly<Omit<v.InferOutput<typeof HistoryEntrySchema>, 'modules'>> & {
+  readonly modules: readonly string[];
+};
 
 /** The updater as its drivers (HTTP, signals) see it. Refusals are UpdateErrors, thrown before anything changes. */
 export interface Updater {
