@@ -100,7 +100,7 @@ stage() {
   [ "$actual" = "$expected" ] || die "$name: sha256 is $actual, SHA256SUMS says $expected"
   chmod 755 "$staged"
   if [ -z "$DESTDIR" ]; then
-    version=$("$staged" --version) || die "$name does not run on this machine"
+    version=$("$staged" --version) || die "$name does not run here (it needs glibc 2.28, libstdc++6 and libatomic1)"
     echo "$name: $version"
   fi
 }
