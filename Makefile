@@ -32,7 +32,7 @@ test: $(BUNDLE) ## all tests, with the line coverage of src (T=test/package runs
 check: $(MODULES) ## types, format, lint, the rules of the house; writes nothing
 	$(BIN)/tsc -p .
 	$(BIN)/biome ci --error-on-warnings .
-	$(TSX) test/tidy.ts
+	$(TSX) test/run.ts test/tidy.test.ts
 
 bench: $(BUNDLE) ## speed and memory against peers and bounds
 	@$(TSX) test/bench/bench.ts

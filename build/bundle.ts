@@ -34,7 +34,8 @@ export async function writeBundle(
     format: 'cjs',
     target: 'node20',
     supported: { 'dynamic-import': false },
-    // ASCII (the default): V8 keeps such a source in one byte a character. Whitespace and dead code cost memory on the device; names stay, they make a stack trace readable without the map.
+    // Pure ASCII (the default), because V8 keeps such a source in one byte a character. Whitespace and dead code cost
+    // memory on the device as well; names stay, they make a stack trace readable without the map.
     minifySyntax: true,
     minifyWhitespace: true,
     sourcemap: 'linked',
