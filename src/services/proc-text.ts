@@ -122,9 +122,10 @@ export function isNamed(process: ProcNames, name: string): boolean {
   return process.comm === cutName(name) && !fullNames.some((full) => cutName(full) === process.comm);
 }
 
-/** The name a command line is found by once it runs: that of its script, else that of its program. */
+/** The name a command line is found by once it runs: its script's or its program's; none for mere program text. */
 export function commandName(argv: readonly string[]): string | undefined {
-  return scriptNames(argv)[0] ?? (basename(argv[0] ?? '') || undefined);
+  const program = basename(argv[0] ?? '');
+  return interpreter.test(program) ? scriptNames(argv)[0] : program || undefined;
 }
 
 /** The kernel marks a path whose file has been replaced or removed since. */

@@ -6,7 +6,7 @@
 import { UpdateError } from '../errors.ts';
 import type { Command } from '../host/host.ts';
 import { limits } from '../limits.ts';
-import { findProcesses, inheritableEnvironment, type ProcessesHost } from './processes.ts';
+import { findProcesses, inheritableEnvironment, type ProcessesHost, title } from './processes.ts';
 import type { CapturedProcess, ServiceSnapshot } from './snapshot.ts';
 import type { Systemd } from './systemd.ts';
 
@@ -29,7 +29,7 @@ export async function startsOf(
   const { module, unit, runningUnits } = snapshot;
   const units = which === 'new' && unit !== null ? [unit] : runningUnits;
   const commands = which === 'new' ? await newCommands(host, snapshot) : await oldCommands(host, snapshot);
-  if (units.length === 0 && commands.length === 0) host.log.info(`${module}: not started, it did not run`);
+  if (units.length === 0 && commands.length === 0) host.log.info(`${module}: nothing to start`);
   const processName = snapshot.processName ?? module;
   return [
     ...units.map((name): Start => ({ kind: 'unit', module, unit: name })),
@@ -42,7 +42,11 @@ async function oldCommands(host: ProcessesHost, snapshot: ServiceSnapshot): Prom
   const { module, processName, runningProcesses } = snapshot;
   if (runningProcesses.length === 0) return [];
   const running = await findProcesses(host, processName ?? module);
-  return running.length > 0 ? [] : runningProcesses.map(asCaptured);
+  return runningProcesses.map(asCaptured).filter(({ argv }) => {
+    const same = running.find((process) => process.argv.join('\0') === argv.join('\0'));
+    if (same !== undefined) host.log.info(`${module}: ${title(same)} runs already`);
+    return same === undefined;
+  });
 }
 
 async function newCommands(host: ProcessesHost, snapshot: ServiceSnapshot): Promise<Command[]> {
@@ -104,8 +108,13 @@ async function launchProcess(
     const startedMs = host.clock.elapsed();
     const { pid, ended } = await host.processes.start(command);
     host.log.info(`${module}: started ${commandLine} (pid ${pid})`);
-    const title = `${commandLine} (pid ${pid})`;
-    const launched: Launched = { kind: 'process', module, processName, title, exit: undefined };
+    const launched: Launched = {
+      kind: 'process',
+      module,
+      processName,
+      title: `${commandLine} (pid ${pid})`,
+      exit: undefined,
+    };
     void ended.then((outcome) => {
       launched.exit = { outcome, afterMs: Math.round(host.clock.elapsed() - startedMs) };
     });

@@ -1,0 +1,274 @@
+/** Stopping and starting the services of an update as plain processes: real children all the way. */
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import * as v from 'valibot';
+import type { ServiceSpec } from '../../src/release.ts';
+import { captureServices, startServices, stopServices } from '../../src/services/services.ts';
+import { type ServiceSnapshot, ServiceSnapshotsSchema } from '../../src/services/snapshot.ts';
+import { type Device, eventually, factsIn, withDevice } from './device.ts';
+import { rejects } from './outcome.ts';
+
+const test = suite('services');
+
+/** What stays up stays up: those tests need not wait the whole two seconds for each start. */
+const quickly = (body: (device: Device) => Promise<void>) => withDevice(body, 5);
+
+/** What another updater reads back from the journal. */
+const fromJournal = (snapshots: ServiceSnapshot[]) =>
+  v.parse(ServiceSnapshotsSchema, JSON.parse(JSON.stringify(snapshots)));
+
+function spec(program: string, more: Partial<ServiceSpec> = {}): ServiceSpec {
+  const processName = program.slice(program.lastIndexOf('/') + 1);
+  return {
+    module: processName,
+    processName,
+    restartOrder: undefined,
+    unit: undefined,
+    start: undefined,
+    health: undefined,
+    ...more,
+  };
+}
+
+/** The same device seen by an updater that notes every start and signal. */
+function noting(device: Device): { host: Device['host']; notes: string[] } {
+  const notes: string[] = [];
+  const { processes } = device.host;
+  const host: Device['host'] = {
+    ...device.host,
+    processes: {
+      ...processes,
+      start: (command) => {
+        notes.push(`start ${command.argv.join(' ')}`);
+        return processes.start(command);
+      },
+    },
+  };
+  return { host, notes };
+}
+
+test('a plain process comes back with its arguments, directory and environment, from the journal too', () =>
+  quickly(async (device) => {
+    const { host, install } = device;
+    const program = install('child-service.sh');
+    const facts = join(device.directory, 'facts');
+    await device.run([program, 'one', 'two words'], { FACTS: facts, MARK: 'kept' });
+    const before = await factsIn(facts);
+    const snapshots = fromJournal(await captureServices(host, [spec(program)]));
+    await stopServices(host, snapshots);
+    assert.equal(await device.running(program), []);
+    for (const which of ['new', 'old'] as const) {
+      rmSync(facts);
+      await startServices(host, snapshots, which);
+      const after = await factsIn(facts);
+      assert.equal({ ...after, session: '' }, { ...before, session: '' });
+      assert.is((await device.running(program)).length, 1);
+      await stopServices(host, snapshots);
+    }
+  }));
+
+test('several processes of a name all come back, workers only through the process that made them', () =>
+  quickly(async (device) => {
+    const program = device.install('child-workers.sh');
+    await device.run([program]);
+    await device.run([program, '-2']);
+    const four = () =>
+      eventually('two with a worker each', async () => (await device.running(program)).length === 4);
+    await four();
+    const snapshots = await captureServices(device.host, [spec(program)]);
+    assert.equal(snapshots[0]?.runningProcesses.map(({ argv }) => argv.slice(2)).sort(), [[], ['-2']]);
+    await stopServices(device.host, snapshots);
+    assert.equal(await device.running(program), []);
+    await startServices(device.host, snapshots, 'old');
+    await four();
+  }));
+
+test('the manifest start replaces the command line and keeps the environment; old is as it was', () =>
+  quickly(async (device) => {
+    const { host, install, directory } = device;
+    const program = install('child-service.sh');
+    const facts = join(directory, 'facts');
+    await device.run([program, 'before'], { FACTS: facts, MARK: 'kept' });
+    await factsIn(facts);
+    const snapshots = await captureServices(host, [spec(program, { start: [program, 'after'] })]);
+    await stopServices(host, snapshots);
+    for (const [which, args] of [
+      ['new', 'after'],
+      ['old', 'before'],
+    ] as const) {
+      rmSync(facts);
+      await startServices(host, snapshots, which);
+      const seen = await factsIn(facts);
+      assert.equal([seen.args, seen.mark, seen.cwd], [args, 'kept', directory]);
+      await stopServices(host, snapshots);
+    }
+  }));
+
+test('what did not run: started new only where the manifest says how, never as old', () =>
+  quickly(async (device) => {
+    const known = device.install('child-service.sh');
+    const unknown = device.install('child-service.sh');
+    const specs = [spec(known, { start: [known], processName: undefined }), spec(unknown)];
+    const snapshots = await captureServices(device.host, specs);
+    await startServices(device.host, snapshots, 'old');
+    assert.is((await device.running(known)).length, 0);
+    await startServices(device.host, snapshots, 'new');
+    assert.is((await device.running(known)).length, 1);
+    assert.is((await device.running(unknown)).length, 0);
+    assert.match(device.logged.join(), new RegExp(`${snapshots[1]?.module}: nothing to start`));
+    // Found by the name of its command line, so that the next update stops it.
+    await stopServices(device.host, snapshots);
+    assert.is((await device.running(known)).length, 0);
+  }));
+
+test('a module without any process is left alone', () =>
+  quickly(async ({ host }) => {
+    const none = spec('', { module: 'data', processName: undefined });
+    const snapshots = fromJournal(await captureServices(host, [none]));
+    await stopServices(host, snapshots);
+    await startServices(host, snapshots, 'new');
+  }));
+
+test('started in restart order, those without one last; stopped in reverse', () =>
+  quickly(async (device) => {
+    const programs = ['third', 'first', 'second'].map(() => device.install('child-service.sh'));
+    const [last = '', first = '', second = ''] = programs;
+    const specs = [
+      spec(last, { start: [last] }),
+      spec(first, { start: [first], restartOrder: 1 }),
+      spec(second, { start: [second], restartOrder: 2 }),
+    ];
+    const { host, notes } = noting(device);
+    const snapshots = await captureServices(host, specs);
+    await startServices(host, snapshots, 'new');
+    assert.equal(notes, [`start ${first}`, `start ${second}`, `start ${last}`]);
+    for (const program of programs) assert.is((await device.running(program)).length, 1);
+    device.logged.length = 0;
+    await stopServices(host, snapshots);
+    const stops = device.logged.map((line) => line.match(/: stopping (\S+) /)?.[1]);
+    assert.equal(
+      stops,
+      [last, second, first].map((program) => spec(program).processName),
+    );
+  }));
+
+test('what runs already is not started a second time as old', () =>
+  quickly(async (device) => {
+    const program = device.install('child-service.sh');
+    const kept = await device.run([program, 'kept']);
+    await device.run([program, 'stopped']);
+    const snapshots = await captureServices(device.host, [spec(program)]);
+    const stopped = (await device.running(program)).find(({ argv }) => argv.includes('stopped'));
+    device.host.processes.signal(stopped?.pid ?? 0, 'SIGKILL');
+    await eventually('one is left', async () => (await device.running(program)).length === 1);
+    await startServices(device.host, snapshots, 'old');
+    const running = await device.running(program);
+    assert.equal(running.map(({ argv }) => argv.at(-1)).sort(), ['kept', 'stopped']);
+    assert.ok(running.some(({ pid }) => pid === kept.pid));
+  }));
+
+test('stopping catches what appeared since the capture', () =>
+  quickly(async (device) => {
+    const program = device.install('child-service.sh');
+    const snapshots = fromJournal(await captureServices(device.host, [spec(program)]));
+    await device.run([program]);
+    await device.run([program, 'another']);
+    await stopServices(device.host, snapshots);
+    assert.equal(await device.running(program), []);
+  }));
+
+test('what comes back whenever it is stopped is PROCESS_KILL_FAILED', () =>
+  quickly(async (device) => {
+    const program = device.install('child-service.sh');
+    const supervisor = device.install('child-supervisor.sh');
+    await device.run([supervisor, program]);
+    await eventually('it runs', async () => (await device.running(program)).length > 0);
+    const snapshots = await captureServices(device.host, [spec(program)]);
+    await rejects(stopServices(device.host, snapshots), 'PROCESS_KILL_FAILED', [
+      spec(program).module,
+      'came back',
+    ]);
+  }));
+
+const failures: [what: string, fixture: string, facts: string[]][] = [
+  ['exits with a status', 'child-fails.sh', ['ended with exit status 3', 'ms after its start']],
+  ['exits with 0', '/bin/true', ['exit status 0', 'no process named']],
+];
+for (const [what, fixture, facts] of failures) {
+  test(`a service that ${what} right after its start is SERVICE_START_FAILED`, () =>
+    withDevice(async (device) => {
+      const program = device.install(fixture);
+      const snapshots = await captureServices(device.host, [spec(program, { start: [program] })]);
+      await rejects(startServices(device.host, snapshots, 'new'), 'SERVICE_START_FAILED', [
+        spec(program).module,
+        ...facts,
+      ]);
+    }));
+}
+
+test('a service that a signal ends right after its start is SERVICE_START_FAILED with the signal', () =>
+  withDevice(async (device) => {
+    const program = join(device.directory, 'crashes');
+    writeFileSync(program, '#!/bin/sh\nkill -SEGV $$\n', { mode: 0o755 });
+    const snapshots = await captureServices(device.host, [spec(program, { start: [program] })]);
+    await rejects(startServices(device.host, snapshots, 'new'), 'SERVICE_START_FAILED', ['ended by SIGSEGV']);
+  }));
+
+test('a service whose program is missing is SERVICE_START_FAILED with the system words', () =>
+  withDevice(async ({ host, install }) => {
+    const good = install('child-service.sh');
+    const specs = [
+      spec('/nonexistent/gone', { start: ['/nonexistent/gone'] }),
+      spec(good, { start: [good] }),
+    ];
+    const snapshots = await captureServices(host, specs);
+    await rejects(startServices(host, snapshots, 'new'), 'SERVICE_START_FAILED', [
+      'ENOENT',
+      '/nonexistent/gone',
+    ]);
+  }));
+
+test('a program that puts itself in the background counts as running', () =>
+  quickly(async (device) => {
+    const program = device.install('child-daemon.sh');
+    const snapshots = await captureServices(device.host, [spec(program, { start: [program] })]);
+    await startServices(device.host, snapshots, 'new');
+    assert.is((await device.running(program)).length, 1);
+  }));
+
+test('all started services are watched together', () =>
+  withDevice(async (device) => {
+    const programs = [1, 2, 3, 4].map(() => device.install('child-service.sh'));
+    const specs = programs.map((program, index) => spec(program, { start: [program], restartOrder: index }));
+    const snapshots = await captureServices(device.host, specs);
+    const started = Date.now();
+    await startServices(device.host, snapshots, 'new');
+    assert.ok(Date.now() - started < 7_000, 'not two seconds for each');
+  }));
+
+test('an abort ends the wait for services to settle with its reason', () =>
+  quickly(async ({ host, install }) => {
+    const program = install('child-service.sh');
+    const snapshots = await captureServices(host, [spec(program, { start: [program] })]);
+    const reason = new Error('shutting down');
+    const signal = AbortSignal.abort(reason);
+    const thrown = await startServices(host, snapshots, 'new', { signal }).catch((error: unknown) => error);
+    assert.is(thrown, reason);
+  }));
+
+test('a unit named where systemd does not run is handled as a plain process', () =>
+  quickly(async (device) => {
+    const program = device.install('child-service.sh');
+    await device.run([program]);
+    const places = { systemctl: '/nonexistent/systemctl', bootedDirectory: '/nonexistent/systemd' };
+    const [snapshot] = await captureServices(device.host, [spec(program, { unit: 'x.service' })], {
+      systemd: places,
+    });
+    assert.is(snapshot?.unit, null);
+    assert.is(snapshot?.runningProcesses.length, 1);
+    assert.match(device.logged.join(), /unit x.service is not used/);
+  }));
+
+test.run();

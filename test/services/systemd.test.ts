@@ -1,0 +1,225 @@
+/**
+ * Services that are systemd units, against a real program that acts as systemctl, and a port that shows its units'
+ * processes in their control groups.
+ */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { ServiceSpec } from '../../src/release.ts';
+import { captureServices, startServices, stopServices } from '../../src/services/services.ts';
+import { findSystemd, type SystemdPlaces } from '../../src/services/systemd.ts';
+import { type Device, type DeviceHost, eventually, withDevice } from './device.ts';
+import { rejects } from './outcome.ts';
+
+const test = suite('services/systemd');
+
+interface Machine {
+  readonly device: Device;
+  readonly host: DeviceHost;
+  readonly places: SystemdPlaces;
+  /** Defines a unit that runs `program`. */
+  unit(name: string, program: string): void;
+  /** Places `text` in a state file of the acting systemctl. */
+  mark(file: string, text: string): void;
+  pidOf(unit: string): number | undefined;
+  /** What systemctl was asked to do, without the questions. */
+  orders(): string[];
+}
+
+/** A device under systemd; the updater itself runs in tope-updater.service. */
+function withSystemd(body: (machine: Machine) => Promise<void>, speed = 5): Promise<void> {
+  return withDevice(async (device) => {
+    const systemctl = device.install('child-systemctl.sh', 'systemctl');
+    const folder = join(device.directory, 'bin');
+    const units = new Set<string>();
+    const pidOf = (unit: string) => {
+      const path = join(folder, `${unit}.pid`);
+      return existsSync(path) ? Number(readFileSync(path, 'utf8')) : undefined;
+    };
+    const { processes } = device.host;
+    const cgroup = (pid: number) => {
+      if (pid === processes.ownPid) return '0::/system.slice/tope-updater.service\n';
+      const unit = [...units].find((name) => pidOf(name) === pid);
+      return unit === undefined ? '0::/user.slice/session-1.scope\n' : `0::/system.slice/${unit}\n`;
+    };
+    const host: DeviceHost = {
+      ...device.host,
+      processes: {
+        ...processes,
+        read: async (pid, file) => (file === 'cgroup' ? cgroup(pid) : processes.read(pid, file)),
+      },
+    };
+    await body({
+      device,
+      host,
+      places: { systemctl, bootedDirectory: device.directory },
+      unit: (name, program) => {
+        units.add(name);
+        writeFileSync(join(folder, `${name}.exec`), program);
+      },
+      mark: (file, text) => writeFileSync(join(folder, file), text),
+      pidOf,
+      orders: () =>
+        (existsSync(join(folder, 'calls')) ? readFileSync(join(folder, 'calls'), 'utf8') : '')
+          .trim()
+          .split('\n')
+          .filter((line) => line !== '' && !line.startsWith('show')),
+    });
+  }, speed);
+}
+
+function spec(processName: string | undefined, more: Partial<ServiceSpec> = {}): ServiceSpec {
+  const none = { restartOrder: undefined, unit: undefined, start: undefined, health: undefined };
+  return { module: 'api', processName, ...none, ...more };
+}
+
+const nameOf = (program: string) => program.slice(program.lastIndexOf('/') + 1);
+
+test('a process that belongs to a unit is stopped and started through systemctl', () =>
+  withSystemd(async ({ device, host, places, unit, orders }) => {
+    const program = device.install('child-service.sh');
+    unit('api.service', program);
+    const systemd = await findSystemd(host, places);
+    await systemd?.start('api.service');
+    await eventually('it runs', async () => (await device.running(program)).length === 1);
+    const options = { systemd: places };
+    const snapshots = await captureServices(host, [spec(nameOf(program))], options);
+    assert.equal([snapshots[0]?.runningUnits, snapshots[0]?.runningProcesses], [['api.service'], []]);
+    await stopServices(host, snapshots, options);
+    assert.equal(await device.running(program), []);
+    await startServices(host, snapshots, 'new', options);
+    assert.is((await device.running(program)).length, 1);
+    await stopServices(host, snapshots, options);
+    await startServices(host, snapshots, 'old', options);
+    assert.equal(orders(), [
+      'start -- api.service',
+      'stop -- api.service',
+      'start -- api.service',
+      'stop -- api.service',
+      'start -- api.service',
+    ]);
+  }));
+
+test("the manifest's unit is started new although it did not run, and not as old", () =>
+  withSystemd(async ({ device, host, places, unit, pidOf, orders }) => {
+    const program = device.install('child-service.sh');
+    unit('api.service', program);
+    const options = { systemd: places };
+    const snapshots = await captureServices(host, [spec(nameOf(program), { unit: 'api' })], options);
+    assert.equal([snapshots[0]?.unit, snapshots[0]?.runningUnits], ['api.service', []]);
+    await startServices(host, snapshots, 'old', options);
+    assert.is(pidOf('api.service'), undefined);
+    await startServices(host, snapshots, 'new', options);
+    assert.is((await device.running(program)).length, 1);
+    await stopServices(host, snapshots, options);
+    assert.equal(orders(), ['start -- api.service', 'stop -- api.service']);
+  }));
+
+test('a unit without a process name is stopped and started too', () =>
+  withSystemd(async ({ device, host, places, unit, orders }) => {
+    unit('api.service', device.install('child-service.sh'));
+    const options = { systemd: places };
+    const snapshots = await captureServices(host, [spec(undefined, { unit: 'api.service' })], options);
+    await stopServices(host, snapshots, options);
+    await startServices(host, snapshots, 'new', options);
+    await stopServices(host, snapshots, options);
+    assert.equal(orders(), ['start -- api.service', 'stop -- api.service']);
+  }));
+
+test('a unit that fails right after its start is SERVICE_START_FAILED, and is reset before the next start', () =>
+  withSystemd(async ({ device, host, places, unit, orders }) => {
+    unit('api.service', device.install('child-fails.sh'));
+    const options = { systemd: places };
+    const snapshots = await captureServices(host, [spec(undefined, { unit: 'api.service' })], options);
+    const facts = ['api.service', 'is failed', 'exit status 3'];
+    await rejects(startServices(host, snapshots, 'new', options), 'SERVICE_START_FAILED', facts);
+    unit('api.service', device.install('child-service.sh'));
+    await startServices(host, snapshots, 'new', options);
+    assert.equal(orders(), ['start -- api.service', 'reset-failed -- api.service', 'start -- api.service']);
+  }, 1));
+
+test('a unit file that the update replaced is read again before the start', () =>
+  withSystemd(async ({ device, host, places, unit, mark, orders }) => {
+    unit('api.service', device.install('child-service.sh'));
+    mark('api.service.changed', '');
+    await (await findSystemd(host, places))?.start('api.service');
+    assert.equal(orders(), ['daemon-reload', 'start -- api.service']);
+  }));
+
+test('what systemctl refuses is reported with its words', () =>
+  withSystemd(async ({ device, host, places, unit, mark }) => {
+    const options = { systemd: places };
+    const absent = await captureServices(host, [spec(undefined, { unit: 'absent' })], options);
+    await rejects(startServices(host, absent, 'new', options), 'SERVICE_START_FAILED', [
+      'exit status 5',
+      'Unit absent.service not found',
+    ]);
+    unit('stuck.service', device.install('child-service.sh'));
+    const systemd = await findSystemd(host, places);
+    await systemd?.start('stuck.service');
+    mark('stuck.service.stuck', '');
+    const stuck = await captureServices(host, [spec(undefined, { unit: 'stuck' })], options);
+    await rejects(stopServices(host, stuck, options), 'PROCESS_KILL_FAILED', [
+      'stop',
+      'Connection timed out',
+    ]);
+    const broken = { systemd: { ...places, systemctl: '/nonexistent/systemctl' } };
+    await rejects(startServices(host, absent, 'new', broken), 'SERVICE_START_FAILED', ['ENOENT']);
+  }));
+
+test("a process inside the updater's own unit is a plain one", () =>
+  withSystemd(async ({ device, host, places, unit, orders }) => {
+    const program = device.install('child-service.sh');
+    unit('tope-updater.service', program);
+    const process = await device.run([program]);
+    writeFileSync(join(device.directory, 'bin', 'tope-updater.service.pid'), String(process.pid));
+    const options = { systemd: places };
+    const specs = [spec(nameOf(program), { unit: 'tope-updater' })];
+    const snapshots = await captureServices(host, specs, options);
+    assert.equal([snapshots[0]?.unit, snapshots[0]?.runningUnits], [null, []]);
+    assert.is(snapshots[0]?.runningProcesses.length, 1);
+    await stopServices(host, snapshots, options);
+    assert.equal(await device.running(program), []);
+    assert.equal(orders(), []);
+  }));
+
+test('a unit in the journal of a device that runs no systemd now cannot be started', () =>
+  withSystemd(async ({ host, places }) => {
+    const snapshots = await captureServices(host, [spec(undefined, { unit: 'api' })], { systemd: places });
+    const options = { systemd: { ...places, bootedDirectory: '/nonexistent/systemd' } };
+    await rejects(startServices(host, snapshots, 'new', options), 'SERVICE_START_FAILED', [
+      'systemd does not run',
+    ]);
+  }));
+
+const states: [what: string, properties: string, why: RegExp | undefined][] = [
+  ['running', 'ActiveState=active\nSubState=running\nNRestarts=0', undefined],
+  ['still starting', 'ActiveState=activating\nSubState=start\nNRestarts=0', undefined],
+  ['without NRestarts, as before systemd 235', 'ActiveState=active\nSubState=running', undefined],
+  ['a one-shot that is done', 'Type=oneshot\nActiveState=inactive\nSubState=dead\nResult=success', undefined],
+  [
+    'waiting to be revived',
+    'ActiveState=activating\nSubState=auto-restart\nResult=exit-code',
+    /auto-restart/,
+  ],
+  ['revived already', 'ActiveState=active\nSubState=running\nNRestarts=2', /restarted by systemd 2 times/],
+  [
+    'killed',
+    'ActiveState=failed\nSubState=failed\nResult=signal\nExecMainCode=2\nExecMainStatus=11',
+    /failed \(failed\), result signal, signal 11/,
+  ],
+  ['ended', 'Type=simple\nActiveState=inactive\nSubState=dead\nResult=success', /is inactive \(dead\)/],
+];
+for (const [what, text, why] of states) {
+  test(`state of a unit: ${what}`, () =>
+    withSystemd(async ({ host, places }) => {
+      const run = async () => ({ status: 0, stdout: `${text}\n`, stderr: '' });
+      const systemd = await findSystemd({ ...host, processes: { ...host.processes, run } }, places);
+      const dead = await systemd?.whyDead('api.service');
+      if (why === undefined) assert.is(dead, undefined);
+      else assert.match(dead ?? '', why);
+    }));
+}
+
+test.run();
