@@ -76,6 +76,8 @@ export const limits = {
   serviceSettleMs: 2_000,
   /** systemctl returns when the unit is up or down; systemd itself gives a unit 90 s for either. */
   serviceCommandMs: 100_000,
+  /** A machine that was asked to restart and still runs us after this long will not. */
+  rebootMs: 120_000,
   healthTimeoutMs: 30_000,
   healthPollMs: 250,
   /** One try of a health check; a service that hangs on its first request gets another chance. */

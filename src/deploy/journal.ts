@@ -16,6 +16,7 @@
  *     stopping   services may be down (this record lists them); no target has changed
  *     switching  targets may be old or new, one by one; backups hold all that is old
  *     switched   every target is new and durable; services may run
+ *     rebooting  the same; the machine is to end the boot that the record names, services run after it
  *     committed  the update stands; only tidying is left
  *     undoing    targets go back to what the backups hold
  *     undone     every target is old and durable; only tidying is left
@@ -28,6 +29,7 @@ export type JournalState =
   | 'stopping'
   | 'switching'
   | 'switched'
+  | 'rebooting'
   | 'committed'
   | 'undoing'
   | 'undone';
@@ -38,6 +40,7 @@ const states: readonly JournalState[] = [
   'stopping',
   'switching',
   'switched',
+  'rebooting',
   'committed',
   'undoing',
   'undone',
@@ -49,6 +52,8 @@ export interface JournalRecord {
   readonly plan?: Plan;
   /** Of `stopping`: the services as they were, as services/ wrote them down. */
   readonly services?: unknown;
+  /** Of `rebooting`: the boot that is to end. */
+  readonly bootId?: string;
   /** Of `undoing` and `undone`: why, as `CODE: text`. */
   readonly error?: string;
 }
@@ -58,6 +63,7 @@ export interface Journal {
   readonly plan: Plan;
   readonly state: JournalState;
   readonly services: unknown;
+  readonly bootId: string | undefined;
   readonly error: string | undefined;
   /** Where the next record goes, in bytes. */
   readonly endOffset: number;
@@ -81,6 +87,7 @@ export function decodeJournal(bytes: Uint8Array, digest: Digest): DecodedJournal
   let plan: Plan | undefined;
   let state: JournalState | undefined;
   let services: unknown;
+  let bootId: string | undefined;
   let error: string | undefined;
   let offset = 0;
   for (;;) {
@@ -90,12 +97,13 @@ export function decodeJournal(bytes: Uint8Array, digest: Digest): DecodedJournal
     if (plan === undefined) return { kind: 'damaged', why: 'the first record names no plan' };
     state = found.record.state;
     services = found.record.services ?? services;
+    bootId = found.record.bootId ?? bootId;
     error = found.record.error ?? error;
     offset = found.endOffset;
   }
   if (anyRecordBehind(bytes, offset, digest)) return { kind: 'damaged', why: `bad record at byte ${offset}` };
   if (plan === undefined || state === undefined) return { kind: 'empty' };
-  return { kind: 'journal', journal: { plan, state, services, error, endOffset: offset } };
+  return { kind: 'journal', journal: { plan, state, services, bootId, error, endOffset: offset } };
 }
 
 function recordAt(

@@ -60,6 +60,8 @@ export interface Plan {
   readonly startedMs: number;
   readonly modules: readonly string[];
   readonly services: readonly ServiceSpec[];
+  /** The machine is restarted between the switch and the services' start. */
+  readonly reboot: boolean;
   /** Ids of the updates that a rollback takes back. */
   readonly consumes: readonly string[];
   /** Directories parents first, then files; removed directories deepest first at the end. */

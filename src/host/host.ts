@@ -117,6 +117,8 @@ export interface StartedProcess {
 
 export interface Processes {
   readonly ownPid: number;
+  /** What the kernel calls this boot: another one after every restart of the machine. */
+  bootId(): Promise<string>;
   /** All process ids, from /proc. */
   list(): Promise<number[]>;
   /** Content of /proc/<pid>/<file>; undefined when the process is gone or closed to us. */

@@ -30,6 +30,7 @@ export function realProcesses(
 ): Processes {
   return {
     ownPid: process.pid,
+    bootId: async () => (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim(),
     list: async () => (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number),
     read: (pid, file) => unlessClosed(readFile(`/proc/${pid}/${file}`, 'utf8')),
     readLink: (pid, link) => unlessClosed(readlink(`/proc/${pid}/${link}`)),

@@ -27,6 +27,7 @@ export type Event =
   | { readonly kind: 'verified'; readonly nowMs: number }
   | { readonly kind: 'expired' }
   | { readonly kind: 'switching' }
+  | { readonly kind: 'rebooting' }
   | { readonly kind: 'committed' }
   | { readonly kind: 'failed'; readonly error: UpdateError }
   | { readonly kind: 'successShown' };

@@ -17,7 +17,8 @@ import { checkFit } from './fit.ts';
 import { installedVersion, readHistory } from './history.ts';
 import type { Settings } from './settings.ts';
 import type { PackageRequest } from './state.ts';
-import { type Outcome, runTransaction, type TransactionContext } from './transaction.ts';
+import { runTransaction } from './transaction.ts';
+import type { Outcome, TransactionContext } from './transaction-context.ts';
 
 /** Installs the verified package at `path`. Throws an UpdateError where nothing was begun; else see Outcome. */
 export async function installPackage(
@@ -69,6 +70,7 @@ async function planRelease(
         startedMs,
         modules: release.modules.map((module) => module.name),
         services: release.modules.map((module) => module.service),
+        reboot: release.reboot,
         consumes: [],
         backupDirectory,
         moduleRoots: survey.moduleRoots,

@@ -17,7 +17,8 @@ import { rollBack } from './rollback.ts';
 import type { Settings } from './settings.ts';
 import { readLeftoverJournal } from './startup.ts';
 import type { PackageRequest } from './state.ts';
-import { type Outcome, resumeForward, resumeUndo, type TransactionContext } from './transaction.ts';
+import { resumeForward, resumeUndo } from './transaction.ts';
+import type { Outcome, TransactionContext } from './transaction-context.ts';
 import { packagePath } from './work-files.ts';
 
 export interface JobContext {
@@ -146,6 +147,7 @@ function transactionContext(context: JobContext, isSilent = false): TransactionC
     shutdown,
     progress: progress.advance,
     onSwitching: context.switching,
+    onRebooting: () => context.end({ kind: 'rebooting' }),
     onEnd: async (plan, error) => {
       if (isSilent || (error !== null && shutdown.aborted)) return;
       await addToHistory(host.files, backups, entryOf(plan, error, host.clock.now()));

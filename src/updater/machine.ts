@@ -6,7 +6,7 @@
  *     downloading  downloaded -> verifying; failed -> failed; cancel -> idle (partial file kept)
  *     verifying    verified -> toInstall; again -> downloading; failed -> failed; cancel -> idle
  *     toInstall    update -> installing; expired -> failed; download of another -> downloading; cancel -> idle
- *     installing   committed -> success; undone -> failed; cancelled before the switch -> idle
+ *     installing   rebooting -> rebooting; committed -> success; undone -> failed; cancelled before the switch -> idle
  *     rebooting    committed -> success; undone -> failed
  *     success      download, rollback; after 60 s -> idle
  *     failed       download, rollback
@@ -62,6 +62,9 @@ export function step(state: State, event: Event): Step {
     case 'switching':
       expect(state, event, 'installing', 'rebooting');
       return go(state, { switching: true });
+    case 'rebooting':
+      expect(state, event, 'installing', 'rebooting');
+      return go(state, { stage: 'rebooting' }, 'save');
     case 'committed':
       expect(state, event, 'installing', 'rebooting');
       return go(

@@ -5,8 +5,8 @@
  *     damaged                    any           any     block: nothing is touched, a person must look
  *     committed                  any           any     forward (tidying only)
  *     undoing, undone            any           any     undo (finish it)
- *     switching, switched        installing    < 3     forward: finish the switch, start, check, commit
- *     switching, switched        else          any     undo
+ *     switching .. rebooting     installing    < 3     forward: finish the switch, start, check, commit
+ *     switching .. rebooting     else          any     undo
  *     staging, staged, stopping  installing    < 3     undo, then install again
  *     staging, staged, stopping  else          any     undo
  *     none                       downloading   -       download on (also verifying: the bytes are hashed anew)
@@ -17,7 +17,7 @@
  *     none                       failed        -       remove the package, keep a partial download, rest
  *     none                       others        -       rest
  *
- * "Starts" counts this one: the third start that finds the same unfinished install gives it up.
+ * "installing" is also "rebooting": an install that waits for the machine's restart. "Starts" counts this one: the third start that finds the same unfinished install gives it up.
  */
 import type { JournalState } from '../deploy/journal.ts';
 import { UpdateError } from '../errors.ts';
@@ -61,6 +61,7 @@ export function decideRecovery(found: Found): Decision {
       return { do: 'undo', error: interrupted(found), thenInstall: false };
     case 'switching':
     case 'switched':
+    case 'rebooting':
       return mayGoOn(found)
         ? { do: 'forward' }
         : { do: 'undo', error: interrupted(found), thenInstall: false };
@@ -104,7 +105,10 @@ function decideWithoutJournal(found: Found): Decision {
 }
 
 function mayGoOn({ saved }: Found): boolean {
-  return saved?.stage === 'installing' && saved.install_starts < limits.installStarts;
+  return (
+    (saved?.stage === 'installing' || saved?.stage === 'rebooting') &&
+    saved.install_starts < limits.installStarts
+  );
 }
 
 function interrupted({ saved }: Found): UpdateError {

@@ -7,7 +7,8 @@ import { UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import type { ServiceSpec } from '../release.ts';
 import { ownerOfUpdater } from './install.ts';
-import { type Outcome, runTransaction, type TransactionContext } from './transaction.ts';
+import { runTransaction } from './transaction.ts';
+import type { Outcome, TransactionContext } from './transaction-context.ts';
 
 /** Takes back the last update, or every update down to and including that of `version`. Throws as installPackage does. */
 export async function rollBack(context: TransactionContext, version: string | null): Promise<Outcome> {
@@ -26,6 +27,7 @@ export async function rollBack(context: TransactionContext, version: string | nu
       startedMs,
       modules: [...new Set(chain.flatMap((past) => past.modules))],
       services: servicesOf(chain),
+      reboot: chain.some((past) => past.reboot),
       consumes: chain.map((past) => past.id),
       backupDirectory,
       // Backups of a rollback live only as long as it runs: under each module's name, by their whole path.

@@ -47,7 +47,7 @@ export function stateOf(saved: Saved | undefined, decision: Decision): State {
     case 'install':
     case 'forward':
     case 'undo':
-      return { ...initialState, stage: 'installing', operation };
+      return { ...initialState, stage: saved?.stage === 'rebooting' ? 'rebooting' : 'installing', operation };
     case 'fail':
       return { ...initialState, stage: saved?.stage === 'toInstall' ? 'toInstall' : 'installing', operation };
     case 'block':

@@ -22,7 +22,7 @@ export async function findWhatIsLeft(
   backups: string,
 ): Promise<WhatIsLeft> {
   let saved = await store.load();
-  if (saved?.stage === 'installing') {
+  if (saved?.stage === 'installing' || saved?.stage === 'rebooting') {
     saved = { ...saved, install_starts: saved.install_starts + 1 };
     await store.save(saved);
   }

@@ -8,40 +8,19 @@
 import * as v from 'valibot';
 import { saveBackups } from '../deploy/backup.ts';
 import type { Journal } from '../deploy/journal.ts';
-import { beginJournal, continueJournal, type JournalFile, journalPath } from '../deploy/journal-file.ts';
-import { dropRecords, prunePastUpdates, recordPath } from '../deploy/past-updates.ts';
+import { beginJournal, continueJournal, type JournalFile } from '../deploy/journal-file.ts';
 import { fileSteps, type Plan, stagedPath } from '../deploy/plan.ts';
 import { makeDirectories, syncStaged } from '../deploy/stage.ts';
 import { switchTargets } from '../deploy/switch.ts';
-import { discardStaged, restoreTargets } from '../deploy/undo.ts';
+import { restoreTargets } from '../deploy/undo.ts';
 import { asUpdateError, UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import { checkHealth } from '../services/health.ts';
 import { captureServices, startServices, stopServices } from '../services/services.ts';
 import { type ServiceSnapshot, ServiceSnapshotsSchema } from '../services/snapshot.ts';
-
-export interface TransactionContext {
-  readonly host: Host;
-  readonly backupDirectory: string;
-  /** Aborted with an UpdateError: the transaction is undone if nothing was switched yet, else it goes on. */
-  readonly cancel: AbortSignal;
-  /** Aborted: ends at the next point a later start can go on from. */
-  readonly shutdown: AbortSignal;
-  /** 0-100. */
-  readonly progress: (percent: number, message: string) => void;
-  /** From here on it cannot be cancelled. */
-  readonly onSwitching: () => void;
-  /** Durable bookkeeping of the end (history, state, last report), before the journal goes. Must be repeatable. */
-  readonly onEnd: (plan: Plan, error: UpdateError | null) => Promise<void>;
-}
-
-export type Outcome =
-  | { readonly kind: 'committed' }
-  | { readonly kind: 'undone'; readonly error: UpdateError }
-  /** The daemon is to stop; the journal tells the next start where to go on. */
-  | { readonly kind: 'interrupted' }
-  /** Neither finished nor undone: the journal stays, and with it the next start's or update's duty to undo. */
-  | { readonly kind: 'stuck'; readonly error: UpdateError };
+import { restartMachine } from './reboot.ts';
+import { startOld, tidyCommitted, tidyUndone } from './tidy.ts';
+import type { Outcome, TransactionContext } from './transaction-context.ts';
 
 /** Runs a planned transaction; `stage` fills the staged files. Throws only where nothing was begun. */
 export async function runTransaction(
@@ -86,13 +65,7 @@ export async function resumeForward(context: TransactionContext, found: Journal)
   const services = v.parse(ServiceSnapshotsSchema, found.services ?? []);
   context.onSwitching();
   if (found.state === 'committed') return tidyCommitted(context, found.plan, journal);
-  return finish(
-    context,
-    found.plan,
-    journal,
-    services,
-    found.state === 'switched' ? 'switched' : 'switching',
-  );
+  return finish(context, found.plan, journal, services, await whereToGoOn(context, found));
 }
 
 /** Takes a transaction back that an earlier run left; `error` is why, unless the journal knows. */
@@ -110,21 +83,34 @@ export async function resumeUndo(
   return undo(context, found.plan, journal, services, why);
 }
 
+/** Where finish() takes a transaction up; `rebooted`: all is switched and the machine has restarted since. */
+type From = 'stopped' | 'switching' | 'switched' | 'rebooted';
+
+async function whereToGoOn({ host }: TransactionContext, found: Journal): Promise<From> {
+  if (found.state === 'rebooting') {
+    return (await host.processes.bootId()) === found.bootId ? 'switched' : 'rebooted';
+  }
+  return found.state === 'switched' ? 'switched' : 'switching';
+}
+
 /** From stopped services (or where an earlier run was cut) to the commit. */
 async function finish(
   context: TransactionContext,
   plan: Plan,
   journal: JournalFile,
   services: readonly ServiceSnapshot[],
-  from: 'stopped' | 'switching' | 'switched',
+  from: From,
 ): Promise<Outcome> {
   const { host } = context;
   try {
     if (from !== 'stopped') await stopServices(host, services); // what runs now may run old files
-    if (from !== 'switched') {
+    if (from === 'stopped' || from === 'switching') {
       context.progress(94, 'replacing files');
       await switchTargets(host, plan);
       await journal.append({ state: 'switched' });
+    }
+    if (plan.reboot && from !== 'rebooted') {
+      await restartMachine(context, journal);
     }
     context.progress(95, 'starting services');
     await startServices(host, services, 'new', { signal: context.shutdown });
@@ -200,72 +186,6 @@ async function stuck(
   await startOld(context, services);
   await journal.close();
   return { kind: 'stuck', error };
-}
-
-async function tidyCommitted(
-  context: TransactionContext,
-  plan: Plan,
-  journal: JournalFile,
-): Promise<Outcome> {
-  await tidy(context, journal, async (files, directory) => {
-    await context.onEnd(plan, null);
-    if (plan.kind === 'update') {
-      await files.rename(journalPath(directory), recordPath(directory, plan.id));
-      await files.syncDirectory(directory);
-      await prunePastUpdates(files, directory);
-    } else {
-      await dropRecords(files, directory, plan.consumes);
-      await prunePastUpdates(files, directory);
-      await removeJournal(files, directory);
-    }
-  });
-  return { kind: 'committed' };
-}
-
-async function tidyUndone(
-  context: TransactionContext,
-  plan: Plan,
-  journal: JournalFile,
-  services: readonly ServiceSnapshot[],
-  error: UpdateError,
-): Promise<Outcome> {
-  await startOld(context, services);
-  await tidy(context, journal, async (files, directory) => {
-    await discardStaged(context.host, plan);
-    await context.onEnd(plan, error);
-    await prunePastUpdates(files, directory);
-    await removeJournal(files, directory);
-  });
-  return { kind: 'undone', error };
-}
-
-/** What is left to do when the outcome stands. A failure is logged: the journal stays and the next start repeats it. */
-async function tidy(
-  context: TransactionContext,
-  journal: JournalFile,
-  work: (files: Host['files'], backupDirectory: string) => Promise<void>,
-): Promise<void> {
-  const { host, backupDirectory } = context;
-  try {
-    await journal.close();
-    await work(host.files, backupDirectory);
-  } catch (thrown) {
-    host.log.error(`tidying up after the transaction, repeated at the next start: ${text(thrown)}`);
-  }
-}
-
-async function removeJournal(files: Host['files'], backupDirectory: string): Promise<void> {
-  await files.remove(journalPath(backupDirectory));
-  await files.syncDirectory(backupDirectory);
-}
-
-async function startOld(context: TransactionContext, services: readonly ServiceSnapshot[]): Promise<void> {
-  try {
-    await startServices(context.host, services, 'old', { signal: context.shutdown });
-  } catch (thrown) {
-    if (context.shutdown.aborted) return; // started, only not watched
-    context.host.log.error(`restarting the old services: ${text(thrown)}`);
-  }
 }
 
 /**

@@ -15,6 +15,7 @@ const plan: Plan = {
   modules: ['a'],
   services: [],
   consumes: [],
+  reboot: false,
   steps: [{ kind: 'makeDirectory', target: '/opt/tope/ä', mode: 0o755, uid: 0, gid: 0 }],
 };
 const records: JournalRecord[] = [
@@ -39,6 +40,7 @@ test('what was written is read back, with or without the padding behind it', () 
         plan,
         state: 'undoing',
         services: [{ module: 'a' }],
+        bootId: undefined,
         error: 'HEALTH_CHECK_FAILED: no',
         endOffset: whole.length,
       },

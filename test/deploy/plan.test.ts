@@ -20,6 +20,7 @@ const header: PlanHeader = {
   modules: ['app'],
   services: [],
   consumes: [],
+  reboot: false,
   backupDirectory: '/w/backups',
   moduleRoots: new Map([['app', '/opt/tope/app']]),
 };

@@ -80,6 +80,7 @@ async function planFor(d: Device, modules: ReleaseModule[]): Promise<Plan> {
       modules: modules.map(({ name }) => name),
       services: [],
       consumes: [],
+      reboot: false,
       backupDirectory: d.backups,
       moduleRoots: survey.moduleRoots,
     },

@@ -14,6 +14,7 @@ const journals: Found['journal'][] = [
   'stopping',
   'switching',
   'switched',
+  'rebooting',
   'committed',
   'undoing',
   'undone',
@@ -59,6 +60,7 @@ const mayGoOn: Partial<Record<Found['journal'], [string, string]>> = {
   stopping: ['undo, install', 'undo'],
   switching: ['forward', 'undo'],
   switched: ['forward', 'undo'],
+  rebooting: ['forward', 'undo'],
 };
 
 const withoutJournal: Record<Stage, [packageThere: string, packageGone: string]> = {
@@ -79,7 +81,7 @@ for (const journal of journals) {
         for (const starts of [1, 2, 3, 4]) {
           const state = stage && saved(stage, starts);
           const label = `stage ${stage}, start ${starts}, package ${packageThere}`;
-          const goesOn = stage === 'installing' && starts < 3;
+          const goesOn = (stage === 'installing' || stage === 'rebooting') && starts < 3;
           const plain = stage === undefined ? 'rest' : withoutJournal[stage][packageThere ? 0 : 1];
           const expected =
             byJournal[journal] ??

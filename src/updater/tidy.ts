@@ -1,0 +1,85 @@
+import { type JournalFile, journalPath } from '../deploy/journal-file.ts';
+import { dropRecords, prunePastUpdates, recordPath } from '../deploy/past-updates.ts';
+import type { Plan } from '../deploy/plan.ts';
+import { discardStaged } from '../deploy/undo.ts';
+import type { UpdateError } from '../errors.ts';
+import type { Host } from '../host/host.ts';
+import { startServices } from '../services/services.ts';
+import type { ServiceSnapshot } from '../services/snapshot.ts';
+import type { Outcome, TransactionContext } from './transaction-context.ts';
+
+/** The update stands. The journal becomes its record (an update's), or goes with what it took back (a rollback's). */
+export async function tidyCommitted(
+  context: TransactionContext,
+  plan: Plan,
+  journal: JournalFile,
+): Promise<Outcome> {
+  await tidy(context, journal, async (files, directory) => {
+    await context.onEnd(plan, null);
+    if (plan.kind === 'update') {
+      await files.rename(journalPath(directory), recordPath(directory, plan.id));
+      await files.syncDirectory(directory);
+      await prunePastUpdates(files, directory);
+    } else {
+      await dropRecords(files, directory, plan.consumes);
+      await prunePastUpdates(files, directory);
+      await removeJournal(files, directory);
+    }
+  });
+  return { kind: 'committed' };
+}
+
+/** Everything is old: the old services run again, staged files and the journal go. */
+export async function tidyUndone(
+  context: TransactionContext,
+  plan: Plan,
+  journal: JournalFile,
+  services: readonly ServiceSnapshot[],
+  error: UpdateError,
+): Promise<Outcome> {
+  await startOld(context, services);
+  await tidy(context, journal, async (files, directory) => {
+    await discardStaged(context.host, plan);
+    await context.onEnd(plan, error);
+    await prunePastUpdates(files, directory);
+    await removeJournal(files, directory);
+  });
+  return { kind: 'undone', error };
+}
+
+/** What is left to do when the outcome stands. A failure is logged: the journal stays and the next start repeats it. */
+async function tidy(
+  context: TransactionContext,
+  journal: JournalFile,
+  work: (files: Host['files'], backupDirectory: string) => Promise<void>,
+): Promise<void> {
+  const { host, backupDirectory } = context;
+  try {
+    await journal.close();
+    await work(host.files, backupDirectory);
+  } catch (thrown) {
+    host.log.error(`tidying up after the transaction, repeated at the next start: ${text(thrown)}`);
+  }
+}
+
+async function removeJournal(files: Host['files'], backupDirectory: string): Promise<void> {
+  await files.remove(journalPath(backupDirectory));
+  await files.syncDirectory(backupDirectory);
+}
+
+/** A failure is logged: the files are what they were, and a person must look at the service. */
+export async function startOld(
+  context: TransactionContext,
+  services: readonly ServiceSnapshot[],
+): Promise<void> {
+  try {
+    await startServices(context.host, services, 'old', { signal: context.shutdown });
+  } catch (thrown) {
+    if (context.shutdown.aborted) return; // started, only not watched
+    context.host.log.error(`restarting the old services: ${text(thrown)}`);
+  }
+}
+
+function text(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

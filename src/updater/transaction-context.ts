@@ -1,0 +1,29 @@
+/** What a transaction is given and what comes of it. Types only. */
+import type { Plan } from '../deploy/plan.ts';
+import type { UpdateError } from '../errors.ts';
+import type { Host } from '../host/host.ts';
+
+export interface TransactionContext {
+  readonly host: Host;
+  readonly backupDirectory: string;
+  /** Aborted with an UpdateError: the transaction is undone if nothing was switched yet, else it goes on. */
+  readonly cancel: AbortSignal;
+  /** Aborted: ends at the next point a later start can go on from. */
+  readonly shutdown: AbortSignal;
+  /** 0-100. */
+  readonly progress: (percent: number, message: string) => void;
+  /** From here on it cannot be cancelled. */
+  readonly onSwitching: () => void;
+  /** Everything is switched and the machine is about to restart; durable when it resolves. */
+  readonly onRebooting: () => Promise<void>;
+  /** Durable bookkeeping of the end (history, state, last report), before the journal goes. Must be repeatable. */
+  readonly onEnd: (plan: Plan, error: UpdateError | null) => Promise<void>;
+}
+
+export type Outcome =
+  | { readonly kind: 'committed' }
+  | { readonly kind: 'undone'; readonly error: UpdateError }
+  /** The daemon is to stop; the journal tells the next start where to go on. */
+  | { readonly kind: 'interrupted' }
+  /** Neither finished nor undone: the journal stays, and with it the next start's or update's duty to undo. */
+  | { readonly kind: 'stuck'; readonly error: UpdateError };
