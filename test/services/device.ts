@@ -24,7 +24,7 @@ export interface Device {
   install(fixture: string, name?: string): string;
   /** Starts a program as the device did before any updater came; resolves once it can be found. */
   run(argv: readonly string[], env?: Record<string, string>, name?: string): Promise<RunningProcess>;
-  /** The live processes of a program that was installed. */
+  /** The live processes of a program that was installed, without what they have just forked. */
   running(program: string): Promise<RunningProcess[]>;
 }
 
@@ -64,10 +64,13 @@ export async function withDevice(body: (device: Device) => Promise<void>, speed 
       const find = async () => (await findProcesses(host, name)).find((process) => process.pid === pid);
       return await eventually(`${name} runs`, find);
     },
-    running: (program) => findProcesses(host, nameOf(program)),
+    running: async (program) => {
+      const found = await findProcesses(host, nameOf(program));
+      return found.filter(({ parentPid }) => !found.some(({ pid }) => pid === parentPid));
+    },
   };
   try {
-    await body(device);
+    await withinAMinute(body(device), logged);
   } finally {
     // Again until none is left: some of them start others.
     await eventually('all that was started is gone', async () => {
@@ -76,6 +79,21 @@ export async function withDevice(body: (device: Device) => Promise<void>, speed 
       return left.length === 0;
     });
     rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function withinAMinute(work: Promise<void>, logged: readonly string[]): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      const active = process.getActiveResourcesInfo().join(' ');
+      reject(new Error(`still busy after 60 s with ${active}; logged:\n${logged.join('\n')}`));
+    }, 60_000);
+  });
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
