@@ -109,6 +109,8 @@ export function createUpdater(
     return inTurn(async () => {
       if (shutdown.signal.aborted)
         throw new UpdateError('OPERATION_IN_PROGRESS', 'the updater is shutting down');
+      // A job whose end has been told may still be tidying up: nothing new is begun beside it.
+      if (state.stage === 'success' || state.stage === 'failed' || state.stage === 'idle') await job?.work;
       try {
         await action();
       } catch (thrown) {
