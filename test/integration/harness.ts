@@ -38,7 +38,7 @@ import {
   shellService,
   startService,
 } from '../fixtures/service-programs.ts';
-import { type Daemon, startDaemon, until } from './daemon.ts';
+import { type Daemon, type Progress, startDaemon, until } from './daemon.ts';
 import { type PackageStore, startPackageStore } from './package-store.ts';
 
 /** What POST /download takes. */
@@ -71,6 +71,8 @@ export interface Device {
   offer(spec: PackageSpec): Promise<Request>;
   /** Starts the daemon with this device's folders and addresses; `flags` come after, so they win. */
   start(flags?: readonly string[], environment?: Record<string, string | undefined>): Promise<Daemon>;
+  /** Offers a package, downloads and installs it; gives how that ended: `success` or `failed`. */
+  install(daemon: Daemon, spec: PackageSpec): Promise<Progress>;
   /** `NAME VERSION` of each service that runs right now, by name. */
   running(): string[];
   /** What the services did since the device was made, their first starts left out: `start|stop NAME VERSION`. */
@@ -127,7 +129,7 @@ export async function makeDevice(): Promise<Device> {
   const deviceApi = await startDeviceApi();
   const daemons: Daemon[] = [];
 
-  return {
+  const device: Device = {
     folder,
     root,
     work,
@@ -175,6 +177,15 @@ export async function makeDevice(): Promise<Device> {
       daemons.push(daemon);
       return daemon;
     },
+    install: async (daemon, spec) => {
+      const downloaded = await daemon.post('download', await device.offer(spec));
+      if (downloaded.code !== 200) throw new Error(downloaded.msg);
+      const waiting = await daemon.reach('toInstall', 'failed');
+      if (waiting.stage === 'failed') return waiting;
+      const accepted = await daemon.post('update', { version: spec.version });
+      if (accepted.code !== 200) throw new Error(accepted.msg);
+      return daemon.reach('success', 'failed');
+    },
     running: () => runningServices(eventsFile).map(withoutTag).sort(),
     events: () =>
       serviceEvents(eventsFile)
@@ -189,6 +200,7 @@ export async function makeDevice(): Promise<Device> {
       rmSync(folder, { recursive: true, force: true });
     },
   };
+  return device;
 }
 
 function filesBelow(root: string): Record<string, string> {

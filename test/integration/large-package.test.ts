@@ -155,7 +155,7 @@ async function isInstalled(): Promise<void> {
     assert.is(modeOf(device.program(name)), '755');
   }
   await until('the new services run', () => device.running().join() === 'alpha 2.0.0,beta 2.0.0');
-  assert.equal(device.namesBelow(join(device.work, 'tmp')), []);
+  await until('tmp is empty', () => device.namesBelow(join(device.work, 'tmp')).length === 0);
 }
 
 /** Each stage once and in order, the download in steps of 5 %, all answered. */
