@@ -1,5 +1,5 @@
 /**
- * When the progress of a download is written to the state file, and how fast it may go.
+ * When the progress of a download is written to the state file.
  *
  * Invariant: saving never holds up the bytes: one save is in flight at a time, and a failed one is raised at the next
  * occasion.
@@ -14,6 +14,8 @@ export interface Checkpoints {
   pass(info: ResumeInfo): void;
   /** Saves now, and waits for it. */
   save(info: ResumeInfo): Promise<void>;
+  /** Waits for the save in flight, whatever becomes of it: no state is written after a download has ended. */
+  idle(): Promise<void>;
 }
 
 export function checkpoints(
@@ -55,25 +57,6 @@ export function checkpoints(
       await saving;
       raise();
     },
-  };
-}
-
-/**
- * A bandwidth limit: call the result with each number of bytes received and wait for its promise, if there is one.
- * `bytesPerSecond` undefined: no limit. Short waits are saved up to one of pauseMs, as timers are not finer.
- */
-export function pacer(
-  clock: Clock,
-  bytesPerSecond: number | undefined,
-  signal: AbortSignal,
-): (bytes: number) => Promise<void> | undefined {
-  if (bytesPerSecond === undefined) return () => undefined;
-  const pauseMs = 50;
-  let dueMs = clock.elapsed();
-  return (bytes) => {
-    const nowMs = clock.elapsed();
-    // Time lost to a stall is not made up for by a burst.
-    dueMs = Math.max(dueMs, nowMs - pauseMs) + (bytes * 1000) / bytesPerSecond;
-    return dueMs - nowMs < pauseMs ? undefined : clock.sleep(dueMs - nowMs, signal);
+    idle: async () => saving,
   };
 }

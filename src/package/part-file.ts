@@ -2,9 +2,9 @@
  * The partial file of a download, `<package_name>.part`: bytes are hashed and written as they come.
  *
  * Two buffers alternate: one is filled from the network while the other is written, so disk, digest and network overlap in
- * constant memory. Invariants: one write in flight; the digests cover exactly the bytes accepted so far, those found on
- * disk included, which are read and hashed again when the file is opened; dirty pages are pushed to the disk every
- * limits.dataSyncEveryBytes. Failures of the disk are UpdateErrors (DISK_FULL, else DOWNLOAD_FAILED with path and errno), so
+ * constant memory. Invariants: one write and one sync in flight; the digests cover exactly the bytes accepted so far, those found on
+ * disk included, which are read and hashed again when the file is opened; never more than twice limits.dataSyncEveryBytes
+ * of dirty pages. Failures of the disk are UpdateErrors (DISK_FULL, else DOWNLOAD_FAILED with path and errno), so
  * that nobody takes them for failures of the network.
  */
 import { asUpdateError } from '../errors.ts';
@@ -73,6 +73,8 @@ export class PartFile {
   #unsyncedBytes = 0;
   /** The write out of `#spare`, if one is in flight; never rejects, see `#failure`. */
   #writing: Promise<void> | undefined;
+  /** The sync of earlier bytes, if one is in flight; never rejects either. */
+  #syncing: Promise<void> | undefined;
   #failure: { readonly reason: unknown } | undefined;
 
   constructor(path: string, file: OpenFile, digests: Digests, withSha256: boolean) {
@@ -104,9 +106,20 @@ export class PartFile {
     }
   }
 
-  /** Takes the next bytes. Waits only when both buffers are full. Rejects with the error of an earlier write. */
-  async append(bytes: Uint8Array): Promise<void> {
+  /**
+   * Takes the next bytes. A promise only where both buffers are full, and then it must be waited for before the next call:
+   * most calls copy and return. Throws or rejects with the error of an earlier write.
+   */
+  append(bytes: Uint8Array): Promise<void> | undefined {
     this.#digests.update(bytes);
+    const room = this.#active.length - this.#filled;
+    if (bytes.length >= room) return this.#appendAcross(bytes);
+    this.#active.set(bytes, this.#filled);
+    this.#filled += bytes.length;
+    return undefined;
+  }
+
+  async #appendAcross(bytes: Uint8Array): Promise<void> {
     for (let taken = 0; taken < bytes.length; ) {
       const room = Math.min(this.#active.length - this.#filled, bytes.length - taken);
       this.#active.set(bytes.subarray(taken, taken + room), this.#filled);
@@ -119,14 +132,14 @@ export class PartFile {
   /** Writes what is waiting and brings everything to the disk (fsync). */
   async settle(): Promise<void> {
     await this.#flush();
-    await this.#written();
+    await this.#idle();
     await this.#disk('sync', () => this.#file.sync());
     this.#unsyncedBytes = 0;
   }
 
   /** Empties the file, durably: the next bytes are the first. */
   async restart(): Promise<void> {
-    await this.#written();
+    await this.#idle();
     await this.#disk('truncate', () => this.#file.truncate(0));
     await this.#disk('sync', () => this.#file.sync());
     this.#digests = await newDigests(this.#withSha256);
@@ -141,9 +154,10 @@ export class PartFile {
     return this.#digests.finish();
   }
 
-  /** Waits for the write in flight, whatever becomes of it, and closes. */
+  /** Waits for what is in flight, whatever becomes of it, and closes. */
   async close(): Promise<void> {
     await this.#writing;
+    await this.#syncing;
     await this.#file.close();
   }
 
@@ -164,17 +178,33 @@ export class PartFile {
       this.#writtenBytes = position + bytes.length;
       this.#unsyncedBytes += bytes.length;
       if (this.#unsyncedBytes < limits.dataSyncEveryBytes) return;
-      await this.#disk('sync', () => this.#file.syncData());
+      // The next bytes are written while these go to the disk; only the sync after this one has to wait.
+      await this.#syncing;
       this.#unsyncedBytes = 0;
+      this.#syncing = this.#syncData();
     } catch (reason) {
-      this.#failure = { reason };
+      this.#failure ??= { reason };
+    }
+  }
+
+  async #syncData(): Promise<void> {
+    try {
+      await this.#disk('sync', () => this.#file.syncData());
+    } catch (reason) {
+      this.#failure ??= { reason };
     }
   }
 
   async #written(): Promise<void> {
     await this.#writing;
-    this.#writing = undefined;
     if (this.#failure !== undefined) throw this.#failure.reason;
+  }
+
+  /** As `#written`, and no sync in flight either. */
+  async #idle(): Promise<void> {
+    await this.#writing;
+    await this.#syncing;
+    await this.#written();
   }
 
   async #disk(what: string, act: () => Promise<void>): Promise<void> {

@@ -9,9 +9,10 @@ import { UpdateError } from '../errors.ts';
 import type { Host, HttpResponse } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import type { PackageRequest } from '../updater/state.ts';
-import { checkpoints, pacer } from './checkpoint.ts';
+import { checkpoints } from './checkpoint.ts';
 import { type ExchangeOptions, exchange } from './exchange.ts';
 import { isFinal, isNetworkError, networkErrorText } from './network-error.ts';
+import { pacer } from './pace.ts';
 import type { PartFile } from './part-file.ts';
 import { noValidators, type ResumeInfo, type Validators, validatorsOf } from './resume.ts';
 import { afterFailure, noTries, retryAfterMs } from './retry.ts';
@@ -73,8 +74,12 @@ export async function transfer(
   return inPieces;
 
   async function keep(): Promise<void> {
-    await part.settle();
-    await saved.save(resumeInfo());
+    try {
+      await part.settle();
+      await saved.save(resumeInfo());
+    } finally {
+      await saved.idle();
+    }
   }
 
   async function tryOnce(): Promise<Failure | undefined> {
@@ -138,10 +143,13 @@ export async function transfer(
     for await (const chunk of response.body) {
       memory.produced(chunk.length);
       if (part.sizeBytes + chunk.length > totalBytes) return wrongSize('more than');
-      await part.append(chunk);
+      // Awaiting nothing would still cost a turn of the microtask queue for each chunk, without a compiler to hide it.
+      const written = part.append(chunk);
+      if (written !== undefined) await written;
       options.onProgress(part.sizeBytes);
       saved.pass(resumeInfo());
-      await pace(chunk.length);
+      const pause = pace(chunk.length);
+      if (pause !== undefined) await pause;
     }
     if (part.sizeBytes === totalBytes) return undefined;
     // Only a chunked body tells its end from a broken connection.

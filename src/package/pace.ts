@@ -1,0 +1,22 @@
+/** How fast a download may go. */
+import type { Clock } from '../host/host.ts';
+
+/**
+ * A bandwidth limit: call the result with each number of bytes received and wait for its promise, if there is one.
+ * `bytesPerSecond` undefined: no limit. Short waits are saved up until they make one of 50 ms, as timers are not finer.
+ */
+export function pacer(
+  clock: Clock,
+  bytesPerSecond: number | undefined,
+  signal: AbortSignal,
+): (bytes: number) => Promise<void> | undefined {
+  if (bytesPerSecond === undefined) return () => undefined;
+  const pauseMs = 50;
+  let dueMs = clock.elapsed();
+  return (bytes) => {
+    const nowMs = clock.elapsed();
+    // Time lost to a stall is not made up for by a burst.
+    dueMs = Math.max(dueMs, nowMs - pauseMs) + (bytes * 1000) / bytesPerSecond;
+    return dueMs - nowMs < pauseMs ? undefined : clock.sleep(dueMs - nowMs, signal);
+  };
+}
