@@ -1,0 +1,141 @@
+/**
+ * (g) Peak resident memory of the whole process over download + verify + install of 500 MB at full speed, polled every
+ * 500 ms, from an empty page cache; and the same inside a memory cgroup of 50 MB, which counts the page cache too.
+ */
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Row, skippedRow } from './figures.ts';
+import { dropPageCache, isRoot, type MemoryUse, memoryOf } from './machine.ts';
+import { type BenchPackage, memoryPackage } from './packages.ts';
+import type { Bench } from './setting.ts';
+import { startUpdater, targetsOf, type UpdaterOptions } from './updater.ts';
+import { waitUntil } from './wait.ts';
+
+const boundMb = 50;
+
+export async function measureMemory(bench: Bench): Promise<Row[]> {
+  const made = await memoryPackage(bench.www, targetsOf(join(bench.scratch, 'memory')));
+  const urls = { http: bench.store.url(made.name), https: bench.store.secureUrl(made.name) };
+  const rows: Row[] = [];
+  for (const [scheme, url] of Object.entries(urls)) {
+    const what = `peak resident memory, 500 MB over ${scheme}`;
+    if (url === undefined) rows.push(skippedRow('g', what, 'openssl is not installed'));
+    else rows.push(await peakRow(bench, made, what, url));
+  }
+  rows.push(await cgroupRow(bench, made));
+  return rows;
+}
+
+async function peakRow(bench: Bench, made: BenchPackage, what: string, url: string): Promise<Row> {
+  const peaks: Sampled[] = [];
+  for (let round = 0; round < Math.min(3, bench.rounds); round++) {
+    const isCold = dropPageCache();
+    const sampled = await sampledUpdate(bench, made, url, {});
+    peaks.push(sampled);
+    bench.say(`${what}: ${describe(sampled)}${isCold ? '' : ', page cache as it was'}`);
+  }
+  const worst = peaks.reduce((a, b) => (a.peakKb > b.peakKb ? a : b));
+  return { id: 'g', what, value: worst.peakKb / 1024, unit: 'MB', target: boundMb, note: describe(worst) };
+}
+
+interface Sampled {
+  readonly peakKb: number;
+  /** The largest of the samples, for its parts. */
+  readonly largest: MemoryUse;
+  readonly idle: MemoryUse;
+}
+
+function describe({ peakKb, largest, idle }: Sampled): string {
+  const mb = (kb: number) => (kb / 1024).toFixed(1);
+  const parts = `largest sample ${mb(largest.residentKb)}: anonymous ${mb(largest.anonymousKb)}, file-backed ${mb(largest.fileKb)}`;
+  return `peak ${mb(peakKb)}; ${parts}; idle ${mb(idle.residentKb)}`;
+}
+
+async function sampledUpdate(
+  bench: Bench,
+  made: BenchPackage,
+  url: string,
+  options: Partial<UpdaterOptions>,
+): Promise<Sampled> {
+  const flags = bench.store.caFile === undefined ? [] : ['--ca-file', bench.store.caFile];
+  const folder = join(bench.scratch, 'memory');
+  const updater = await startUpdater({ folder, executable: bench.executable, flags, ...options });
+  let largest = memoryOf(updater.pid);
+  const sampling = setInterval(() => {
+    const now = memoryOf(updater.pid);
+    if (now.residentKb > largest.residentKb) largest = now;
+  }, 20);
+  const polling = setInterval(() => {
+    fetch(updater.progressUrl).then(
+      (answer) => answer.text(),
+      () => clearInterval(polling),
+    );
+  }, 500);
+  try {
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const idle = memoryOf(updater.pid);
+    await updater.update(made, url, 300_000);
+    return { peakKb: memoryOf(updater.pid).peakKb, largest, idle };
+  } finally {
+    clearInterval(sampling);
+    clearInterval(polling);
+    await updater.stop();
+  }
+}
+
+/** Finishing inside the group, not killed, is the demand; the figure is the number of processes killed in it. */
+async function cgroupRow(bench: Bench, made: BenchPackage): Promise<Row> {
+  const what = `processes killed inside a memory cgroup of ${boundMb} MB, 500 MB update`;
+  const cgroup = openCgroup();
+  if (typeof cgroup === 'string') return skippedRow('g', what, cgroup);
+  try {
+    dropPageCache();
+    const begun = performance.now();
+    const url = bench.store.secureUrl(made.name) ?? bench.store.url(made.name);
+    const sampled = await sampledUpdate(bench, made, url, { cgroupProcs: cgroup.procs });
+    const tookS = ((performance.now() - begun) / 1000).toFixed(1);
+    const note = `cgroup ${cgroup.version}, finished in ${tookS} s; ${describe(sampled)}`;
+    return { id: 'g', what, value: cgroup.killed(), unit: '', target: 0, note };
+  } finally {
+    await cgroup.remove();
+  }
+}
+
+interface Cgroup {
+  readonly version: 'v1' | 'v2';
+  readonly procs: string;
+  killed(): number;
+  remove(): Promise<void>;
+}
+
+/** A group of the benchmark's own, or the reason why there is none. */
+function openCgroup(): Cgroup | string {
+  if (!isRoot) return 'only root can make a cgroup';
+  const root = '/sys/fs/cgroup';
+  const version = existsSync(join(root, 'memory/memory.limit_in_bytes')) ? 'v1' : 'v2';
+  const path = join(version === 'v1' ? join(root, 'memory') : root, `tope-bench-${process.pid}`);
+  const rules =
+    version === 'v1'
+      ? { limit: 'memory.limit_in_bytes', swap: 'memory.memsw.limit_in_bytes', events: 'memory.oom_control' }
+      : { limit: 'memory.max', swap: 'memory.swap.max', events: 'memory.events' };
+  try {
+    mkdirSync(path);
+    writeFileSync(join(path, rules.limit), String(boundMb * 2 ** 20));
+  } catch (thrown) {
+    return `the memory controller cannot be had: ${thrown instanceof Error ? thrown.message : thrown}`;
+  }
+  // Nothing may be swapped out of the group: a device has no swap.
+  const noSwap = version === 'v1' ? String(boundMb * 2 ** 20) : '0';
+  if (existsSync(join(path, rules.swap))) writeFileSync(join(path, rules.swap), noSwap);
+  return {
+    version,
+    procs: join(path, 'cgroup.procs'),
+    killed: () => Number(/^oom_kill (\d+)/m.exec(readFileSync(join(path, rules.events), 'utf8'))?.[1]),
+    remove: () =>
+      waitUntil('the cgroup is empty', 5_000, async () => {
+        if (readFileSync(join(path, 'cgroup.procs'), 'utf8') !== '') return false;
+        rmdirSync(path);
+        return true;
+      }),
+  };
+}
