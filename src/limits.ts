@@ -76,6 +76,9 @@ export const limits = {
   serviceSettleMs: 2_000,
   /** systemctl returns when the unit is up or down; systemd itself gives a unit 90 s for either. */
   serviceCommandMs: 100_000,
+  /** Owners that may hold updates at a time, and the longest lease: a forgotten one ends within a day. */
+  holds: 16,
+  holdMs: 24 * 60 * 60 * 1000,
   /** A machine that was asked to restart and still runs us after this long will not. */
   rebootMs: 120_000,
   healthTimeoutMs: 30_000,

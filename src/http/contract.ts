@@ -8,7 +8,10 @@ import * as v from 'valibot';
 import { type ErrorCode, errorCodes } from '../errors.ts';
 import {
   HistoryEntrySchema,
+  HoldRequestSchema,
+  HoldSchema,
   PackageSchema,
+  ReleaseRequestSchema,
   stages,
   UpdateRequestSchema,
   VersionSchema,
@@ -30,6 +33,9 @@ export const ProgressSchema = v.object({
   message: v.string(),
   error: v.nullable(ErrorTextSchema),
 });
+
+/** All leases in force. */
+export const HoldsSchema = v.object({ holds: v.array(HoldSchema) });
 
 export const HistorySchema = v.object({ updates: v.array(HistoryEntrySchema) });
 
@@ -96,7 +102,26 @@ export const endpoints = {
       'OPERATION_IN_PROGRESS',
       'VERSION_MISMATCH',
       'PACKAGE_EXPIRED',
+      'DOWNGRADE_REFUSED',
     ],
+  },
+  hold: {
+    method: 'POST',
+    path: '/api/v1.0/hold',
+    summary: 'Makes installs wait: a lease that its owner renews or releases, and that ends by itself.',
+    request: HoldRequestSchema,
+    bodyIsOptional: false,
+    data: HoldsSchema,
+    refusals: ['VALIDATION_ERROR', 'OPERATION_IN_PROGRESS'],
+  },
+  release: {
+    method: 'POST',
+    path: '/api/v1.0/release',
+    summary: "Ends an owner's hold; one that has none is no error.",
+    request: ReleaseRequestSchema,
+    bodyIsOptional: false,
+    data: HoldsSchema,
+    refusals: ['VALIDATION_ERROR'],
   },
   progress: {
     method: 'GET',

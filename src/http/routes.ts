@@ -44,6 +44,12 @@ async function call(updater: Updater, name: EndpointName, body: Uint8Array | und
       return success({ status: await updater.download(checked(endpoints.download.request, body)) });
     case 'update':
       return success({ status: await updater.update(checked(endpoints.update.request, body)) });
+    case 'hold':
+      return success({ holds: await updater.hold(checked(endpoints.hold.request, body)) });
+    case 'release': {
+      const { owner } = checked(endpoints.release.request, body);
+      return success({ holds: await updater.release(owner) });
+    }
     case 'progress':
       return progressEnvelope(updater.progress());
     case 'cancel':

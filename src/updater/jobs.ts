@@ -10,6 +10,7 @@ import { obtainPackage } from '../package/obtain.ts';
 import type { ResumeInfo } from '../package/resume.ts';
 import type { Event, Operation } from './event.ts';
 import { addToHistory, readHistory } from './history.ts';
+import type { Holds } from './hold.ts';
 import { installPackage } from './install.ts';
 import type { ProgressKeeper } from './progress.ts';
 import type { Decision } from './recover.ts';
@@ -29,6 +30,7 @@ export interface JobContext {
   readonly cancel: AbortSignal;
   readonly shutdown: AbortSignal;
   readonly progress: ProgressKeeper;
+  readonly holds: Holds;
   /** Applies an event in mid-job; rejects where the job is stopped meanwhile. */
   emit(event: Event): Promise<void>;
   /** Applies the last event, whatever happens around: it is durable when it resolves. */
@@ -83,6 +85,7 @@ export async function runInstall(
   const startedMs = context.host.clock.now();
   let outcome: Outcome;
   try {
+    await untilReleased(context);
     await undoWhatIsStuck(context);
     outcome = await runOperation(context, operation);
   } catch (thrown) {
@@ -110,6 +113,18 @@ export async function runRecovery(
   const outcome = await resumeUndo(transactionContext(context, goesOn), journal, decision.error);
   if (goesOn && outcome.kind === 'undone') return runInstall(context, operation);
   return lastEvent(context, outcome);
+}
+
+/** Waits for those who say "not now"; the message tells whom it waits for. */
+async function untilReleased({ host, holds, progress, cancel, shutdown }: JobContext): Promise<void> {
+  let hasWaited = false;
+  await holds.untilFree(AbortSignal.any([cancel, shutdown]), ({ owner, reason, expires_at }) => {
+    hasWaited = true;
+    const message = `waiting for ${owner}: ${reason} (until ${expires_at} at the latest)`;
+    host.log.info(message);
+    progress.advance(0, message);
+  });
+  if (hasWaited) progress.advance(0, 'installing');
 }
 
 function runOperation(context: JobContext, operation: Operation): Promise<Outcome> {

@@ -14,6 +14,7 @@ import { launchGui } from '../services/gui.ts';
 import type { Effect, Event, State } from './event.ts';
 import { checkNoDowngrade } from './fit.ts';
 import { installedVersion, readHistory } from './history.ts';
+import { createHolds } from './hold.ts';
 import { type JobContext, runDownload, runInstall, runRecovery } from './jobs.ts';
 import { initialState, isExpired, step } from './machine.ts';
 import { createProgress } from './progress.ts';
@@ -55,6 +56,7 @@ export function createUpdater(
   const backups = posix.join(settings.workDirectory, 'backups');
   const store = createStore(host, tmp);
   const progress = createProgress(listeners);
+  const holds = createHolds(host.clock);
   const shutdown = new AbortController();
 
   let state: State = initialState;
@@ -92,6 +94,15 @@ export function createUpdater(
         await updatesToTakeBack(host, backups, version ?? null);
         await apply({ kind: 'rollback', version: version ?? null });
       }),
+    hold: async (request) => {
+      const hold = holds.hold(request);
+      host.log.info(`updates are held by ${hold.owner} until ${hold.expires_at}: ${hold.reason}`);
+      return holds.current();
+    },
+    release: async (owner) => {
+      if (holds.release(owner)) host.log.info(`${owner} holds updates no more`);
+      return holds.current();
+    },
     recover: () => recover().finally(open),
     stop: async () => {
       shutdown.abort(new UpdateError('CANCELLED', 'the updater is shutting down'));
@@ -219,6 +230,7 @@ export function createUpdater(
       cancel: mine.cancel.signal,
       shutdown: shutdown.signal,
       progress,
+      holds,
       emit: (event) => inTurnUnless(stopped, () => apply(event)),
       end: (event) => inTurn(() => apply(event)),
       hasEnded: () => state.stage !== 'installing' && state.stage !== 'rebooting',

@@ -4,6 +4,7 @@
  */
 import * as v from 'valibot';
 import type { UpdateError } from '../errors.ts';
+import { limits } from '../limits.ts';
 
 export const stages = [
   'idle',
@@ -86,6 +87,31 @@ export type HistoryEntry = Readonly<Omit<v.InferOutput<typeof HistoryEntrySchema
   readonly modules: readonly string[];
 };
 
+const OwnerSchema = v.pipe(
+  v.string(),
+  v.minLength(1),
+  v.maxLength(64),
+  v.regex(/^[\x20-\x7e]*$/, 'must be printable ASCII'),
+);
+
+/** What POST /hold asks for: a lease on "no install now". */
+export const HoldRequestSchema = v.object({
+  owner: OwnerSchema,
+  reason: v.pipe(v.string(), v.maxLength(200)),
+  ttl_s: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(limits.holdMs / 1000)),
+});
+export type HoldRequest = v.InferOutput<typeof HoldRequestSchema>;
+
+export const ReleaseRequestSchema = v.object({ owner: OwnerSchema });
+
+/** A lease in force. */
+export const HoldSchema = v.object({
+  owner: v.string(),
+  reason: v.string(),
+  expires_at: v.pipe(v.string(), v.isoTimestamp()),
+});
+export type Hold = v.InferOutput<typeof HoldSchema>;
+
 /** The updater as its drivers (HTTP, signals) see it. Refusals are UpdateErrors, thrown before anything changes. */
 export interface Updater {
   /** Accepts a package; resolves with the stage it is now in, the work goes on in the background. */
@@ -95,6 +121,9 @@ export interface Updater {
   cancel(): Promise<Stage>;
   /** Reinstates what was there before the last update, or before the named one. */
   rollback(version: string | undefined): Promise<Stage>;
+  /** Makes installs and rollbacks that have not begun wait; see hold.ts. All leases in force. */
+  hold(request: HoldRequest): Promise<readonly Hold[]>;
+  release(owner: string): Promise<readonly Hold[]>;
   /** From memory, never blocking. */
   progress(): Progress;
   /** Newest first. */

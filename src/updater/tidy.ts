@@ -1,3 +1,8 @@
+/**
+ * What is left to do when the outcome of a transaction stands: bookkeeping, backups, and last of all the journal.
+ *
+ * Invariant: everything here may be cut anywhere and repeated at the next start; the outcome does not change.
+ */
 import { type JournalFile, journalPath } from '../deploy/journal-file.ts';
 import { dropRecords, prunePastUpdates, recordPath } from '../deploy/past-updates.ts';
 import type { Plan } from '../deploy/plan.ts';

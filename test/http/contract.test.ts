@@ -37,6 +37,8 @@ const goodPackage = {
 const goodBody: Record<EndpointName, unknown> = {
   download: goodPackage,
   update: { version: '1.2.3' },
+  hold: { owner: 'device-api', reason: 'a print is running', ttl_s: 60 },
+  release: { owner: 'device-api' },
   progress: undefined,
   cancel: undefined,
   rollback: undefined,

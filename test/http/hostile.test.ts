@@ -137,7 +137,7 @@ test('a body hidden behind a second length is never run', async (context) => {
 });
 
 test('a broken request behind a command closes the connection after the answer that is owed', async (context) => {
-  const release = context.updater.hold();
+  const release = context.updater.stall();
   const client = await newClient(context);
   client.send(`${cancel('{}', 'Content-Length: 2')}BROKEN\r\n\r\n`);
   await until(() => context.updater.calls.length === 1);
@@ -200,7 +200,7 @@ test('requests that never end cost the oldest, never the next client', async (co
 });
 
 test('a connection that is owed an answer gets it, whatever crowd comes', async (context) => {
-  const release = context.updater.hold();
+  const release = context.updater.stall();
   const owed = await newClient(context);
   owed.send(cancel('{}', 'Content-Length: 2'));
   await until(() => context.updater.calls.length === 1);

@@ -131,7 +131,7 @@ test('loopback names may be named in Host, other names not', async () => {
 
 test('closing lets the request in progress end, and drops idle connections at once', async () => {
   const updater = scriptedUpdater();
-  const release = updater.hold();
+  const release = updater.stall();
   const server = await start({ updater });
   const idle = await rawClient(server.port ?? 0);
   const busy = fetch(`http://127.0.0.1:${server.port}/api/v1.0/cancel`, { method: 'POST' });
@@ -145,7 +145,7 @@ test('closing lets the request in progress end, and drops idle connections at on
 
 test('closing is bounded when a request never ends', async () => {
   const updater = scriptedUpdater();
-  const release = updater.hold();
+  const release = updater.stall();
   const server = await start({ updater });
   const busy = fetch(`http://127.0.0.1:${server.port}/api/v1.0/cancel`, { method: 'POST' }).catch(
     () => undefined,
@@ -160,7 +160,7 @@ test('closing is bounded when a request never ends', async () => {
 
 test('GET /progress is answered while a command is being worked on', async () => {
   const updater = scriptedUpdater();
-  const release = updater.hold();
+  const release = updater.stall();
   const server = await start({ updater });
   const busy = fetch(`http://127.0.0.1:${server.port}/api/v1.0/cancel`, { method: 'POST' });
   for (let index = 0; index < 50; index += 1) assert.is(await status(server, progress), 200);

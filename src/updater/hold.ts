@@ -1,0 +1,67 @@
+/**
+ * The gate: local services may say "not now" (a print is running), and installs and rollbacks wait.
+ *
+ * Invariants: a hold is a lease that ends by itself after its ttl, so a service that dies cannot hold updates for ever;
+ * it lives in memory only, so a restarted updater knows none, and their owners renew them as they do anyway. What was
+ * begun before a hold is finished: a gate in mid-switch would help nobody.
+ */
+
+import { UpdateError } from '../errors.ts';
+import type { Clock } from '../host/host.ts';
+import { limits } from '../limits.ts';
+import type { Hold, HoldRequest } from './state.ts';
+
+export interface Holds {
+  /** Takes or renews the lease of an owner. OPERATION_IN_PROGRESS where limits.holds owners hold already. */
+  hold(request: HoldRequest): Hold;
+  /** Ends an owner's lease. False where it has none. */
+  release(owner: string): boolean;
+  /** Leases in force, oldest first. */
+  current(): Hold[];
+  /** Resolves when nobody holds; `onWait` hears of each hold waited for. Rejects with the signal's reason. */
+  untilFree(signal: AbortSignal, onWait: (hold: Hold) => void): Promise<void>;
+}
+
+export function createHolds(clock: Clock): Holds {
+  const leases = new Map<string, { readonly hold: Hold; readonly endsMs: number }>();
+  let changed = new AbortController();
+
+  const current = () => {
+    for (const [owner, { endsMs }] of leases) if (endsMs <= clock.elapsed()) leases.delete(owner);
+    return [...leases.values()];
+  };
+  const tellChange = () => {
+    changed.abort(new Error('the holds have changed'));
+    changed = new AbortController();
+  };
+
+  return {
+    hold: ({ owner, reason, ttl_s }) => {
+      if (!leases.has(owner) && current().length >= limits.holds) {
+        throw new UpdateError('OPERATION_IN_PROGRESS', `${limits.holds} others hold updates already`);
+      }
+      const ttlMs = ttl_s * 1000;
+      const hold = { owner, reason, expires_at: new Date(clock.now() + ttlMs).toISOString() };
+      leases.set(owner, { hold, endsMs: clock.elapsed() + ttlMs });
+      tellChange();
+      return hold;
+    },
+    release: (owner) => {
+      const isHeld = current().some(({ hold }) => hold.owner === owner);
+      leases.delete(owner);
+      tellChange();
+      return isHeld;
+    },
+    current: () => current().map(({ hold }) => hold),
+    untilFree: async (signal, onWait) => {
+      for (let [first] = current(); first !== undefined; [first] = current()) {
+        onWait(first.hold);
+        const wake = AbortSignal.any([signal, changed.signal]);
+        await clock
+          .sleep(Math.max(1, first.endsMs - clock.elapsed()), wake)
+          .catch(() => signal.throwIfAborted());
+      }
+      signal.throwIfAborted();
+    },
+  };
+}
