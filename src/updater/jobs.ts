@@ -124,7 +124,7 @@ async function untilReleased({ host, holds, progress, cancel, shutdown }: JobCon
     host.log.info(message);
     progress.advance(0, message);
   });
-  if (hasWaited) progress.advance(0, 'installing');
+  if (hasWaited) progress.advance(0, 'preparing');
 }
 
 function runOperation(context: JobContext, operation: Operation): Promise<Outcome> {

@@ -5,7 +5,7 @@ import type { Progress, ProgressListener, Stage } from './state.ts';
 export interface ProgressKeeper {
   current(): Progress;
   /** A new stage (or a new error in it). Resolves when every listener that keeps it durably has done so. */
-  enter(stage: Stage, error: UpdateError | null): Promise<void>;
+  enter(stage: Stage, error: UpdateError | null, kind?: 'update' | 'rollback'): Promise<void>;
   /** Within a stage; never goes down. `percent` is cut to whole numbers. */
   advance(percent: number, message?: string): void;
   /** A download that starts over: the one case where the figure goes back. */
@@ -23,6 +23,12 @@ const messages: Record<Stage, string> = {
   failed: 'the update failed',
 };
 
+const rollbackMessages: Partial<Record<Stage, string>> = {
+  installing: 'rolling back',
+  success: 'the rollback was done',
+  failed: 'the rollback failed',
+};
+
 /** 100 where the stage says that something is complete. */
 const initialPercent: Partial<Record<Stage, number>> = { toInstall: 100, success: 100 };
 
@@ -35,9 +41,10 @@ export function createProgress(listeners: readonly ProgressListener[]): Progress
 
   return {
     current: () => progress,
-    enter: (stage, error) => {
+    enter: (stage, error, kind) => {
       const percent = stage === 'failed' ? progress.progress : (initialPercent[stage] ?? 0);
-      progress = { stage, progress: percent, message: messages[stage], error: error?.message ?? null };
+      const message = (kind === 'rollback' ? rollbackMessages[stage] : undefined) ?? messages[stage];
+      progress = { stage, progress: percent, message, error: error?.message ?? null };
       return tell(true, error);
     },
     advance: (percent, message) => {

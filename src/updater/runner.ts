@@ -145,7 +145,7 @@ export function createUpdater(
       host.log.info(
         `stage ${before.stage} -> ${next.stage}${next.error === null ? '' : `: ${next.error.message}`}`,
       );
-      await progress.enter(next.stage, next.error);
+      await progress.enter(next.stage, next.error, (next.operation ?? before.operation)?.kind);
     }
     for (const effect of effects) await carryOut(effect, before);
   }
