@@ -135,6 +135,7 @@ function onUpdate(state: State, version: string): Step {
     case 'idle':
     case 'success':
     case 'failed':
+      if (state.error?.code === 'PACKAGE_EXPIRED') throw state.error;
       throw new UpdateError('DOWNLOAD_INCOMPLETE', `no package of version ${version} has been downloaded`);
     case 'downloading':
       throw new UpdateError('DOWNLOAD_INCOMPLETE', `${describe(state.operation)} is still being downloaded`);

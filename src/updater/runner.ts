@@ -15,6 +15,7 @@ import type { Effect, Event, State } from './event.ts';
 import { checkNoDowngrade } from './fit.ts';
 import { installedVersion, readHistory } from './history.ts';
 import { createHolds } from './hold.ts';
+import { createJobSlot } from './job-slot.ts';
 import { type JobContext, runDownload, runInstall, runRecovery } from './jobs.ts';
 import { initialState, isExpired, step } from './machine.ts';
 import { createProgress } from './progress.ts';
@@ -36,16 +37,6 @@ export interface RunningUpdater extends Updater {
   settled(): Promise<void>;
 }
 
-interface Job {
-  readonly cancel: AbortController;
-  /** The work itself; its last event may still wait for its turn. Neither promise rejects. */
-  work: Promise<unknown>;
-  /** The work and its last event. */
-  done: Promise<void>;
-  /** Its events count no more. */
-  isDetached: boolean;
-}
-
 /** The updater over a work directory whose tmp/ and backups/ exist. */
 export function createUpdater(
   host: Host,
@@ -63,7 +54,11 @@ export function createUpdater(
   let resume: ResumeInfo | undefined;
   let installStarts = 0;
   const { inTurn, inTurnUnless, open, settled } = createTurns();
-  let job: Job | undefined;
+  const job = createJobSlot((event, isHeard) =>
+    inTurn(async () => {
+      if (isHeard()) await applyLast(event);
+    }).catch(logged),
+  );
   let disarm: () => void = () => undefined;
 
   return {
@@ -83,9 +78,8 @@ export function createUpdater(
         await apply({ kind: 'update', version });
       }),
     cancel: async () => {
-      const running = job;
       await command(() => apply({ kind: 'cancel' }));
-      if (running?.cancel.signal.aborted) await running.done;
+      if (state.stage === 'installing') await job.allDone(); // it ends by undoing what it has begun
       return state.stage;
     },
     rollback: (version) =>
@@ -107,11 +101,11 @@ export function createUpdater(
     stop: async () => {
       shutdown.abort(new UpdateError('CANCELLED', 'the updater is shutting down'));
       disarm();
-      await job?.done;
+      await job.allDone();
       await settled();
     },
     settled: async () => {
-      while (job !== undefined) await job.done;
+      await job.allDone();
       await settled();
     },
   };
@@ -121,7 +115,8 @@ export function createUpdater(
       if (shutdown.signal.aborted)
         throw new UpdateError('OPERATION_IN_PROGRESS', 'the updater is shutting down');
       // A job whose end has been told may still be tidying up: nothing new is begun beside it.
-      if (state.stage === 'success' || state.stage === 'failed' || state.stage === 'idle') await job?.work;
+      if (state.stage === 'success' || state.stage === 'failed' || state.stage === 'idle')
+        await job.workDone();
       try {
         await action();
       } catch (thrown) {
@@ -135,9 +130,8 @@ export function createUpdater(
   async function apply(event: Event): Promise<void> {
     const before = state;
     const { state: next, effects } = step(before, event);
-    if (effects.includes('stopJob')) await stopJob();
-    if (effects.includes('abortJob'))
-      job?.cancel.abort(new UpdateError('CANCELLED', 'the install was cancelled'));
+    if (effects.includes('stopJob')) await job.stop('the download was cancelled');
+    if (effects.includes('abortJob')) job.abort('the install was cancelled');
     if (event.kind === 'download' && effects.includes('discardPackage')) resume = undefined;
     if (effects.includes('save')) await save(next);
     state = next;
@@ -177,32 +171,13 @@ export function createUpdater(
     }
   }
 
-  /** Begins a job. Its last event is applied in turn, unless it was detached meanwhile. */
   function start(work: (context: JobContext) => Promise<Event | undefined>): void {
     disarm();
-    const cancel = new AbortController();
-    const mine: Job = { cancel, isDetached: false, work: Promise.resolve(), done: Promise.resolve() };
-    job = mine;
-    const result = work(contextOf(mine)).catch(
-      (thrown: unknown): Event => ({
-        kind: 'failed',
-        error: asUpdateError(thrown, 'INTERNAL_ERROR', 'the job'),
-      }),
-    );
-    mine.work = result;
-    mine.done = result
-      .then(async (event) => {
-        if (event !== undefined) await inTurn(() => applyLast(mine, event));
-      })
-      .catch(logged)
-      .finally(() => {
-        if (job === mine) job = undefined;
-      });
+    job.start((cancel) => work(contextOf(cancel)));
   }
 
   /** The end of a job counts, also where it cannot be written down. */
-  async function applyLast(mine: Job, event: Event): Promise<void> {
-    if (mine.isDetached) return;
+  async function applyLast(event: Event): Promise<void> {
     try {
       await apply(event);
     } catch (thrown) {
@@ -212,22 +187,14 @@ export function createUpdater(
     }
   }
 
-  async function stopJob(): Promise<void> {
-    if (job === undefined) return;
-    const running = job;
-    running.isDetached = true;
-    running.cancel.abort(new UpdateError('CANCELLED', 'the download was cancelled'));
-    await running.work;
-  }
-
-  function contextOf(mine: Job): JobContext {
-    const stopped = AbortSignal.any([mine.cancel.signal, shutdown.signal]);
+  function contextOf(cancel: AbortSignal): JobContext {
+    const stopped = AbortSignal.any([cancel, shutdown.signal]);
     return {
       host,
       settings,
       tmp,
       backups,
-      cancel: mine.cancel.signal,
+      cancel,
       shutdown: shutdown.signal,
       progress,
       holds,
