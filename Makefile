@@ -67,7 +67,7 @@ release-check: $(MODULES) ## is this commit fit for a tag: versions, CHANGELOG, 
 	@$(TSX) build/release-check.ts
 
 clean: ## takes away what was built; the downloads in build/.cache stay
-	rm -rf dist coverage build/.cache/work
+	rm -rf dist coverage build/.cache/work-*
 
 $(BUNDLE): $(MODULES) $(SOURCES) build/bundle.ts package.json
 	@$(TSX) build/bundle.ts

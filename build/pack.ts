@@ -6,7 +6,16 @@
  * build machine gets into the executable; the same inputs give the same bytes.
  */
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 import { projectRoot } from './bundle.ts';
 import { type Arch, cacheFolder, type Runtime } from './runtime.ts';
@@ -27,13 +36,19 @@ export const executableFlags = [
 
 /** Writes the executable for `runtime`; `maker` is a runtime that runs on this machine, of the same version for pkg. */
 export function packExecutable(runtime: Runtime, maker: Runtime, bundle: string, output: string): void {
-  const work = join(cacheFolder, 'work', runtime.arch);
-  rmSync(work, { recursive: true, force: true });
-  mkdirSync(work, { recursive: true });
-  copyFileSync(bundle, join(work, basename(bundle)));
-  if (runtime.arch === 'armv7') packWithPostject(runtime, work, basename(bundle), output);
-  else packWithPkg(runtime.arch, runtime, maker, work, basename(bundle), output);
-  rmSync(work, { recursive: true });
+  // A folder of its own and a rename at the end: two builds at a time do not meet, a stopped one leaves no half file.
+  mkdirSync(cacheFolder, { recursive: true });
+  const work = mkdtempSync(join(cacheFolder, 'work-'));
+  try {
+    const script = basename(bundle);
+    const made = join(work, 'executable');
+    copyFileSync(bundle, join(work, script));
+    if (runtime.arch === 'armv7') packWithPostject(runtime, work, script, made);
+    else packWithPkg(runtime.arch, runtime, maker, work, script, made);
+    renameSync(made, output);
+  } finally {
+    rmSync(work, { recursive: true });
+  }
 }
 
 const tools = join(projectRoot, 'build/packaging/node_modules');

@@ -58,9 +58,8 @@ function downloadedRuntime(arch: Arch): Source {
   const source = { binary: join(folder, 'package/bin/node'), licensePath: join(folder, 'package/LICENSE') };
   if (existsSync(source.binary)) return source;
 
-  const unpacking = `${folder}.new`;
-  rmSync(unpacking, { recursive: true, force: true });
-  mkdirSync(unpacking, { recursive: true });
+  mkdirSync(join(cacheFolder, 'runtimes'), { recursive: true });
+  const unpacking = mkdtempSync(`${folder}.`);
   console.log(`fetching ${pin.package} ${pin.version}`);
   // By its exact name: the package names its own cpu, so npm would refuse to install the foreign ones.
   execFileSync(
