@@ -7,10 +7,11 @@
  */
 import { errno } from '../../src/errors.ts';
 import type { Files } from '../../src/host/host.ts';
+import { blockBytes } from './file-content.ts';
 import { modelStat, openModelFile } from './model-file.ts';
 import { type ModelLog, modelLog, type Recording } from './model-log.ts';
 import { lookup, nodeAt } from './model-lookup.ts';
-import { blockBytes, type ModelNode, type ModelState, rootInode } from './model-state.ts';
+import { type ModelNode, type ModelState, rootInode } from './model-state.ts';
 import { systemError } from './system-error.ts';
 
 export interface ModelDisk {

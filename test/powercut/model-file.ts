@@ -1,8 +1,9 @@
 /** An open file of the model disk: writes are logged per 4 KiB block, growth of the file apart from its content. */
 import type { FileStat, OpenFile, OpenHow } from '../../src/host/host.ts';
+import { blockBytes, readContent } from './file-content.ts';
 import { blocks, type ModelLog } from './model-log.ts';
 import { nodeAt } from './model-lookup.ts';
-import { blockBytes, type ModelNode } from './model-state.ts';
+import type { ModelNode } from './model-state.ts';
 import { systemError } from './system-error.ts';
 
 /** Opens an inode; `path` serves the error texts only. Every call after close() fails with EBADF. */
@@ -21,7 +22,7 @@ export function openModelFile(log: ModelLog, inode: number, path: string, how: O
       alive('read');
       const node = nodeAt(log.state, inode);
       if (node.kind !== 'file') throw systemError('EISDIR', 'read', path);
-      return node.content.copy(buffer, offset, position, position + length);
+      return readContent(node.content, buffer, offset, position, length);
     },
     async write(bytes, position) {
       writable('write');
@@ -63,7 +64,7 @@ export function openModelFile(log: ModelLog, inode: number, path: string, how: O
 export function modelStat(node: ModelNode, inode: number): FileStat {
   return {
     kind: node.kind,
-    sizeBytes: node.kind === 'file' ? node.content.length : blockBytes,
+    sizeBytes: node.kind === 'file' ? node.content.sizeBytes : blockBytes,
     mode: node.mode,
     uid: node.uid,
     gid: node.gid,
@@ -93,5 +94,5 @@ function writeBlocks(log: ModelLog, inode: number, path: string, bytes: Uint8Arr
 function sizeOf(log: ModelLog, inode: number): number {
   const node = nodeAt(log.state, inode);
   if (node.kind !== 'file') throw new Error(`inode ${inode} is a ${node.kind}, not a file`);
-  return node.content.length;
+  return node.content.sizeBytes;
 }

@@ -4,10 +4,10 @@
  *
  * Invariant: the view always equals the base with every logged operation applied in order.
  */
+import { blockBytes, emptyContent } from './file-content.ts';
 import { lookup, nodeAt, type Place } from './model-lookup.ts';
 import {
   applyOperation,
-  blockBytes,
   cloneNode,
   cloneState,
   type MicroOperation,
@@ -114,7 +114,7 @@ function newNode(what: NewNode, device: number): ModelNode {
   const owner = { device, uid: 0, gid: 0 };
   switch (what.kind) {
     case 'file':
-      return { ...owner, kind: 'file', mode: 0o600, content: Buffer.alloc(0) };
+      return { ...owner, kind: 'file', mode: 0o600, content: emptyContent };
     case 'directory':
       return { ...owner, kind: 'directory', mode: what.mode, entries: new Map() };
     case 'symlink':
@@ -132,7 +132,7 @@ function usedBytes(state: ModelState, device: number, open: readonly number[]): 
   let used = 0;
   for (const inode of taken) {
     const node = nodeAt(state, inode);
-    if (node.device === device) used += node.kind === 'file' ? blocks(node.content.length) : 1;
+    if (node.device === device) used += node.kind === 'file' ? blocks(node.content.sizeBytes) : 1;
   }
   return used * blockBytes;
 }

@@ -8,6 +8,7 @@
  * the start of a replay, empty and without a name: losing its link loses the name, not what was written to it.
  */
 import { createHash } from 'node:crypto';
+import { contentDigest, type FileContent, resize, writeInBlock } from './file-content.ts';
 
 interface Attributes {
   /** The filesystem it lives on; names never point across filesystems, mounts do. */
@@ -18,7 +19,7 @@ interface Attributes {
 }
 
 export type ModelNode =
-  | (Attributes & { readonly kind: 'file'; readonly content: Buffer })
+  | (Attributes & { readonly kind: 'file'; readonly content: FileContent })
   | (Attributes & { readonly kind: 'directory'; readonly entries: Map<string, number> })
   | (Attributes & { readonly kind: 'symlink'; readonly target: string });
 
@@ -48,7 +49,6 @@ export interface ModelState {
 }
 
 export const rootInode = 1;
-export const blockBytes = 4096;
 
 /**
  * An empty disk: `/` on device 1, and one more filesystem mounted on each directory of `mounts` (absolute paths directly
@@ -105,18 +105,15 @@ export function applyOperation(state: ModelState, operation: MicroOperation): vo
       return;
     case 'size': {
       const node = nodes.get(operation.inode);
-      if (node?.kind !== 'file' || node.content.length === operation.sizeBytes) return;
-      const content = Buffer.alloc(operation.sizeBytes);
-      node.content.copy(content, 0, 0, Math.min(operation.sizeBytes, node.content.length));
-      nodes.set(operation.inode, { ...node, content });
+      if (node?.kind !== 'file') return;
+      nodes.set(operation.inode, { ...node, content: resize(node.content, operation.sizeBytes) });
       return;
     }
     case 'data': {
       const node = nodes.get(operation.inode);
+      if (node?.kind !== 'file') return;
       // Beyond the size nothing is visible: the blocks are there, the inode does not reach them.
-      if (node?.kind !== 'file' || operation.offset >= node.content.length) return;
-      const content = Buffer.from(node.content);
-      operation.bytes.copy(content, operation.offset);
+      const content = writeInBlock(node.content, operation.offset, operation.bytes);
       nodes.set(operation.inode, { ...node, content });
       return;
     }
@@ -161,26 +158,26 @@ export function inodesOf(operation: MicroOperation): readonly number[] {
  * count only as "these names are the same file".
  */
 export function fingerprint(state: ModelState): string {
-  const hash = createHash('sha1');
+  const words: string[] = [];
   const seen = new Map<number, number>();
   const visit = (name: string, inode: number): void => {
     const node = state.nodes.get(inode);
     if (node === undefined) throw new Error(`the name ${name} points at inode ${inode}, which is not there`);
     const order = seen.get(inode) ?? seen.size;
-    hash.update(`${name}\0${order} ${node.kind} ${node.mode} ${node.uid} ${node.gid}\0`);
+    words.push(`${name}\0${order} ${node.kind} ${node.mode} ${node.uid} ${node.gid}`);
     if (seen.has(inode)) return;
     seen.set(inode, order);
-    if (node.kind === 'file') hash.update(`${node.content.length}\0`).update(node.content);
-    else if (node.kind === 'symlink') hash.update(`${node.target}\0`);
+    if (node.kind === 'file') words.push(contentDigest(node.content));
+    else if (node.kind === 'symlink') words.push(node.target);
     else {
       for (const child of [...node.entries.keys()].sort()) visit(child, node.entries.get(child) ?? 0);
-      hash.update('\0\0');
+      words.push('');
     }
     const mounted = state.mounts.get(inode);
     if (mounted !== undefined) visit('mounted', mounted);
   };
   visit('/', rootInode);
-  return hash.digest('hex');
+  return createHash('sha1').update(words.join('\0')).digest('base64');
 }
 
 function entriesOf(nodes: ReadonlyMap<number, ModelNode>, inode: number): Map<string, number> | undefined {

@@ -1,0 +1,141 @@
+/**
+ * The built program as a child process, reached over its unix socket. The socket lies outside the work directory, so
+ * that nothing here touches the filesystem under test.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { request as httpRequest } from 'node:http';
+import { fileURLToPath } from 'node:url';
+import type { PackageRequest, Stage } from '../../src/updater/state.ts';
+
+export const program = fileURLToPath(new URL('../../dist/tope-updater.cjs', import.meta.url));
+
+export interface DaemonPlace {
+  readonly workDirectory: string;
+  readonly allowedRoot: string;
+  readonly socket: string;
+}
+
+export interface Daemon {
+  readonly pid: number;
+  /** Resolves when it is gone: exit status, or the signal's name. */
+  readonly ended: Promise<number | NodeJS.Signals | null>;
+  /** All it has printed. */
+  output(): string;
+  post(path: string, body: object): Promise<unknown>;
+  stage(): Promise<Stage>;
+  /** Waits for a resting stage; rejects after `limitMs`, or when the program ends. */
+  rest(limitMs?: number): Promise<Stage>;
+  /** SIGTERM; rejects when it does not exit with 0 in time. */
+  stop(): Promise<void>;
+}
+
+const resting: readonly Stage[] = ['idle', 'toInstall', 'success', 'failed'];
+
+/** Starts `run` and waits until it answers. `env` is added to the environment. */
+export async function startDaemon(
+  place: DaemonPlace,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Daemon> {
+  const flags = {
+    '--dir': place.workDirectory,
+    '--socket': place.socket,
+    '--allow-root': place.allowedRoot,
+    '--report-url': 'http://127.0.0.1:9/report',
+    '--gui': '/nonexistent/gui',
+  };
+  const child = spawn(process.execPath, [program, 'run', ...Object.entries(flags).flat()], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+  });
+  let output = '';
+  const collect = (chunk: Buffer) => {
+    output += chunk.toString();
+  };
+  child.stdout.on('data', collect);
+  child.stderr.on('data', collect);
+  let isGone = false;
+  const ended = endOf(child).finally(() => {
+    isGone = true;
+  });
+
+  const stage = async (): Promise<Stage> => {
+    const { data } = (await call(place.socket, 'GET', '/api/v1.0/progress')) as { data: { stage: Stage } };
+    return data.stage;
+  };
+  const until = async <T>(
+    what: string,
+    limitMs: number,
+    attempt: () => Promise<T | undefined>,
+  ): Promise<T> => {
+    const deadline = performance.now() + limitMs;
+    for (;;) {
+      const got = await attempt();
+      if (got !== undefined) return got;
+      if (isGone) throw new Error(`the daemon ended before ${what}:\n${output}`);
+      if (performance.now() > deadline) throw new Error(`no ${what} within ${limitMs} ms:\n${output}`);
+      await pause(5);
+    }
+  };
+  await until('answer', 20_000, () => stage().catch(() => undefined));
+  return {
+    pid: child.pid ?? 0,
+    ended,
+    output: () => output,
+    post: (path, body) => call(place.socket, 'POST', path, body),
+    stage,
+    rest: (limitMs = 30_000) =>
+      until('rest', limitMs, async () => {
+        const now = await stage();
+        return resting.includes(now) ? now : undefined;
+      }),
+    async stop() {
+      child.kill('SIGTERM');
+      const timer = setTimeout(() => child.kill('SIGKILL'), 20_000);
+      const status = await ended;
+      clearTimeout(timer);
+      if (status !== 0) throw new Error(`SIGTERM ended it with ${status}:\n${output}`);
+    },
+  };
+}
+
+/** Downloads a package and waits until it may be installed. */
+export async function downloadTo(daemon: Daemon, request: PackageRequest): Promise<void> {
+  const reply = await daemon.post('/api/v1.0/download', request);
+  const stage = await daemon.rest();
+  if (stage !== 'toInstall')
+    throw new Error(`the download ended as ${stage}: ${JSON.stringify(reply)}\n${daemon.output()}`);
+}
+
+function endOf(child: ChildProcess): Promise<number | NodeJS.Signals | null> {
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('exit', (status, signal) => resolve(status ?? signal));
+  });
+}
+
+function call(socketPath: string, method: string, path: string, body?: object): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const headers = { 'content-type': 'application/json' };
+    const request = httpRequest({ socketPath, method, path, headers, timeout: 10_000 }, (response) => {
+      let text = '';
+      response.on('data', (chunk: Buffer) => {
+        text += chunk.toString();
+      });
+      response.on('end', () => {
+        try {
+          resolve(JSON.parse(text));
+        } catch (thrown) {
+          reject(thrown);
+        }
+      });
+      response.on('error', reject);
+    });
+    request.on('timeout', () => request.destroy(new Error(`${method} ${path}: no answer`)));
+    request.on('error', reject);
+    request.end(body === undefined ? undefined : JSON.stringify(body));
+  });
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,115 @@
+/**
+ * A small device for the built program: old files, a work directory, and a package that changes all of them, one way or
+ * another: replaced, added, removed, in new directories. Used on real disks and under real kills.
+ */
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import { dirname, join } from 'node:path';
+import type { PackageRequest } from '../../src/updater/state.ts';
+import { buildPackage } from '../fixtures/package-builder.ts';
+import type { DaemonPlace } from './daemon.ts';
+import { treeOnDisk } from './disk-tree.ts';
+import { difference, type Tree } from './model-tree.ts';
+
+export interface Device extends DaemonPlace {
+  /** The files below allowedRoot, before. */
+  readonly oldTree: Tree;
+}
+
+/** Whether the update, left alone, succeeds. */
+export type Ending = 'success' | 'failing health';
+
+const oldFiles: Readonly<Record<string, number>> = {
+  'api/api': 40_000,
+  'voice/voice': 100,
+  'web/index.html': 5_000,
+  'web/js/gone.js': 3_000,
+  'web/old/gone.html': 200,
+};
+
+/** Puts the old files and an empty work directory below `directory`; the daemon's socket goes to `socket`. */
+export async function makeDevice(directory: string, socket: string): Promise<Device> {
+  const allowedRoot = join(directory, 'opt');
+  const workDirectory = join(directory, 'work');
+  for (const name of ['tmp', 'backups', 'logs']) await mkdir(join(workDirectory, name), { recursive: true });
+  for (const [name, sizeBytes] of Object.entries(oldFiles)) {
+    const path = join(allowedRoot, name);
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, text(name, 'old', sizeBytes));
+    await chmod(path, 0o755);
+  }
+  return { allowedRoot, workDirectory, socket, oldTree: await treeOnDisk(allowedRoot) };
+}
+
+/** Builds the update for a device and serves it on loopback until close() is called. */
+export async function servePackage(
+  device: DaemonPlace,
+  scratch: string,
+  ending: Ending,
+): Promise<{ readonly request: PackageRequest; readonly close: () => void }> {
+  const at = (name: string) => join(device.allowedRoot, name);
+  const health = ending === 'success' ? {} : { health: { exec: ['/bin/false'], timeout_s: 1 } };
+  const version = '1.1.0';
+  const built = await buildPackage(
+    {
+      version,
+      modules: [
+        { name: 'api', src: 'm/api', dst: at('api/api') },
+        { name: 'voice', src: 'm/voice', dst: at('voice/voice'), ...health },
+        { name: 'tool', src: 'm/tool', dst: at('tools/bin/tool') },
+        { name: 'web', src: 'web', dst: at('web') },
+      ],
+      files: {
+        'm/api': text('api', 'new', 30_000),
+        'm/voice': text('voice', 'new', 150),
+        'm/tool': text('tool', 'new', 9_000),
+        'web/index.html': text('index', 'new', 4_096),
+        'web/css/new.css': text('css', 'new', 700),
+      },
+    },
+    join(scratch, `package-${version}.zip`),
+  );
+  const server = await serve(await readFile(built.path));
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('a server without a port');
+  return {
+    request: {
+      version,
+      package_url: `http://127.0.0.1:${address.port}/package.zip`,
+      package_name: 'package.zip',
+      package_size: built.sizeBytes,
+      package_md5: built.md5,
+    },
+    close: () => server.close(),
+  };
+}
+
+/** What is wrong with the device's files; undefined where they are all old or all new (new only after a success). */
+export async function judgeDevice(
+  device: Device,
+  newTree: Tree,
+  succeeded: boolean,
+): Promise<{ readonly is: 'old' | 'new' } | { readonly is: 'bad'; readonly why: string }> {
+  const tree = await treeOnDisk(device.allowedRoot);
+  const fromNew = difference(newTree, tree);
+  if (fromNew.length === 0) return { is: 'new' };
+  const fromOld = difference(device.oldTree, tree);
+  if (fromOld.length === 0 && !succeeded) return { is: 'old' };
+  if (fromOld.length === 0) return { is: 'bad', why: 'success was shown, the set is old' };
+  return {
+    is: 'bad',
+    why: `neither old nor new:\n  old: ${fromOld.join('\n       ')}\n  new: ${fromNew.join('\n       ')}`,
+  };
+}
+
+function serve(content: Buffer): Promise<Server> {
+  const server = createServer((_, response) => {
+    response.writeHead(200, { 'content-length': content.length, etag: '"one"' });
+    response.end(content);
+  });
+  return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
+}
+
+function text(name: string, version: string, sizeBytes: number): string {
+  return `${name} ${version} `.repeat(Math.ceil(sizeBytes / 8)).slice(0, sizeBytes);
+}

@@ -1,0 +1,30 @@
+/** The real counterpart of model-tree.ts: what stands below a directory, read without ever blocking the event loop. */
+import { createHash } from 'node:crypto';
+import { lstat, readdir, readFile, readlink } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import type { Tree } from './model-tree.ts';
+
+/** Everything below `root`, by its path from there. */
+export async function treeOnDisk(root: string): Promise<Tree> {
+  const tree = new Map<string, string>();
+  const visit = async (directory: string): Promise<void> => {
+    for (const name of (await readdir(directory)).sort()) {
+      const path = join(directory, name);
+      const stat = await lstat(path);
+      const attributes = `${(stat.mode & 0o7777).toString(8)} ${stat.uid}:${stat.gid}`;
+      const key = relative(root, path);
+      if (stat.isDirectory()) {
+        tree.set(key, `directory ${attributes}`);
+        await visit(path);
+      } else if (stat.isSymbolicLink()) tree.set(key, `symlink -> ${await readlink(path)}`);
+      else tree.set(key, `file ${attributes} ${describe(await readFile(path))}`);
+    }
+  };
+  await visit(root);
+  return tree;
+}
+
+function describe(content: Buffer): string {
+  const zeros = content.length > 0 && content.every((byte) => byte === 0);
+  return `${content.length} bytes ${createHash('md5').update(content).digest('hex').slice(0, 8)}${zeros ? ' zeros' : ''}`;
+}

@@ -1,0 +1,62 @@
+/**
+ * Broken variants of a program, made from the recording of the good one: what it would have done to the disk without
+ * this fsync, without the journal, with two steps swapped. The program itself never sees the difference (an fsync has no
+ * result, and what was written is read back from memory), so the log is all that has to change.
+ */
+import type { Recording, Step } from './model-log.ts';
+
+export interface Mutant {
+  readonly name: string;
+  readonly recording: Recording;
+}
+
+/** One mutant for each fsync in the recording, that one left out. `siteOf` names the code that asked for the n-th. */
+export function withoutEachSync(recording: Recording, siteOf: (syncNumber: number) => string): Mutant[] {
+  let number = 0;
+  return recording.steps.flatMap((step, at) => {
+    if (step.kind !== 'sync') return [];
+    const name = `without ${step.what} (${siteOf(number)})`;
+    number += 1;
+    return [{ name, recording: withSteps(recording, recording.steps.toSpliced(at, 1)) }];
+  });
+}
+
+/** Leaves out every fsync that `isDropped` names. */
+export function withoutSyncs(
+  recording: Recording,
+  name: string,
+  isDropped: (sync: Extract<Step, { kind: 'sync' }>) => boolean,
+): Mutant {
+  const steps = recording.steps.filter((step) => step.kind !== 'sync' || !isDropped(step));
+  return { name, recording: withSteps(recording, steps) };
+}
+
+/** Nothing that `isDropped` names reaches the disk. */
+export function withoutChanges(
+  recording: Recording,
+  name: string,
+  isDropped: (what: string) => boolean,
+): Mutant {
+  const steps = recording.steps.filter((step) => step.kind !== 'change' || !isDropped(step.what));
+  return { name, recording: withSteps(recording, steps) };
+}
+
+/** The last step that `isMoved` names happens before the first one that `isOvertaken` names, wherever that is earlier. */
+export function withEarlier(
+  recording: Recording,
+  name: string,
+  isMoved: (what: string) => boolean,
+  isOvertaken: (what: string) => boolean,
+): Mutant {
+  const what = (step: Step) => (step.kind === 'mark' ? '' : step.what);
+  const from = recording.steps.findLastIndex((step) => isMoved(what(step)));
+  const to = recording.steps.findIndex((step) => isOvertaken(what(step)));
+  const moved = recording.steps[from];
+  if (moved === undefined || to < 0 || to >= from) throw new Error(`${name}: no such order in the recording`);
+  const steps = recording.steps.toSpliced(from, 1).toSpliced(to, 0, moved);
+  return { name, recording: withSteps(recording, steps) };
+}
+
+function withSteps(recording: Recording, steps: readonly Step[]): Recording {
+  return { ...recording, steps };
+}

@@ -1,0 +1,187 @@
+/** Makes a scenario ready to be cut: the device as it was, durable; the recording of what happens; how both ends look. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, posix } from 'node:path';
+import type { Files } from '../../src/host/host.ts';
+import type { PackageRequest, Stage } from '../../src/updater/state.ts';
+import { buildPackage, type PackageSpec } from '../fixtures/package-builder.ts';
+import { codeSite } from './code-site.ts';
+import type { Subject } from './exploration.ts';
+import { faultyFiles } from './faulty-files.ts';
+import { type ModelDisk, modelDisk } from './model-disk.ts';
+import type { Recording } from './model-log.ts';
+import { emptyModel, type ModelState } from './model-state.ts';
+import { type Tree, treeOf } from './model-tree.ts';
+import { act, type Scenario } from './scenarios.ts';
+import { allowedRoot, type Session, type SessionScript, startSession, workDirectory } from './session.ts';
+import { verdict } from './verdict.ts';
+
+export interface PreparedScenario {
+  readonly scenario: Scenario;
+  readonly before: ModelState;
+  readonly oldTree: Tree;
+  readonly newTree: Tree;
+  readonly recording: Recording;
+  /** Which code asked for the n-th fsync of the recording. */
+  readonly syncSites: readonly string[];
+  /** Restarts the daemon on a disk and judges where it ends. */
+  readonly subject: Subject;
+  /** One life of the daemon on any files over `disk`: does what the scenario says. */
+  perform(disk: ModelDisk, files?: Files): Promise<Session>;
+}
+
+export const packageName = 'package.zip';
+
+interface Store {
+  readonly bytes: Buffer;
+  readonly request: PackageRequest;
+}
+
+export async function prepareScenario(scenario: Scenario): Promise<PreparedScenario> {
+  const store = scenario.package === undefined ? undefined : await storePackage(scenario.package);
+  const before = await prepareDisk(scenario, store);
+  const scriptFor = (disk: ModelDisk, answersReports: boolean): SessionScript => ({
+    healthStatus: scenario.healthStatus,
+    answersReports,
+    programs: scenario.programs.map((argv) => ({ argv })),
+    download: store?.bytes,
+    onStage: (how, stage) => disk.mark(`${how} ${stage}`),
+  });
+
+  const perform = async (disk: ModelDisk, files: Files = disk.files): Promise<Session> => {
+    const session = await startSession(files, scriptFor(disk, scenario.answersReports));
+    await act(session, scenario, () => requestOf(store));
+    await session.stop();
+    return session;
+  };
+
+  const disk = modelDisk(before);
+  const syncSites: string[] = [];
+  const watched = faultyFiles(disk.files, { kind: 'none' }, (call) => {
+    if (['file.sync', 'file.syncData', 'syncDirectory'].includes(call.name)) syncSites.push(codeSite());
+  });
+  const session = await perform(disk, watched.files);
+  const stage = session.updater.progress().stage;
+  if (stage !== expectedStage(scenario))
+    throw new Error(`${scenario.name}: undisturbed it ends as ${stage}\n${session.host.lines.join('\n')}`);
+  const oldTree = treeOf(before, allowedRoot);
+  const newTree = scenario.ends === 'old' ? oldTree : treeOf(disk.state(), allowedRoot);
+
+  const subject: Subject = async (restarted, marks) => {
+    const script = scriptFor(restarted, true);
+    const session = await startSession(restarted.files, script);
+    const stage = await session.rest();
+    await session.stop();
+    const facts = { scenario, oldTree, newTree, stage, programs: session.host.programs() };
+    const wrong = verdict(facts, restarted.state(), [...marks, ...marksOf(restarted)]);
+    return wrong === undefined ? undefined : `${wrong}\n  log: ${session.host.lines.join('\n       ')}`;
+  };
+  return {
+    scenario,
+    before,
+    oldTree,
+    newTree,
+    recording: disk.recording(),
+    syncSites,
+    subject: async (restarted, marks) => {
+      const wrong = await subject(restarted, marks);
+      if (wrong === undefined && restarted.openCount() > 0) return `${restarted.openCount()} files left open`;
+      return wrong;
+    },
+    perform,
+  };
+}
+
+function expectedStage(scenario: Scenario): Stage {
+  if (scenario.act === 'download') return 'toInstall';
+  return scenario.ends === 'new' ? 'success' : 'failed';
+}
+
+function marksOf(disk: ModelDisk): string[] {
+  return disk.recording().steps.flatMap((step) => (step.kind === 'mark' ? [step.name] : []));
+}
+
+/** The device before: files, work directory, earlier updates; and the package waiting unless it is to be downloaded. */
+async function prepareDisk(scenario: Scenario, store: Store | undefined): Promise<ModelState> {
+  const disk = modelDisk(emptyModel(scenario.mounts));
+  for (const directory of ['tmp', 'backups'])
+    await makePath(disk.files, posix.join(workDirectory, directory));
+  await makePath(disk.files, allowedRoot);
+  for (const [path, text] of Object.entries(scenario.files)) {
+    await makePath(disk.files, posix.dirname(path));
+    const file = await disk.files.open(path, 'create');
+    await file.setMode(0o755);
+    await file.write(Buffer.from(text), 0);
+    await file.close();
+  }
+  for (const spec of scenario.earlier) {
+    const earlier = await storePackage(spec);
+    await life(disk, scenario, earlier, async (session) => {
+      await session.updater.download(earlier.request);
+      await expectStage(session, 'toInstall');
+      await session.updater.update({ version: earlier.request.version, allow_downgrade: false });
+      await expectStage(session, 'success');
+    });
+  }
+  if (store !== undefined && scenario.act === 'update') {
+    await life(disk, scenario, store, async (session) => {
+      await session.updater.download(store.request);
+      await expectStage(session, 'toInstall');
+    });
+  }
+  return disk.state();
+}
+
+async function life(
+  disk: ModelDisk,
+  scenario: Scenario,
+  store: Store,
+  action: (session: Session) => Promise<void>,
+): Promise<void> {
+  const session = await startSession(disk.files, {
+    healthStatus: 0,
+    answersReports: true,
+    programs: scenario.programs.map((argv) => ({ argv })),
+    download: store.bytes,
+    onStage: () => undefined,
+  });
+  await action(session);
+  session.host.advance(60_000);
+  await session.stop();
+}
+
+async function expectStage(session: Session, wanted: string): Promise<void> {
+  const stage = await session.rest();
+  if (stage !== wanted)
+    throw new Error(
+      `${wanted} expected, it is ${stage}: ${session.updater.progress().error}\n${session.host.lines.join('\n')}`,
+    );
+}
+
+async function storePackage(spec: PackageSpec): Promise<Store> {
+  const directory = await mkdtemp(join(tmpdir(), 'powercut-'));
+  try {
+    const built = await buildPackage(spec, join(directory, packageName));
+    const request = {
+      version: spec.version,
+      package_url: `http://127.0.0.1/${packageName}`,
+      package_name: packageName,
+      package_size: built.sizeBytes,
+      package_md5: built.md5,
+    };
+    return { bytes: await readFile(built.path), request };
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+}
+
+function requestOf(store: Store | undefined): PackageRequest {
+  if (store === undefined) throw new Error('the scenario has no package');
+  return store.request;
+}
+
+async function makePath(files: Files, path: string): Promise<void> {
+  if ((await files.stat(path)) !== undefined) return;
+  await makePath(files, posix.dirname(path));
+  await files.makeDirectory(path, 0o755);
+}

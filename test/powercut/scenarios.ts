@@ -1,0 +1,185 @@
+/**
+ * What is cut: each scenario is a device as it was, what happens to it, and how it must end when nothing goes wrong.
+ * Files are a few blocks at most: what matters is how many there are, where, and in which order they change.
+ */
+import type { PackageSpec } from '../fixtures/package-builder.ts';
+import type { Session } from './session.ts';
+
+export interface Scenario {
+  readonly name: string;
+  /** Directories below `/` that are filesystems of their own. */
+  readonly mounts: readonly string[];
+  /** Path -> content of what stands on the device before any update; mode 0755, root. */
+  readonly files: Readonly<Record<string, string>>;
+  /** Updates installed before the power is of interest. */
+  readonly earlier: readonly PackageSpec[];
+  /** What the package store serves; downloaded and verified before the recording begins, unless `act` downloads. */
+  readonly package: PackageSpec | undefined;
+  /** What happens while the power may go. */
+  readonly act: 'download' | 'update' | 'rollback' | 'none';
+  readonly healthStatus: number;
+  readonly answersReports: boolean;
+  /** argv of what runs before. */
+  readonly programs: readonly (readonly string[])[];
+  /** Which set stands at the end of an undisturbed run: the one before `act`, or another. */
+  readonly ends: 'old' | 'new';
+}
+
+const api = '/opt/tope/api/api';
+const voice = '/opt/tope/voice/bin/voice';
+const settings = '/opt/tope/etc/settings.json';
+
+/** `blocks` full 4 KiB blocks and a rest, different in each block, version and path. */
+function content(name: string, version: string, blocks = 0): string {
+  const line = (block: number) => `${name} ${version} block ${block} `;
+  const full = Array.from({ length: blocks }, (_, block) => line(block).repeat(4096).slice(0, 4096));
+  return `${full.join('')}${line(blocks)}`;
+}
+
+function stored(text: string, mode = 0o755) {
+  return { content: text, mode, compress: false };
+}
+
+/** Three modules of one file each in three directories, the first a running program with a health check. */
+function threeModules(version: string): PackageSpec {
+  return {
+    version,
+    modules: [
+      {
+        name: 'api',
+        src: 'm/api',
+        dst: api,
+        process_name: 'api',
+        restart_order: 1,
+        start: [api],
+        health: { exec: ['/bin/check'] },
+      },
+      { name: 'voice', src: 'm/voice', dst: voice },
+      { name: 'settings', src: 'm/settings', dst: settings, mode: '0600' },
+    ],
+    files: {
+      'm/api': stored(content('api', version, 2)),
+      'm/voice': stored(content('voice', version)),
+      'm/settings': stored(content('settings', version)),
+    },
+  };
+}
+
+/** A tree that replaces, adds and leaves out files and directories, beside a single file. */
+function tree(version: string): PackageSpec {
+  return {
+    version,
+    modules: [
+      { name: 'web', src: 'web', dst: '/opt/tope/web', health: { exec: ['/bin/check'] } },
+      { name: 'api', src: 'm/api', dst: api },
+    ],
+    files: {
+      'web/index.html': stored(content('index', version), 0o644),
+      'web/js/app.js': stored(content('app', version, 1), 0o644),
+      'web/new/deep/page.html': stored(content('page', version), 0o644),
+      'm/api': stored(content('api', version)),
+    },
+  };
+}
+
+const before = {
+  [api]: content('api', '1.0.0', 1),
+  [voice]: content('voice', '1.0.0'),
+  [settings]: content('settings', '1.0.0'),
+};
+
+const beforeTree = {
+  [api]: content('api', '1.0.0', 1),
+  '/opt/tope/web/index.html': content('index', '1.0.0'),
+  '/opt/tope/web/js/app.js': content('app', '1.0.0'),
+  '/opt/tope/web/js/gone.js': content('gone', '1.0.0'),
+  '/opt/tope/web/old/deep/gone.html': content('gone', '1.0.0', 1),
+};
+
+const newDirectories = (version: string): PackageSpec => ({
+  version,
+  modules: [
+    { name: 'tool', src: 'm/tool', dst: '/opt/tope/tools/bin/tool' },
+    { name: 'data', src: 'data', dst: '/opt/tope/share/data' },
+  ],
+  files: {
+    'm/tool': stored(content('tool', version, 1)),
+    'data/one': stored(content('one', version)),
+    'data/sub/two': stored(content('two', version)),
+  },
+});
+
+const usual = {
+  mounts: [],
+  files: before,
+  earlier: [],
+  package: threeModules('1.1.0'),
+  act: 'update',
+  healthStatus: 0,
+  answersReports: true,
+  programs: [[api]],
+  ends: 'new',
+} as const satisfies Omit<Scenario, 'name'>;
+
+export const scenarios: readonly Scenario[] = [
+  { ...usual, name: 'install of 3 modules in 3 directories' },
+  { ...usual, name: 'install with targets and backups on two filesystems', mounts: ['/opt'] },
+  { ...usual, name: 'install with new directories', package: newDirectories('1.1.0') },
+  { ...usual, name: 'directory module with removals', files: beforeTree, package: tree('1.1.0') },
+  {
+    ...usual,
+    name: 'failing health, everything put back',
+    files: beforeTree,
+    package: tree('1.1.0'),
+    healthStatus: 1,
+    ends: 'old',
+  },
+  {
+    ...usual,
+    name: 'failing health, put back across filesystems',
+    mounts: ['/opt'],
+    healthStatus: 1,
+    ends: 'old',
+  },
+  {
+    ...usual,
+    name: 'asked rollback',
+    files: beforeTree,
+    earlier: [tree('1.1.0')],
+    package: undefined,
+    act: 'rollback',
+  },
+  {
+    ...usual,
+    name: 'pruning of the oldest of four updates',
+    earlier: [threeModules('1.0.1'), newDirectories('1.0.2'), threeModules('1.0.3')],
+    package: threeModules('1.0.4'),
+  },
+  { ...usual, name: 'download, verification and state', act: 'download', ends: 'old' },
+  { ...usual, name: 'install while device-api does not answer', answersReports: false },
+];
+
+/** Does what the scenario says; resolves when the daemon rests. */
+export async function act(
+  session: Session,
+  scenario: Scenario,
+  request: () => Parameters<Session['updater']['download']>[0],
+): Promise<void> {
+  const { updater } = session;
+  switch (scenario.act) {
+    case 'none':
+      return;
+    case 'download':
+      await updater.download(request());
+      break;
+    case 'update':
+      await updater.update({ version: request().version, allow_downgrade: false });
+      break;
+    case 'rollback':
+      await updater.rollback(undefined);
+      break;
+    default:
+      scenario.act satisfies never;
+  }
+  await session.rest();
+}

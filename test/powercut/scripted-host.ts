@@ -1,0 +1,207 @@
+/**
+ * A host around any Files port whose rest is a script: a clock that waits for nobody, programs that exist in a table,
+ * a device-api that answers or not. So a whole update runs in milliseconds and the same way each time.
+ *
+ * Invariants: sleep() moves the clock and returns at the next turn of the event loop; what was put on the clock with
+ * after() happens only when `advance` is called, because real work (inflating, hashing) takes no scripted time and
+ * must not run into its own timeouts. After stop() nothing waits, sends or starts anything any more.
+ */
+import type {
+  Clock,
+  Command,
+  Files,
+  Host,
+  HttpRequest,
+  HttpResponse,
+  Net,
+  Processes,
+} from '../../src/host/host.ts';
+import { systemError } from './system-error.ts';
+
+export interface ScriptedProgram {
+  readonly argv: readonly string[];
+}
+
+export interface Script {
+  /** Exit status of every health check and helper program. */
+  readonly healthStatus: number;
+  /** Whether device-api answers reports. */
+  readonly answersReports: boolean;
+  /** What runs at the start. */
+  readonly programs: readonly ScriptedProgram[];
+  /** What any GET is answered with, with ranges. */
+  readonly download: Buffer | undefined;
+  /** Hears the body of each report that device-api answered. */
+  readonly onReport: (body: string) => void;
+}
+
+export interface ScriptedHost extends Host {
+  readonly lines: readonly string[];
+  /** Programs that run now, by argv. */
+  programs(): readonly (readonly string[])[];
+  /** Moves the clock and runs what was due. */
+  advance(ms: number): void;
+  stop(): void;
+}
+
+const startMs = Date.UTC(2026, 0, 2, 3, 4, 5);
+
+export function scriptedHost(files: Files, script: Script): ScriptedHost {
+  const lines: string[] = [];
+  const log = (level: string) => (message: string) => {
+    lines.push(`${level} ${message}`);
+  };
+  let isStopped = false;
+  const stopped = () => isStopped;
+  const { clock, advance } = scriptedClock(stopped);
+  const { processes, programs } = scriptedProcesses(script, stopped);
+  return {
+    files,
+    clock,
+    processes,
+    net: scriptedNet(script, stopped),
+    log: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },
+    memory: { produced: () => undefined, trim: () => undefined },
+    lines,
+    programs,
+    advance,
+    stop: () => {
+      isStopped = true;
+    },
+  };
+}
+
+function scriptedClock(stopped: () => boolean): { clock: Clock; advance: (ms: number) => void } {
+  let elapsedMs = 0;
+  let timers: { readonly atMs: number; readonly action: () => void }[] = [];
+  const advance = (ms: number): void => {
+    elapsedMs += ms;
+    const due = timers.filter((timer) => timer.atMs <= elapsedMs).sort((a, b) => a.atMs - b.atMs);
+    timers = timers.filter((timer) => timer.atMs > elapsedMs);
+    for (const timer of due) if (!stopped()) timer.action();
+  };
+  const clock: Clock = {
+    now: () => startMs + elapsedMs,
+    elapsed: () => elapsedMs,
+    sleep: (ms, signal) =>
+      new Promise((resolve, reject) => {
+        if (signal?.aborted) return reject(signal.reason);
+        const abort = () => reject(signal?.reason);
+        signal?.addEventListener('abort', abort, { once: true });
+        setImmediate(() => {
+          signal?.removeEventListener('abort', abort);
+          if (stopped()) return;
+          elapsedMs += ms;
+          resolve();
+        });
+      }),
+    after: (ms, action) => {
+      const timer = { atMs: elapsedMs + ms, action };
+      timers.push(timer);
+      return () => {
+        timers = timers.filter((each) => each !== timer);
+      };
+    },
+  };
+  return { clock, advance };
+}
+
+function scriptedProcesses(
+  script: Script,
+  stopped: () => boolean,
+): { processes: Processes; programs: () => readonly (readonly string[])[] } {
+  const running = new Map<number, readonly string[]>();
+  let nextPid = 100;
+  for (const program of script.programs) running.set(nextPid++, program.argv);
+
+  const start = async (command: Command) => {
+    if (stopped()) throw systemError('ESRCH', 'spawn', command.argv.join(' '));
+    const pid = nextPid++;
+    running.set(pid, command.argv);
+    return { pid, ended: new Promise<number>(() => undefined) };
+  };
+
+  return {
+    programs: () => [...running.values()],
+    processes: {
+      ownPid: 50,
+      bootId: async () => 'boot-1',
+      list: async () => [1, 50, ...running.keys()],
+      read: async (pid, file) => procText(pid, running.get(pid), file),
+      readLink: async (pid, link) => {
+        const argv = running.get(pid);
+        return argv === undefined ? undefined : link === 'cwd' ? '/' : argv[0];
+      },
+      signal: (pid) => running.delete(pid),
+      start,
+      run: async () => ({ status: script.healthStatus, stdout: '', stderr: '' }),
+    },
+  };
+}
+
+/** /proc/<pid>/<file> of a plain program of root; see proc(5). */
+function procText(
+  pid: number,
+  argv: readonly string[] | undefined,
+  file: Parameters<Processes['read']>[1],
+): string | undefined {
+  if (argv === undefined) return undefined;
+  const name = (argv[0] ?? '').split('/').at(-1)?.slice(0, 15) ?? '';
+  switch (file) {
+    case 'stat':
+      return `${pid} (${name}) S 1 ${pid} ${pid} 0 -1 4194304 ${'0 '.repeat(12)}${1000 + pid} 0 0\n`;
+    case 'comm':
+      return `${name}\n`;
+    case 'cmdline':
+      return argv.map((word) => `${word}\0`).join('');
+    case 'environ':
+      return 'PATH=/usr/bin\0';
+    case 'cgroup':
+      return '0::/\n';
+    case 'status':
+      return 'Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nGroups:\t\n';
+    default:
+      return file satisfies never;
+  }
+}
+
+function scriptedNet(script: Script, stopped: () => boolean): Net {
+  const refuse = (where: string) => systemError('ECONNREFUSED', 'connect', where);
+  return {
+    request: async (request: HttpRequest): Promise<HttpResponse> => {
+      if (stopped()) throw refuse(request.url);
+      if (request.method === 'GET') {
+        if (script.download === undefined) throw refuse(request.url);
+        return rangeReply(script.download, request.headers);
+      }
+      if (!script.answersReports) throw refuse(request.url);
+      script.onReport(request.body ?? '');
+      return { status: 200, headers: {}, body: chunks(Buffer.alloc(0)), discard: () => undefined };
+    },
+    connect: async (host, port) => {
+      if (script.healthStatus !== 0) throw refuse(`${host}:${port}`);
+    },
+  };
+}
+
+/** RFC 9110 section 14, as far as a client that resumes asks for it. */
+function rangeReply(content: Buffer, asked: HttpRequest['headers']): HttpResponse {
+  const range = Object.entries(asked).find(([name]) => name.toLowerCase() === 'range')?.[1];
+  const from = Number(/^bytes=(\d+)-$/.exec(range ?? '')?.[1] ?? 0);
+  const common = { etag: '"one"', 'accept-ranges': 'bytes', 'content-length': `${content.length - from}` };
+  const discard = () => undefined;
+  if (from === 0) return { status: 200, headers: common, body: chunks(content), discard };
+  if (from >= content.length)
+    return {
+      status: 416,
+      headers: { 'content-range': `bytes */${content.length}` },
+      body: chunks(Buffer.alloc(0)),
+      discard,
+    };
+  const headers = { ...common, 'content-range': `bytes ${from}-${content.length - 1}/${content.length}` };
+  return { status: 206, headers, body: chunks(content.subarray(from)), discard };
+}
+
+async function* chunks(content: Buffer): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < content.length; at += 4096) yield content.subarray(at, at + 4096);
+}

@@ -1,0 +1,78 @@
+/** One life of the daemon on a disk: the product's own updater and reporter, wired as in main.ts, on a scripted host. */
+import type { Files } from '../../src/host/host.ts';
+import { createReporter } from '../../src/report/reporter.ts';
+import { createUpdater, type RunningUpdater } from '../../src/updater/runner.ts';
+import type { Stage } from '../../src/updater/state.ts';
+import { type Script, type ScriptedHost, scriptedHost } from './scripted-host.ts';
+
+export const workDirectory = '/var/lib/tope';
+export const allowedRoot = '/opt/tope';
+
+export interface SessionScript extends Omit<Script, 'onReport'> {
+  /** Hears every stage that device-api was told (`reported`) or that /progress showed (`shown`). */
+  readonly onStage: (how: 'reported' | 'shown', stage: Stage) => void;
+}
+
+export interface Session {
+  readonly updater: RunningUpdater;
+  readonly host: ScriptedHost;
+  /** Waits until no work is left to do, and says where it ended. */
+  rest(): Promise<Stage>;
+  /** SIGTERM. */
+  stop(): Promise<void>;
+}
+
+const resting: readonly Stage[] = ['idle', 'toInstall', 'success', 'failed'];
+/** Of real time; a whole update takes some milliseconds of it. */
+const patienceMs = 20_000;
+
+/** Starts the daemon on these files; it recovers by itself. The work directory's own directories must be there. */
+export async function startSession(files: Files, script: SessionScript): Promise<Session> {
+  const stageOf = (body: string) => (JSON.parse(body) as { stage: Stage }).stage;
+  const host = scriptedHost(files, {
+    ...script,
+    onReport: (body) => script.onStage('reported', stageOf(body)),
+  });
+  const reporter = createReporter(host, {
+    url: 'http://localhost:9080/api/v1.0/ota/report',
+    outboxPath: `${workDirectory}/tmp/outbox.json`,
+  });
+  const settings = {
+    workDirectory,
+    allowedRoots: [allowedRoot],
+    allowHttp: false,
+    guiPath: '/opt/tope/ota-gui',
+    bytesPerSecond: undefined,
+    downloadDeadlineMs: undefined,
+    trustedKeys: [],
+    deviceType: undefined,
+  };
+  const updater = createUpdater(host, settings, [
+    reporter.listener,
+    (progress, urgent) => {
+      if (urgent) script.onStage('shown', progress.stage);
+    },
+  ]);
+  await updater.recover();
+  await reporter.start();
+  return {
+    updater,
+    host,
+    async rest() {
+      const deadline = performance.now() + patienceMs;
+      while (performance.now() < deadline) {
+        if (resting.includes(updater.progress().stage)) {
+          await updater.settled();
+          return updater.progress().stage;
+        }
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      throw new Error(`still ${updater.progress().stage} after ${patienceMs} ms\n${host.lines.join('\n')}`);
+    },
+    async stop() {
+      await updater.stop();
+      await reporter.stop();
+      host.stop();
+    },
+  };
+}

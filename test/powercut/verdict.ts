@@ -1,0 +1,100 @@
+/**
+ * What must be true of a device after any power cut and the restart that followed, whatever the product thinks of itself:
+ * the targets are all old or all new, promises made before the cut hold, nothing is left over, services run.
+ */
+import type { Stage } from '../../src/updater/state.ts';
+import type { ModelState } from './model-state.ts';
+import { difference, type Tree, textAt, treeOf } from './model-tree.ts';
+import type { Scenario } from './scenarios.ts';
+import { allowedRoot, workDirectory } from './session.ts';
+
+export interface Facts {
+  readonly scenario: Scenario;
+  readonly oldTree: Tree;
+  readonly newTree: Tree;
+  /** Where the daemon came to rest. */
+  readonly stage: Stage;
+  /** What runs at the end. */
+  readonly programs: readonly (readonly string[])[];
+}
+
+const updatesKept = 3;
+
+/** The first thing that is wrong, or undefined. `marks`: all that was shown and reported, before and after the cut. */
+export function verdict(facts: Facts, state: ModelState, marks: readonly string[]): string | undefined {
+  const tree = treeOf(state, allowedRoot);
+  const fromOld = difference(facts.oldTree, tree);
+  const fromNew = difference(facts.newTree, tree);
+  if (fromOld.length > 0 && fromNew.length > 0)
+    return `neither old nor new:\n  old: ${fromOld.join('\n       ')}\n  new: ${fromNew.join('\n       ')}`;
+  const isNew = fromNew.length === 0 && facts.scenario.ends === 'new';
+  return (
+    brokenPromise(facts, isNew, marks) ??
+    leftovers(facts, state) ??
+    wrongHistory(facts, state, isNew) ??
+    wrongPrograms(facts)
+  );
+}
+
+function brokenPromise(facts: Facts, isNew: boolean, marks: readonly string[]): string | undefined {
+  const said = (stage: Stage) => marks.some((mark) => mark.endsWith(` ${stage}`));
+  const { act } = facts.scenario;
+  if (act === 'download') {
+    if (said('downloading') && facts.stage !== 'toInstall')
+      return `the accepted download ended as ${facts.stage}`;
+    return undefined;
+  }
+  if (said('success') && !isNew) return 'success was told, the set is old';
+  if (said('failed') && isNew) return 'failure was told, the set is new';
+  if (isNew && !marks.includes('reported success')) return 'device-api never learns of the success';
+  if (!isNew && facts.stage === 'failed' && !marks.includes('reported failed'))
+    return 'device-api never learns of the failure';
+  return undefined;
+}
+
+/** What the work directory may hold when the daemon rests. */
+function leftovers(facts: Facts, state: ModelState): string | undefined {
+  const names = (directory: string) =>
+    [...treeOf(state, `${workDirectory}/${directory}`).keys()].map((path) =>
+      path.split('/').slice(5).join('/'),
+    );
+  // After a failure it stays for a look until the next start or download.
+  const mayHoldPackage = facts.stage === 'toInstall' || facts.stage === 'failed';
+  const inTmp = names('tmp').filter(
+    (name) => !['state.json', 'outbox.json'].includes(name) && !(mayHoldPackage && name === 'package.zip'),
+  );
+  if (inTmp.length > 0) return `left in tmp/ at stage ${facts.stage}: ${inTmp.join(', ')}`;
+
+  const inBackups = names('backups');
+  const records = inBackups.flatMap((name) => /^(\d{8}T\d{9}Z)\.journal$/.exec(name)?.[1] ?? []);
+  if (records.length > updatesKept) return `${records.length} updates kept: ${records.join(', ')}`;
+  const strays = inBackups.filter((name) => {
+    if (name === 'history.jsonl' || /^\d{8}T\d{9}Z\.journal$/.test(name)) return false;
+    const id = /\.(\d{8}T\d{9}Z)\.bak(\/|$)/.exec(name)?.[1];
+    return id === undefined || !records.includes(id);
+  });
+  return strays.length > 0 ? `left in backups/ at stage ${facts.stage}: ${strays.join(', ')}` : undefined;
+}
+
+/** The history says exactly what is on the disk. */
+function wrongHistory(facts: Facts, state: ModelState, isNew: boolean): string | undefined {
+  const { scenario } = facts;
+  const lines = (textAt(state, `${workDirectory}/backups/history.jsonl`) ?? '')
+    .split('\n')
+    .filter((line) => line !== '');
+  const entries = lines.map((line) => JSON.parse(line) as { kind: string; outcome: string; version: string });
+  const ended = entries.slice(scenario.earlier.length);
+  if (entries.length < scenario.earlier.length) return `the history lost entries: ${lines.join(' ')}`;
+  const successes = ended.filter((entry) => entry.outcome === 'success').length;
+  if (isNew && successes !== 1) return `the set is new, the history: ${lines.join(' ')}`;
+  if (!isNew && successes !== 0) return `the set is old, the history: ${lines.join(' ')}`;
+  return undefined;
+}
+
+function wrongPrograms(facts: Facts): string | undefined {
+  const running = facts.programs.map((argv) => argv.join(' ')).sort();
+  const expected = facts.scenario.programs.map((argv) => argv.join(' ')).sort();
+  return running.join() === expected.join()
+    ? undefined
+    : `running: ${running.join(', ')}; expected: ${expected.join(', ')}`;
+}
