@@ -32,6 +32,7 @@ import { basename, join } from 'node:path';
 import { type DeviceApi, startDeviceApi } from '../fixtures/device-api-server.ts';
 import { buildPackage, type PackageSpec } from '../fixtures/package-builder.ts';
 import {
+  type Manners,
   runningServices,
   type ServiceEvent,
   serviceEvents,
@@ -64,7 +65,9 @@ export interface Device {
   program(name: ServiceName): string;
   readonly dataFile: string;
   /** The text of a service's program in a version. */
-  programText(name: ServiceName, version: string, manners?: Parameters<typeof shellService>[1]): string;
+  programText(name: ServiceName, version: string, manners?: Manners): string;
+  /** Ends a service and starts it from what its program is now. */
+  restart(name: ServiceName): Promise<void>;
   /** The package that brings alpha, beta and the data file to a version; `files` replaces some of its files. */
   usual(version: string, files?: PackageSpec['files']): PackageSpec;
   /** Builds a package into the store. */
@@ -75,7 +78,7 @@ export interface Device {
   install(daemon: Daemon, spec: PackageSpec): Promise<Progress>;
   /** `NAME VERSION` of each service that runs right now, by name. */
   running(): string[];
-  /** What the services did since the device was made, their first starts left out: `start|stop NAME VERSION`. */
+  /** What the services did since the daemon was first started: `start|stop NAME VERSION`. */
   events(): string[];
   /** Every file below the root: path -> mode, owner, MD5. Equal before and after means untouched. */
   files(): Record<string, string>;
@@ -128,6 +131,7 @@ export async function makeDevice(): Promise<Device> {
   const store = await startPackageStore(storeFolder);
   const deviceApi = await startDeviceApi();
   const daemons: Daemon[] = [];
+  let eventsBefore = 0;
 
   const device: Device = {
     folder,
@@ -138,6 +142,14 @@ export async function makeDevice(): Promise<Device> {
     program,
     programText,
     dataFile,
+    restart: async (name) => {
+      const isRunning = () => runningServices(eventsFile).find((event) => event.name === processName(name));
+      const old = isRunning();
+      if (old !== undefined) process.kill(old.pid, 'SIGKILL');
+      await until('it is gone', () => isRunning() === undefined);
+      startService(program(name));
+      await until('it runs again', isRunning);
+    },
     usual: (version, files = {}) => ({
       version,
       modules: [
@@ -169,6 +181,7 @@ export async function makeDevice(): Promise<Device> {
       };
     },
     start: async (flags = [], environment = {}) => {
+      if (daemons.length === 0) eventsBefore = serviceEvents(eventsFile).length;
       const places = ['--dir', work, '--allow-root', root, '--report-url', deviceApi.url];
       const daemon = await startDaemon(
         [...places, '--gui', join(folder, 'no-gui'), '--log-level', 'debug', ...flags],
@@ -189,7 +202,7 @@ export async function makeDevice(): Promise<Device> {
     running: () => runningServices(eventsFile).map(withoutTag).sort(),
     events: () =>
       serviceEvents(eventsFile)
-        .slice(serviceNames.length)
+        .slice(eventsBefore)
         .map((event) => `${event.kind} ${withoutTag(event)}`),
     files: () => filesBelow(root),
     namesBelow: (path) => readdirSync(path, { recursive: true, encoding: 'utf8' }).sort(),
