@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert';
 import { realClock } from '../../src/host/clock.ts';
 import { realFiles } from '../../src/host/files.ts';
 import type { Files, Net } from '../../src/host/host.ts';
+import { realNet } from '../../src/host/net.ts';
 import { type Step, startFaultServer } from '../network/fault-server.ts';
 import { obtain, quickClock, requestFor, type Sleeps, testHost } from '../network/rig.ts';
 import { type Profile, plainProfile } from '../network/store-profile.ts';
@@ -146,6 +147,29 @@ test('a compressed answer is refused', async (context) => {
     outcome.error?.message ?? '',
     /^DOWNLOAD_FAILED: .*Content-Encoding gzip although identity was asked/,
   );
+});
+
+test('every answer whose body is not wanted is dropped, not left hanging', async (context) => {
+  let dropped = 0;
+  const real = realNet({ environment: {} });
+  const net: Net = {
+    ...real,
+    request: async (request) => {
+      const response = await real.request(request);
+      const discard = () => {
+        dropped++;
+        response.discard();
+      };
+      return { ...response, discard };
+    },
+  };
+  const unwanted: Step[] = [
+    { kind: 'redirect', status: 302, location: '/other' },
+    { kind: 'status', status: 503, body: 'x' },
+    { kind: 'encoded', coding: 'gzip' },
+  ];
+  await run(context, unwanted, {}, testHost({ net }));
+  assert.is(dropped, 3);
 });
 
 test('a deadline bounds the whole download', async (context) => {

@@ -98,6 +98,40 @@ test('a damaged partial file costs one more download from byte 0', async (contex
   assert.equal(outcome.events, ['verifying', 'again', 'verifying']);
 });
 
+test('a splice within one download costs one more download from byte 0', async (context) => {
+  const lie = { kind: 'wrongOffset', shiftBytes: -1_000, lying: true } as const;
+  const outcome = await run(context, [{ kind: 'cut', afterBytes: 300_000 }, lie]);
+  assertRight(outcome);
+  assert.equal(outcome.events, ['verifying', 'again', 'verifying']);
+  assert.equal(asked(context), ['whole 200', 'bytes=300000- 206', 'whole 200']);
+});
+
+test('a download that started over leaves no byte of the earlier version', async (context) => {
+  writeFileSync(context.part, other.subarray(0, 600_000));
+  const steps = [
+    { kind: 'cut', afterBytes: 200_000 },
+    { kind: 'status', status: 403 },
+  ] as const;
+  const outcome = await run(context, steps, { resume: { ...resumeInfo, etag: '"old"' } });
+  assert.is(outcome.error?.code, 'DOWNLOAD_FAILED');
+  assert.ok(Buffer.from(right.subarray(0, 200_000)).equals(readFileSync(context.part)));
+  assert.equal(outcome.saved.at(-1), { ...resumeInfo, bytes_downloaded: 200_000 });
+});
+
+test('before a wait, what arrived is on disk', async (context) => {
+  const sizes: number[] = [];
+  const quick = quickClock();
+  const clock = {
+    ...quick,
+    sleep: (ms: number, signal?: AbortSignal) => {
+      sizes.push(statSync(context.part).size);
+      return quick.sleep(ms, signal);
+    },
+  };
+  assertRight(await run(context, [{ kind: 'cut', afterBytes: 300_001 }], {}, testHost({ clock })));
+  assert.equal(sizes, [300_001]);
+});
+
 test('a wrong digest of a download in one go is final, with both values', async (context) => {
   const outcome = await run(context, [{ kind: 'swap', version: 1 }]);
   const md5 = (bytes: Uint8Array) => createHash('md5').update(bytes).digest('hex');
