@@ -23,6 +23,8 @@ export interface DownloadOptions {
   readonly resume: ResumeInfo | undefined;
   /** Bytes so far; goes back to 0 when the download starts over. Must not throw. */
   readonly onProgress: (bytes: number) => void;
+  /** A try failed in a way that may pass, and is followed by another. Must not throw. */
+  readonly onRetry?: () => void;
   /** Remembers durably what a resume needs; called every 5 %, every 5 s, and when validators become known. */
   readonly saveResume: (info: ResumeInfo) => Promise<void>;
   /** Aborted: the download ends with CANCELLED, the partial file is kept and synced. */

@@ -23,6 +23,7 @@ export interface TransferOptions extends ExchangeOptions {
   readonly resume: ResumeInfo | undefined;
   readonly bytesPerSecond: number | undefined;
   readonly onProgress: (bytes: number) => void;
+  readonly onRetry?: () => void;
   readonly saveResume: (info: ResumeInfo) => Promise<void>;
 }
 
@@ -64,6 +65,7 @@ export async function transfer(
       if (next.kind === 'giveUp')
         throw new UpdateError('DOWNLOAD_FAILED', `${where}: ${failure.why}; ${next.why}; ${have}`);
       log.warn(`download ${where}: ${failure.why}; ${have}; trying again in ${next.ms} ms`);
+      options.onRetry?.();
       await keep();
       await clock.sleep(next.ms, options.signal);
       tries = next.tries;

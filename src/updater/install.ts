@@ -5,7 +5,7 @@
  * own digest is checked in the same read that fills the staged files, before anything is switched (FR-001b).
  */
 import { latestId } from '../deploy/past-updates.ts';
-import { makePlan, nextId, type Owner, type Plan } from '../deploy/plan.ts';
+import { makePlan, nextId, type Owner, type Plan, putSteps } from '../deploy/plan.ts';
 import { createStager } from '../deploy/stage.ts';
 import { checkPlanFits, surveyRelease } from '../deploy/survey.ts';
 import { asUpdateError, UpdateError } from '../errors.ts';
@@ -92,12 +92,19 @@ async function stagePackage(
   request: PackageRequest,
 ): Promise<void> {
   const stager = createStager(context.host, plan);
+  const moduleOf = new Map(putSteps(plan).map((step) => [step.source, step.module]));
+  const totalBytes = archive.sizeBytes;
+  let module: string | undefined;
   try {
     const digests = await archive.extract({
       wanted: stager.sources,
-      open: (entry) => stager.open(entry.name),
+      open: (entry) => {
+        module = moduleOf.get(entry.name);
+        return stager.open(entry.name);
+      },
       digests: request.package_sha256 === undefined ? ['md5'] : ['md5', 'sha256'],
-      onBytes: (bytes) => context.progress(Math.floor((90 * bytes) / archive.sizeBytes), 'unpacking'),
+      onBytes: (bytes) =>
+        context.progress((90 * bytes) / totalBytes, 'unpacking', { bytes, totalBytes, module }),
       signal: AbortSignal.any([context.cancel, context.shutdown]),
     });
     if (digests.md5 !== request.package_md5) {

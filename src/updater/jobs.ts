@@ -50,16 +50,21 @@ export async function runDownload(
   if (operation?.kind !== 'update') throw new Error('a download without a package');
   const { host, settings, progress } = context;
   const { request } = operation;
-  let bytesBefore = 0;
+  let bytesBefore: number | undefined;
   try {
     await obtainPackage(host, request, {
       directory: context.tmp,
       resume,
       onProgress: (bytes) => {
-        if (bytes < bytesBefore) progress.restart();
+        // What was on the disk before did not come over the network.
+        const newBytes = bytes - (bytesBefore ?? bytes);
         bytesBefore = bytes;
-        progress.advance((100 * bytes) / request.package_size);
+        if (newBytes < 0) progress.restart();
+        else progress.received(newBytes);
+        const totalBytes = request.package_size;
+        progress.advance((100 * bytes) / totalBytes, undefined, { bytes, totalBytes });
       },
+      onRetry: progress.retried,
       saveResume: context.saveResume,
       signal: AbortSignal.any([context.cancel, context.shutdown]),
       allowHttp: settings.allowHttp,

@@ -1,15 +1,27 @@
 /** What GET /progress answers, kept in memory, and told to the listeners on every change. */
 import type { UpdateError } from '../errors.ts';
-import type { Progress, ProgressListener, Stage } from './state.ts';
+import type { Operation } from './event.ts';
+import type { Progress, ProgressFacts, ProgressListener, Stage } from './state.ts';
+
+/** How far the work at hand is, in bytes, and what it is at. */
+export interface Counted {
+  readonly bytes: number;
+  readonly totalBytes: number;
+  readonly module?: string | undefined;
+}
 
 export interface ProgressKeeper {
   current(): Progress;
   /** A new stage (or a new error in it). Resolves when every listener that keeps it durably has done so. */
-  enter(stage: Stage, error: UpdateError | null, kind?: 'update' | 'rollback'): Promise<void>;
+  enter(stage: Stage, error: UpdateError | null, operation?: Operation | null): Promise<void>;
   /** Within a stage; never goes down. `percent` is cut to whole numbers. */
-  advance(percent: number, message?: string): void;
+  advance(percent: number, message?: string, counted?: Counted): void;
   /** A download that starts over: the one case where the figure goes back. */
   restart(): void;
+  /** So many bytes more came over the network. */
+  received(bytes: number): void;
+  /** A try failed and is followed by another. */
+  retried(): void;
 }
 
 const messages: Record<Stage, string> = {
@@ -34,20 +46,34 @@ const initialPercent: Partial<Record<Stage, number>> = { toInstall: 100, success
 
 export function createProgress(listeners: readonly ProgressListener[]): ProgressKeeper {
   let progress: Progress = { stage: 'idle', progress: 0, message: messages.idle, error: null };
+  let subject: Pick<ProgressFacts, 'kind' | 'version'> = { kind: null, version: null };
+  let counted: Counted = notCounted;
+  let receivedBytes = 0;
+  let retries = 0;
 
+  const current = (): Progress => {
+    const { bytes, totalBytes, module = null } = counted;
+    return { ...progress, facts: { ...subject, module, bytes, totalBytes, receivedBytes, retries } };
+  };
   const tell = async (urgent: boolean, error: UpdateError | null) => {
-    await Promise.all(listeners.map((listener) => listener(progress, urgent, error)));
+    const told = current();
+    await Promise.all(listeners.map((listener) => listener(told, urgent, error)));
   };
 
   return {
-    current: () => progress,
-    enter: (stage, error, kind) => {
+    current,
+    enter: (stage, error, operation) => {
       const percent = stage === 'failed' ? progress.progress : (initialPercent[stage] ?? 0);
-      const message = (kind === 'rollback' ? rollbackMessages[stage] : undefined) ?? messages[stage];
+      const isRollback = operation?.kind === 'rollback';
+      const message = (isRollback ? rollbackMessages[stage] : undefined) ?? messages[stage];
       progress = { stage, progress: percent, message, error: error?.message ?? null };
+      // What has ended is still spoken of.
+      if (operation) subject = { kind: operation.kind, version: versionOf(operation) };
+      counted = notCounted;
       return tell(true, error);
     },
-    advance: (percent, message) => {
+    advance: (percent, message, nowCounted = notCounted) => {
+      counted = nowCounted;
       const whole = Math.max(progress.progress, Math.min(100, Math.floor(percent)));
       const words = message ?? progress.message;
       if (whole === progress.progress && words === progress.message) return;
@@ -57,5 +83,17 @@ export function createProgress(listeners: readonly ProgressListener[]): Progress
     restart: () => {
       progress = { ...progress, progress: 0 };
     },
+    received: (bytes) => {
+      receivedBytes += bytes;
+    },
+    retried: () => {
+      retries += 1;
+    },
   };
+}
+
+const notCounted: Counted = { bytes: 0, totalBytes: 0 };
+
+function versionOf(operation: Operation): string | null {
+  return operation.kind === 'update' ? operation.request.version : operation.version;
 }

@@ -139,7 +139,7 @@ export function createUpdater(
       host.log.info(
         `stage ${before.stage} -> ${next.stage}${next.error === null ? '' : `: ${next.error.message}`}`,
       );
-      await progress.enter(next.stage, next.error, (next.operation ?? before.operation)?.kind);
+      await progress.enter(next.stage, next.error, next.operation ?? before.operation);
     }
     for (const effect of effects) await carryOut(effect, before);
   }
@@ -183,7 +183,7 @@ export function createUpdater(
     } catch (thrown) {
       logged(thrown);
       state = step(state, event).state;
-      await progress.enter(state.stage, state.error);
+      await progress.enter(state.stage, state.error, state.operation);
     }
   }
 
@@ -242,7 +242,7 @@ export function createUpdater(
     installStarts = found.installStarts;
     resume = resumeOf(found.saved);
     state = stateOf(found.saved, found.decision);
-    if (state.stage !== 'idle') await progress.enter(state.stage, state.error);
+    if (state.stage !== 'idle') await progress.enter(state.stage, state.error, state.operation);
     const { decision } = found;
     switch (decision.do) {
       case 'rest':

@@ -68,6 +68,24 @@ export interface Progress {
   readonly progress: number;
   readonly message: string;
   readonly error: string | null;
+  /** For those who watch (GET /events, GET /metrics); never part of /progress and of the reports. */
+  readonly facts?: ProgressFacts;
+}
+
+/** What is known beyond the four fields above. */
+export interface ProgressFacts {
+  /** What is, or was last, being done; null: nothing since the start. */
+  readonly kind: 'update' | 'rollback' | null;
+  /** Of the package; null: not known. */
+  readonly version: string | null;
+  /** The module whose files are being unpacked. */
+  readonly module: string | null;
+  /** Of the download or the unpacking at hand; 0 of 0 where nothing is counted. */
+  readonly bytes: number;
+  readonly totalBytes: number;
+  /** Bytes that came over the network, and tries that failed and were followed by another, since the start. */
+  readonly receivedBytes: number;
+  readonly retries: number;
 }
 
 /** One entry of the history, as GET /history answers it and as it stands in history.jsonl. Times are ISO 8601. */

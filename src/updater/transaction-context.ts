@@ -2,6 +2,7 @@
 import type { Plan } from '../deploy/plan.ts';
 import type { UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
+import type { ProgressKeeper } from './progress.ts';
 
 export interface TransactionContext {
   readonly host: Host;
@@ -11,7 +12,7 @@ export interface TransactionContext {
   /** Aborted: ends at the next point a later start can go on from. */
   readonly shutdown: AbortSignal;
   /** 0-100. */
-  readonly progress: (percent: number, message: string) => void;
+  readonly progress: ProgressKeeper['advance'];
   /** From here on it cannot be cancelled. */
   readonly onSwitching: () => void;
   /** Everything is switched and the machine is about to restart; durable when it resolves. */
