@@ -1,0 +1,263 @@
+/** The updater's own decisions, on a real disk with scripted time, programs and network. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { realFiles } from '../../src/host/files.ts';
+import type { Clock } from '../../src/host/host.ts';
+import { limits } from '../../src/limits.ts';
+import { createUpdater, type RunningUpdater } from '../../src/updater/runner.ts';
+import type { PackageRequest, Stage } from '../../src/updater/state.ts';
+import { type Device, device } from '../deploy/rig.ts';
+import { buildPackage } from '../fixtures/package-builder.ts';
+import { type ScriptedHost, scriptedHost } from '../powercut/scripted-host.ts';
+
+interface Context {
+  d: Device;
+}
+const test = suite<Context>('runner', {} as Context);
+test.before.each((context) => {
+  context.d = device();
+  context.d.put('targets/app', 'old');
+});
+test.after.each(({ d }) => d.remove());
+
+interface Life {
+  readonly host: ScriptedHost;
+  readonly updater: RunningUpdater;
+  /** Every stage shown, in order. */
+  readonly stages: Stage[];
+  /** Commands that were run. */
+  readonly ran: string[][];
+}
+
+interface LifeOptions {
+  readonly download?: Buffer;
+  readonly bootId?: string;
+  /** Of every helper program: the reboot command among them. */
+  readonly status?: number;
+  readonly deviceType?: string;
+}
+
+async function start(d: Device, options: LifeOptions = {}): Promise<Life> {
+  const { download, bootId = 'boot-1', status = 0, deviceType } = options;
+  const scripted = scriptedHost(realFiles(), {
+    healthStatus: status,
+    answersReports: true,
+    programs: [],
+    download,
+    onReport: () => undefined,
+  });
+  const ran: string[][] = [];
+  const processes = {
+    ...scripted.processes,
+    bootId: async () => bootId,
+    run: async (argv: readonly string[]) => {
+      ran.push([...argv]);
+      return { status, stdout: '', stderr: status === 0 ? '' : 'not allowed' };
+    },
+  };
+  const stages: Stage[] = [];
+  const settings = {
+    workDirectory: join(d.root, 'work'),
+    allowedRoots: [d.targets],
+    allowHttp: false,
+    guiPath: '/nowhere/ota-gui',
+    trustedKeys: [],
+    deviceType,
+    bytesPerSecond: undefined,
+    downloadDeadlineMs: undefined,
+  };
+  const clock = { ...scripted.clock, sleep: patientSleep(scripted.clock) };
+  const updater = createUpdater({ ...scripted, processes, clock }, settings, [
+    ({ stage }, urgent) => {
+      if (urgent) stages.push(stage);
+    },
+  ]);
+  await updater.recover();
+  return { host: scripted, updater, stages, ran };
+}
+
+/** Short waits take no time; that for the machine's restart lasts until the daemon is stopped. */
+function patientSleep(clock: Clock): Clock['sleep'] {
+  return (ms, signal) => {
+    if (ms < limits.rebootMs) return clock.sleep(ms, signal);
+    return new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)));
+  };
+}
+
+async function packageOf(
+  d: Device,
+  manifest: { version?: string } & Record<string, unknown>,
+): Promise<{ request: PackageRequest; bytes: Buffer }> {
+  const modules = [{ name: 'app', src: 'app', dst: join(d.targets, 'app') }];
+  const { version = '2.0.0', ...rest } = manifest;
+  const path = join(d.root, 'package.zip');
+  const { sizeBytes, md5 } = await buildPackage(
+    { version, modules, manifest: rest, files: { app: 'new' } },
+    path,
+  );
+  const request = {
+    version,
+    package_url: 'https://store.example/p.zip',
+    package_name: 'p.zip',
+    package_size: sizeBytes,
+    package_md5: md5,
+  };
+  return { request, bytes: readFileSync(path) };
+}
+
+async function until(life: Life, stage: Stage): Promise<void> {
+  for (const deadline = performance.now() + 10_000; performance.now() < deadline; ) {
+    if (life.updater.progress().stage === stage) return;
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  throw new Error(`still ${life.updater.progress().stage}, not ${stage}\n${life.host.lines.join('\n')}`);
+}
+
+/** A daemon in whose tmp/ the package waits. */
+async function waiting(
+  d: Device,
+  manifest: Record<string, unknown> = {},
+  options: LifeOptions = {},
+): Promise<Life> {
+  const { request, bytes } = await packageOf(d, manifest);
+  const life = await start(d, { ...options, download: bytes });
+  await life.updater.download(request);
+  await until(life, 'toInstall');
+  return life;
+}
+
+const update = { version: '2.0.0', allow_downgrade: false };
+const target = (d: Device) => readFileSync(join(d.targets, 'app'), 'utf8');
+
+test('an update that asks for a restart of the machine ends in the next boot, recognised by its id', async ({
+  d,
+}) => {
+  const first = await waiting(d, { reboot: true });
+  await first.updater.update(update);
+  await until(first, 'rebooting');
+  assert.is(target(d), 'new');
+  await first.updater.stop();
+  assert.equal(first.ran.at(-1), ['systemctl', 'reboot']);
+
+  const second = await start(d, { bootId: 'boot-2' });
+  await until(second, 'success');
+  await second.updater.settled();
+  assert.is(target(d), 'new');
+  assert.is((await second.updater.history())[0]?.outcome, 'success');
+});
+
+test('a daemon that was only restarted asks for the restart of the machine again', async ({ d }) => {
+  const first = await waiting(d, { reboot: true });
+  await first.updater.update(update);
+  await until(first, 'rebooting');
+  await first.updater.stop();
+
+  const second = await start(d, { bootId: 'boot-1' });
+  await until(second, 'rebooting');
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.equal(second.ran, [['systemctl', 'reboot']]);
+  await second.updater.stop();
+});
+
+test('a machine that refuses to restart undoes the update and says why', async ({ d }) => {
+  const life = await waiting(d, { reboot: true }, { status: 1 });
+  await life.updater.update(update);
+  await until(life, 'failed');
+  await life.updater.settled();
+  assert.is(target(d), 'old');
+  assert.match(
+    life.updater.progress().error ?? '',
+    /DEPLOYMENT_FAILED: the machine cannot be restarted: .*not allowed/,
+  );
+});
+
+test('an install waits for a hold, says for whom, and goes on when it is released', async ({ d }) => {
+  const life = await waiting(d);
+  await life.updater.hold({ owner: 'printer', reason: 'a print is running', ttl_s: 3600 });
+  await life.updater.update(update);
+  while (!life.updater.progress().message.startsWith('waiting for printer: a print is running')) {
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  assert.is(target(d), 'old');
+  assert.equal(await life.updater.release('printer'), []);
+  await until(life, 'success');
+  assert.is(target(d), 'new');
+});
+
+test('an install that waits for a hold can be cancelled', async ({ d }) => {
+  const life = await waiting(d);
+  await life.updater.hold({ owner: 'printer', reason: 'a print is running', ttl_s: 3600 });
+  await life.updater.update(update);
+  assert.is(await life.updater.cancel(), 'idle');
+  assert.is(target(d), 'old');
+  assert.equal(d.snapshot('work/tmp'), ['work/tmp/ 755']);
+});
+
+test('a lower version is refused unless the command allows it', async ({ d }) => {
+  const life = await waiting(d);
+  await life.updater.update(update);
+  await until(life, 'success');
+  await life.updater.settled();
+
+  const { request, bytes } = await packageOf(d, { version: '1.0.0' });
+  const next = await start(d, { download: bytes });
+  await next.updater.download(request);
+  await until(next, 'toInstall');
+  const refused = await next.updater.update({ version: '1.0.0', allow_downgrade: false }).catch(String);
+  assert.match(String(refused), /DOWNGRADE_REFUSED: 1\.0\.0 is lower than the installed 2\.0\.0/);
+  assert.is(next.updater.progress().stage, 'toInstall');
+  await next.updater.update({ version: '1.0.0', allow_downgrade: true });
+  await until(next, 'success');
+});
+
+test('a package for another device fails before anything changes', async ({ d }) => {
+  const life = await waiting(d, { compatible: ['gateway'] }, { deviceType: 'printer' });
+  const before = d.snapshot();
+  await life.updater.update(update);
+  await until(life, 'failed');
+  assert.match(life.updater.progress().error ?? '', /INCOMPATIBLE: .*"gateway".*"printer"/);
+  assert.equal(d.snapshot(), before);
+});
+
+test('a damaged journal stops updates, keeps the evidence and leaves the files alone', async ({ d }) => {
+  const evidence = join(d.backups, 'journal');
+  const line = (text: string) => `${'0'.repeat(64)} ${text}\n`;
+  writeFileSync(evidence, line('{}') + readyRecord());
+  const before = d.snapshot();
+  const life = await start(d);
+  assert.match(life.updater.progress().error ?? '', /journal is damaged/);
+  const refused = await life.updater.rollback(undefined).catch(String);
+  assert.match(String(refused), /OPERATION_IN_PROGRESS: .*damaged/);
+  assert.equal(d.snapshot(), before);
+  assert.ok(readFileSync(evidence).length > 0);
+});
+
+test('an unreadable state.json is moved aside, logged, and the daemon starts afresh', async ({ d }) => {
+  const state = join(d.root, 'work/tmp/state.json');
+  for (const content of ['', '{', '[]', '{"operation":"update"}', '\u0000\u0000', 'x'.repeat(100_000)]) {
+    writeFileSync(state, content);
+    const life = await start(d);
+    assert.is(life.updater.progress().stage, 'idle');
+    assert.is(readFileSync(`${state}.damaged`, 'utf8'), content);
+    assert.ok(life.host.lines.some((line) => line.startsWith('error') && line.includes('moved aside')));
+  }
+});
+
+test('leftovers in tmp/ are removed at a start, the directories stay', async ({ d }) => {
+  d.put('work/tmp/old.zip', 'x');
+  d.put('work/tmp/old.zip.part', 'x');
+  mkdirSync(join(d.root, 'work/tmp/somebody'));
+  await start(d);
+  assert.equal(d.snapshot('work/tmp'), ['work/tmp/ 755', 'work/tmp/somebody/ 755']);
+});
+
+/** A record that a journal could hold. */
+function readyRecord(): string {
+  const text = '{"state":"staged"}';
+  const { createHash } = process.getBuiltinModule('node:crypto');
+  return `${createHash('sha256').update(text).digest('hex')} ${text}\n`;
+}
+
+test.run();
