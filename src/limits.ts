@@ -29,7 +29,6 @@ export const limits = {
 
   /** Spec section 6: no byte for this long is a stall. */
   downloadStallMs: 30_000,
-  downloadConnectMs: 15_000,
   /** Spec section 6: tries without progress in a row, and the waits between them. */
   downloadTries: 3,
   downloadBackoffMs: [1_000, 2_000, 4_000],

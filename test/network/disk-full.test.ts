@@ -80,6 +80,39 @@ for (const code of ['ENOSPC', 'EDQUOT', 'EIO']) {
   });
 }
 
+test('dirty pages are pushed to the disk on the way, and a disk that refuses them then is full', async () => {
+  const right = someBytes(2 * limits.dataSyncEveryBytes + MiB);
+  const server = await startFaultServer({ versions: [right] });
+  const request = requestFor(server.url, right);
+  const work = temporaryDirectory();
+  let syncs = 0;
+  const withSync = (syncData: (file: OpenFile) => Promise<void>): Files => ({
+    ...realFiles(),
+    open: async (path, how) => {
+      const file = await realFiles().open(path, how);
+      return { ...file, syncData: () => syncData(file) };
+    },
+  });
+  try {
+    const refusing = withSync(async () => {
+      throw Object.assign(new Error('ENOSPC: injected'), { code: 'ENOSPC' });
+    });
+    const full = await obtain(testHost({ files: refusing }), work.path, request);
+    assert.match(full.error?.message ?? '', /^DISK_FULL: sync .*package\.zip\.part: ENOSPC/);
+    assert.equal(readdirSync(work.path), []);
+    const counting = withSync((file) => {
+      syncs++;
+      return file.syncData();
+    });
+    const next = await obtain(testHost({ files: counting }), work.path, request);
+    assert.is(next.error, undefined, next.error?.message);
+    assert.is(syncs, 2);
+  } finally {
+    await server.close();
+    work.remove();
+  }
+});
+
 const isRoot = process.getuid?.() === 0;
 if (!isRoot) skipped('a full tmpfs', 'not root');
 (isRoot ? test : test.skip)('a tmpfs that fills up on the way', async () => {
