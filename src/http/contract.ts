@@ -6,19 +6,19 @@
  */
 import * as v from 'valibot';
 import { type ErrorCode, errorCodes } from '../errors.ts';
+import { PackageSchema, VersionSchema } from '../package/request.ts';
 import {
   HistoryEntrySchema,
   HoldRequestSchema,
   HoldSchema,
-  PackageSchema,
   ReleaseRequestSchema,
   stages,
   UpdateRequestSchema,
-  VersionSchema,
 } from '../updater/state.ts';
 
 const StageSchema = v.picklist(stages);
 const PercentSchema = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(100));
+const ByteCountSchema = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const ErrorTextSchema = v.pipe(v.string(), v.regex(new RegExp(`^(${errorCodes.join('|')}): `)));
 
 export const RollbackRequestSchema = v.object({ version: v.optional(VersionSchema) });
@@ -32,6 +32,27 @@ export const ProgressSchema = v.object({
   progress: PercentSchema,
   message: v.string(),
   error: v.nullable(ErrorTextSchema),
+});
+
+/** What GET /events tells: the same, and what a screen shows beside it. */
+export const EventSchema = v.object({
+  ...ProgressSchema.entries,
+  kind: v.nullable(v.picklist(['update', 'rollback'])),
+  version: v.nullable(VersionSchema),
+  /** Whose files are being unpacked. */
+  module: v.nullable(v.string()),
+  /** Of the download or the unpacking; 0 of 0 where nothing is counted. */
+  bytes: ByteCountSchema,
+  total_bytes: ByteCountSchema,
+  /** Null where nothing is counted, or not long enough. */
+  bytes_per_second: v.nullable(ByteCountSchema),
+});
+
+export const HealthSchema = v.object({
+  status: v.literal('ok'),
+  version: v.string(),
+  stage: StageSchema,
+  uptime_s: v.pipe(v.number(), v.integer(), v.minValue(0)),
 });
 
 /** All leases in force. */
@@ -159,9 +180,44 @@ export const endpoints = {
     data: HistorySchema,
     refusals: [],
   },
+  healthz: {
+    method: 'GET',
+    path: '/healthz',
+    summary: 'The daemon is alive; needs no token.',
+    request: undefined,
+    bodyIsOptional: true,
+    data: HealthSchema,
+    refusals: [],
+  },
 } as const satisfies Record<string, Endpoint>;
 
 export type EndpointName = keyof typeof endpoints;
 
-/** Where the OpenAPI document made of this file is served. */
-export const openApiPath = '/openapi.json';
+interface Document {
+  readonly path: string;
+  readonly contentType: string;
+  readonly summary: string;
+}
+
+/** What is answered without the envelope, always to GET. */
+export const documents = {
+  screen: {
+    path: '/',
+    contentType: 'text/html; charset=utf-8',
+    summary: 'A page that shows the progress, live; needs no token.',
+  },
+  events: {
+    path: '/api/v1.0/events',
+    contentType: 'text/event-stream',
+    summary:
+      'Server-sent events named `progress`: the current state at once, then every change. A comment every 15 s keeps the stream open.',
+  },
+  metrics: {
+    path: '/metrics',
+    contentType: 'text/plain; version=0.0.4; charset=utf-8',
+    summary: 'Metrics in the text format of Prometheus.',
+  },
+  openapi: { path: '/openapi.json', contentType: 'application/json', summary: 'This document.' },
+} as const satisfies Record<string, Document>;
+
+export type DocumentName = keyof typeof documents;

@@ -8,8 +8,8 @@
 import { asUpdateError, UpdateError } from '../errors.ts';
 import type { Clock, Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
-import type { PackageRequest } from '../updater/state.ts';
 import { openPartFile, type PartFile } from './part-file.ts';
+import type { PackageRequest } from './request.ts';
 import type { ResumeInfo } from './resume.ts';
 import { transfer } from './transfer.ts';
 import { packageAddress } from './url-policy.ts';

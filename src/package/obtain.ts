@@ -6,8 +6,8 @@
  * in one go is final. Source: spec section 6 "Verify".
  */
 import { UpdateError } from '../errors.ts';
-import type { PackageRequest } from '../updater/state.ts';
 import { type DownloadHost, type DownloadOptions, download } from './download.ts';
+import type { PackageRequest } from './request.ts';
 import { type VerifiedPackage, verifyPackage, verifyStored } from './verify.ts';
 
 export interface ObtainOptions extends DownloadOptions {

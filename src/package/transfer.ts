@@ -8,12 +8,12 @@
 import { UpdateError } from '../errors.ts';
 import type { Host, HttpResponse } from '../host/host.ts';
 import { limits } from '../limits.ts';
-import type { PackageRequest } from '../updater/state.ts';
 import { checkpoints } from './checkpoint.ts';
 import { type ExchangeOptions, exchange } from './exchange.ts';
 import { isFinal, isNetworkError, networkErrorText } from './network-error.ts';
 import { pacer } from './pace.ts';
 import type { PartFile } from './part-file.ts';
+import type { PackageRequest } from './request.ts';
 import { noValidators, type ResumeInfo, type Validators, validatorsOf } from './resume.ts';
 import { afterFailure, noTries, retryAfterMs } from './retry.ts';
 import { type Address, redactUrl } from './url-policy.ts';

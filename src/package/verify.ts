@@ -7,9 +7,9 @@
 import { asUpdateError, errno, UpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
-import type { PackageRequest } from '../updater/state.ts';
 import { newDigests } from './digest.ts';
 import type { DownloadedPackage } from './download.ts';
+import type { PackageRequest } from './request.ts';
 
 /** Evidence: the file at `path`, its final name, is the package asked for. Made here only. */
 export interface VerifiedPackage {

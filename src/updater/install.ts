@@ -12,11 +12,11 @@ import { asUpdateError, UpdateError } from '../errors.ts';
 import type { Files } from '../host/host.ts';
 import { type Archive, openArchive } from '../package/archive.ts';
 import { readRelease } from '../package/read-release.ts';
+import type { PackageRequest } from '../package/request.ts';
 import type { Release } from '../release.ts';
 import { checkFit } from './fit.ts';
 import { installedVersion, readHistory } from './history.ts';
 import type { Settings } from './settings.ts';
-import type { PackageRequest } from './state.ts';
 import { runTransaction } from './transaction.ts';
 import type { Outcome, TransactionContext } from './transaction-context.ts';
 

@@ -15,8 +15,9 @@
  */
 import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
+import type { PackageRequest } from '../package/request.ts';
 import type { Effect, Event, Operation, State, Step } from './event.ts';
-import type { PackageRequest, Stage } from './state.ts';
+import type { Stage } from './state.ts';
 
 export const initialState: State = {
   stage: 'idle',

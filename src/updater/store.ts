@@ -9,8 +9,9 @@ import * as v from 'valibot';
 import { readWhole, writeDurably } from '../host/durable-file.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
+import { PackageSchema, VersionSchema } from '../package/request.ts';
 import { ResumeSchema } from '../package/resume.ts';
-import { PackageSchema, stages, VersionSchema } from './state.ts';
+import { stages } from './state.ts';
 
 const common = {
   stage: v.picklist(stages),

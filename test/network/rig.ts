@@ -10,8 +10,8 @@ import type { Clock } from '../../src/host/host.ts';
 import { type NetOptions, realNet } from '../../src/host/net.ts';
 import type { DownloadHost } from '../../src/package/download.ts';
 import { type ObtainOptions, obtainPackage } from '../../src/package/obtain.ts';
+import type { PackageRequest } from '../../src/package/request.ts';
 import type { ResumeInfo } from '../../src/package/resume.ts';
-import type { PackageRequest } from '../../src/updater/state.ts';
 
 export type Sleeps = number[];
 
