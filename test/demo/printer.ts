@@ -13,12 +13,11 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { contentBytes, type PackageSpec } from '../fixtures/package-builder.ts';
 import { httpService, runningServices, startService } from '../fixtures/service-programs.ts';
-import { until } from '../integration/daemon.ts';
+import { freePort, until } from '../integration/daemon.ts';
 
 export interface FileFacts {
   readonly md5: string;
@@ -142,13 +141,4 @@ function filesBelow(root: string, tag: string): Record<string, FileFacts> {
       return [path.replace(`-${tag}`, ''), facts];
     }),
   );
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('a TCP server without a port');
-  return address.port;
 }

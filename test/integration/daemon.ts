@@ -3,6 +3,7 @@
  * the environment variable TOPE_UPDATER_BIN names, so that a packed executable takes the same tests.
  */
 import { spawn, spawnSync } from 'node:child_process';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -138,6 +139,16 @@ export async function until<T>(
     await sleep(20);
   }
   throw new Error(`never came: ${typeof what === 'string' ? what : what()}`);
+}
+
+/** For programs that cannot be told to take any free port; taken again at once. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('a TCP server without a port');
+  return address.port;
 }
 
 /** Nothing of the test's own settings (proxies, Node options) but what measures the coverage. */

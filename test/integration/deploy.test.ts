@@ -1,9 +1,9 @@
 /** What an update does to the disk: files, trees, modes, owners, backups, history, and the way back. */
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { PackageSpec } from '../fixtures/package-builder.ts';
+import { concurrently } from './concurrently.ts';
 import { type Daemon, until } from './daemon.ts';
 import { type Device, withDevice } from './harness.ts';
 
@@ -19,7 +19,7 @@ interface Entry {
   readonly modules: readonly string[];
 }
 
-const tests = suite('what an update does to the disk');
+const tests = concurrently('what an update does to the disk');
 const isRoot = process.getuid?.() === 0;
 
 /** A package that touches the data file only: no service is stopped, so nothing is waited for. */
@@ -142,28 +142,29 @@ tests('mode: the manifest, else that of the file it replaces, else that of the Z
   }),
 );
 
-const ownerTest = isRoot ? tests : tests.skip;
-if (!isRoot) console.log('skipped: owners of files: needs root');
-ownerTest('owner: the manifest, else that of the file it replaces', () =>
-  withDevice(async (device) => {
-    const path = (name: string) => join(device.root, name);
-    for (const name of ['given', 'kept']) {
-      writeFileSync(path(name), 'old');
-      chownSync(path(name), 1234, 1235);
-    }
-    const daemon = await device.start();
-    await installed(device, daemon, {
-      version: '2.0.0',
-      modules: [
-        { name: 'given', src: 'a', dst: path('given'), owner: '2001:2002' },
-        { name: 'named', src: 'a', dst: path('named'), owner: 'daemon' },
-        { name: 'kept', src: 'a', dst: path('kept') },
-      ],
-      files: { a: 'new' },
-    });
-    const ownerOf = (name: string) => `${statSync(path(name)).uid}:${statSync(path(name)).gid}`;
-    assert.equal(['given', 'named', 'kept'].map(ownerOf), ['2001:2002', '1:1', '1234:1235']);
-  }),
+tests.needing(
+  isRoot ? undefined : 'needs root',
+  'owner: the manifest, else that of the file it replaces',
+  () =>
+    withDevice(async (device) => {
+      const path = (name: string) => join(device.root, name);
+      for (const name of ['given', 'kept']) {
+        writeFileSync(path(name), 'old');
+        chownSync(path(name), 1234, 1235);
+      }
+      const daemon = await device.start();
+      await installed(device, daemon, {
+        version: '2.0.0',
+        modules: [
+          { name: 'given', src: 'a', dst: path('given'), owner: '2001:2002' },
+          { name: 'named', src: 'a', dst: path('named'), owner: 'daemon' },
+          { name: 'kept', src: 'a', dst: path('kept') },
+        ],
+        files: { a: 'new' },
+      });
+      const ownerOf = (name: string) => `${statSync(path(name)).uid}:${statSync(path(name)).gid}`;
+      assert.equal(['given', 'named', 'kept'].map(ownerOf), ['2001:2002', '1:1', '1234:1235']);
+    }),
 );
 
 tests('a rollback brings back files and services, and a second one the update before', () =>

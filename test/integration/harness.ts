@@ -66,6 +66,8 @@ export interface Device {
   readonly dataFile: string;
   /** The text of a service's program in a version. */
   programText(name: ServiceName, version: string, manners?: Manners): string;
+  /** Ends a service for good. */
+  stop(name: ServiceName): Promise<void>;
   /** Ends a service and starts it from what its program is now. */
   restart(name: ServiceName): Promise<void>;
   /** The package that brings alpha, beta and the data file to a version; `files` replaces some of its files. */
@@ -117,6 +119,8 @@ export async function makeDevice(): Promise<Device> {
   const program = (name: ServiceName) => join(root, name, processName(name));
   const programText: Device['programText'] = (name, version, manners) =>
     shellService({ name: processName(name), version, eventsFile }, manners);
+  const processOf = (name: ServiceName) =>
+    runningServices(eventsFile).find((event) => event.name === processName(name));
   const dataFile = join(root, 'data/model.bin');
   const withoutTag = ({ name, version }: ServiceEvent) => `${name.slice(0, -tag.length - 1)} ${version}`;
 
@@ -142,13 +146,15 @@ export async function makeDevice(): Promise<Device> {
     program,
     programText,
     dataFile,
-    restart: async (name) => {
-      const isRunning = () => runningServices(eventsFile).find((event) => event.name === processName(name));
-      const old = isRunning();
+    stop: async (name) => {
+      const old = processOf(name);
       if (old !== undefined) process.kill(old.pid, 'SIGKILL');
-      await until('it is gone', () => isRunning() === undefined);
+      await until(`${name} is gone`, () => processOf(name) === undefined);
+    },
+    restart: async (name) => {
+      await device.stop(name);
       startService(program(name));
-      await until('it runs again', isRunning);
+      await until(`${name} runs`, () => processOf(name));
     },
     usual: (version, files = {}) => ({
       version,

@@ -1,9 +1,8 @@
 /** A real nginx (Debian package nginx-light) that serves a folder on a free port. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { until } from './daemon.ts';
+import { freePort, until } from './daemon.ts';
 
 export interface Nginx {
   readonly url: string;
@@ -57,13 +56,4 @@ export async function startNginx(folder: string, scratch: string): Promise<Nginx
       await ended;
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('a TCP server without a port');
-  return address.port;
 }

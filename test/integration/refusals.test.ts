@@ -2,13 +2,13 @@
 import { spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { PackageSpec } from '../fixtures/package-builder.ts';
+import { concurrently } from './concurrently.ts';
 import { type Daemon, type Reply, until } from './daemon.ts';
 import { type Device, type Request, withDevice } from './harness.ts';
 
-const tests = suite('refusals');
+const tests = concurrently('refusals');
 
 /** The data file alone, with a filler that makes the download last where the store is slow. */
 function dataOnly(device: Device, version: string, more: Partial<PackageSpec> = {}): PackageSpec {
@@ -108,9 +108,11 @@ tests(
     }),
 );
 
-const hasStrace = existsSync('/usr/bin/strace');
-if (!hasStrace) console.log('skipped: refusals while verifying: strace is not there (Debian package strace)');
-(hasStrace ? tests : tests.skip)(
+const withoutStrace = existsSync('/usr/bin/strace')
+  ? undefined
+  : 'strace is not there (Debian package strace)';
+tests.needing(
+  withoutStrace,
   'verifying: an update is MD5_NOT_VERIFIED, another package and a rollback are refused',
   () =>
     withDevice(async (device) => {
