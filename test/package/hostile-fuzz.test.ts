@@ -5,6 +5,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { packageFuzzers } from '../fixtures/fuzz-package.ts';
+import { runFuzzer } from '../fuzz/run-fuzzer.ts';
 
 const fuzzing = suite('fuzzed packages');
 const runs = Number(process.env.FUZZ_RUNS ?? 300);
@@ -12,13 +13,7 @@ const firstSeed = Number(process.env.FUZZ_SEED ?? 1);
 
 for (const { name, run } of packageFuzzers()) {
   fuzzing(`${name}: refused by name or read as declared`, async () => {
-    const outcomes = new Map<string, number>();
-    for (let seed = firstSeed; seed < firstSeed + runs; seed++) {
-      const outcome = await run(seed).catch((cause: unknown) => {
-        throw new Error(`${name}, FUZZ_SEED=${seed} FUZZ_RUNS=1`, { cause });
-      });
-      outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
-    }
+    const outcomes = await runFuzzer({ name, run }, firstSeed, firstSeed + runs);
     console.log(`\nmeasured: ${name}: ${[...outcomes].map(([outcome, n]) => `${n} ${outcome}`).join(', ')}`);
     // A fuzzer whose every input is refused, or none, tests little.
     if (runs >= 300) assert.ok(outcomes.size > 1, [...outcomes.keys()].join());

@@ -1,0 +1,184 @@
+/**
+ * Fuzzers of what the device itself hands the daemon: state.json, the journal, /proc text, raw HTTP. Each takes a seed,
+ * damages something honest with it, and throws when a property does not hold.
+ */
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { decodeJournal, encodeRecord, type JournalRecord } from '../../src/deploy/journal.ts';
+import { parseOwner } from '../../src/deploy/owner.ts';
+import type { Plan } from '../../src/deploy/plan.ts';
+import { UpdateError } from '../../src/errors.ts';
+import { realClock } from '../../src/host/clock.ts';
+import { realFiles } from '../../src/host/files.ts';
+import { startServer } from '../../src/http/server.ts';
+import {
+  isNamed,
+  owningUnit,
+  parseCmdline,
+  parseEnviron,
+  parseStat,
+  parseStatusOwner,
+} from '../../src/services/proc-text.ts';
+import { decideRecovery } from '../../src/updater/recover.ts';
+import { createStore, type Saved } from '../../src/updater/store.ts';
+import type { Fuzzer } from '../fixtures/fuzz-package.ts';
+import { type Chance, chance, mutateBytes, mutateJson } from '../fixtures/mutate.ts';
+import { rawClient } from '../fixtures/raw-client.ts';
+import { collectingLog, scriptedUpdater } from '../fixtures/scripted-updater.ts';
+
+export interface RunningFuzzers {
+  readonly fuzzers: readonly Fuzzer[];
+  close(): Promise<void>;
+}
+
+export async function deviceFuzzers(): Promise<RunningFuzzers> {
+  const directory = mkdtempSync(join(tmpdir(), 'tope-fuzz-'));
+  const http = await httpFuzzer();
+  return {
+    fuzzers: [
+      { name: 'state.json', run: (seed) => fuzzState(directory, seed) },
+      { name: 'journal', run: fuzzJournal },
+      { name: '/proc text', run: fuzzProc },
+      http.fuzzer,
+    ],
+    close: async () => {
+      rmSync(directory, { recursive: true });
+      await http.close();
+    },
+  };
+}
+
+const saved: Saved = {
+  operation: 'update',
+  version: '2.0.0',
+  package_url: 'https://store.example/p.zip?signature=secret',
+  package_name: 'p.zip',
+  package_size: 1000,
+  package_md5: '0123456789abcdef0123456789abcdef',
+  bytes_downloaded: 500,
+  etag: '"x"',
+  last_modified: null,
+  total: 1000,
+  stage: 'installing',
+  last_update: '2026-11-23T20:00:00.000Z',
+  error: null,
+  install_starts: 1,
+  verified_at: '2026-11-23T19:00:00.000Z',
+};
+
+/** Any state.json is either taken, and then decides a recovery, or moved aside; nothing is thrown. */
+async function fuzzState(directory: string, seed: number): Promise<string> {
+  const dice = chance(seed);
+  const text = dice.below(2) === 0 ? JSON.stringify(mutateJson(saved, dice)) : JSON.stringify(saved);
+  writeFileSync(
+    join(directory, 'state.json'),
+    dice.below(2) === 0 ? mutateBytes(Buffer.from(text), dice) : text,
+  );
+  const loaded = await createStore({ files: realFiles(), log: collectingLog() }, directory).load();
+  if (loaded === undefined) return 'moved aside';
+  if (/[/\0]/.test(loaded.operation === 'update' ? loaded.package_name : ''))
+    throw new Error('a path as package_name');
+  const found = { saved: loaded, journal: 'none' as const, damage: undefined, packageThere: false, nowMs: 0 };
+  return `taken, ${decideRecovery(found).do}`;
+}
+
+const plan: Plan = {
+  format: 1,
+  id: '20261123T200000000Z',
+  kind: 'update',
+  version: '2.0.0',
+  previousVersion: null,
+  startedMs: 0,
+  modules: ['a'],
+  services: [],
+  reboot: false,
+  consumes: [],
+  steps: [],
+};
+const digest = (text: string) => createHash('sha256').update(text).digest('hex');
+const records: readonly JournalRecord[] = [
+  { state: 'staging', plan },
+  { state: 'staged' },
+  { state: 'stopping', services: [] },
+  { state: 'switching' },
+  { state: 'switched' },
+];
+const journal = Buffer.concat(records.map((record) => encodeRecord(record, digest)));
+const lineStarts = [...journal.keys()].filter((at) => at === 0 || journal[at - 1] === 0x0a);
+
+/** Whatever the bytes are, what is read is a state that was written, with the plan that was written. */
+async function fuzzJournal(seed: number): Promise<string> {
+  const decoded = decodeJournal(mutateBytes(journal, chance(seed), lineStarts), digest);
+  if (decoded.kind !== 'journal') return decoded.kind;
+  if (JSON.stringify(decoded.journal.plan) !== JSON.stringify(plan))
+    throw new Error('a plan that nobody wrote');
+  if (!records.some(({ state }) => state === decoded.journal.state))
+    throw new Error('a state that nobody wrote');
+  return decoded.journal.state;
+}
+
+const procTexts = [
+  '123 (a (b) c) S 1 123 123 0 -1 4194560 100 0 0 0 1 2 0 0 20 0 1 0 98765 1000 10 18446744073709551615',
+  'python3\0/opt/klippy/klippy.py\0-l\0/tmp/x\0',
+  'PATH=/bin\0HOME=/root\0EMPTY=\0=odd\0',
+  'Name:\tx\nUid:\t1000\t1000\t1000\t1000\nGid:\t20\t20\t20\t20\nGroups:\t20 27\n',
+  '12:pids:/system.slice/klipper.service\n1:name=systemd:/system.slice/klipper.service\n0::/system.slice/klipper.service\n',
+  'root:x:0:0:root:/root:/bin/sh\nklipper:x:1000:20::/home:/bin/sh\n',
+];
+
+/** No text of /proc or /etc makes a parser throw anything but a refusal. */
+async function fuzzProc(seed: number): Promise<string> {
+  const dice: Chance = chance(seed);
+  const text = mutateBytes(Buffer.from(dice.pick(procTexts)), dice).toString('latin1');
+  const stat = parseStat(text);
+  const argv = parseCmdline(text);
+  parseEnviron(text);
+  const status = parseStatusOwner(text);
+  const unit = owningUnit(text);
+  if (unit?.includes('/')) throw new Error(`a unit with a path: ${unit}`);
+  isNamed({ comm: text, argv, exe: text }, 'klippy');
+  try {
+    parseOwner('klipper:dialout', text, text);
+  } catch (thrown) {
+    if (!(thrown instanceof UpdateError)) throw thrown;
+  }
+  return [stat && 'stat', status && 'status', unit && 'unit'].filter(Boolean).join('+') || 'nothing';
+}
+
+const requests = [
+  'GET /api/v1.0/progress HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n',
+  'POST /api/v1.0/update HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 19\r\nConnection: close\r\n\r\n{"version":"1.2.3"}',
+  'POST /api/v1.0/cancel HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n2\r\n{}\r\n0\r\n\r\n',
+];
+
+/** Whatever is sent, the answer is HTTP or a closed connection, and the next client is served. */
+async function httpFuzzer(): Promise<{ fuzzer: Fuzzer; close: () => Promise<void> }> {
+  const server = await startServer(scriptedUpdater(), {
+    host: '127.0.0.1',
+    port: 0,
+    version: '0.0.0',
+    log: collectingLog(),
+    clock: realClock(),
+  });
+  const port = server.port ?? 0;
+  const exchange = async (bytes: Uint8Array): Promise<string> => {
+    const client = await rawClient(port);
+    client.send(bytes);
+    client.socket.end();
+    return client.closed();
+  };
+  const run = async (seed: number): Promise<string> => {
+    const dice = chance(seed);
+    const request = Buffer.from(dice.pick(requests));
+    const marks = [0, request.indexOf('\r\n'), request.indexOf('\r\n\r\n')];
+    const answer = await exchange(mutateBytes(request, dice, marks));
+    if (answer !== '' && !answer.startsWith('HTTP/1.1 ')) throw new Error(`no HTTP: ${answer.slice(0, 80)}`);
+    if (seed % 50 === 0 && !(await exchange(Buffer.from(requests[0] ?? ''))).includes('"stage":"idle"')) {
+      throw new Error('the next client is not served');
+    }
+    return answer === '' ? 'closed' : answer.slice(9, 12);
+  };
+  return { fuzzer: { name: 'HTTP requests', run }, close: () => server.close() };
+}
