@@ -2,7 +2,7 @@
  * `tope-updater run`: the daemon. Wires the real parts together, in this order: configuration, port, lock, work
  * directory, log, API, recovery. Nothing in the work directory is touched before the lock is held.
  */
-import { mkdir, readFile } from 'node:fs/promises';
+import { lstat, mkdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { type Config, configFlag, type Flags, resolveConfig, UsageError } from '../config.ts';
@@ -14,7 +14,10 @@ import { lockDirectory } from '../host/lock.ts';
 import { openLog, type RunningLog } from '../host/log.ts';
 import { realMemory } from '../host/memory.ts';
 import { realNet } from '../host/net.ts';
+import { processFacts } from '../host/process-facts.ts';
 import { realProcesses } from '../host/processes.ts';
+import { createEvents } from '../http/events.ts';
+import { createMetrics } from '../http/metrics.ts';
 import { startServer } from '../http/server.ts';
 import { parseTrustedKey, type TrustedKey } from '../package/signature.ts';
 import { createReporter } from '../report/reporter.ts';
@@ -43,7 +46,16 @@ export async function run(flags: Flags, version: string): Promise<void> {
     url: config.report_url,
     outboxPath: join(workDirectory, 'tmp', 'outbox.json'),
   });
-  const updater = createUpdater(host, settings, [reporter.listener]);
+  const events = createEvents(host.clock, () => updater.progress());
+  const metrics = createMetrics({
+    version,
+    clock: host.clock,
+    updater: () => updater,
+    processFacts,
+    watchers: events.watchers,
+  });
+  const listeners = [reporter.listener, events.listener, metrics.listener];
+  const updater = createUpdater(host, settings, listeners);
   const server = await startServer(updater, {
     host: config.host,
     port: config.port,
@@ -52,6 +64,8 @@ export async function run(flags: Flags, version: string): Promise<void> {
     version,
     log,
     clock: host.clock,
+    events,
+    metrics: metrics.text,
   });
   log.info(`listening on ${describeAddress(config, server.port)}`);
 
@@ -118,9 +132,13 @@ async function prepareWorkDirectory(path: string): Promise<void> {
   await mkdir(path, { recursive: true, mode: 0o755 });
   if (!(await lockDirectory(path))) throw new Error(`another tope-updater works in ${path}`);
   for (const name of ['tmp', 'logs', 'backups']) {
-    await mkdir(join(path, name), { mode: 0o755 }).catch((thrown: unknown) => {
+    const directory = join(path, name);
+    await mkdir(directory, { mode: 0o755 }).catch((thrown: unknown) => {
       if (errno(thrown) !== 'EEXIST') throw thrown;
     });
+    // A symlink would lead what is written here to wherever its owner likes.
+    if (!(await lstat(directory)).isDirectory())
+      throw new Error(`${directory} is not a directory of its own`);
   }
 }
 

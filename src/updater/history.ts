@@ -6,6 +6,7 @@
  */
 import { posix } from 'node:path';
 import * as v from 'valibot';
+import { errno } from '../errors.ts';
 import { readWhole, writeDurably } from '../host/durable-file.ts';
 import type { Files } from '../host/host.ts';
 import { limits } from '../limits.ts';
@@ -13,8 +14,7 @@ import { type HistoryEntry, HistoryEntrySchema } from './state.ts';
 
 /** Oldest first; empty where there is none or where it cannot be read. */
 export async function readHistory(files: Files, backupDirectory: string): Promise<HistoryEntry[]> {
-  const bytes = await readWhole(files, historyPath(backupDirectory), limits.historyBytes);
-  if (bytes === undefined) return [];
+  const bytes = await readHistoryFile(files, backupDirectory);
   return Buffer.from(bytes)
     .toString('utf8')
     .split('\n')
@@ -36,6 +36,16 @@ export async function addToHistory(
 /** The version that runs now: of the last entry that succeeded; undefined where nothing was ever installed. */
 export function installedVersion(history: readonly HistoryEntry[]): string | undefined {
   return history.findLast((entry) => entry.outcome === 'success')?.version;
+}
+
+/** A file that is none (a planted symlink) or far too large counts as empty; the next entry replaces it. */
+async function readHistoryFile(files: Files, backupDirectory: string): Promise<Uint8Array> {
+  try {
+    return (await readWhole(files, historyPath(backupDirectory), limits.historyBytes)) ?? new Uint8Array();
+  } catch (thrown) {
+    if (errno(thrown) === 'EINVAL' || errno(thrown) === 'EFBIG') return new Uint8Array();
+    throw thrown;
+  }
 }
 
 function historyPath(backupDirectory: string): string {
