@@ -1,6 +1,6 @@
 /**
  * `tope-updater run`: the daemon. Wires the real parts together, in this order: configuration, port, lock, work
- * directory, log, API, recovery. Nothing in the work directory is touched before the lock is held.
+ * directory, log, recovery, API. Nothing in the work directory is touched before the lock is held.
  */
 import { lstat, mkdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -18,7 +18,7 @@ import { processFacts } from '../host/process-facts.ts';
 import { realProcesses } from '../host/processes.ts';
 import { createEvents } from '../http/events.ts';
 import { createMetrics } from '../http/metrics.ts';
-import { startServer } from '../http/server.ts';
+import { type RunningServer, startServer } from '../http/server.ts';
 import { parseTrustedKey, type TrustedKey } from '../package/signature.ts';
 import { createReporter } from '../report/reporter.ts';
 import { createUpdater } from '../updater/runner.ts';
@@ -56,7 +56,19 @@ export async function run(flags: Flags, version: string): Promise<void> {
   });
   const listeners = [reporter.listener, events.listener, metrics.listener];
   const updater = createUpdater(host, settings, listeners);
-  const server = await startServer(updater, {
+  let server: RunningServer | undefined;
+  onStopSignal(log, async () => {
+    await updater.stop();
+    await Promise.all([server?.close(), reporter.stop()]);
+    log.info('stopped');
+    await log.close();
+    process.exit(0);
+  });
+
+  await reporter.start();
+  // Before anyone can ask: the first answer must already tell of an install that is half done.
+  await updater.recover();
+  server = await startServer(updater, {
     host: config.host,
     port: config.port,
     socketPath: config.socket,
@@ -68,16 +80,6 @@ export async function run(flags: Flags, version: string): Promise<void> {
     metrics: metrics.text,
   });
   log.info(`listening on ${describeAddress(config, server.port)}`);
-
-  onStopSignal(log, async () => {
-    await updater.stop();
-    await Promise.all([server.close(), reporter.stop()]);
-    log.info('stopped');
-    await log.close();
-    process.exit(0);
-  });
-  await reporter.start();
-  await updater.recover();
   memory.trim();
 }
 
