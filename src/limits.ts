@@ -15,6 +15,18 @@ export const limits = {
   connections: 256,
   /** A client that neither sends nor reads for this long is gone. */
   connectionIdleMs: 30_000,
+  /** Watchers of GET /events: a screen, a technician's browser, a script; each holds a connection for long. */
+  eventStreams: 16,
+  /** How often a watcher hears of bytes; what changes the stage or the words is told at once. */
+  eventTickMs: 500,
+  /** Shorter than connectionIdleMs, so that a stream with nothing to tell stays open. */
+  eventHeartbeatMs: 15_000,
+  /** When a browser comes back after a stream has ended. */
+  eventRetryMs: 2_000,
+  /** A watcher that leaves this much unread is dropped: about 200 events. */
+  eventBacklogBytes: 64 * KiB,
+  /** A transfer's speed is that of the last so many ticks: calm enough to read, quick enough to show a stall. */
+  rateTicks: 8,
   /** How long the last answers may take when the server closes. */
   serverCloseMs: 1_000,
 
@@ -22,6 +34,8 @@ export const limits = {
   chunkBytes: 64 * KiB,
   /** Size of one write to flash; two such buffers alternate so that disk and network overlap. */
   writeBufferBytes: 256 * KiB,
+  /** Size of one read of a package, the next one under way: each is a trip to a worker thread and back. */
+  readBufferBytes: 256 * KiB,
   /** Dirty pages are pushed to disk this often, so that a 50 MB memory cgroup never fills with them. */
   dataSyncEveryBytes: 8 * MiB,
   /** Short-lived buffers made between two young-generation collections: keeps the heap from growing. */

@@ -6,9 +6,8 @@
  * must say that it is one, because a page may send any other kind without asking first.
  */
 import type { IncomingMessage } from 'node:http';
-import { type EndpointName, endpoints, openApiPath } from './contract.ts';
+import { type DocumentName, documents, type EndpointName, endpoints } from './contract.ts';
 import { HttpError } from './http-error.ts';
-import { endpointAt } from './routes.ts';
 
 export interface DoorPolicy {
   /** The host name the server was told to listen on; it may be named in Host. */
@@ -20,18 +19,23 @@ export interface DoorPolicy {
 /** What the door looks at of a request. */
 export type RequestHead = Pick<IncomingMessage, 'method' | 'url' | 'headers' | 'headersDistinct'>;
 
-/** The endpoint a request may call, `openapi` for the document. Throws HttpError 400, 401, 403, 404, 405 or 415. */
-export function admit(head: RequestHead, policy: DoorPolicy): EndpointName | 'openapi' {
+/** The endpoint a request may call, or the document it may have. Throws HttpError 400, 401, 403, 404, 405 or 415. */
+export function admit(head: RequestHead, policy: DoorPolicy): EndpointName | DocumentName {
   const { authority, path } = targetOf(head);
   checkHost(authority, policy.host);
   checkOrigin(head.headers.origin, authority);
-  checkToken(head.headers.authorization, policy.token);
-  const name = path === openApiPath ? 'openapi' : endpointAt(path);
+  const name = nameByPath.get(path);
+  if (name !== 'screen' && name !== 'healthz') checkToken(head.headers.authorization, policy.token);
   if (name === undefined) throw new HttpError(404, 'no such path');
-  const method = name === 'openapi' ? 'GET' : endpoints[name].method;
+  const method = isDocument(name) ? 'GET' : endpoints[name].method;
   checkMethod(head.method, method);
   if (method === 'POST') checkContentType(head);
   return name;
+}
+
+/** What answers in its own form, not in the envelope. */
+export function isDocument(name: EndpointName | DocumentName): name is DocumentName {
+  return Object.hasOwn(documents, name);
 }
 
 /** True when the head announces a body (RFC 9112 section 6). */
@@ -39,6 +43,11 @@ export function hasBody(head: RequestHead): boolean {
   const length = head.headers['content-length'];
   return head.headers['transfer-encoding'] !== undefined || (length !== undefined && Number(length) > 0);
 }
+
+const nameByPath = new Map<string, EndpointName | DocumentName>([
+  ...Object.entries(endpoints).map(([name, { path }]) => [path, name as EndpointName] as const),
+  ...Object.entries(documents).map(([name, { path }]) => [path, name as DocumentName] as const),
+]);
 
 /** The absolute form of a target brings its own authority, which outranks Host (RFC 9112 section 3.2.2). */
 function targetOf(head: RequestHead): { authority: string | undefined; path: string } {

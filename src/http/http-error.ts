@@ -14,6 +14,7 @@ const words = {
   415: 'UNSUPPORTED_MEDIA_TYPE',
   431: 'HEADERS_TOO_LARGE',
   500: 'INTERNAL_ERROR',
+  503: 'UNAVAILABLE',
 } as const;
 
 export type HttpErrorStatus = keyof typeof words;

@@ -6,10 +6,11 @@
 import type * as v from 'valibot';
 import { apiCode } from '../errors.ts';
 import {
+  documents,
+  EventSchema,
   endpoints,
   FailedProgressSchema,
   HttpErrorSchema,
-  openApiPath,
   RefusalSchema,
   successSchema,
 } from './contract.ts';
@@ -24,6 +25,12 @@ export async function openApiDocument(version: string): Promise<Json> {
     endpoint.path,
     { [endpoint.method.toLowerCase()]: operation(name, endpoint, convert) },
   ]);
+  const others = Object.entries(documents).map(([name, { path, contentType, summary }]) => {
+    const schema =
+      name === 'events' ? convert(EventSchema) : { type: name === 'openapi' ? 'object' : 'string' };
+    const responses = { 200: reply('The document.', schema, contentType) };
+    return [path, { get: { operationId: name, summary, responses } }];
+  });
   return {
     openapi: '3.1.0',
     info: {
@@ -33,7 +40,7 @@ export async function openApiDocument(version: string): Promise<Json> {
         'On every documented endpoint the HTTP status is 200 and the outcome is `code` in the body. ' +
         'Other statuses are plain HTTP: the request reached no endpoint.',
     },
-    paths: { ...Object.fromEntries(operations), [openApiPath]: { get: documentOperation } },
+    paths: Object.fromEntries([...operations, ...others]),
     components: {
       schemas: { HttpError: convert(HttpErrorSchema) },
       securitySchemes: { token: { type: 'http', scheme: 'bearer' } },
@@ -80,12 +87,6 @@ function requestBody(schema: Json, required: boolean): Json {
   return { required, content: { 'application/json': { schema } } };
 }
 
-function reply(description: string, schema: Json): Json {
-  return { description, content: { 'application/json': { schema } } };
+function reply(description: string, schema: Json, contentType = 'application/json'): Json {
+  return { description, content: { [contentType]: { schema } } };
 }
-
-const documentOperation: Json = {
-  operationId: 'openapi',
-  summary: 'This document.',
-  responses: { 200: reply('The OpenAPI document.', { type: 'object' }) },
-};

@@ -12,6 +12,16 @@ export function sendJson(
   response.writeHead(status, { ...jsonHeaders(body), ...headers }).end(body);
 }
 
+/** Ends the response with a text that is not the envelope. */
+export function sendText(
+  response: ServerResponse,
+  contentType: string,
+  body: string,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  response.writeHead(200, { ...jsonHeaders(body), 'Content-Type': contentType, ...headers }).end(body);
+}
+
 /** The whole reply to a request that the parser refused; the connection is closed after it. */
 export function rawReply(error: HttpError): string {
   const body = JSON.stringify(error.envelope);

@@ -11,16 +11,24 @@ import type { Log } from '../host/host.ts';
 import type { Updater } from '../updater/state.ts';
 import { type EndpointName, endpoints } from './contract.ts';
 
+/** What answers. `version`: the program's. */
+export interface Service {
+  readonly updater: Updater;
+  readonly log: Log;
+  readonly version: string;
+  readonly uptimeMs: () => number;
+}
+
 /** The envelope that answers one call of an endpoint; `body` is undefined when the request had none. Never rejects. */
 export async function answer(
-  updater: Updater,
-  log: Log,
+  service: Service,
   name: EndpointName,
   body: Uint8Array | undefined,
 ): Promise<object> {
   const { method, path } = endpoints[name];
+  const { log } = service;
   try {
-    const reply = await call(updater, name, body);
+    const reply = await call(service, name, body);
     if (method === 'POST') log.info(`${method} ${path}: accepted`);
     return reply;
   } catch (thrown) {
@@ -31,14 +39,11 @@ export async function answer(
   }
 }
 
-/** The endpoint behind a path, or undefined. */
-export function endpointAt(path: string): EndpointName | undefined {
-  return endpointNames.find((name) => endpoints[name].path === path);
-}
-
-const endpointNames = Object.keys(endpoints) as readonly EndpointName[];
-
-async function call(updater: Updater, name: EndpointName, body: Uint8Array | undefined): Promise<object> {
+async function call(
+  { updater, version, uptimeMs }: Service,
+  name: EndpointName,
+  body: Uint8Array | undefined,
+): Promise<object> {
   switch (name) {
     case 'download':
       return success({ status: await updater.download(checked(endpoints.download.request, body)) });
@@ -61,6 +66,10 @@ async function call(updater: Updater, name: EndpointName, body: Uint8Array | und
     }
     case 'history':
       return success({ updates: await updater.history() });
+    case 'healthz': {
+      const { stage } = updater.progress();
+      return success({ status: 'ok', version, stage, uptime_s: Math.floor(uptimeMs() / 1000) });
+    }
     default:
       return name satisfies never;
   }

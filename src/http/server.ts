@@ -20,11 +20,12 @@ import { limits } from '../limits.ts';
 import type { Updater } from '../updater/state.ts';
 import { readBody } from './body.ts';
 import { boundConnections, type Connections } from './connections.ts';
-import { admit } from './door.ts';
+import { admit, isDocument } from './door.ts';
+import { createEvents, type Events } from './events.ts';
 import { HttpError } from './http-error.ts';
-import { openApiDocument } from './openapi.ts';
 import { rawReply, sendJson } from './reply.ts';
-import { answer } from './routes.ts';
+import { answer, type Service } from './routes.ts';
+import { documentSender } from './send-document.ts';
 
 export interface ServerOptions {
   readonly host: string;
@@ -38,6 +39,10 @@ export interface ServerOptions {
   readonly version: string;
   readonly log: Log;
   readonly clock: Clock;
+  /** The streams of GET /events, told of every change; without them there are streams that only look now and then. */
+  readonly events?: Events;
+  /** The text of GET /metrics; undefined: there are none. */
+  readonly metrics?: () => Promise<string>;
 }
 
 export interface RunningServer {
@@ -54,7 +59,8 @@ export interface RunningServer {
 export async function startServer(updater: Updater, options: ServerOptions): Promise<RunningServer> {
   const connections = boundConnections(limits.connections);
   const listeners: Server[] = [];
-  const handle = requestHandler(updater, options, connections);
+  const events = options.events ?? createEvents(options.clock, updater.progress);
+  const handle = requestHandler(updater, { ...options, events }, connections);
   const open = async (where: ListenOptions, name: string): Promise<Server> => {
     const server = createLimitedServer(handle, connections);
     await listen(server, where, name);
@@ -75,6 +81,7 @@ export async function startServer(updater: Updater, options: ServerOptions): Pro
       await guardSocket(socketPath);
     }
     const close = async () => {
+      events.close();
       await closeAll();
     };
     return { port: tcp === undefined ? undefined : (tcp.address() as AddressInfo).port, close };
@@ -152,19 +159,22 @@ function brokenHttp(code: string | undefined): HttpError {
   return new HttpError(400, `not HTTP (${code ?? 'unknown'})`);
 }
 
-function requestHandler(updater: Updater, options: ServerOptions, connections: Connections): Handle {
-  const { log, version } = options;
+function requestHandler(
+  updater: Updater,
+  options: ServerOptions & { readonly events: Events },
+  connections: Connections,
+): Handle {
+  const { log, version, clock } = options;
   const policy = { host: options.host, token: options.token };
-  let document: string | undefined;
+  const startedMs = clock.elapsed();
+  const service: Service = { updater, log, version, uptimeMs: () => clock.elapsed() - startedMs };
+  const sendDocument = documentSender(options);
 
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const name = admit(request, policy);
-    if (name === 'openapi') {
-      document ??= JSON.stringify(await openApiDocument(version));
-      return sendJson(response, 200, document);
-    }
+    if (isDocument(name)) return sendDocument(name, request, response);
     const body = request.method === 'POST' ? await readBody(request, limits.requestBodyBytes) : undefined;
-    sendJson(response, 200, JSON.stringify(await answer(updater, log, name, body)));
+    sendJson(response, 200, JSON.stringify(await answer(service, name, body)));
   };
   return (request, response) => {
     connections.began(request);

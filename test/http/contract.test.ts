@@ -6,7 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { apiCode, errorCodes, UpdateError } from '../../src/errors.ts';
 import { realClock } from '../../src/host/clock.ts';
-import { type EndpointName, endpoints } from '../../src/http/contract.ts';
+import { documents, type EndpointName, endpoints } from '../../src/http/contract.ts';
 import { type RunningServer, startServer } from '../../src/http/server.ts';
 import { type Stage, stages } from '../../src/updater/state.ts';
 import { schemaErrors } from '../fixtures/json-schema.ts';
@@ -43,6 +43,7 @@ const goodBody: Record<EndpointName, unknown> = {
   cancel: undefined,
   rollback: undefined,
   history: undefined,
+  healthz: undefined,
 };
 const names = Object.keys(endpoints) as EndpointName[];
 
@@ -71,7 +72,8 @@ test('the document is OpenAPI 3.1, names the version and describes exactly the e
     Object.keys(item).map((method) => `${method.toUpperCase()} ${path}`),
   );
   const expected = names.map((name) => `${endpoints[name].method} ${endpoints[name].path}`);
-  assert.equal(described.sort(), [...expected, 'GET /openapi.json'].sort());
+  const others = Object.values(documents).map(({ path }) => `GET ${path}`);
+  assert.equal(described.sort(), [...expected, ...others].sort());
 });
 
 for (const name of names)
@@ -83,7 +85,7 @@ for (const name of names)
     assertFits(context, name, reply.body);
   });
 
-for (const name of names.filter((name) => name !== 'progress'))
+for (const name of names.filter((name) => name !== 'progress' && name !== 'healthz'))
   test(`${name}: every error code of the updater is HTTP 200 with its code and words in the envelope`, async (context) => {
     for (const code of errorCodes) {
       context.updater.fail(new UpdateError(code, 'expected a, got b'));

@@ -1,0 +1,128 @@
+/**
+ * GET /metrics: counters of this run of the daemon, in the text format of Prometheus (exposition format 0.0.4).
+ *
+ * A metric is a HELP line, a TYPE line and one line `name{label="value"} number` for each set of labels. Counters
+ * begin at 0 with each start, as the format's readers expect; the time of the last success is from the history.
+ */
+import type { Clock } from '../host/host.ts';
+import type { ProcessFacts } from '../host/process-facts.ts';
+import { type ProgressListener, type Stage, stages, type Updater } from '../updater/state.ts';
+
+export interface MetricsSources {
+  readonly version: string;
+  readonly clock: Pick<Clock, 'elapsed'>;
+  readonly updater: () => Pick<Updater, 'progress' | 'history'>;
+  readonly processFacts: () => ProcessFacts;
+  readonly watchers: () => number;
+}
+
+export interface Metrics {
+  /** Hears of the stages, to time and to count them. */
+  readonly listener: ProgressListener;
+  text(): Promise<string>;
+}
+
+/** The stages in which work is done; in the others it rests. */
+const phases = ['downloading', 'verifying', 'installing', 'rebooting'] as const satisfies readonly Stage[];
+
+export function createMetrics(sources: MetricsSources): Metrics {
+  const seconds = new Map<Stage, number>(phases.map((phase) => [phase, 0]));
+  const times = new Map<Stage, number>(phases.map((phase) => [phase, 0]));
+  const outcomes = new Map<string, number>();
+  let stage: Stage = 'idle';
+  let sinceMs = sources.clock.elapsed();
+
+  const leave = (left: Stage) => {
+    const nowMs = sources.clock.elapsed();
+    if (seconds.has(left)) {
+      seconds.set(left, (seconds.get(left) ?? 0) + (nowMs - sinceMs) / 1000);
+      times.set(left, (times.get(left) ?? 0) + 1);
+    }
+    sinceMs = nowMs;
+  };
+  return {
+    listener: (progress, urgent, error) => {
+      if (!urgent) return;
+      if (progress.stage !== stage) leave(stage);
+      stage = progress.stage;
+      if (stage !== 'success' && stage !== 'failed') return;
+      const labels = { kind: progress.facts?.kind ?? 'update', outcome: stage, error: error?.code ?? '' };
+      const key = labelText(labels);
+      outcomes.set(key, (outcomes.get(key) ?? 0) + 1);
+    },
+    async text() {
+      const { stage: current, progress, facts } = sources.updater().progress();
+      const history = await sources.updater().history();
+      const lastSuccess = history.find(({ outcome }) => outcome === 'success');
+      const { residentBytes, heapUsedBytes, cpuSeconds, startedAt } = sources.processFacts();
+      return [
+        metric(
+          'tope_updater_info',
+          'gauge',
+          'The program that runs, and the version of the device that it installed last.',
+          [[labelText({ version: sources.version, installed: lastSuccess?.version ?? '' }), 1]],
+        ),
+        metric('tope_updater_stage', 'gauge', '1 for the stage the updater is in.', [
+          ...stages.map((name) => [labelText({ stage: name }), name === current ? 1 : 0] as const),
+        ]),
+        metric('tope_updater_progress_percent', 'gauge', 'Progress within the stage.', [['', progress]]),
+        metric(
+          'tope_updater_received_bytes_total',
+          'counter',
+          'Bytes of packages that came over the network.',
+          [['', facts?.receivedBytes ?? 0]],
+        ),
+        metric(
+          'tope_updater_download_retries_total',
+          'counter',
+          'Tries of a download that failed and were followed by another.',
+          [['', facts?.retries ?? 0]],
+        ),
+        metric('tope_updater_phase_duration_seconds', 'summary', 'Time spent in each phase that has ended.', [
+          ...phases.map((phase) => [`_sum${labelText({ phase })}`, seconds.get(phase) ?? 0] as const),
+          ...phases.map((phase) => [`_count${labelText({ phase })}`, times.get(phase) ?? 0] as const),
+        ]),
+        metric(
+          'tope_updater_outcomes_total',
+          'counter',
+          'Ends of downloads, updates and rollbacks; error is the code.',
+          [...outcomes],
+        ),
+        metric(
+          'tope_updater_last_success_timestamp_seconds',
+          'gauge',
+          'When an update or a rollback last succeeded; 0: never.',
+          [['', lastSuccess === undefined ? 0 : Date.parse(lastSuccess.ended_at) / 1000]],
+        ),
+        metric('tope_updater_event_streams', 'gauge', 'Open streams of GET /events.', [
+          ['', sources.watchers()],
+        ]),
+        metric('process_resident_memory_bytes', 'gauge', 'Resident memory.', [['', residentBytes]]),
+        metric('nodejs_heap_size_used_bytes', 'gauge', 'Memory used by objects.', [['', heapUsedBytes]]),
+        metric('process_cpu_seconds_total', 'counter', 'Processor time, user and system.', [
+          ['', cpuSeconds],
+        ]),
+        metric('process_start_time_seconds', 'gauge', 'When the daemon started.', [['', startedAt]]),
+      ].join('');
+    },
+  };
+}
+
+type Kind = 'gauge' | 'counter' | 'summary';
+
+/** What follows the metric's name (labels, for a summary also `_sum` or `_count`) and its value. */
+type Sample = readonly [suffix: string, value: number];
+
+function metric(name: string, kind: Kind, help: string, samples: readonly Sample[]): string {
+  const lines = samples.map(([suffix, value]) => `${name}${suffix} ${value}\n`);
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${kind}\n${lines.join('')}`;
+}
+
+function labelText(labels: Readonly<Record<string, string>>): string {
+  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`);
+  return `{${pairs.join(',')}}`;
+}
+
+function escaped(value: string): string {
+  return value.replace(/[\\"\n]/g, (character) => (character === '\n' ? '\\n' : `\\${character}`));
+}
