@@ -169,8 +169,10 @@ function transactionContext(context: JobContext, isSilent = false): TransactionC
     onSwitching: context.switching,
     onRebooting: () => context.end({ kind: 'rebooting' }),
     onEnd: async (plan, error) => {
-      if (isSilent || (error !== null && shutdown.aborted)) return;
+      // An attempt that is made again at once, or at the next start, has not ended.
+      if (error !== null && (isSilent || shutdown.aborted)) return;
       await addToHistory(host.files, backups, entryOf(plan, error, host.clock.now()));
+      if (isSilent) return;
       await context.end(error === null ? { kind: 'committed' } : { kind: 'failed', error });
     },
   };

@@ -3,23 +3,18 @@
  *
  * Invariant: everything here may be cut anywhere and repeated at the next start; the outcome does not change.
  */
-import { type JournalFile, journalPath } from '../deploy/journal-file.ts';
+import { journalPath } from '../deploy/journal-file.ts';
 import { dropRecords, prunePastUpdates, recordPath } from '../deploy/past-updates.ts';
-import type { Plan } from '../deploy/plan.ts';
 import { discardStaged } from '../deploy/undo.ts';
 import type { UpdateError } from '../errors.ts';
-import type { Host } from '../host/host.ts';
+import type { Files } from '../host/host.ts';
 import { startServices } from '../services/services.ts';
-import type { ServiceSnapshot } from '../services/snapshot.ts';
-import type { Outcome, TransactionContext } from './transaction-context.ts';
+import type { Outcome, Run } from './transaction-context.ts';
 
 /** The update stands. The journal becomes its record (an update's), or goes with what it took back (a rollback's). */
-export async function tidyCommitted(
-  context: TransactionContext,
-  plan: Plan,
-  journal: JournalFile,
-): Promise<Outcome> {
-  await tidy(context, journal, async (files, directory) => {
+export async function tidyCommitted(run: Run): Promise<Outcome> {
+  const { context, plan } = run;
+  await tidy(run, async (files, directory) => {
     await context.onEnd(plan, null);
     if (plan.kind === 'update') {
       await files.rename(journalPath(directory), recordPath(directory, plan.id));
@@ -35,15 +30,10 @@ export async function tidyCommitted(
 }
 
 /** Everything is old: the old services run again, staged files and the journal go. */
-export async function tidyUndone(
-  context: TransactionContext,
-  plan: Plan,
-  journal: JournalFile,
-  services: readonly ServiceSnapshot[],
-  error: UpdateError,
-): Promise<Outcome> {
-  await startOld(context, services);
-  await tidy(context, journal, async (files, directory) => {
+export async function tidyUndone(run: Run, error: UpdateError): Promise<Outcome> {
+  const { context, plan } = run;
+  await startOld(run);
+  await tidy(run, async (files, directory) => {
     await discardStaged(context.host, plan);
     await context.onEnd(plan, error);
     await prunePastUpdates(files, directory);
@@ -54,9 +44,8 @@ export async function tidyUndone(
 
 /** What is left to do when the outcome stands. A failure is logged: the journal stays and the next start repeats it. */
 async function tidy(
-  context: TransactionContext,
-  journal: JournalFile,
-  work: (files: Host['files'], backupDirectory: string) => Promise<void>,
+  { context, journal }: Run,
+  work: (files: Files, backupDirectory: string) => Promise<void>,
 ): Promise<void> {
   const { host, backupDirectory } = context;
   try {
@@ -67,16 +56,13 @@ async function tidy(
   }
 }
 
-async function removeJournal(files: Host['files'], backupDirectory: string): Promise<void> {
+async function removeJournal(files: Files, backupDirectory: string): Promise<void> {
   await files.remove(journalPath(backupDirectory));
   await files.syncDirectory(backupDirectory);
 }
 
 /** A failure is logged: the files are what they were, and a person must look at the service. */
-export async function startOld(
-  context: TransactionContext,
-  services: readonly ServiceSnapshot[],
-): Promise<void> {
+export async function startOld({ context, services }: Run): Promise<void> {
   try {
     await startServices(context.host, services, 'old', { signal: context.shutdown });
   } catch (thrown) {

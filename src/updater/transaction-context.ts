@@ -1,7 +1,9 @@
 /** What a transaction is given and what comes of it. Types only. */
+import type { JournalFile } from '../deploy/journal-file.ts';
 import type { Plan } from '../deploy/plan.ts';
 import type { UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
+import type { ServiceSnapshot } from '../services/snapshot.ts';
 import type { ProgressKeeper } from './progress.ts';
 
 export interface TransactionContext {
@@ -19,6 +21,15 @@ export interface TransactionContext {
   readonly onRebooting: () => Promise<void>;
   /** Durable bookkeeping of the end (history, state, last report), before the journal goes. Must be repeatable. */
   readonly onEnd: (plan: Plan, error: UpdateError | null) => Promise<void>;
+}
+
+/** A transaction under way. */
+export interface Run {
+  readonly context: TransactionContext;
+  readonly plan: Plan;
+  readonly journal: JournalFile;
+  /** As they were before they were stopped; empty until then. */
+  readonly services: readonly ServiceSnapshot[];
 }
 
 export type Outcome =

@@ -8,7 +8,7 @@
 import * as v from 'valibot';
 import { saveBackups } from '../deploy/backup.ts';
 import type { Journal } from '../deploy/journal.ts';
-import { beginJournal, continueJournal, type JournalFile } from '../deploy/journal-file.ts';
+import { beginJournal, continueJournal } from '../deploy/journal-file.ts';
 import { fileSteps, type Plan, stagedPath } from '../deploy/plan.ts';
 import { makeDirectories, syncStaged } from '../deploy/stage.ts';
 import { switchTargets } from '../deploy/switch.ts';
@@ -17,10 +17,10 @@ import { asUpdateError, UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import { checkHealth } from '../services/health.ts';
 import { captureServices, startServices, stopServices } from '../services/services.ts';
-import { type ServiceSnapshot, ServiceSnapshotsSchema } from '../services/snapshot.ts';
+import { ServiceSnapshotsSchema } from '../services/snapshot.ts';
 import { restartMachine } from './reboot.ts';
 import { startOld, tidyCommitted, tidyUndone } from './tidy.ts';
-import type { Outcome, TransactionContext } from './transaction-context.ts';
+import type { Outcome, Run, TransactionContext } from './transaction-context.ts';
 
 /** Runs a planned transaction; `stage` fills the staged files. Throws only where nothing was begun. */
 export async function runTransaction(
@@ -30,7 +30,7 @@ export async function runTransaction(
 ): Promise<Outcome> {
   const { host, backupDirectory } = context;
   const journal = await attempt('beginning the journal', () => beginJournal(host, backupDirectory, plan));
-  let services: readonly ServiceSnapshot[] = [];
+  let run: Run = { context, plan, journal, services: [] };
   try {
     await makeDirectories(host, plan);
     await stage();
@@ -40,7 +40,8 @@ export async function runTransaction(
     await saveBackups(host, backupDirectory, plan);
     await journal.append({ state: 'staged' });
     stopIfAsked(context);
-    services = await captureServices(host, plan.services);
+    const services = await captureServices(host, plan.services);
+    run = { ...run, services };
     await journal.append({ state: 'stopping', services });
     context.progress(93, 'stopping services');
     await stopServices(host, services);
@@ -48,24 +49,17 @@ export async function runTransaction(
     context.onSwitching();
     await journal.append({ state: 'switching' });
   } catch (thrown) {
-    return withdraw(
-      context,
-      plan,
-      journal,
-      services,
-      asUpdateError(thrown, 'DEPLOYMENT_FAILED', 'preparing the update'),
-    );
+    return withdraw(run, asUpdateError(thrown, 'DEPLOYMENT_FAILED', 'preparing the update'));
   }
-  return finish(context, plan, journal, services, 'stopped');
+  return finish(run, 'stopped');
 }
 
 /** Goes on with a transaction that an earlier run left: forward to its commit. */
 export async function resumeForward(context: TransactionContext, found: Journal): Promise<Outcome> {
-  const journal = await continueJournal(context.host.files, context.backupDirectory, found);
-  const services = v.parse(ServiceSnapshotsSchema, found.services ?? []);
+  const run = await takeUp(context, found);
   context.onSwitching();
-  if (found.state === 'committed') return tidyCommitted(context, found.plan, journal);
-  return finish(context, found.plan, journal, services, await whereToGoOn(context, found));
+  if (found.state === 'committed') return tidyCommitted(run);
+  return finish(run, await whereToGoOn(context, found));
 }
 
 /** Takes a transaction back that an earlier run left; `error` is why, unless the journal knows. */
@@ -74,13 +68,21 @@ export async function resumeUndo(
   found: Journal,
   error: UpdateError,
 ): Promise<Outcome> {
-  const { host } = context;
-  const journal = await continueJournal(host.files, context.backupDirectory, found);
-  const services = v.parse(ServiceSnapshotsSchema, found.services ?? []);
+  const run = await takeUp(context, found);
   const why = found.error === undefined ? error : UpdateError.parse(found.error);
-  if (found.state === 'undone') return tidyUndone(context, found.plan, journal, services, why);
-  if (await nothingSwitched(host, found)) return withdraw(context, found.plan, journal, services, why);
-  return undo(context, found.plan, journal, services, why);
+  if (found.state === 'undone') return tidyUndone(run, why);
+  if (await nothingSwitched(context.host, found)) return withdraw(run, why);
+  return undo(run, why);
+}
+
+async function takeUp(context: TransactionContext, found: Journal): Promise<Run> {
+  const journal = await continueJournal(context.host.files, context.backupDirectory, found);
+  return {
+    context,
+    plan: found.plan,
+    journal,
+    services: v.parse(ServiceSnapshotsSchema, found.services ?? []),
+  };
 }
 
 /** Where finish() takes a transaction up; `rebooted`: all is switched and the machine has restarted since. */
@@ -94,14 +96,9 @@ async function whereToGoOn({ host }: TransactionContext, found: Journal): Promis
 }
 
 /** From stopped services (or where an earlier run was cut) to the commit. */
-async function finish(
-  context: TransactionContext,
-  plan: Plan,
-  journal: JournalFile,
-  services: readonly ServiceSnapshot[],
-  from: From,
-): Promise<Outcome> {
-  const { host } = context;
+async function finish(run: Run, from: From): Promise<Outcome> {
+  const { context, plan, journal, services } = run;
+  const { host, shutdown } = context;
   try {
     if (from !== 'stopped') await stopServices(host, services); // what runs now may run old files
     if (from === 'stopped' || from === 'switching') {
@@ -109,52 +106,32 @@ async function finish(
       await switchTargets(host, plan);
       await journal.append({ state: 'switched' });
     }
-    if (plan.reboot && from !== 'rebooted') {
-      await restartMachine(context, journal);
-    }
+    if (plan.reboot && from !== 'rebooted') await restartMachine(context, journal);
     context.progress(95, 'starting services');
-    await startServices(host, services, 'new', { signal: context.shutdown });
+    await startServices(host, services, 'new', { signal: shutdown });
     context.progress(97, 'checking health');
-    await checkHealth(host, plan.services, context.shutdown);
+    await checkHealth(host, plan.services, shutdown);
     await journal.append({ state: 'committed' });
   } catch (thrown) {
-    if (context.shutdown.aborted) {
-      await journal.close();
-      return { kind: 'interrupted' };
-    }
-    return undo(context, plan, journal, services, asUpdateError(thrown, 'DEPLOYMENT_FAILED', 'installing'));
+    if (!shutdown.aborted) return undo(run, asUpdateError(thrown, 'DEPLOYMENT_FAILED', 'installing'));
+    await journal.close();
+    return { kind: 'interrupted' };
   }
-  return tidyCommitted(context, plan, journal);
+  return tidyCommitted(run);
 }
 
 /** Nothing has been switched: the staged files go, the services come back. */
-async function withdraw(
-  context: TransactionContext,
-  plan: Plan,
-  journal: JournalFile,
-  services: readonly ServiceSnapshot[],
-  error: UpdateError,
-): Promise<Outcome> {
+async function withdraw(run: Run, error: UpdateError): Promise<Outcome> {
   try {
-    await journal.append({ state: 'undone', error: error.message });
+    await run.journal.append({ state: 'undone', error: error.message });
   } catch (thrown) {
-    return stuck(
-      context,
-      journal,
-      services,
-      asUpdateError(thrown, 'ROLLBACK_FAILED', `${error.message}; then the journal`),
-    );
+    return stuck(run, asUpdateError(thrown, 'ROLLBACK_FAILED', `${error.message}; then the journal`));
   }
-  return tidyUndone(context, plan, journal, services, error);
+  return tidyUndone(run, error);
 }
 
-async function undo(
-  context: TransactionContext,
-  plan: Plan,
-  journal: JournalFile,
-  services: readonly ServiceSnapshot[],
-  error: UpdateError,
-): Promise<Outcome> {
+async function undo(run: Run, error: UpdateError): Promise<Outcome> {
+  const { context, plan, journal, services } = run;
   const { host } = context;
   host.log.error(`${error.message}; everything is put back`);
   context.progress(97, 'putting everything back');
@@ -167,24 +144,14 @@ async function undo(
     await restoreTargets(host, plan).catch(() => restoreTargets(host, plan));
     await journal.append({ state: 'undone', error: error.message });
   } catch (thrown) {
-    return stuck(
-      context,
-      journal,
-      services,
-      asUpdateError(thrown, 'ROLLBACK_FAILED', `${error.message}; then undoing`),
-    );
+    return stuck(run, asUpdateError(thrown, 'ROLLBACK_FAILED', `${error.message}; then undoing`));
   }
-  return tidyUndone(context, plan, journal, services, error);
+  return tidyUndone(run, error);
 }
 
-async function stuck(
-  context: TransactionContext,
-  journal: JournalFile,
-  services: readonly ServiceSnapshot[],
-  error: UpdateError,
-): Promise<Outcome> {
-  await startOld(context, services);
-  await journal.close();
+async function stuck(run: Run, error: UpdateError): Promise<Outcome> {
+  await startOld(run);
+  await run.journal.close();
   return { kind: 'stuck', error };
 }
 
