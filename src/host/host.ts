@@ -147,6 +147,8 @@ export interface Processes {
 export interface HttpRequest {
   readonly method: 'GET' | 'POST';
   readonly url: string;
+  /** Goes to this unix socket instead of the URL's host; http only, never through a proxy. */
+  readonly socketPath?: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
   /** Whole-request bound up to the response's head, in ms. */

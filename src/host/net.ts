@@ -59,7 +59,8 @@ async function request(options: NetOptions, asked: HttpRequest): Promise<HttpRes
 /** Sends the request, directly or by the proxy, and waits for the head of the answer. */
 async function headOf(options: NetOptions, asked: HttpRequest, stop: AbortSignal): Promise<IncomingMessage> {
   const url = new URL(asked.url);
-  const proxy = proxyFor(url, options.environment);
+  const { socketPath } = asked;
+  const proxy = socketPath === undefined ? proxyFor(url, options.environment) : undefined;
   const target = {
     method: asked.method,
     host: socketHost(url),
@@ -87,7 +88,8 @@ async function headOf(options: NetOptions, asked: HttpRequest, stop: AbortSignal
     );
   }
   const http = await import('node:http');
-  if (proxy === undefined) return answerTo(() => http.request({ ...target, agent: false }), asked.body, stop);
+  if (proxy === undefined)
+    return answerTo(() => http.request({ ...target, socketPath, agent: false }), asked.body, stop);
   const module = proxy.protocol === 'https:' ? await import('node:https') : http;
   const byProxy = {
     ...target,

@@ -2,7 +2,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseArguments } from '../../src/cli/arguments.ts';
-import { options, UsageError } from '../../src/config.ts';
+import { type CommandSpec, commands, exitCodes } from '../../src/cli/commands.ts';
+import { UsageError } from '../../src/config.ts';
 
 const test = suite('arguments');
 
@@ -31,15 +32,40 @@ test('help and version are asked for in the usual ways', () => {
   for (const argv of [['--version'], ['-V']]) assert.is(parseArguments(argv).kind, 'version');
 });
 
-test('the help of run shows every flag with its meaning and default', () => {
-  const help = parseArguments(['run', '--help']);
-  if (help.kind !== 'help') throw new Error(`is ${help.kind}`);
-  for (const { flag, doc } of Object.values(options)) {
-    assert.ok(help.text.includes(`  --${flag}`), flag);
-    assert.ok(help.text.includes(doc), flag);
+test('the help of every command shows each flag with its meaning and default, examples, and fits 80 columns', () => {
+  for (const [name, spec] of Object.entries<CommandSpec>(commands)) {
+    const help = parseArguments([name, '--help']);
+    if (help.kind !== 'help') throw new Error(`is ${help.kind}`);
+    const words = help.text.replace(/\s+/g, ' ');
+    for (const { flag, doc } of spec.flags) {
+      assert.ok(words.includes(` --${flag} `), `${name} --${flag}`);
+      assert.ok(words.includes(doc), `${name} --${flag}: ${doc}`);
+    }
+    assert.ok(spec.examples.length > 0, name);
+    for (const [line] of spec.examples) assert.ok(help.text.includes(`  tope-updater ${line}\n`), line);
+    const [tooLong] = help.text.split('\n').filter((line) => line.length > 80 && !line.startsWith('  tope-'));
+    assert.is(tooLong, undefined);
+    assert.ok(help.text.endsWith('\n'), 'ends its last line');
   }
-  assert.ok(help.text.includes('--config FILE'));
-  assert.match(help.text, /--port PORT .*\(default 12315\)/);
+  const help = parseArguments(['run', '--help']);
+  assert.match(help.kind === 'help' ? help.text.replace(/\s+/g, ' ') : '', /--port PORT .*\(default 12315\)/);
+});
+
+test('the general help names every command and every exit status', () => {
+  const help = parseArguments(['--help']);
+  if (help.kind !== 'help') throw new Error(`is ${help.kind}`);
+  for (const [name, { summary }] of Object.entries(commands)) {
+    assert.match(help.text, new RegExp(`^  ${name} `, 'm'));
+    assert.ok(help.text.replace(/\s+/g, ' ').includes(summary), name);
+  }
+  for (const meaning of Object.values(exitCodes)) assert.ok(help.text.includes(meaning), meaning);
+});
+
+test('one letter does for the flags that have one', () => {
+  const invocation = parseArguments(['pack', 'here', '-o', 'there.zip']);
+  if (invocation.kind !== 'command') throw new Error(`is ${invocation.kind}`);
+  assert.equal({ ...invocation.flags }, { output: 'there.zip' });
+  assert.equal(invocation.operands, ['here']);
 });
 
 const mistakes: readonly (readonly [readonly string[], string])[] = [
@@ -53,6 +79,9 @@ const mistakes: readonly (readonly [readonly string[], string])[] = [
   [['run', '--allow-http=yes'], "'--allow-http'"],
   [['run', 'now'], '"now"'],
   [['run', '--', '--port'], '"--port"'],
+  [['pack'], 'DIR|manifest.json is missing'],
+  [['init', 'a', 'b'], '"b"'],
+  [['pack', 'a', '-q'], "'-q'"],
   [['run', '--__proto__', '1'], "'--__proto__'"],
 ];
 for (const [argv, named] of mistakes)

@@ -1,0 +1,211 @@
+/**
+ * The daemon's API as the commands see it, over TCP or a unix socket.
+ *
+ * A daemon that cannot be reached is a CommandError with exit status 3 that says how to start one; a refusal is one with
+ * status 1 that carries the daemon's own words.
+ */
+import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type * as v from 'valibot';
+import { type Flags, UsageError } from '../config.ts';
+import { errno } from '../errors.ts';
+import type { HttpResponse, Net } from '../host/host.ts';
+import { realNet } from '../host/net.ts';
+import type { EventSchema } from '../http/contract.ts';
+import { limits } from '../limits.ts';
+import type { PackageRequest } from '../package/request.ts';
+import type { HistoryEntry, Progress, UpdateRequest } from '../updater/state.ts';
+import { CommandError } from './failure.ts';
+import { textFlag } from './flags.ts';
+
+/** What GET /events tells of every change. */
+export type ProgressEvent = v.InferOutput<typeof EventSchema>;
+
+export interface Client {
+  /** Where the daemon is, for messages. */
+  readonly place: string;
+  /** The current state, then every change as it happens; ends or rejects when the daemon goes away. */
+  events(): AsyncGenerator<ProgressEvent>;
+  history(): Promise<readonly HistoryEntry[]>;
+  download(request: PackageRequest): Promise<string>;
+  update(request: UpdateRequest): Promise<string>;
+  rollback(version: string | undefined): Promise<string>;
+  cancel(): Promise<string>;
+}
+
+interface Envelope {
+  readonly code: number;
+  readonly msg: string;
+  readonly data?: unknown;
+}
+
+interface Target {
+  readonly place: string;
+  readonly url: string;
+  readonly socketPath: string | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** An answer comes at once; a cancel waits for the end of what it cancels. */
+const answerTimeoutMs = 30_000;
+
+/** The client for `--url`, `--socket` and `--token-file`. */
+export async function clientOf(flags: Flags): Promise<Client> {
+  const target = await targetOf(flags);
+  const net = realNet({ environment: {} });
+  const call = async (method: 'GET' | 'POST', name: string, body?: object) => {
+    const envelope = await exchange(net, target, method, name, body);
+    if (envelope.code !== 200 && name !== 'progress') throw new CommandError(envelope.msg);
+    return envelope.data;
+  };
+  const status = async (name: string, body: object) =>
+    ((await call('POST', name, body)) as { status: string }).status;
+  return {
+    place: target.place,
+    events: () => events(net, target, async () => (await call('GET', 'progress')) as Progress),
+    history: async () => ((await call('GET', 'history')) as { updates: HistoryEntry[] }).updates,
+    download: (request) => status('download', request),
+    update: (request) => status('update', request),
+    rollback: (version) => status('rollback', version === undefined ? {} : { version }),
+    cancel: () => status('cancel', {}),
+  };
+}
+
+async function targetOf(flags: Flags): Promise<Target> {
+  const socketPath = textFlag(flags, 'socket');
+  const given = textFlag(flags, 'url');
+  if (socketPath !== undefined && given !== undefined)
+    throw new UsageError('--url and --socket: only one of them says where the daemon is');
+  const url = socketPath === undefined ? (given ?? 'http://127.0.0.1:12315') : 'http://localhost';
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
+    throw new UsageError(`--url: must be an http or https URL, not "${url}"`);
+  const tokenFile = textFlag(flags, 'token-file');
+  const headers = tokenFile === undefined ? {} : { authorization: `Bearer ${await readToken(tokenFile)}` };
+  return { place: socketPath ?? url, url, socketPath, headers };
+}
+
+async function readToken(path: string): Promise<string> {
+  try {
+    return (await readFile(path, 'utf8')).trim();
+  } catch (thrown) {
+    throw new UsageError(`--token-file: cannot read ${path}: ${errno(thrown) ?? String(thrown)}`);
+  }
+}
+
+async function exchange(
+  net: Net,
+  target: Target,
+  method: 'GET' | 'POST',
+  name: string,
+  body: object | undefined,
+): Promise<Envelope> {
+  const { response, text } = await reached(target, async () => {
+    const response = await send(net, target, method, name, body);
+    return { response, text: await textOf(response) };
+  });
+  const envelope = parsedEnvelope(text);
+  if (envelope === undefined)
+    throw new CommandError(
+      `what answers at ${target.place} is not tope-updater (HTTP ${response.status} without its envelope)`,
+    );
+  if (response.status === 401)
+    throw new CommandError(`${target.place} asks for a token: give the daemon's file with --token-file`);
+  if (response.status !== 200) throw new CommandError(`${target.place}: ${envelope.msg}`);
+  return envelope;
+}
+
+/** A failure of the connection is a daemon that does not answer. */
+async function reached<T>(target: Target, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (thrown) {
+    throw new CommandError(notReachable(target, thrown), 3, { cause: thrown });
+  }
+}
+
+function send(
+  net: Net,
+  { url, socketPath, headers }: Target,
+  method: 'GET' | 'POST',
+  name: string,
+  body: object | undefined,
+): Promise<HttpResponse> {
+  return net.request({
+    method,
+    url: `${url.replace(/\/$/, '')}/api/v1.0/${name}`,
+    headers: { ...headers, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    ...(socketPath === undefined ? {} : { socketPath }),
+    headTimeoutMs: answerTimeoutMs,
+    stallTimeoutMs: Math.max(answerTimeoutMs, 2 * limits.eventHeartbeatMs),
+  });
+}
+
+async function textOf(response: HttpResponse): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = '';
+  for await (const chunk of response.body) {
+    text += decoder.decode(chunk, { stream: true });
+    if (text.length > limits.historyBytes) throw new Error('the answer does not end');
+  }
+  return text;
+}
+
+/** Server-sent events; where there are too many watchers already, asking now and then does as well. */
+async function* events(
+  net: Net,
+  target: Target,
+  ask: () => Promise<Progress>,
+): AsyncGenerator<ProgressEvent> {
+  const response = await reached(target, () => send(net, target, 'GET', 'events', undefined));
+  if (response.status === 200) yield* eventsIn(response);
+  response.discard();
+  for (; response.status !== 200; await sleep(limits.eventTickMs)) yield { ...uncounted, ...(await ask()) };
+}
+
+const uncounted = {
+  kind: null,
+  version: null,
+  module: null,
+  bytes: 0,
+  total_bytes: 0,
+  bytes_per_second: null,
+};
+
+/** Each block of lines up to an empty one is an event; one without data keeps the connection alive. */
+async function* eventsIn(response: HttpResponse): AsyncGenerator<ProgressEvent> {
+  const decoder = new TextDecoder();
+  let text = '';
+  for await (const chunk of response.body) {
+    const blocks = (text + decoder.decode(chunk, { stream: true })).split('\n\n');
+    text = blocks.pop() ?? '';
+    for (const block of blocks) {
+      const data = /^data: (.*)$/m.exec(block)?.[1];
+      if (data !== undefined) yield JSON.parse(data) as ProgressEvent;
+    }
+  }
+}
+
+function notReachable({ place, socketPath }: Target, thrown: unknown): string {
+  const system = errno(thrown);
+  const why = thrown instanceof Error ? thrown.message : String(thrown);
+  if (system === 'EACCES' || system === 'EPERM')
+    return `no access to ${place} (${why}): run this as root, or as a member of the socket's group`;
+  const flags = socketPath === undefined ? '' : ` --socket ${socketPath}`;
+  return [
+    `no daemon answers at ${place} (${why})`,
+    '  to start it:  systemctl start tope-updater',
+    `  or by hand:   tope-updater run --dir /opt/tope/updater${flags}`,
+    '  if it listens elsewhere, say where with --url or --socket; tope-updater doctor looks for the cause',
+  ].join('\n');
+}
+
+function parsedEnvelope(text: string): Envelope | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    const isEnvelope = typeof value === 'object' && value !== null && 'code' in value && 'msg' in value;
+    return isEnvelope ? (value as Envelope) : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,279 @@
+/**
+ * The commands as data: help texts, the manual, shell completion and docs/command-line.md are made of this table. The
+ * flags of `run` are those of config.ts.
+ *
+ * Pure; holds no code of any command, so that `run` does not pay for the others.
+ */
+import { configFlag, type Option, options } from '../config.ts';
+
+/** A flag as the help text shows it; `argument` is empty for a switch. */
+export type FlagSpec = Pick<Option, 'flag' | 'kind' | 'argument' | 'doc'> & {
+  readonly initial?: unknown;
+  /** One letter, for `-o`. */
+  readonly short?: string;
+};
+
+export interface CommandSpec {
+  readonly summary: string;
+  /** What follows the flags, as the usage line shows it; empty: nothing may. */
+  readonly operands: string;
+  readonly minOperands: number;
+  readonly maxOperands: number;
+  /** More than the summary says, in whole sentences. */
+  readonly about: string;
+  readonly flags: readonly FlagSpec[];
+  /** A command line without the program's name, and what it does. */
+  readonly examples: readonly (readonly [string, string])[];
+}
+
+/** What the program's exit status means, for every command. */
+export const exitCodes = {
+  0: 'done',
+  1: 'refused or failed; the reason is on stderr',
+  2: 'wrong use: an unknown command or flag, a bad value',
+  3: 'no daemon answers',
+} as const;
+
+const connection: readonly FlagSpec[] = [
+  {
+    flag: 'url',
+    kind: 'text',
+    argument: 'URL',
+    initial: 'http://127.0.0.1:12315',
+    doc: 'address of the daemon',
+  },
+  {
+    flag: 'socket',
+    kind: 'text',
+    argument: 'PATH',
+    doc: 'unix socket of the daemon, where it listens on one',
+  },
+  {
+    flag: 'token-file',
+    kind: 'text',
+    argument: 'FILE',
+    doc: 'file with the token, where the daemon asks for one',
+  },
+];
+const json: FlagSpec = {
+  flag: 'json',
+  kind: 'switch',
+  argument: '',
+  doc: 'prints JSON, one value a line, for programs',
+};
+const yes: FlagSpec = { flag: 'yes', short: 'y', kind: 'switch', argument: '', doc: 'does not ask' };
+const allowRoot: FlagSpec = {
+  ...options.allow_root,
+  argument: 'DIR',
+  doc: 'directory that the devices let packages write below',
+};
+const trustKey: FlagSpec = {
+  ...options.trusted_keys,
+  doc: 'minisign public key: the package must be signed with it',
+};
+
+export const commands = {
+  run: {
+    summary: 'the daemon: serves the API, downloads and installs updates',
+    operands: '',
+    minOperands: 0,
+    maxOperands: 0,
+    about:
+      'Runs in the foreground until SIGTERM or SIGINT; normally systemd starts it. Every flag can be a key of the ' +
+      'configuration file as well (docs/configuration.md).',
+    flags: [
+      ...Object.values<Option>(options),
+      {
+        flag: configFlag,
+        kind: 'text',
+        argument: 'FILE',
+        doc: 'JSON file with the same settings; flags win over it',
+      },
+    ],
+    examples: [
+      ['run --dir /var/lib/tope-updater', 'keeps state, downloads, logs and backups there'],
+      ['run --allow-root /opt/tope --allow-root /etc/tope', 'packages may write below both'],
+    ],
+  },
+  status: {
+    summary: 'what the daemon does right now',
+    operands: '',
+    minOperands: 0,
+    maxOperands: 0,
+    about:
+      'Prints stage, progress and error. Exits with 1 where the last update failed. With --watch it goes on until ' +
+      'Ctrl-C: one live line on a terminal, a line for each change in a pipe.',
+    flags: [
+      { flag: 'watch', short: 'w', kind: 'switch', argument: '', doc: 'goes on, and shows every change' },
+      json,
+      ...connection,
+    ],
+    examples: [
+      ['status', 'one line'],
+      ['status --watch', 'a live progress bar'],
+      ['status --json | jq -r .stage', 'for scripts'],
+    ],
+  },
+  install: {
+    summary: 'installs a package from a file or from a URL',
+    operands: 'FILE|URL',
+    minOperands: 1,
+    maxOperands: 1,
+    about:
+      'Hands the package to the daemon and follows it to the end; every check of an update from the network is made. ' +
+      'A file (on a USB stick, say) needs no network: it is served to the daemon over the loopback interface. Of a URL, ' +
+      'what the flags do not tell is found out by reading the package once. On a terminal it asks first; elsewhere ' +
+      '--yes is needed. Ctrl-C during the download cancels it; an install that has begun goes on in the daemon.',
+    flags: [
+      yes,
+      {
+        flag: 'release',
+        kind: 'text',
+        argument: 'X.Y.Z',
+        doc: 'version of the package; read from it when not given',
+      },
+      {
+        flag: 'allow-downgrade',
+        kind: 'switch',
+        argument: '',
+        doc: 'also a version lower than the installed one',
+      },
+      { flag: 'md5', kind: 'text', argument: 'HEX', doc: 'MD5 of a package at a URL' },
+      { flag: 'sha256', kind: 'text', argument: 'HEX', doc: 'SHA-256 of a package at a URL' },
+      { flag: 'size', kind: 'number', argument: 'BYTES', doc: 'size of a package at a URL' },
+      json,
+      ...connection,
+    ],
+    examples: [
+      ['install /media/usb/printer-2.0.0.zip', 'shows what it is, asks, installs'],
+      ['install --yes https://store.example/printer-2.0.0.zip', 'from the network, without a question'],
+    ],
+  },
+  rollback: {
+    summary: 'puts back what was there before the last update',
+    operands: '[VERSION]',
+    minOperands: 0,
+    maxOperands: 1,
+    about:
+      'Reinstates the backups of the last update, or of the update to VERSION and all that came after it, and follows ' +
+      'it to the end. On a terminal it asks first; elsewhere --yes is needed.',
+    flags: [yes, json, ...connection],
+    examples: [
+      ['rollback', 'takes the last update back'],
+      ['rollback --yes 2.0.0', 'takes 2.0.0 and everything after it back'],
+    ],
+  },
+  cancel: {
+    summary: 'stops a download, or discards a package that waits',
+    operands: '',
+    minOperands: 0,
+    maxOperands: 0,
+    about: 'What was downloaded is kept for the next try. An install that switches files is not stopped.',
+    flags: [json, ...connection],
+    examples: [['cancel', 'back to idle']],
+  },
+  history: {
+    summary: 'past updates and rollbacks, newest first',
+    operands: '',
+    minOperands: 0,
+    maxOperands: 0,
+    about: 'Prints when, what, to which version, how long it took and how it ended.',
+    flags: [json, ...connection],
+    examples: [
+      ['history', 'a table'],
+      ['history --json | jq -r .version', 'for scripts: one object a line'],
+    ],
+  },
+  doctor: {
+    summary: 'looks for what could keep updates from working, and says what to do',
+    operands: '',
+    minOperands: 0,
+    maxOperands: 0,
+    about:
+      'Checks the daemon, its service, work directory, free space, allowed roots, device-api, clock and keys: each ok, ' +
+      'warn or fail. It takes the settings of the daemon that runs on this machine, and else those given with the flags ' +
+      'of run. Exits with 1 where something fails. Changes nothing.',
+    flags: [
+      json,
+      ...connection.filter(({ flag }) => flag === 'url'),
+      ...Object.values<Option>(options).filter(({ flag }) =>
+        ['dir', 'socket', 'token-file', 'report-url', 'allow-root', 'trust-key'].includes(flag),
+      ),
+      {
+        flag: configFlag,
+        kind: 'text',
+        argument: 'FILE',
+        doc: 'configuration file of the daemon',
+      },
+    ],
+    examples: [
+      ['doctor', 'on the device, as root'],
+      ['doctor --config /etc/tope-updater.json', 'where no daemon runs'],
+    ],
+  },
+  pack: {
+    summary: 'makes a package of a folder',
+    operands: 'DIR|manifest.json',
+    minOperands: 1,
+    maxOperands: 1,
+    about:
+      'Packs manifest.json and the files that its modules name. Fills in sizes, MD5 and SHA-256, keeps modes, and checks ' +
+      'the result with the reader of the device. The same folder gives the same bytes. Prints the JSON body for POST ' +
+      '/download. The manifest in the folder may have // comments.',
+    flags: [
+      {
+        flag: 'output',
+        short: 'o',
+        kind: 'text',
+        argument: 'FILE',
+        doc: 'the package; DIR-VERSION.zip in the current folder when not given',
+      },
+      {
+        flag: 'sign',
+        kind: 'text',
+        argument: 'KEY',
+        doc: 'signs with a minisign secret key file; its password is asked for, or read from stdin',
+      },
+      {
+        flag: 'package-url',
+        kind: 'text',
+        argument: 'URL',
+        doc: 'where the package will be found, for the JSON; one that ends with / gets the name appended',
+      },
+      { flag: 'store', kind: 'switch', argument: '', doc: 'does not compress' },
+      allowRoot,
+    ],
+    examples: [
+      ['pack printer -o printer-2.0.0.zip', 'the package'],
+      [
+        'pack printer --sign minisign.key --package-url https://store.example/ > request.json',
+        'signed, with the request for devices',
+      ],
+    ],
+  },
+  verify: {
+    summary: 'what a package would deploy where, and whether a device would take it',
+    operands: 'PACKAGE.zip',
+    minOperands: 1,
+    maxOperands: 1,
+    about:
+      'Reads the whole package with the reader and the rules of the device; needs no device. Exits with 1 where it ' +
+      'would be refused.',
+    flags: [trustKey, allowRoot, json],
+    examples: [
+      ['verify printer-2.0.0.zip', 'modules, files, problems'],
+      ['verify --trust-key minisign.pub printer-2.0.0.zip', 'and the signature'],
+    ],
+  },
+  init: {
+    summary: 'makes a folder to pack: a commented manifest and an example service',
+    operands: 'DIR',
+    minOperands: 1,
+    maxOperands: 1,
+    about: 'Writes into a new or an empty folder only. What it writes can be packed as it is.',
+    flags: [],
+    examples: [['init printer', 'then: tope-updater pack printer']],
+  },
+} as const satisfies Record<string, CommandSpec>;
+
+export type CommandName = keyof typeof commands;

@@ -1,0 +1,121 @@
+/** The doctor on the daemon and who it talks with: its API, its service, device-api. */
+import type { Config, Flags } from '../config.ts';
+import { errno } from '../errors.ts';
+import type { Host } from '../host/host.ts';
+import { socketHost, socketPort } from '../host/net-proxy.ts';
+import { clientOf } from './client.ts';
+import type { DoctorTarget } from './doctor-target.ts';
+import { CommandError } from './failure.ts';
+import type { Finding } from './finding.ts';
+import { plainLine } from './progress-view.ts';
+
+type Surroundings = Pick<Host, 'files' | 'net' | 'processes'>;
+
+const connectTimeoutMs = 2_000;
+const commandTimeoutMs = 5_000;
+const unit = 'tope-updater.service';
+const initScript = '/etc/init.d/tope-updater';
+
+export async function daemonChecks(
+  host: Surroundings,
+  target: DoctorTarget,
+  flags: Flags,
+): Promise<Finding[]> {
+  return [await daemon(host, target, flags), await service(host), await deviceApi(host, target.config)];
+}
+
+async function daemon(
+  host: Surroundings,
+  { config, daemonPid }: DoctorTarget,
+  flags: Flags,
+): Promise<Finding> {
+  const check = 'daemon';
+  try {
+    const client = await clientOf({ ...addressOf(config), ...addressIn(flags) });
+    for await (const event of client.events()) {
+      const found = `answers at ${client.place}; ${plainLine(event)}`;
+      if (event.stage !== 'failed') return { check, level: 'ok', found };
+      return { check, level: 'warn', found, advice: 'tope-updater history tells more' };
+    }
+    return { check, level: 'fail', found: `${client.place} ends its answer at once` };
+  } catch (thrown) {
+    const [found = ''] = (thrown instanceof Error ? thrown.message : String(thrown)).split('\n');
+    if (!(thrown instanceof CommandError) || thrown.exitCode !== 3)
+      return { check, level: 'fail', found, advice: 'who listens there: ss -ltnp' };
+    const isTaken = daemonPid === undefined && (await isListening(host, config));
+    if (isTaken)
+      return {
+        check,
+        level: 'fail',
+        found: `another program listens on port ${config.port}`,
+        advice: 'find it with ss -ltnp, or give the daemon another --port',
+      };
+    const advice = 'start it: systemctl start tope-updater; why it ended: journalctl -u tope-updater';
+    return { check, level: 'fail', found, advice };
+  }
+}
+
+/** Where a daemon of this configuration listens, as the client's flags. */
+function addressOf(config: Config): Flags {
+  const host = config.host.includes(':') ? `[${config.host}]` : config.host;
+  const token = config.token_file === undefined ? {} : { 'token-file': config.token_file };
+  if (config.port === undefined) return { socket: config.socket, ...token };
+  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '[::]' ? '[::1]' : host;
+  return { url: `http://${reachable}:${config.port}`, ...token };
+}
+
+function addressIn(flags: Flags): Flags {
+  return flags.url === undefined ? {} : { url: flags.url, socket: undefined };
+}
+
+async function isListening({ net }: Surroundings, config: Config): Promise<boolean> {
+  if (config.port === undefined) return false;
+  try {
+    await net.connect(config.host, config.port, connectTimeoutMs);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function service({ files, processes }: Surroundings): Promise<Finding> {
+  const check = 'service';
+  if ((await files.stat('/run/systemd/system')) === undefined) {
+    if ((await files.stat(initScript)) !== undefined) return { check, level: 'ok', found: initScript };
+    const advice = 'have it started at boot: install.sh sets a service up';
+    return { check, level: 'warn', found: 'no systemd here, and no init script', advice };
+  }
+  const states: string[] = [];
+  for (const question of ['is-enabled', 'is-active']) {
+    const { stdout, stderr } = await processes.run(['systemctl', question, unit], commandTimeoutMs);
+    states.push((stdout.trim() || stderr.trim()).split('\n')[0] ?? '');
+  }
+  const [enabled = '', active = ''] = states;
+  const found = `${unit} is ${enabled}, ${active}`;
+  if (enabled !== 'enabled')
+    return { check, level: 'warn', found, advice: `start it at boot: systemctl enable ${unit}` };
+  if (active === 'active') return { check, level: 'ok', found };
+  return {
+    check,
+    level: 'fail',
+    found,
+    advice: `systemctl start ${unit}; journalctl -u ${unit} says why it ended`,
+  };
+}
+
+async function deviceApi({ net }: Surroundings, config: Config): Promise<Finding> {
+  const check = 'device-api';
+  const url = new URL(config.report_url);
+  const place = `${url.hostname}:${socketPort(url)}`;
+  try {
+    await net.connect(socketHost(url), socketPort(url), connectTimeoutMs);
+    return { check, level: 'ok', found: `listens at ${place}` };
+  } catch (thrown) {
+    return {
+      check,
+      level: 'warn',
+      found: `nobody listens at ${place} (${errno(thrown) ?? String(thrown)})`,
+      advice: 'updates work without it, and the end is reported when it is back; is --report-url right?',
+    };
+  }
+}

@@ -1,0 +1,144 @@
+/** The doctor on this machine's disk and clock: work directory, space, allowed roots, keys, time. */
+import { access, constants, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errno } from '../errors.ts';
+import type { Clock, Files } from '../host/host.ts';
+import { limits } from '../limits.ts';
+import type { DoctorTarget } from './doctor-target.ts';
+import { bytesText } from './figures.ts';
+import type { Finding } from './finding.ts';
+import { readTrustedKey } from './trusted-key.ts';
+
+type Places = { readonly files: Files; readonly clock: Clock };
+
+/** Less than this leaves no room for the next version of what is installed now. */
+const scarceBytes = 100_000_000;
+/** No device with this program is older. */
+const earliestMs = Date.UTC(2026, 0, 1);
+const memoryFilesystems = new Set([0x01021994, 0x858458f6]);
+
+export async function placeChecks({ files, clock }: Places, target: DoctorTarget): Promise<Finding[]> {
+  return [
+    await workDirectory(files, target.workDirectory),
+    await freeSpace(files, target.workDirectory),
+    ...(await Promise.all(
+      target.config.allow_root.map((root) => allowedRoot(files, root, target.workDirectory)),
+    )),
+    await keys(target),
+    clockFinding(clock.now()),
+  ];
+}
+
+async function workDirectory(files: Files, path: string): Promise<Finding> {
+  const check = 'work directory';
+  const fail = (found: string, advice: string): Finding => ({ check, level: 'fail', found, advice });
+  if ((await files.stat(path)) === undefined)
+    return fail(`${path} is not there`, 'the daemon makes it at its first start; or name it with --dir');
+  const why = await refusal(path);
+  if (why !== undefined)
+    return fail(`${path} cannot be written (${why})`, 'run this as root, or mount it read-write');
+  const missing: string[] = [];
+  for (const name of ['tmp', 'logs', 'backups'])
+    if ((await files.stat(join(path, name)))?.kind !== 'directory') missing.push(name);
+  if (missing.length > 0)
+    return {
+      check,
+      level: 'warn',
+      found: `${path} has no ${missing.join(', ')}`,
+      advice: 'the daemon makes them at its start; is this the right directory?',
+    };
+  if (memoryFilesystems.has((await statfs(path)).type))
+    return fail(`${path} is in memory`, 'a power cut loses state and backups: put it on a disk');
+  return { check, level: 'ok', found: path };
+}
+
+async function freeSpace(files: Files, path: string): Promise<Finding> {
+  const check = 'free space';
+  try {
+    const { freeBytes } = await files.space(path);
+    const found = `${bytesText(freeBytes)} free in ${path}`;
+    if (freeBytes >= scarceBytes) return { check, level: 'ok', found };
+    const level = freeBytes < limits.reserveBytes ? 'fail' : 'warn';
+    return {
+      check,
+      level,
+      found,
+      advice: 'an update needs room for the package and for the new files beside the old ones',
+    };
+  } catch (thrown) {
+    return { check, level: 'fail', found: `${path}: ${errno(thrown) ?? String(thrown)}` };
+  }
+}
+
+async function allowedRoot(files: Files, root: string, work: string): Promise<Finding> {
+  const check = 'allowed root';
+  if ((await files.stat(root)) === undefined)
+    return {
+      check,
+      level: 'warn',
+      found: `${root} is not there`,
+      advice: 'packages that write below it are refused or make it; is --allow-root right?',
+    };
+  const why = await refusal(root);
+  if (why !== undefined)
+    return {
+      check,
+      level: 'fail',
+      found: `${root} cannot be written (${why})`,
+      advice: why === 'EROFS' ? 'it is mounted read-only' : 'the daemon runs as root; so should this check',
+    };
+  const isApart = await hasOwnFilesystem(files, root, work);
+  return isApart
+    ? {
+        check,
+        level: 'warn',
+        found: `${root} is on another filesystem than ${work}`,
+        advice: 'works, but backups are copies then: they need time and space',
+      }
+    : { check, level: 'ok', found: root };
+}
+
+async function hasOwnFilesystem(files: Files, root: string, work: string): Promise<boolean> {
+  const [a, b] = [await files.stat(root), await files.stat(work)];
+  return a !== undefined && b !== undefined && a.device !== b.device;
+}
+
+/** Why a directory cannot be written, or undefined. */
+async function refusal(path: string): Promise<string | undefined> {
+  try {
+    await access(path, constants.W_OK | constants.X_OK);
+    return undefined;
+  } catch (thrown) {
+    return errno(thrown) ?? String(thrown);
+  }
+}
+
+async function keys({ config }: DoctorTarget): Promise<Finding> {
+  const check = 'keys';
+  if (config.trusted_keys.length === 0)
+    return {
+      check,
+      level: 'warn',
+      found: 'packages need no signature',
+      advice: 'pack with --sign and give the daemon the public key with --trust-key',
+    };
+  try {
+    const read = await Promise.all(config.trusted_keys.map(readTrustedKey));
+    return {
+      check,
+      level: 'ok',
+      found: `packages must be signed by ${read.map(({ id }) => id).join(' or ')}`,
+    };
+  } catch (thrown) {
+    const found = thrown instanceof Error ? thrown.message : String(thrown);
+    return { check, level: 'fail', found, advice: 'the daemon does not start with such a key' };
+  }
+}
+
+function clockFinding(nowMs: number): Finding {
+  const check = 'clock';
+  const found = new Date(nowMs).toISOString();
+  if (nowMs >= earliestMs) return { check, level: 'ok', found };
+  const advice = 'certificates are not valid at that time: set the clock (timedatectl set-ntp true)';
+  return { check, level: 'fail', found: `${found} cannot be right`, advice };
+}

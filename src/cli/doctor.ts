@@ -1,0 +1,58 @@
+/**
+ * `tope-updater doctor`: looks for what could keep updates from working. Each finding is ok, warn or fail, and says what
+ * to do. Changes nothing.
+ */
+import { realClock } from '../host/clock.ts';
+import { realFiles } from '../host/files.ts';
+import { realNet } from '../host/net.ts';
+import { realProcesses } from '../host/processes.ts';
+import type { CommandInvocation } from './arguments.ts';
+import { daemonChecks } from './doctor-daemon.ts';
+import { placeChecks } from './doctor-places.ts';
+import { type DoctorTarget, doctorTarget } from './doctor-target.ts';
+import type { Finding } from './finding.ts';
+import { isSet } from './flags.ts';
+import { createOutput, type Output, type Style } from './output.ts';
+
+/** Exit status 1 where something fails. */
+export async function doctor({ flags }: CommandInvocation): Promise<number> {
+  const output = createOutput(process.stdout, process.env);
+  const host = {
+    files: realFiles(),
+    clock: realClock(),
+    net: realNet({ environment: {} }),
+    processes: realProcesses(),
+  };
+  let findings: Finding[];
+  try {
+    const target = await doctorTarget(flags, host.processes);
+    findings = [
+      configurationFound(target),
+      ...(await daemonChecks(host, target, flags)),
+      ...(await placeChecks(host, target)),
+    ];
+  } catch (thrown) {
+    const why = thrown instanceof Error ? thrown.message : String(thrown);
+    findings = [
+      { check: 'configuration', level: 'fail', found: why, advice: 'correct it: the daemon would not start' },
+    ];
+  }
+  for (const finding of findings) {
+    if (isSet(flags, 'json')) output.line(JSON.stringify(finding));
+    else print(output, finding);
+  }
+  return findings.some(({ level }) => level === 'fail') ? 1 : 0;
+}
+
+function configurationFound({ daemonPid, workDirectory }: DoctorTarget): Finding {
+  const whose =
+    daemonPid === undefined ? 'no daemon runs; looked at' : `of the daemon with pid ${daemonPid}:`;
+  return { check: 'configuration', level: 'ok', found: `${whose} ${workDirectory}` };
+}
+
+const styles: Record<Finding['level'], Style> = { ok: 'green', warn: 'yellow', fail: 'red' };
+
+function print(output: Output, { check, level, found, advice }: Finding): void {
+  output.line(`${output.paint(styles[level], level.padEnd(4))}  ${check.padEnd(14)}  ${found}`);
+  if (advice !== undefined) output.line(`${' '.repeat(22)}-> ${advice}`);
+}

@@ -1,0 +1,34 @@
+/** `tope-updater history`: past updates and rollbacks, newest first. */
+import type { HistoryEntry } from '../updater/state.ts';
+import type { CommandInvocation } from './arguments.ts';
+import { clientOf } from './client.ts';
+import { durationText, tableLines } from './figures.ts';
+import { isSet } from './flags.ts';
+import { createOutput, type Output } from './output.ts';
+
+export async function history({ flags }: CommandInvocation): Promise<number> {
+  const entries = await (await clientOf(flags)).history();
+  const output = createOutput(process.stdout, process.env);
+  if (isSet(flags, 'json')) for (const entry of entries) output.line(JSON.stringify(entry));
+  else if (entries.length === 0) output.line('nothing was installed yet');
+  else printTable(output, entries);
+  return 0;
+}
+
+function printTable(output: Output, entries: readonly HistoryEntry[]): void {
+  const rows = entries.map((entry) => [
+    entry.started_at.slice(0, 19).replace('T', ' '),
+    entry.kind,
+    `${entry.previous_version ?? '-'} -> ${entry.version}`,
+    durationText(Date.parse(entry.ended_at) - Date.parse(entry.started_at)),
+    entry.outcome,
+    entry.error ?? entry.modules.join(' '),
+  ]);
+  const header = ['time (UTC)', 'what', 'version', 'took', 'outcome', 'modules, or why not'];
+  const [first = '', ...lines] = tableLines([header, ...rows]);
+  output.line(output.paint('bold', first));
+  for (const [index, line] of lines.entries()) {
+    const failed = entries[index]?.outcome === 'failed';
+    output.line(failed ? output.paint('red', line) : line);
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * `tope-updater install FILE|URL`: hands a package to the daemon and follows it to the end. The daemon does the work and
+ * every check; this finds out what to ask for, and serves a local file while it is downloaded.
+ */
+import { realpath, stat } from 'node:fs/promises';
+import { basename } from 'node:path';
+import * as v from 'valibot';
+import { type Flags, UsageError } from '../config.ts';
+import { errno } from '../errors.ts';
+import { realClock } from '../host/clock.ts';
+import { realFiles } from '../host/files.ts';
+import { realNet } from '../host/net.ts';
+import { type PackageRequest, PackageSchema } from '../package/request.ts';
+import type { HistoryEntry } from '../updater/state.ts';
+import type { CommandInvocation } from './arguments.ts';
+import { askFirst, followTo, followToEnd } from './carry-out.ts';
+import { type Client, clientOf } from './client.ts';
+import { CommandError } from './failure.ts';
+import { bytesText } from './figures.ts';
+import { isSet, textFlag } from './flags.ts';
+import { createOutput, type Output } from './output.ts';
+import { type PackageFacts, readFacts } from './package-facts.ts';
+
+/** A package that the daemon can be told of; `close` ends what serves it. */
+interface Offer {
+  readonly request: PackageRequest;
+  close(): Promise<void>;
+}
+
+export async function install(invocation: CommandInvocation): Promise<number> {
+  const { flags, operands } = invocation;
+  const [place = ''] = operands;
+  const client = await clientOf(flags);
+  const output = createOutput(process.stdout, process.env);
+  const [newest] = await client.history(); // a daemon that is not there is found out before a big file is read
+  const offer = /^https?:\/\//i.test(place)
+    ? await offerUrl(place, flags, output)
+    : await offerFile(place, flags, client, output);
+  try {
+    const { version, package_size: sizeBytes } = offer.request;
+    const name = offer.request.package_name;
+    await askFirst(
+      invocation,
+      `${name}: version ${version}, ${bytesText(sizeBytes)}. Install it on this device?`,
+    );
+    await carryOut(client, output, flags, offer.request, newest);
+  } finally {
+    await offer.close();
+  }
+  return 0;
+}
+
+async function carryOut(
+  client: Client,
+  output: Output,
+  flags: Flags,
+  request: PackageRequest,
+  newest: HistoryEntry | undefined,
+): Promise<void> {
+  const options = { client, output, clock: realClock(), isJson: isSet(flags, 'json') };
+  const release = onInterrupt(client);
+  await client.download(request);
+  const { stage } = await followTo(options, ['toInstall', 'idle']);
+  release();
+  if (stage === 'idle') throw new CommandError('the download was cancelled');
+  await client.update({ version: request.version, allow_downgrade: isSet(flags, 'allow-downgrade') });
+  await followToEnd(options, newest);
+}
+
+/** Ctrl-C during the download stops it in the daemon too: what serves the file is about to go. */
+function onInterrupt(client: Client): () => void {
+  const stop = () => {
+    client
+      .cancel()
+      .catch((thrown: unknown) => process.stderr.write(`\n${String(thrown)}\n`))
+      .finally(() => process.exit(130));
+  };
+  process.once('SIGINT', stop);
+  return () => process.off('SIGINT', stop);
+}
+
+async function offerFile(place: string, flags: Flags, client: Client, output: Output): Promise<Offer> {
+  if (!isOnThisMachine(client.place))
+    throw new UsageError(
+      `install: a file can be handed to a daemon on this machine only, not to ${client.place}; copy it there, or give a URL`,
+    );
+  const path = await pathOf(place);
+  output.live(`reading ${basename(path)} ...`);
+  const facts = await readFacts(realFiles(), path);
+  output.live('');
+  const given = textFlag(flags, 'release');
+  if (given !== undefined && given !== facts.version)
+    throw new CommandError(`${place} is version ${facts.version}, not ${given}`);
+  const { serveFile } = await import('./file-server.ts');
+  const request = requestOf(facts, basename(path), 'http://127.0.0.1/');
+  const server = await serveFile(path, request.package_name, facts.md5);
+  return { request: { ...request, package_url: server.url }, close: server.close };
+}
+
+async function offerUrl(url: string, flags: Flags, output: Output): Promise<Offer> {
+  const size = textFlag(flags, 'size');
+  if (size !== undefined && !/^\d{1,15}$/.test(size))
+    throw new UsageError(`--size: must be a number of bytes, not "${size}"`);
+  const { remoteFacts } = await import('./remote-package.ts');
+  const facts = await remoteFacts(
+    realNet({ environment: process.env }),
+    realFiles(),
+    url,
+    {
+      version: textFlag(flags, 'release'),
+      sizeBytes: size === undefined ? undefined : Number(size),
+      md5: textFlag(flags, 'md5')?.toLowerCase(),
+      sha256: textFlag(flags, 'sha256')?.toLowerCase(),
+    },
+    (bytes) => output.live(`reading the package: ${bytesText(bytes)}`),
+  );
+  output.live('');
+  const name = basename(new URL(url).pathname);
+  return { request: requestOf(facts, name, url), close: async () => undefined };
+}
+
+/** The daemon's own schema looks at it first, so that a mistake in a flag is named before anything is sent. */
+function requestOf(facts: PackageFacts, name: string, url: string): PackageRequest {
+  const fields = {
+    version: facts.version,
+    package_url: url,
+    package_size: facts.sizeBytes,
+    package_md5: facts.md5,
+    package_sha256: facts.sha256,
+  };
+  const isGoodName = v.safeParse(PackageSchema.entries.package_name, name).success;
+  const package_name = isGoodName ? name : `package-${facts.version}.zip`;
+  const result = v.safeParse(PackageSchema, { ...fields, package_name });
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  throw new CommandError(`${v.getDotPath(issue) ?? 'package'}: ${issue.message}`);
+}
+
+function isOnThisMachine(place: string): boolean {
+  if (place.startsWith('/')) return true;
+  const { hostname } = new URL(place);
+  return /^(localhost|127\.[\d.]+|\[::1\])$/.test(hostname);
+}
+
+async function pathOf(place: string): Promise<string> {
+  try {
+    const path = await realpath(place);
+    if ((await stat(path)).isFile()) return path;
+  } catch (thrown) {
+    throw new CommandError(`cannot read ${place}: ${errno(thrown) ?? String(thrown)}`);
+  }
+  throw new CommandError(`${place} is not a file`);
+}

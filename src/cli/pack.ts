@@ -1,0 +1,92 @@
+/** `tope-updater pack`: makes a package of a folder. The JSON goes to stdout, what is said of it to stderr. */
+import { readFile, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import type { Flags } from '../config.ts';
+import { errno, UpdateError } from '../errors.ts';
+import { realFiles } from '../host/files.ts';
+import { downloadBody, packFolder, readSource } from '../pack/pack.ts';
+import { openSecretKey, type SigningKey } from '../pack/secret-key.ts';
+import type { CommandInvocation } from './arguments.ts';
+import { CommandError } from './failure.ts';
+import { bytesText } from './figures.ts';
+import { isSet, textFlag } from './flags.ts';
+import { createOutput } from './output.ts';
+import { quietMemory } from './package-facts.ts';
+import { askHidden } from './prompt.ts';
+import { targetRulesOf } from './target-rules.ts';
+
+export async function pack({ flags, operands }: CommandInvocation): Promise<number> {
+  const host = { files: realFiles(), memory: quietMemory };
+  const source = await sourceAt(operands[0] ?? '');
+  const { manifest } = await readSource(host, source.manifestPath);
+  const usualName = `${basename(source.folder)}-${manifest.version}.zip`;
+  const outputPath = resolve(textFlag(flags, 'output') ?? usualName);
+  const name = basename(outputPath);
+  const url = packageUrl(flags, name);
+  // A name or a URL that no device takes is found out before the work.
+  downloadBody(
+    { version: manifest.version, sizeBytes: 1, md5: '0'.repeat(32), sha256: '0'.repeat(64) },
+    name,
+    url,
+  );
+
+  const keyPath = textFlag(flags, 'sign');
+  const inspection = await packFolder(host, {
+    ...source,
+    outputPath,
+    compress: !isSet(flags, 'store'),
+    signingKey: keyPath === undefined ? undefined : await readSigningKey(keyPath),
+    rules: targetRulesOf(flags),
+  }).catch(withAdvice);
+
+  const { release, sizeBytes, warnings, signed } = inspection;
+  for (const warning of warnings) say(`warning: ${warning}`);
+  const files = release.modules.reduce((sum, module) => sum + module.files.length, 0);
+  say(
+    `${outputPath}: version ${release.version}, ${release.modules.length} modules, ${files} files, ${bytesText(sizeBytes)}, ` +
+      (signed === undefined ? 'not signed' : `signed with key ${signed.keyId}`),
+  );
+  if (textFlag(flags, 'package-url') === undefined)
+    say('the JSON needs the address where devices find the package: --package-url');
+  const body = downloadBody({ version: release.version, ...inspection }, name, url);
+  createOutput(process.stdout, process.env).line(JSON.stringify(body, null, 2));
+  return 0;
+}
+
+/** A folder with a manifest.json, or the manifest itself. */
+async function sourceAt(place: string): Promise<{ folder: string; manifestPath: string }> {
+  try {
+    const path = await realpath(place);
+    if (!(await stat(path)).isDirectory()) return { folder: dirname(path), manifestPath: path };
+    return { folder: path, manifestPath: join(path, 'manifest.json') };
+  } catch (thrown) {
+    throw new CommandError(`cannot read ${place}: ${errno(thrown) ?? String(thrown)}`);
+  }
+}
+
+function packageUrl(flags: Flags, name: string): string {
+  const given = textFlag(flags, 'package-url') ?? 'https://packages.example/';
+  return given.endsWith('/') ? `${given}${encodeURIComponent(name)}` : given;
+}
+
+async function readSigningKey(path: string): Promise<SigningKey> {
+  const text = await readFile(path, 'utf8').catch((thrown: unknown) => {
+    throw new CommandError(`--sign: cannot read ${path}: ${errno(thrown) ?? String(thrown)}`);
+  });
+  return openSecretKey(text, async () => {
+    const password = await askHidden(`password of ${path}`);
+    if (process.stdin.isTTY === true) say('opening the key, this takes some seconds ...');
+    return password;
+  });
+}
+
+/** The one rule that another flag may relax. */
+function withAdvice(thrown: unknown): never {
+  if (thrown instanceof UpdateError && thrown.message.includes('outside the allowed roots'))
+    throw new CommandError(`${thrown.message}\n  where the devices allow it: --allow-root DIR`);
+  throw thrown;
+}
+
+function say(text: string): void {
+  process.stderr.write(`${text}\n`);
+}

@@ -1,0 +1,150 @@
+/**
+ * A package behind a URL, read without storing it: its digests in one pass, its manifest by a few Range requests.
+ *
+ * The daemon downloads the package again by itself, with all its resuming and checking; this is only what has to be
+ * known before.
+ */
+import type { Files, HttpResponse, Net, OpenFile } from '../host/host.ts';
+import { limits } from '../limits.ts';
+import { newDigests } from '../package/digest.ts';
+import { type Address, packageAddress, redactUrl, redirectAddress } from '../package/url-policy.ts';
+import { CommandError } from './failure.ts';
+import { type PackageFacts, readVersion } from './package-facts.ts';
+
+/** What the person told already; the rest is found out. */
+export type KnownFacts = { readonly [Key in keyof PackageFacts]: PackageFacts[Key] | undefined };
+
+/** Each Range request brings this much: entries of a package lie close together. */
+const windowBytes = 256 * 1024;
+
+/** Completes what is known. `onBytes` hears how much has been read. Throws a CommandError that names the URL. */
+export async function remoteFacts(
+  net: Net,
+  files: Files,
+  packageUrl: string,
+  known: KnownFacts,
+  onBytes: (bytes: number) => void,
+): Promise<PackageFacts> {
+  // The daemon alone knows whether it takes plain http from everywhere.
+  const address = packageAddress(packageUrl, true);
+  const content = await contentFacts(net, address, known, onBytes);
+  const remote = { ...files, open: async () => remoteFile(net, address, content.sizeBytes) };
+  const version = known.version ?? (await readVersion(remote, redactUrl(packageUrl)));
+  return { version, ...content };
+}
+
+async function contentFacts(
+  net: Net,
+  address: Address,
+  known: KnownFacts,
+  onBytes: (bytes: number) => void,
+): Promise<Omit<PackageFacts, 'version'>> {
+  const { sizeBytes: givenBytes, md5: givenMd5, sha256: givenSha256 } = known;
+  if (givenBytes !== undefined && givenMd5 !== undefined)
+    return { sizeBytes: givenBytes, md5: givenMd5, sha256: givenSha256 };
+  const digests = await newDigests(true);
+  const response = await ask(net, address, {}, 200);
+  let sizeBytes = 0;
+  for await (const chunk of response.body) {
+    digests.update(chunk);
+    sizeBytes += chunk.length;
+    onBytes(sizeBytes);
+  }
+  const found = { sizeBytes, ...digests.finish() };
+  for (const key of ['sizeBytes', 'md5', 'sha256'] as const) {
+    const told = known[key];
+    if (told !== undefined && told !== found[key])
+      throw new CommandError(`${redactUrl(address.url.href)}: ${key} is ${found[key]}, not ${told}`);
+  }
+  return found;
+}
+
+/** Reading only; every window is one request. */
+function remoteFile(net: Net, address: Address, sizeBytes: number): OpenFile {
+  let window: { start: number; bytes: Uint8Array } = { start: 0, bytes: new Uint8Array(0) };
+  const refuse = () => Promise.reject(new Error('a remote package is only read'));
+  return {
+    read: async (buffer, offset, length, position) => {
+      if (position >= sizeBytes) return 0;
+      const covers = position >= window.start && position < window.start + window.bytes.length;
+      if (!covers) window = { start: position, bytes: await rangeOf(net, address, position, sizeBytes) };
+      const part = window.bytes.subarray(position - window.start).subarray(0, length);
+      buffer.set(part, offset);
+      return part.length;
+    },
+    stat: async () => ({
+      kind: 'file',
+      sizeBytes,
+      mode: 0,
+      uid: 0,
+      gid: 0,
+      device: 0n,
+      inode: 0n,
+      modifiedMs: 0,
+    }),
+    close: async () => undefined,
+    write: refuse,
+    sync: refuse,
+    syncData: refuse,
+    truncate: refuse,
+    setMode: refuse,
+    setOwner: refuse,
+  };
+}
+
+async function rangeOf(net: Net, address: Address, start: number, sizeBytes: number): Promise<Uint8Array> {
+  const end = Math.min(start + windowBytes, sizeBytes);
+  const response = await ask(net, address, { range: `bytes=${start}-${end - 1}` }, 206);
+  const bytes = new Uint8Array(end - start);
+  let length = 0;
+  for await (const chunk of response.body) {
+    if (length + chunk.length > bytes.length) break;
+    bytes.set(chunk, length);
+    length += chunk.length;
+  }
+  if (length === bytes.length) return bytes;
+  throw new CommandError(`${redactUrl(address.url.href)}: asked for ${bytes.length} bytes, got ${length}`);
+}
+
+/** A GET, redirects followed by the daemon's own rules; any other status than the one wanted is an error. */
+async function ask(
+  net: Net,
+  start: Address,
+  headers: Readonly<Record<string, string>>,
+  wantedStatus: number,
+): Promise<HttpResponse> {
+  let address = start;
+  for (let hops = 0; hops <= limits.redirects; hops++) {
+    const { url, authorization } = address;
+    const response = await net
+      .request({
+        method: 'GET',
+        url: url.href,
+        headers: {
+          ...headers,
+          'accept-encoding': 'identity',
+          ...(authorization === undefined ? {} : { authorization }),
+        },
+        headTimeoutMs: limits.downloadStallMs,
+        stallTimeoutMs: limits.downloadStallMs,
+      })
+      .catch((thrown: unknown) => {
+        const why = thrown instanceof Error ? thrown.message : String(thrown);
+        throw new CommandError(`${redactUrl(url.href)}: ${why}`, 1, { cause: thrown });
+      });
+    if (response.status === wantedStatus) return response;
+    response.discard();
+    const { location } = response.headers;
+    const isRedirect = [301, 302, 303, 307, 308].includes(response.status) && location !== undefined;
+    if (!isRedirect) throw new CommandError(unexpected(url, response.status, wantedStatus));
+    address = redirectAddress(address, location, true);
+  }
+  throw new CommandError(`${redactUrl(start.url.href)}: more than ${limits.redirects} redirects`);
+}
+
+function unexpected(url: URL, status: number, wanted: number): string {
+  const where = redactUrl(url.href);
+  return wanted === 206 && status === 200
+    ? `${where}: the server has no ranges, so the version cannot be read; give it with --release`
+    : `${where}: HTTP ${status}`;
+}

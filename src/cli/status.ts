@@ -1,0 +1,25 @@
+/** `tope-updater status`: what the daemon does right now, once or until Ctrl-C. */
+import { realClock } from '../host/clock.ts';
+import type { CommandInvocation } from './arguments.ts';
+import { clientOf } from './client.ts';
+import { CommandError } from './failure.ts';
+import { isSet } from './flags.ts';
+import { follow } from './follow.ts';
+import { createOutput } from './output.ts';
+import { plainLine } from './progress-view.ts';
+
+/** Exit status 1 where the last update failed. */
+export async function status({ flags }: CommandInvocation): Promise<number> {
+  const client = await clientOf(flags);
+  const output = createOutput(process.stdout, process.env);
+  const isJson = isSet(flags, 'json');
+  if (isSet(flags, 'watch')) {
+    const forEver = { isOver: () => false, patienceMs: Number.POSITIVE_INFINITY };
+    await follow({ client, output, clock: realClock(), isJson, ...forEver });
+  }
+  for await (const event of client.events()) {
+    output.line(isJson ? JSON.stringify(event) : plainLine(event));
+    return event.stage === 'failed' ? 1 : 0;
+  }
+  throw new CommandError(`${client.place} does not tell its state`);
+}

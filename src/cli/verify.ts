@@ -1,0 +1,105 @@
+/** `tope-updater verify`: what a package would deploy where, and whether a device would take it. */
+import { realpath } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { errno } from '../errors.ts';
+import { realFiles } from '../host/files.ts';
+import { type Inspection, inspectPackage } from '../pack/inspect.ts';
+import type { ReleaseModule } from '../release.ts';
+import type { CommandInvocation } from './arguments.ts';
+import { CommandError } from './failure.ts';
+import { bytesText, tableLines } from './figures.ts';
+import { isSet, listFlag } from './flags.ts';
+import { createOutput, type Output } from './output.ts';
+import { quietMemory } from './package-facts.ts';
+import { targetRulesOf } from './target-rules.ts';
+import { readTrustedKey } from './trusted-key.ts';
+
+/** Throws the device's own refusal. */
+export async function verify({ flags, operands }: CommandInvocation): Promise<number> {
+  const [place = ''] = operands;
+  const path = await realpath(place).catch((thrown: unknown) => {
+    throw new CommandError(`cannot read ${place}: ${errno(thrown) ?? String(thrown)}`);
+  });
+  const keys = await Promise.all(listFlag(flags, 'trust-key').map(readTrustedKey));
+  const rules = targetRulesOf(flags);
+  const host = { files: realFiles(), memory: quietMemory };
+  const inspection = await inspectPackage(host, path, rules, keys);
+  const output = createOutput(process.stdout, process.env);
+  if (isSet(flags, 'json')) output.line(JSON.stringify(report(inspection)));
+  else print(output, basename(path), inspection, rules.allowedRoots);
+  return 0;
+}
+
+/** The JSON form; names as in the manifest and in the API. */
+function report({ release, sizeBytes, md5, sha256, hasSignature, signed, warnings }: Inspection) {
+  return {
+    version: release.version,
+    package_size: sizeBytes,
+    package_md5: md5,
+    package_sha256: sha256,
+    is_signed: hasSignature,
+    signed_by: signed?.keyId ?? null,
+    trusted_comment: signed?.trustedComment ?? null,
+    compatible: release.compatible ?? null,
+    min_version: release.minVersion ?? null,
+    reboot: release.reboot,
+    modules: release.modules.map((module) => ({
+      name: module.name,
+      dst: module.target,
+      files: module.files.map(({ target, sizeBytes: size, sha256: digest }) => ({
+        dst: target,
+        size,
+        sha256: digest ?? null,
+      })),
+    })),
+    warnings,
+  };
+}
+
+function print(output: Output, name: string, inspection: Inspection, roots: readonly string[]): void {
+  const { release, sizeBytes, md5, sha256, warnings } = inspection;
+  const unpackedBytes = release.modules.reduce((sum, module) => sum + moduleBytes(module), 0);
+  output.line(`${output.paint('bold', name)}: version ${release.version}`);
+  const facts = [
+    ['size', `${bytesText(sizeBytes)} (${sizeBytes} bytes), unpacked ${bytesText(unpackedBytes)}`],
+    ['md5', md5],
+    ['sha256', sha256],
+    ['signature', signatureText(inspection)],
+    ['for', release.compatible?.join(', ') ?? 'every device'],
+    ['from', release.minVersion === undefined ? 'any version' : `version ${release.minVersion} or later`],
+    ['after it', release.reboot ? 'the device reboots' : 'no reboot'],
+  ];
+  for (const line of tableLines(facts)) output.line(`  ${line}`);
+  output.line('');
+  const rows = release.modules.map((module) => [
+    module.name,
+    module.isTree ? `${module.files.length} files` : 'file',
+    bytesText(moduleBytes(module)),
+    module.isTree ? `${module.target}/` : module.target,
+    serviceText(module),
+  ]);
+  const [header = '', ...lines] = tableLines([['module', 'what', 'size', 'to', 'then'], ...rows]);
+  output.line(output.paint('bold', header));
+  for (const line of lines) output.line(line);
+  output.line('');
+  for (const warning of warnings) output.line(output.paint('yellow', `warning: ${warning}`));
+  output.line(output.paint('green', `a device that allows ${roots.join(', ')} would take it`));
+}
+
+function moduleBytes(module: ReleaseModule): number {
+  return module.files.reduce((sum, file) => sum + file.sizeBytes, 0);
+}
+
+function signatureText({ hasSignature, signed }: Inspection): string {
+  if (signed !== undefined) return `good, key ${signed.keyId}, "${signed.trustedComment}"`;
+  return hasSignature ? 'there is one; --trust-key checks it' : 'none';
+}
+
+/** What happens to the module's process. */
+function serviceText({ service }: ReleaseModule): string {
+  const name = service.unit ?? service.processName;
+  if (name === undefined) return '-';
+  const order = service.restartOrder === undefined ? '' : ` (${service.restartOrder})`;
+  const health = service.health === undefined ? '' : `, then checks ${service.health.kind}`;
+  return `restarts ${name}${order}${health}`;
+}

@@ -1,0 +1,111 @@
+/**
+ * Looks at a package as a device would: the same reader, the same rules, every byte read and every digest compared.
+ * Changes nothing and needs no device.
+ */
+import { UpdateError } from '../errors.ts';
+import type { Host } from '../host/host.ts';
+import type { Archive } from '../package/archive.ts';
+import { openArchive } from '../package/archive.ts';
+import type { EntrySink } from '../package/extraction.ts';
+import { readRelease } from '../package/read-release.ts';
+import type { Signed, TrustedKey } from '../package/signature.ts';
+import type { TargetRules } from '../package/targets.ts';
+import type { Release, ReleaseFile } from '../release.ts';
+
+export interface Inspection {
+  readonly release: Release;
+  /** Size and digests of the package itself, lower-case hex. */
+  readonly sizeBytes: number;
+  readonly md5: string;
+  readonly sha256: string;
+  /** There is a signature; whether it is good is known where keys were given. */
+  readonly hasSignature: boolean;
+  readonly signed: Signed | undefined;
+  /** What a device would log or not use, one sentence each. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Throws what a device would refuse the package with: INVALID_PACKAGE, INVALID_MANIFEST, SIGNATURE_INVALID (with keys),
+ * SIZE_MISMATCH, MD5_MISMATCH or SHA256_MISMATCH of a file.
+ */
+export async function inspectPackage(
+  host: Pick<Host, 'files' | 'memory'>,
+  path: string,
+  rules: TargetRules,
+  trustedKeys: readonly TrustedKey[],
+): Promise<Inspection> {
+  const archive = await openArchive(host, path);
+  try {
+    const { release, warnings, signed } = await readRelease(
+      archive,
+      { ...rules, expectedVersion: undefined },
+      trustedKeys,
+    );
+    const { md5, sha256 } = await readEverything(archive, release);
+    return {
+      release,
+      sizeBytes: archive.sizeBytes,
+      md5,
+      sha256,
+      hasSignature: archive.entries.some((entry) => entry.name === 'manifest.json.minisig'),
+      signed,
+      warnings: [...warnings, ...unusedEntries(archive, release)],
+    };
+  } finally {
+    await archive.close();
+  }
+}
+
+async function readEverything(archive: Archive, release: Release): Promise<{ md5: string; sha256: string }> {
+  const byEntry = new Map<string, ReleaseFile[]>();
+  for (const file of release.modules.flatMap((module) => module.files))
+    byEntry.set(file.entry, [...(byEntry.get(file.entry) ?? []), file]);
+  const { md5, sha256 } = await archive.extract({
+    // Every file entry: the content of one that is not deployed is checked too.
+    wanted: new Set(archive.entries.filter((entry) => !entry.isDirectory).map((entry) => entry.name)),
+    open: (entry) => digestSink(byEntry.get(entry.name) ?? []),
+    digests: ['md5', 'sha256'],
+    onBytes: () => undefined,
+    signal: new AbortController().signal,
+  });
+  if (md5 === undefined || sha256 === undefined) throw new Error('a digest that was asked for is missing');
+  return { md5, sha256 };
+}
+
+/** Compares the content with what the manifest says of each file that is made of it. */
+async function digestSink(expected: readonly ReleaseFile[]): Promise<EntrySink> {
+  const { createHash } = await import('node:crypto');
+  const hashes = { md5: createHash('md5'), sha256: createHash('sha256') };
+  return {
+    write: (chunk) => {
+      hashes.md5.update(chunk);
+      hashes.sha256.update(chunk);
+    },
+    end: async () => {
+      const found = { md5: hashes.md5.digest('hex'), sha256: hashes.sha256.digest('hex') };
+      for (const file of expected) {
+        for (const [name, code] of [
+          ['md5', 'MD5_MISMATCH'],
+          ['sha256', 'SHA256_MISMATCH'],
+        ] as const) {
+          if (file[name] === undefined || file[name] === found[name]) continue;
+          throw new UpdateError(
+            code,
+            `${file.entry}: ${file[name]} in the manifest, ${found[name]} in the package`,
+          );
+        }
+      }
+    },
+  };
+}
+
+function unusedEntries(archive: Archive, release: Release): string[] {
+  const used = new Set(release.modules.flatMap((module) => module.files.map((file) => file.entry)));
+  used.add('manifest.json').add('manifest.json.minisig');
+  const unused = archive.entries.filter((entry) => !entry.isDirectory && !used.has(entry.name));
+  if (unused.length === 0) return [];
+  const names = unused.slice(0, 5).map((entry) => entry.name);
+  const more = unused.length > names.length ? ` and ${unused.length - names.length} more` : '';
+  return [`no module deploys ${names.join(', ')}${more}`];
+}

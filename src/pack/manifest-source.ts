@@ -1,0 +1,113 @@
+/**
+ * The manifest as an engineer writes it and as it goes into the package. Pure.
+ *
+ * The source may hold `//` comments to the end of a line; the package's manifest holds none. What the source leaves out
+ * of sizes and digests is filled in; what it gives must be true. Keys keep their order, each module and each file has
+ * a line of its own, so that two manifests can be compared line by line.
+ */
+import { invalidManifest, type Manifest, parseManifest, withoutSlash } from '../package/manifest.ts';
+import { quoted } from '../package/path-fault.ts';
+import { parseStrictJson } from '../package/strict-json.ts';
+
+export interface ManifestSource {
+  readonly manifest: Manifest;
+  /** The same as written: with every key, also those the device ignores. */
+  readonly written: Readonly<Record<string, unknown>>;
+  readonly warnings: readonly string[];
+}
+
+/** Size and digests of a file that goes into the package. */
+export interface FileFacts {
+  readonly sizeBytes: number;
+  readonly md5: string;
+  readonly sha256: string;
+}
+
+/** Reads the source with the device's own checks. Throws INVALID_MANIFEST naming the field. */
+export function readManifestSource(bytes: Uint8Array): ManifestSource {
+  const source = Buffer.from(bytes).toString('utf8');
+  const text = withoutComments(source);
+  // What is not UTF-8 goes to the device's reader as it is: it says so.
+  const isUtf8 = Buffer.from(source).equals(bytes);
+  const { manifest, warnings } = parseManifest(isUtf8 ? Buffer.from(text) : bytes);
+  return { manifest, warnings, written: parseStrictJson(text) as Record<string, unknown> };
+}
+
+/**
+ * The text of the package's manifest. `facts`: of each file by its name in the package. A module that is one file gets
+ * `size`, `md5` and `sha256`; the files of trees are listed under `files`. Throws INVALID_MANIFEST where the source
+ * says otherwise.
+ */
+export function filledManifest(source: ManifestSource, facts: ReadonlyMap<string, FileFacts>): string {
+  const writtenModules = listOf(source.written.modules);
+  const modules = source.manifest.modules.map((module, index) => {
+    const found = facts.get(withoutSlash(module.src));
+    if (found === undefined) return writtenModules[index] ?? {};
+    const place = `modules[${index}]`;
+    const given = { size: module.size, md5: module.md5, sha256: module.sha256 };
+    return { ...writtenModules[index], ...agreed(place, given, wanted(found)) };
+  });
+  const files = listedFiles(source, facts);
+  return manifestText({ ...source.written, modules, ...(files.length === 0 ? {} : { files }) });
+}
+
+/** `files`: those of the source, completed, and every file that no module names by itself. By name. */
+function listedFiles(source: ManifestSource, facts: ReadonlyMap<string, FileFacts>): object[] {
+  const named = new Set(source.manifest.modules.map((module) => withoutSlash(module.src)));
+  const given = new Map((source.manifest.files ?? []).map((file, index) => [file.path, { file, index }]));
+  const missing = [...given.keys()].find((path) => !facts.has(path));
+  if (missing !== undefined)
+    throw invalidManifest(
+      `files[${given.get(missing)?.index}].path: ${quoted(missing)} is not a file of a module`,
+    );
+  return [...facts]
+    .filter(([path]) => given.has(path) || !named.has(path))
+    .map(([path, found]) => {
+      const { size, sha256 } = wanted(found);
+      const written = given.get(path);
+      if (written === undefined) return { path, size, sha256 };
+      const { file, index } = written;
+      agreed(`files[${index}]`, { size: file.size, sha256: file.sha256 }, { size, sha256 });
+      return { ...listOf(source.written.files)[index], size, sha256 };
+    });
+}
+
+function wanted({ sizeBytes, md5, sha256 }: FileFacts) {
+  return { size: sizeBytes, md5, sha256 };
+}
+
+/** `actual`, after a look that nothing given differs from it. */
+function agreed<Facts extends Readonly<Record<string, string | number>>>(
+  place: string,
+  given: { readonly [Key in keyof Facts]: Facts[Key] | undefined },
+  actual: Facts,
+): Facts {
+  for (const [key, value] of Object.entries(given)) {
+    if (value !== undefined && value !== actual[key])
+      throw invalidManifest(`${place}.${key}: is ${value}, but the file's is ${actual[key]}`);
+  }
+  return actual;
+}
+
+function listOf(value: unknown): Readonly<Record<string, unknown>>[] {
+  return Array.isArray(value) ? value : [];
+}
+
+/** JSON with one line for each key of the root, and for each element of its lists of objects. */
+function manifestText(root: Readonly<Record<string, unknown>>): string {
+  const lines = Object.entries(root).map(([key, value]) => `  ${JSON.stringify(key)}: ${valueText(value)}`);
+  return `{\n${lines.join(',\n')}\n}\n`;
+}
+
+function valueText(value: unknown): string {
+  const isListOfObjects = Array.isArray(value) && value.some((item) => typeof item === 'object');
+  if (!isListOfObjects) return JSON.stringify(value);
+  return `[\n${value.map((item) => `    ${JSON.stringify(item)}`).join(',\n')}\n  ]`;
+}
+
+/** Comments become spaces: a position in an error message stays true. Strings are left alone. */
+function withoutComments(text: string): string {
+  return text.replace(/"(?:[^"\\\n]|\\.)*"|\/\/[^\n]*/g, (part) =>
+    part.startsWith('"') ? part : ' '.repeat(part.length),
+  );
+}

@@ -1,0 +1,163 @@
+/**
+ * Packing: from a folder with a manifest to a package that a device takes.
+ *
+ * Invariants: the same folder gives the same bytes; the output appears under its name only after the device's own
+ * reader and rules took it, and a failure leaves nothing behind. Spec section 4.
+ */
+import * as v from 'valibot';
+import { asUpdateError, errno, UpdateError } from '../errors.ts';
+import { readWhole } from '../host/durable-file.ts';
+import type { Host } from '../host/host.ts';
+import { limits } from '../limits.ts';
+import { type PackageRequest, PackageSchema } from '../package/request.ts';
+import { parseTrustedKey } from '../package/signature.ts';
+import type { TargetRules } from '../package/targets.ts';
+import { hashPackage } from '../package/verify.ts';
+import { type Inspection, inspectPackage } from './inspect.ts';
+import {
+  type FileFacts,
+  filledManifest,
+  type ManifestSource,
+  readManifestSource,
+} from './manifest-source.ts';
+import type { SigningKey } from './secret-key.ts';
+import { collectSources, type Sources } from './sources.ts';
+import { writeZip, type ZipInput } from './zip-writer.ts';
+
+export interface PackOptions {
+  /** Holds the manifest, and the files that its modules name. */
+  readonly folder: string;
+  readonly manifestPath: string;
+  readonly outputPath: string;
+  readonly compress: boolean;
+  readonly signingKey: SigningKey | undefined;
+  /** What the devices allow. */
+  readonly rules: TargetRules;
+}
+
+type PackHost = Pick<Host, 'files' | 'memory'>;
+
+/** Makes the package. Throws INVALID_MANIFEST or INVALID_PACKAGE with the place, where a device would refuse it. */
+export async function packFolder(host: PackHost, options: PackOptions): Promise<Inspection> {
+  const source = await readSource(host, options.manifestPath);
+  const sources = await collectSources(host.files, options.folder, source.manifest);
+  if (sources.files.some(({ path }) => path === options.outputPath))
+    throw new UpdateError('INVALID_PACKAGE', `${options.outputPath} lies in a folder that is packed itself`);
+  const { manifest, notes } = manifestOf(source, await factsOf(host, sources), options.signingKey);
+  const inputs = await zipInputs(manifest, source.manifest.version, sources, options.signingKey);
+
+  const unfinished = `${options.outputPath}.unfinished`;
+  await removeIfThere(host, unfinished);
+  try {
+    await writeZip(host.files, unfinished, inputs, options.compress);
+    const keys = options.signingKey === undefined ? [] : [parseTrustedKey(options.signingKey.publicKey)];
+    const inspection = await inspectPackage(host, unfinished, options.rules, keys);
+    await host.files.rename(unfinished, options.outputPath);
+    return { ...inspection, warnings: [...source.warnings, ...notes, ...droppedModes(source, sources)] };
+  } catch (thrown) {
+    await removeIfThere(host, unfinished);
+    throw asUpdateError(thrown, 'INVALID_PACKAGE', `writing ${options.outputPath}`);
+  }
+}
+
+/** The body of POST /download for a package. Throws VALIDATION_ERROR naming the field. */
+export function downloadBody(
+  facts: FileFacts & { readonly version: string },
+  name: string,
+  url: string,
+): PackageRequest {
+  const result = v.safeParse(PackageSchema, {
+    version: facts.version,
+    package_url: url,
+    package_name: name,
+    package_size: facts.sizeBytes,
+    package_md5: facts.md5,
+    package_sha256: facts.sha256,
+  });
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  const field = v.getDotPath(issue) ?? 'package';
+  throw new UpdateError('VALIDATION_ERROR', `${field}: ${JSON.stringify(issue.input)} ${issue.message}`);
+}
+
+/** The manifest of a folder. Throws INVALID_MANIFEST naming the field. */
+export async function readSource(host: PackHost, path: string): Promise<ManifestSource> {
+  let bytes: Uint8Array | undefined;
+  try {
+    bytes = await readWhole(host.files, path, limits.manifestBytes);
+  } catch (thrown) {
+    throw asUpdateError(thrown, 'INVALID_MANIFEST', `reading ${path}`);
+  }
+  if (bytes === undefined) throw new UpdateError('INVALID_MANIFEST', `${path} is not there`);
+  return readManifestSource(bytes);
+}
+
+async function factsOf(host: PackHost, sources: Sources): Promise<Map<string, FileFacts>> {
+  const facts = new Map<string, FileFacts>();
+  const signal = new AbortController().signal;
+  for (const { entry, path } of sources.files) {
+    const { sizeBytes, md5, sha256 } = await hashPackage(host, path, true, signal);
+    if (sha256 === undefined) throw new Error('a digest that was asked for is missing');
+    facts.set(entry, { sizeBytes, md5, sha256 });
+  }
+  return facts;
+}
+
+/** A tree of very many files makes a manifest too long for a device; then it lists none, unless a signature needs it. */
+function manifestOf(
+  source: ManifestSource,
+  facts: ReadonlyMap<string, FileFacts>,
+  key: SigningKey | undefined,
+): { manifest: string; notes: string[] } {
+  const full = filledManifest(source, facts);
+  if (key !== undefined || Buffer.byteLength(full) <= limits.manifestBytes)
+    return { manifest: full, notes: [] };
+  const named = new Set([
+    ...source.manifest.modules.map((module) => module.src),
+    ...(source.manifest.files ?? []).map((file) => file.path),
+  ]);
+  return {
+    manifest: filledManifest(source, new Map([...facts].filter(([path]) => named.has(path)))),
+    notes: [`${facts.size} files are too many to list with their digests; the ZIP's CRC-32 guards them`],
+  };
+}
+
+/** The manifest first, so that a reader of the first bytes knows what the package is. */
+async function zipInputs(
+  manifest: string,
+  version: string,
+  sources: Sources,
+  key: SigningKey | undefined,
+): Promise<ZipInput[]> {
+  const signature = await key?.sign(Buffer.from(manifest), `version ${version}`);
+  return [
+    { kind: 'text', name: 'manifest.json', text: manifest },
+    ...(signature === undefined
+      ? []
+      : [{ kind: 'text', name: 'manifest.json.minisig', text: signature } as const]),
+    ...sources.emptyDirectories.map((name) => ({ kind: 'directory', name }) as const),
+    ...sources.files.map(({ entry, ...file }) => ({ kind: 'file', name: entry, ...file }) as const),
+  ];
+}
+
+/** Permissions beyond rwxr-xr-x do not travel in a ZIP: the device takes them from the manifest alone. */
+function droppedModes(source: ManifestSource, sources: Sources): string[] {
+  const asked = new Set([
+    ...source.manifest.modules.filter((module) => module.mode !== undefined).map((module) => module.src),
+    ...(source.manifest.files ?? []).filter((file) => file.mode !== undefined).map((file) => file.path),
+  ]);
+  return sources.files
+    .filter(({ entry, mode }) => (mode & 0o7000) !== 0 && !asked.has(entry))
+    .map(
+      ({ entry, mode }) =>
+        `${entry} has mode ${mode.toString(8)}, but a package gives at most 755; "mode" in the manifest can ask for more`,
+    );
+}
+
+async function removeIfThere(host: PackHost, path: string): Promise<void> {
+  try {
+    await host.files.remove(path);
+  } catch (thrown) {
+    if (errno(thrown) !== 'ENOENT') throw thrown;
+  }
+}

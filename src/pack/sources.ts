@@ -1,0 +1,82 @@
+/**
+ * Which files of a folder go into the package: those that a module's `src` names, and no other, so that a key or a
+ * note that lies beside them is never shipped.
+ *
+ * Invariant: sorted by name, so that the same folder always gives the same package. Symlinks and special files are
+ * refused: a device takes none.
+ */
+import { posix } from 'node:path';
+import { asUpdateError, UpdateError } from '../errors.ts';
+import type { Files } from '../host/host.ts';
+import { limits } from '../limits.ts';
+import { invalidManifest, type Manifest, withoutSlash } from '../package/manifest.ts';
+import { pathFault, quoted } from '../package/path-fault.ts';
+
+export interface SourceFile {
+  /** Name in the package. */
+  readonly entry: string;
+  readonly path: string;
+  readonly sizeBytes: number;
+  /** Permission bits of the file, 0o7777. */
+  readonly mode: number;
+}
+
+export interface Sources {
+  readonly files: readonly SourceFile[];
+  /** Names in the package, without "/" at the end. */
+  readonly emptyDirectories: readonly string[];
+}
+
+/** Names that the package keeps for itself. */
+const reserved = ['manifest.json', 'manifest.json.minisig'];
+
+/**
+ * Walks every `src` below `folder`. Throws INVALID_MANIFEST for a `src` that is not there, INVALID_PACKAGE for what a
+ * device would not take.
+ */
+export async function collectSources(files: Files, folder: string, manifest: Manifest): Promise<Sources> {
+  const found = new Map<string, SourceFile>();
+  const emptyDirectories = new Set<string>();
+  const visit = async (entry: string, notThere: () => UpdateError): Promise<void> => {
+    const path = posix.join(folder, entry);
+    const stat = await files.stat(path);
+    if (stat === undefined) throw notThere();
+    const fault = stat.kind === 'file' || stat.kind === 'directory' ? pathFault(entry) : `is a ${stat.kind}`;
+    if (fault !== undefined)
+      throw new UpdateError('INVALID_PACKAGE', `${quoted(path)} ${fault}; a device does not take it`);
+    if (stat.kind === 'file') {
+      found.set(entry, { entry, path, sizeBytes: stat.sizeBytes, mode: stat.mode });
+      if (found.size > limits.archiveEntries)
+        throw new UpdateError('INVALID_PACKAGE', `more than ${limits.archiveEntries} files`);
+      return;
+    }
+    const names = await files.list(path);
+    if (names.length === 0) emptyDirectories.add(entry);
+    for (const name of names)
+      await visit(
+        `${entry}/${name}`,
+        () => new UpdateError('INVALID_PACKAGE', `${quoted(path)} changes while it is packed`),
+      );
+  };
+  for (const [index, module] of manifest.modules.entries()) {
+    const source = withoutSlash(module.src);
+    if (reserved.includes(source))
+      throw invalidManifest(`modules[${index}].src: ${quoted(source)} is the package's own file`);
+    try {
+      await visit(source, () =>
+        invalidManifest(`modules[${index}].src: ${quoted(source)} is not in ${folder}`),
+      );
+    } catch (thrown) {
+      throw asUpdateError(thrown, 'INVALID_PACKAGE', `reading ${posix.join(folder, source)}`);
+    }
+  }
+  return {
+    files: [...found.values()].sort((a, b) => compare(a.entry, b.entry)),
+    emptyDirectories: [...emptyDirectories].sort(compare),
+  };
+}
+
+/** By bytes, whatever the locale. */
+function compare(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}

@@ -1,0 +1,81 @@
+/**
+ * The folder that `init` writes: a manifest that explains itself, an example service, and a page on what to do next. Pure.
+ *
+ * Invariant: it can be packed as it is.
+ */
+
+export interface StarterFile {
+  /** Below the folder, "/" between components. */
+  readonly path: string;
+  readonly mode: number;
+  readonly text: string;
+}
+
+/** Every file of the starter folder. */
+export function starterFiles(): StarterFile[] {
+  return [
+    { path: 'manifest.json', mode: 0o644, text: manifest },
+    { path: 'modules/hello/hello', mode: 0o755, text: hello },
+    { path: 'modules/hello-data/greeting.txt', mode: 0o644, text: 'Hello from version 1.0.0\n' },
+    { path: 'README.md', mode: 0o644, text: readme },
+  ];
+}
+
+const manifest = `{
+  // The version of the whole package, x.y.z. POST /download and POST /update name it.
+  "version": "1.0.0",
+
+  // Each module replaces one file or one folder of the device. "src" is below this folder, "dst" is on the device, inside
+  // a directory that the device allows (/opt/tope unless it was told otherwise). Sizes and digests are filled in by pack.
+  "modules": [
+    {
+      "name": "hello",
+      "src": "modules/hello/hello",
+      "dst": "/opt/tope/hello/hello",
+
+      // The process that runs this file: it is stopped before the switch and started again after it, with the arguments it
+      // had. A systemd unit is named instead with "service": "hello.service".
+      "process_name": "hello",
+
+      // Lower numbers are started first; modules without one come last.
+      "restart_order": 1
+
+      // After the start: what must answer within timeout_s, or everything is put back as it was. One of
+      //   "health": { "http": "http://127.0.0.1:8080/healthz", "timeout_s": 30 }
+      //   "health": { "tcp": 8080 }
+      //   "health": { "exec": ["/opt/tope/hello/hello", "--check"] }
+    },
+    {
+      // A "src" that is a folder: the folder on the device becomes exactly what is in it.
+      "name": "hello-data",
+      "src": "modules/hello-data",
+      "dst": "/opt/tope/hello-data"
+    }
+  ]
+
+  // Also known here: "compatible": ["printer-x1"] (device types), "min_version": "0.9.0" (what must be installed before),
+  // "reboot": true (reboots after the switch). The whole list: docs/package-format.md.
+}
+`;
+
+const hello = `#!/bin/sh
+# An example service: says hello every ten seconds.
+while :; do
+  cat /opt/tope/hello-data/greeting.txt
+  sleep 10
+done
+`;
+
+const readme = `# A package for tope-updater
+
+    tope-updater pack . -o ../hello-1.0.0.zip          makes the package, prints the request for devices
+    tope-updater verify ../hello-1.0.0.zip             what it would deploy where
+    tope-updater install ../hello-1.0.0.zip            on the device: installs it
+    tope-updater rollback                              on the device: takes it back
+
+Only manifest.json and what its modules name goes into the package; this file does not. The manifest may have // comments,
+they are left out of the package.
+
+Signed packages: make a key pair once with \`minisign -G -p minisign.pub -s minisign.key\`, keep minisign.key off the devices
+and out of this folder, pack with \`--sign minisign.key\`, and start the daemon with \`--trust-key minisign.pub\`.
+`;

@@ -1,0 +1,112 @@
+/**
+ * Writing a package's ZIP with yazl, loaded at the first use: the device never does.
+ *
+ * Invariant: the bytes depend on names, modes and contents alone. Every time stamp is the first that ZIP knows
+ * (1980-01-01 00:00), group and others never may write, and nothing tells the user or machine that packed.
+ */
+import { Readable } from 'node:stream';
+import { UpdateError } from '../errors.ts';
+import type { Files } from '../host/host.ts';
+import { limits } from '../limits.ts';
+
+export type ZipInput =
+  | { readonly kind: 'text'; readonly name: string; readonly text: string }
+  | {
+      readonly kind: 'file';
+      readonly name: string;
+      readonly path: string;
+      readonly sizeBytes: number;
+      readonly mode: number;
+    }
+  | { readonly kind: 'directory'; readonly name: string };
+
+/** What a device takes from a ZIP; more must be asked for in the manifest (entry-policy.ts). */
+const modeMask = 0o755;
+const regularFile = 0o100000;
+const directory = 0o040000;
+
+/**
+ * Writes the inputs in their order to `path`, which must not exist. Rejects with the system's error, or with
+ * INVALID_PACKAGE where a file's size is not what it was when it was looked at.
+ */
+export async function writeZip(
+  files: Files,
+  path: string,
+  inputs: readonly ZipInput[],
+  compress: boolean,
+): Promise<void> {
+  const { ZipFile } = await import('yazl');
+  const zip = new ZipFile();
+  const output = Readable.from(zip.outputStream, { objectMode: false });
+  const fail = (error: Error) => output.destroy(error);
+  zip.on('error', fail);
+  // Local time, because that is what yazl writes: the fields are the same in every time zone.
+  const common = { mtime: new Date(1980, 0, 1), forceDosTimestamp: true };
+  for (const input of inputs) {
+    switch (input.kind) {
+      case 'text':
+        zip.addBuffer(Buffer.from(input.text), input.name, {
+          ...common,
+          mode: regularFile | 0o644,
+          compress,
+        });
+        break;
+      case 'file': {
+        const mode = regularFile | (input.mode & modeMask);
+        // An empty file deflated is two bytes longer.
+        const options = {
+          ...common,
+          mode,
+          size: input.sizeBytes,
+          compress: compress && input.sizeBytes > 0,
+        };
+        zip.addReadStreamLazy(input.name, options, (done) => {
+          done(null, Readable.from(contentOf(files, input), { objectMode: false }).once('error', fail));
+        });
+        break;
+      }
+      case 'directory':
+        zip.addEmptyDirectory(input.name, { ...common, mode: directory | modeMask });
+        break;
+      default:
+        input satisfies never;
+    }
+  }
+  zip.end();
+  await write(files, path, output);
+}
+
+async function* contentOf(
+  files: Files,
+  { path, sizeBytes }: { path: string; sizeBytes: number },
+): AsyncGenerator<Uint8Array> {
+  const file = await files.open(path, 'read');
+  try {
+    for (let position = 0; ; ) {
+      const chunk = new Uint8Array(limits.chunkBytes);
+      const length = await file.read(chunk, 0, chunk.length, position);
+      position += length;
+      if (position > sizeBytes || (length === 0 && position < sizeBytes))
+        throw new UpdateError('INVALID_PACKAGE', `${path} changes while it is packed`);
+      if (length === 0) return;
+      yield chunk.subarray(0, length);
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+async function write(files: Files, path: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  const file = await files.open(path, 'create');
+  try {
+    let position = 0;
+    for await (const chunk of chunks) {
+      await file.write(chunk, position);
+      position += chunk.length;
+    }
+    await file.setMode(0o644);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
