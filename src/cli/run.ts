@@ -2,7 +2,7 @@
  * `tope-updater run`: the daemon. Wires the real parts together, in this order: configuration, port, lock, work
  * directory, log, recovery, API. Nothing in the work directory is touched before the lock is held.
  */
-import { lstat, mkdir, readFile } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { type Config, configFlag, type Flags, resolveConfig, UsageError } from '../config.ts';
@@ -131,13 +131,17 @@ async function assertPortFree(host: string, port: number): Promise<void> {
 
 /** FR-031, FR-032: the directories, 0755. */
 async function prepareWorkDirectory(path: string): Promise<void> {
-  await mkdir(path, { recursive: true, mode: 0o755 });
+  // chmod: the umask has its say in the mode of a mkdir, and none here.
+  if ((await mkdir(path, { recursive: true })) !== undefined) await chmod(path, 0o755);
   if (!(await lockDirectory(path))) throw new Error(`another tope-updater works in ${path}`);
   for (const name of ['tmp', 'logs', 'backups']) {
     const directory = join(path, name);
-    await mkdir(directory, { mode: 0o755 }).catch((thrown: unknown) => {
-      if (errno(thrown) !== 'EEXIST') throw thrown;
-    });
+    await mkdir(directory).then(
+      () => chmod(directory, 0o755),
+      (thrown: unknown) => {
+        if (errno(thrown) !== 'EEXIST') throw thrown;
+      },
+    );
     // A symlink would lead what is written here to wherever its owner likes.
     if (!(await lstat(directory)).isDirectory())
       throw new Error(`${directory} is not a directory of its own`);
