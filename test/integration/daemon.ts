@@ -88,7 +88,7 @@ export async function startDaemon(
   const url = `http://127.0.0.1:${port}`;
 
   const call = async <Data>(name: string, init: RequestInit = {}): Promise<Reply<Data>> => {
-    const signal = AbortSignal.timeout(30_000);
+    const signal = AbortSignal.timeout(10_000);
     const response = await fetch(`${url}/api/v1.0/${name}`, { ...init, signal });
     return (await response.json()) as Reply<Data>;
   };
