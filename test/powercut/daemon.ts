@@ -5,7 +5,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { request as httpRequest } from 'node:http';
 import { fileURLToPath } from 'node:url';
-import type { PackageRequest, Stage } from '../../src/updater/state.ts';
+import type { PackageRequest } from '../../src/package/request.ts';
+import type { Stage } from '../../src/updater/state.ts';
 
 export const program = fileURLToPath(new URL('../../dist/tope-updater.cjs', import.meta.url));
 
@@ -25,6 +26,8 @@ export interface Daemon {
   stage(): Promise<Stage>;
   /** Waits for a resting stage; rejects after `limitMs`, or when the program ends. */
   rest(limitMs?: number): Promise<Stage>;
+  /** Gone at once, if it is not yet. */
+  kill(): Promise<void>;
   /** SIGTERM; rejects when it does not exit with 0 in time. */
   stop(): Promise<void>;
 }
@@ -54,8 +57,12 @@ export async function startDaemon(
   child.stdout.on('data', collect);
   child.stderr.on('data', collect);
   let isGone = false;
+  // A harness that throws must not leave a root daemon behind.
+  const killOnExit = () => child.kill('SIGKILL');
+  process.on('exit', killOnExit);
   const ended = endOf(child).finally(() => {
     isGone = true;
+    process.off('exit', killOnExit);
   });
 
   const stage = async (): Promise<Stage> => {
@@ -77,6 +84,8 @@ export async function startDaemon(
     }
   };
   await until('answer', 20_000, () => stage().catch(() => undefined));
+  // It has looked at what an earlier run left, so that its stage is the one it goes on from.
+  await until('look around', 20_000, async () => (/start: saved stage/.test(output) ? true : undefined));
   return {
     pid: child.pid ?? 0,
     ended,
@@ -88,6 +97,10 @@ export async function startDaemon(
         const now = await stage();
         return resting.includes(now) ? now : undefined;
       }),
+    async kill() {
+      child.kill('SIGKILL');
+      await ended;
+    },
     async stop() {
       child.kill('SIGTERM');
       const timer = setTimeout(() => child.kill('SIGKILL'), 20_000);

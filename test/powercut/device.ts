@@ -5,7 +5,7 @@
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { dirname, join } from 'node:path';
-import type { PackageRequest } from '../../src/updater/state.ts';
+import type { PackageRequest } from '../../src/package/request.ts';
 import { buildPackage } from '../fixtures/package-builder.ts';
 import type { DaemonPlace } from './daemon.ts';
 import { treeOnDisk } from './disk-tree.ts';
@@ -84,18 +84,21 @@ export async function servePackage(
   };
 }
 
-/** What is wrong with the device's files; undefined where they are all old or all new (new only after a success). */
+/**
+ * How the device's files stand after a restart: all old, all new, or bad. `newTree`: undefined where the update cannot
+ * succeed; `succeeded`: success was shown before the cut, so that old is bad too.
+ */
 export async function judgeDevice(
   device: Device,
-  newTree: Tree,
+  newTree: Tree | undefined,
   succeeded: boolean,
 ): Promise<{ readonly is: 'old' | 'new' } | { readonly is: 'bad'; readonly why: string }> {
   const tree = await treeOnDisk(device.allowedRoot);
-  const fromNew = difference(newTree, tree);
-  if (fromNew.length === 0) return { is: 'new' };
   const fromOld = difference(device.oldTree, tree);
-  if (fromOld.length === 0 && !succeeded) return { is: 'old' };
-  if (fromOld.length === 0) return { is: 'bad', why: 'success was shown, the set is old' };
+  if (fromOld.length === 0)
+    return succeeded ? { is: 'bad', why: 'success was shown, the set is old' } : { is: 'old' };
+  const fromNew = newTree === undefined ? ['there is none'] : difference(newTree, tree);
+  if (fromNew.length === 0) return { is: 'new' };
   return {
     is: 'bad',
     why: `neither old nor new:\n  old: ${fromOld.join('\n       ')}\n  new: ${fromNew.join('\n       ')}`,

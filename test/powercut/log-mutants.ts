@@ -10,15 +10,23 @@ export interface Mutant {
   readonly recording: Recording;
 }
 
-/** One mutant for each fsync in the recording, that one left out. `siteOf` names the code that asked for the n-th. */
-export function withoutEachSync(recording: Recording, siteOf: (syncNumber: number) => string): Mutant[] {
-  let number = 0;
+/** One mutant for each fsync in the recording, that one left out; named for what it syncs and the code that asks for it. */
+export function withoutEachSync(recording: Recording): Mutant[] {
   return recording.steps.flatMap((step, at) => {
     if (step.kind !== 'sync') return [];
-    const name = `without ${step.what} (${siteOf(number)})`;
-    number += 1;
+    const name = `without ${syncName(step)}`;
     return [{ name, recording: withSteps(recording, recording.steps.toSpliced(at, 1)) }];
   });
+}
+
+/** The same for the same line of code and the same kind of file, whatever the scenario: no ids, no target paths. */
+export function syncName(sync: Extract<Step, { kind: 'sync' }>): string {
+  const what = sync.what
+    .replace(/\/opt\/tope\/.*\.tope-[^/]*$/, 'staged file')
+    .replace(/\/opt\/tope[^ ]*/, 'of targets')
+    .replace(/\d{8}T\d{9}Z/g, 'ID')
+    .replace(/\/var\/lib\/tope\//, '');
+  return `${what} (${sync.site})`;
 }
 
 /** Leaves out every fsync that `isDropped` names. */

@@ -25,9 +25,9 @@ export interface ModelDisk {
   openCount(): number;
 }
 
-/** A disk whose durable content is `base` (which stays as it is). */
-export function modelDisk(base: ModelState): ModelDisk {
-  const log = modelLog(base);
+/** A disk whose durable content is `base` (which stays as it is). `siteOf` names the code that asks for an fsync. */
+export function modelDisk(base: ModelState, siteOf: () => string = () => ''): ModelDisk {
+  const log = modelLog(base, siteOf);
   return {
     files: modelFiles(log),
     mark: log.mark,

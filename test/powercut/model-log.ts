@@ -19,7 +19,14 @@ import { systemError } from './system-error.ts';
 /** One entry of the log. `what` names the call and its path, for people. */
 export type Step =
   | { readonly kind: 'change'; readonly operation: MicroOperation; readonly what: string }
-  | { readonly kind: 'sync'; readonly inode: number; readonly dataOnly: boolean; readonly what: string }
+  | {
+      readonly kind: 'sync';
+      readonly inode: number;
+      readonly dataOnly: boolean;
+      readonly what: string;
+      /** The code that asked for it. */
+      readonly site: string;
+    }
   | { readonly kind: 'mark'; readonly name: string };
 
 export interface Recording {
@@ -55,7 +62,7 @@ export interface ModelLog {
   freeBytes(device: number): number;
 }
 
-export function modelLog(base: ModelState): ModelLog {
+export function modelLog(base: ModelState, siteOf: () => string): ModelLog {
   const state = cloneState(base);
   const steps: Step[] = [];
   const created = new Map<number, ModelNode>();
@@ -77,7 +84,7 @@ export function modelLog(base: ModelState): ModelLog {
     recording: () => ({ base, steps, created }),
     mark: (name) => steps.push({ kind: 'mark', name }),
     change,
-    sync: (inode, dataOnly, what) => steps.push({ kind: 'sync', inode, dataOnly, what }),
+    sync: (inode, dataOnly, what) => steps.push({ kind: 'sync', inode, dataOnly, what, site: siteOf() }),
     find(path, call, followLast = false) {
       const place = lookup(state, path, followLast, call);
       if (place.inode === undefined) throw systemError('ENOENT', call, path);

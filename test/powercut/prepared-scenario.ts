@@ -3,11 +3,11 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, posix } from 'node:path';
 import type { Files } from '../../src/host/host.ts';
-import type { PackageRequest, Stage } from '../../src/updater/state.ts';
+import type { PackageRequest } from '../../src/package/request.ts';
+import type { Stage } from '../../src/updater/state.ts';
 import { buildPackage, type PackageSpec } from '../fixtures/package-builder.ts';
 import { codeSite } from './code-site.ts';
 import type { Subject } from './exploration.ts';
-import { faultyFiles } from './faulty-files.ts';
 import { type ModelDisk, modelDisk } from './model-disk.ts';
 import type { Recording } from './model-log.ts';
 import { emptyModel, type ModelState } from './model-state.ts';
@@ -22,8 +22,6 @@ export interface PreparedScenario {
   readonly oldTree: Tree;
   readonly newTree: Tree;
   readonly recording: Recording;
-  /** Which code asked for the n-th fsync of the recording. */
-  readonly syncSites: readonly string[];
   /** Restarts the daemon on a disk and judges where it ends. */
   readonly subject: Subject;
   /** One life of the daemon on any files over `disk`: does what the scenario says. */
@@ -55,12 +53,8 @@ export async function prepareScenario(scenario: Scenario): Promise<PreparedScena
     return session;
   };
 
-  const disk = modelDisk(before);
-  const syncSites: string[] = [];
-  const watched = faultyFiles(disk.files, { kind: 'none' }, (call) => {
-    if (['file.sync', 'file.syncData', 'syncDirectory'].includes(call.name)) syncSites.push(codeSite());
-  });
-  const session = await perform(disk, watched.files);
+  const disk = modelDisk(before, codeSite);
+  const session = await perform(disk);
   const stage = session.updater.progress().stage;
   if (stage !== expectedStage(scenario))
     throw new Error(`${scenario.name}: undisturbed it ends as ${stage}\n${session.host.lines.join('\n')}`);
@@ -82,7 +76,6 @@ export async function prepareScenario(scenario: Scenario): Promise<PreparedScena
     oldTree,
     newTree,
     recording: disk.recording(),
-    syncSites,
     subject: async (restarted, marks) => {
       const wrong = await subject(restarted, marks);
       if (wrong === undefined && restarted.openCount() > 0) return `${restarted.openCount()} files left open`;

@@ -7,7 +7,7 @@
 import { spawn } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { downloadTo, startDaemon } from './daemon.ts';
+import { type Daemon, downloadTo, startDaemon } from './daemon.ts';
 import { type Device, type Ending, judgeDevice, makeDevice, servePackage } from './device.ts';
 import { diskCuts } from './disk-cuts.ts';
 import { treeOnDisk } from './disk-tree.ts';
@@ -48,8 +48,8 @@ interface Recorded {
   readonly device: Device;
   readonly base: Buffer;
   readonly events: readonly DiskEvent[];
-  /** How the files look when the update has succeeded. */
-  readonly newTree: Tree;
+  /** How the files look when the update has succeeded; undefined where it cannot. */
+  readonly newTree: Tree | undefined;
 }
 
 export async function cutOnRealDisk(options: RealDiskRun): Promise<RealDiskResult> {
@@ -113,7 +113,7 @@ async function record({ filesystem, ending }: RealDiskRun, scratch: string): Pro
   await daemon.stop();
   await neighbour.stop();
   await run(['sync', '-f', at('mounted')]);
-  const newTree = ending === 'success' ? await treeOnDisk(device.allowedRoot) : device.oldTree;
+  const newTree = ending === 'success' ? await treeOnDisk(device.allowedRoot) : undefined;
   await unmount(at('mounted'));
   await disk.stop();
   return { device, base, events: disk.events, newTree };
@@ -134,14 +134,17 @@ async function recoverImage(
     if (thrown instanceof Error && /mount/.test(thrown.message)) return { is: 'unmountable' };
     throw thrown;
   }
+  let daemon: Daemon | undefined;
   try {
-    const daemon = await startDaemon(device);
+    daemon = await startDaemon(device);
     await daemon.rest();
     await daemon.stop();
-    return await judgeDevice(device, newTree, succeeded);
+    const judged = await judgeDevice(device, newTree, succeeded);
+    return judged.is === 'bad' ? { is: 'bad', why: `${judged.why}\n${daemon.output()}` } : judged;
   } catch (thrown) {
     return { is: 'bad', why: thrown instanceof Error ? thrown.message : String(thrown) };
   } finally {
+    await daemon?.kill();
     await unmount(mounted);
   }
 }

@@ -53,8 +53,8 @@ export async function startSession(files: Files, script: SessionScript): Promise
       if (urgent) script.onStage('shown', progress.stage);
     },
   ]);
-  await updater.recover();
   await reporter.start();
+  await updater.recover();
   return {
     updater,
     host,
