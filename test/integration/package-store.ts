@@ -89,7 +89,7 @@ function firstByte({ headers }: IncomingMessage, etag: string, size: number): nu
 /** Resolves when the piece was taken, or when the client has gone. */
 function written(response: ServerResponse, piece: Buffer): Promise<void> {
   return new Promise((resolve) => {
-    if (response.write(piece)) return resolve();
+    if (response.destroyed || response.write(piece)) return resolve();
     const done = () => {
       response.off('drain', done).off('close', done);
       resolve();
