@@ -1,0 +1,247 @@
+/**
+ * A real boot: Debian with systemd in a virtual machine, the updater installed by install.sh. Does it start, come back
+ * after a crash, update a service, stay within its memory, and survive power cuts in mid-install?
+ *
+ * Usage: tsx test/boot/boot-test.ts      CUTS=n: that many power cuts (default 6)
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { makeDisks } from './image.ts';
+import { type Answer, bootMachine, type Machine } from './machine.ts';
+import { type GuestPackages, servePackages } from './packages.ts';
+
+const cuts = Number(process.env.CUTS ?? 6);
+const cgroup = '/sys/fs/cgroup/system.slice/tope-updater.service';
+
+function whyNot(): string | undefined {
+  if (process.getuid?.() !== 0) return 'needs root (mmdebstrap and file ownership)';
+  if (!existsSync('dist/tope-updater-x64')) return 'dist/tope-updater-x64 is not there (make dist ARCH=x64)';
+  const missing = ['qemu-system-x86_64', 'mmdebstrap', 'mke2fs'].filter(
+    (program) => spawnSync('sh', ['-c', `command -v ${program}`]).status !== 0,
+  );
+  return missing.length > 0
+    ? `needs ${missing.join(', ')} (Debian: qemu-system-x86 mmdebstrap e2fsprogs)`
+    : undefined;
+}
+
+/** Polls for two minutes: everything is ten times slower in there. */
+async function until<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
+  const deadline = Date.now() + 120_000;
+  let last = '';
+  while (Date.now() < deadline) {
+    try {
+      const found = await look();
+      if (found !== undefined) return found;
+    } catch (error) {
+      last = String(error);
+    }
+    await sleep(200);
+  }
+  throw new Error(`never came: ${what} ${last}`);
+}
+
+const answers = (machine: Machine) =>
+  until('an answer on port 12315', async () => (await machine.api('progress')).data.stage);
+
+/** Waits until one of the stages is reached and stays for a second: a recovery may only be about to begin. */
+async function reach(machine: Machine, ...stages: string[]): Promise<Answer['data']> {
+  const arrived = () =>
+    until(`stage ${stages.join(' or ')}`, async () => {
+      const { data } = await machine.api('progress');
+      return stages.includes(data.stage) ? data : undefined;
+    });
+  for (;;) {
+    const first = await arrived();
+    await sleep(1000);
+    if ((await arrived()).stage === first.stage) return first;
+  }
+}
+
+async function download(machine: Machine, packages: GuestPackages, version: string): Promise<void> {
+  const answer = await machine.api('download', packages.request(version));
+  if (answer.code !== 200) throw new Error(`download: ${answer.msg}`);
+  const { stage, error } = await reach(machine, 'toInstall', 'failed');
+  if (stage === 'failed') throw new Error(`download: ${error}`);
+}
+
+async function update(machine: Machine, packages: GuestPackages, version: string): Promise<void> {
+  await download(machine, packages, version);
+  const answer = await machine.api('update', { version });
+  if (answer.code !== 200) throw new Error(`update: ${answer.msg}`);
+  const { stage, error } = await reach(machine, 'success', 'failed');
+  if (stage === 'failed') throw new Error(`update: ${error}`);
+}
+
+/** The version whose files, all of them and nothing else, are in place; throws with the list where there is none. */
+async function installedVersion(machine: Machine, packages: GuestPackages): Promise<string> {
+  const sums = await machine.shell(
+    "cd /opt/tope && find demo plain data -type f | LC_ALL=C sort | xargs -r sha256sum | sed 's/  /\\t/' | sha256sum",
+  );
+  const version = packages.versionOf(sums.split(' ')[0] ?? '');
+  if (version !== undefined) return version;
+  throw new Error(
+    `neither old nor new as a whole:\n${await machine.shell('cd /opt/tope && head -qn 2 demo/* plain/* data/* | grep -a version | sort | uniq -c; ls -la demo plain data | head -60', true)}`,
+  );
+}
+
+const running = async (machine: Machine) =>
+  (await machine.shell('cat /run/demo-version /run/plain-version')).split('\n');
+
+function expect(what: string, actual: unknown, expected: unknown): void {
+  if (JSON.stringify(actual) !== JSON.stringify(expected))
+    throw new Error(`${what}: ${JSON.stringify(actual)}, expected ${JSON.stringify(expected)}`);
+}
+
+async function main(): Promise<number> {
+  const reason = whyNot();
+  if (reason !== undefined) {
+    console.log(`skipped: a real boot: ${reason}`);
+    console.log('0 passed, 0 failed, 1 skipped');
+    return 0;
+  }
+  const scratch = mkdtempSync(join(tmpdir(), 'boot-'));
+  let machine: Machine | undefined;
+  const counts = { passed: 0, failed: 0 };
+  /** After a step that failed the machine is in no known state: the rest is left out. */
+  const step = async (name: string, run: (machine: Machine) => Promise<string | undefined>) => {
+    if (counts.failed > 0) return;
+    const started = Date.now();
+    try {
+      const note = await run(machine as Machine);
+      counts.passed += 1;
+      console.log(
+        `ok    ${name}${note === undefined ? '' : `: ${note}`}  (${((Date.now() - started) / 1000).toFixed(0)} s)`,
+      );
+    } catch (error) {
+      counts.failed += 1;
+      console.log(`FAIL  ${name}\n${error instanceof Error ? error.stack : error}`);
+      const log = await machine?.shell('tail -n 40 /opt/tope/updater/logs/updater.log', true).catch(String);
+      console.log(`updater's log:\n${log}\nconsole:\n${machine?.console()}`);
+    }
+  };
+  const disks = makeDisks(scratch, resolve('dist'));
+  const packages = await servePackages(scratch);
+  const boot = async () => {
+    machine = await bootMachine(disks, scratch);
+    return machine;
+  };
+  let installMs = 0;
+
+  try {
+    await boot();
+    await step('install.sh installs on a live system, and the updater answers', async (guest) => {
+      await guest.shell('systemctl is-system-running --wait', true);
+      await guest.shell('sh /release/install.sh');
+      await answers(guest);
+      return guest
+        .shell('systemctl is-enabled tope-updater; systemctl is-active tope-updater')
+        .then((text) => text.replace('\n', ', '));
+    });
+    await step(
+      'install.sh again changes nothing, and an upgrade restarts the updater and keeps its state',
+      async (guest) => {
+        const pid = await guest.shell('systemctl show -P MainPID tope-updater');
+        await guest.shell('echo {} >/opt/tope/updater/config.json; sh /release/install.sh');
+        expect(
+          'main pid after a second run',
+          await guest.shell('systemctl show -P MainPID tope-updater'),
+          pid,
+        );
+        await guest.shell(
+          'printf x >>/opt/tope/updater/tope-updater.old; cp /opt/tope/updater/tope-updater /tmp/t; rm /opt/tope/updater/tope-updater; printf old >/opt/tope/updater/tope-updater; rm /tmp/t; sh /release/install.sh',
+        );
+        await answers(guest);
+        expect('configuration', await guest.shell('cat /opt/tope/updater/config.json'), '{}');
+        return undefined;
+      },
+    );
+    await step('it starts on boot and answers on 12315', async (guest) => {
+      await guest.powerOff();
+      const started = Date.now();
+      await answers(await boot());
+      return `${((Date.now() - started) / 1000).toFixed(1)} s after power on`;
+    });
+    await step('after a crash systemd starts it again', async (guest) => {
+      const pid = await guest.shell('systemctl show -P MainPID tope-updater');
+      await guest.shell(`kill -9 ${pid}`);
+      await until('another pid', async () => {
+        const now = await guest.shell('systemctl show -P MainPID tope-updater');
+        return now !== '0' && now !== pid ? now : undefined;
+      });
+      await answers(guest);
+      return undefined;
+    });
+    await step('an update of a systemd service and of a plain program succeeds', async (guest) => {
+      const started = Date.now();
+      await update(guest, packages, '1.0.0');
+      await download(guest, packages, '2.0.0');
+      const before = Date.now();
+      await guest.api('update', { version: '2.0.0' });
+      await reach(guest, 'success', 'failed');
+      installMs = Date.now() - before;
+      expect('installed', await installedVersion(guest, packages), '2.0.0');
+      expect('running', await running(guest), ['2.0.0', '2.0.0']);
+      return `two updates in ${((Date.now() - started) / 1000).toFixed(0)} s, one install ${(installMs / 1000).toFixed(1)} s`;
+    });
+    await step('a program it started outlives a restart of the updater', async (guest) => {
+      const pid = await guest.shell('pgrep -o plain-service');
+      await guest.shell('systemctl restart tope-updater');
+      await answers(guest);
+      expect('pid', await guest.shell('pgrep -o plain-service'), pid);
+      return guest.shell(`sed s/.*:// /proc/${pid}/cgroup`);
+    });
+    await step('memory stays within its bounds, and MemoryMax is real', async (guest) => {
+      const [max, high, peak, rss] = (
+        await guest.shell(
+          `cat ${cgroup}/memory.max ${cgroup}/memory.high ${cgroup}/memory.peak; awk '/VmHWM/ {print $2}' /proc/$(systemctl show -P MainPID tope-updater)/status`,
+        )
+      ).split('\n');
+      expect('memory.max and memory.high', [max, high], [`${100 * 1048576}`, `${50 * 1048576}`]);
+      // Without MemoryHigh, which would only slow it down, a hog in the updater's cgroup runs into MemoryMax.
+      await guest.shell('systemctl set-property --runtime tope-updater MemoryHigh=infinity');
+      await guest.shell(`timeout 100 sh -c 'echo $$ >${cgroup}/cgroup.procs; exec tail /dev/zero'`, true);
+      const killed = await guest.shell(
+        'journalctl -k -b -g "Memory cgroup out of memory" -o cat | tail -n 1',
+      );
+      if (!/Killed process/.test(killed)) throw new Error(`nothing was ended: ${killed}`);
+      await guest.shell('systemctl set-property --runtime tope-updater MemoryHigh=50M');
+      await answers(guest);
+      return `cgroup's peak ${(Number(peak) / 1e6).toFixed(1)} MB, VmHWM ${rss} kB; a program that took more was ended by the kernel`;
+    });
+    for (let cut = 0; cut < cuts; cut++) {
+      const version = cut % 2 === 0 ? '1.0.0' : '2.0.0';
+      const delayMs = Math.round((installMs * (cut + 0.5)) / cuts);
+      await step(`power cut ${delayMs} ms into an install: all old or all new after boot`, async (guest) => {
+        const before = await installedVersion(guest, packages);
+        await download(guest, packages, version === before ? packages.other(version) : version);
+        await guest.api('update', { version: version === before ? packages.other(version) : version });
+        await sleep(delayMs);
+        const { stage } = (await guest.api('progress')).data;
+        await guest.cutPower();
+        const again = await boot();
+        await answers(again);
+        const { stage: end } = await reach(again, 'success', 'failed', 'idle', 'toInstall');
+        const after = await installedVersion(again, packages);
+        expect('running', await running(again), [after, after]);
+        return `cut while ${stage}, then ${end}; ${before} -> ${after}`;
+      });
+    }
+    await step('uninstalling stops it, takes it away and leaves its state', async (guest) => {
+      await guest.shell('sh /release/install.sh --uninstall');
+      const left = await guest.shell('systemctl is-active tope-updater; ls /opt/tope/updater', true);
+      if (!left.startsWith('inactive') || /^tope-updater$/m.test(left)) throw new Error(left);
+      return undefined;
+    });
+  } finally {
+    await machine?.cutPower();
+    packages.close();
+    rmSync(scratch, { recursive: true, force: true });
+  }
+  console.log(`${counts.passed} passed, ${counts.failed} failed`);
+  return counts.failed === 0 ? 0 : 1;
+}
+
+process.exit(await main());
