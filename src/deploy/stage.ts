@@ -6,7 +6,7 @@
  */
 import { posix } from 'node:path';
 import { asUpdateError, UpdateError } from '../errors.ts';
-import type { Files, Host, OpenFile } from '../host/host.ts';
+import type { Files, Host } from '../host/host.ts';
 import { writeBehind } from '../host/write-behind.ts';
 import { cloneFile, setAttributes } from './clone.ts';
 import { directorySteps, type Plan, type PutStep, putSteps, stagedPath, touchedDirectories } from './plan.ts';
@@ -46,7 +46,7 @@ export interface Stager {
 export function createStager(host: Pick<Host, 'files'>, plan: Plan): Stager {
   const stepsOf = new Map<string, PutStep[]>();
   for (const step of putSteps(plan)) stepsOf.set(step.source, [...(stepsOf.get(step.source) ?? []), step]);
-  const unfinished = new Set<OpenFile>();
+  const unfinished = new Set<() => Promise<void>>();
   return {
     sources: new Set(stepsOf.keys()),
     open: async (source) => {
@@ -62,7 +62,7 @@ export function createStager(host: Pick<Host, 'files'>, plan: Plan): Stager {
       };
     },
     close: async () => {
-      for (const file of unfinished) await file.close();
+      for (const close of unfinished) await close();
       unfinished.clear();
     },
   };
@@ -82,14 +82,22 @@ export async function syncStaged(host: Pick<Host, 'files'>, plan: Plan): Promise
   }
 }
 
-async function openOne(files: Files, step: PutStep, unfinished: Set<OpenFile>): Promise<StagedFileWriter> {
+async function openOne(
+  files: Files,
+  step: PutStep,
+  unfinished: Set<() => Promise<void>>,
+): Promise<StagedFileWriter> {
   const { createHash } = await import('node:crypto');
   const digests = (['md5', 'sha256'] as const)
     .filter((name) => step[name] !== null)
     .map((name) => ({ name, hash: createHash(name) }));
   const file = await attempt(step.target, () => files.open(stagedPath(step), 'create'));
-  unfinished.add(file);
-  const out = writeBehind(file);
+  const out = writeBehind(file, step.sizeBytes);
+  const close = async () => {
+    await out.idle(); // a write must not meet another file under the same descriptor
+    await file.close();
+  };
+  unfinished.add(close);
 
   const check = () => {
     if (out.position() !== step.sizeBytes) {
@@ -118,8 +126,8 @@ async function openOne(files: Files, step: PutStep, unfinished: Set<OpenFile>): 
         check();
         await setAttributes(file, step);
         await file.sync();
-        unfinished.delete(file);
-        await file.close();
+        unfinished.delete(close);
+        await close();
       }),
   };
 }

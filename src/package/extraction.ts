@@ -4,7 +4,7 @@
  * An extraction is ONE sequential pass over the whole file that feeds the digests of the package and the wanted
  * entries at the same time: the bytes that were deployed are the bytes that were verified (design section 3, step 2).
  *
- * Memory: one buffer of 64 KiB and one inflater, whatever the package's size.
+ * Memory: two read buffers and one inflater, whatever the package's size.
  */
 import type { Hash } from 'node:crypto';
 import { asUpdateError } from '../errors.ts';
@@ -84,21 +84,19 @@ export async function extract(source: Source, extraction: Extraction): Promise<P
   const wanted = wantedInOrder(source, extraction.wanted);
   const hashes = await startHashes(extraction.digests);
   const feed = entryFeed(source, wanted, extraction);
-  const buffer = Buffer.alloc(limits.chunkBytes);
+  const reader = readAhead(source);
   try {
     for (let position = 0; position < source.sizeBytes; ) {
       extraction.signal.throwIfAborted();
-      const chunk = buffer.subarray(0, Math.min(buffer.length, source.sizeBytes - position));
-      const length = await readFully(source.file, chunk, position);
-      if (length < chunk.length)
-        throw invalidPackage(`the file ends at ${position + length} of ${source.sizeBytes} bytes`);
+      const chunk = await reader.next();
       for (const hash of hashes.values()) hash.update(chunk);
       await feed.take(chunk, position);
-      position += length;
+      position += chunk.length;
       extraction.onBytes(position);
     }
   } finally {
     feed.abort();
+    await reader.idle();
   }
   return Object.fromEntries([...hashes].map(([name, hash]) => [name, hash.digest('hex')]));
 }
@@ -113,6 +111,35 @@ async function startHashes(names: Extraction['digests']): Promise<Map<string, Ha
   if (names.length === 0) return new Map();
   const { createHash } = await import('node:crypto');
   return new Map(names.map((name) => [name, createHash(name)]));
+}
+
+/** The whole file in order: the next chunk is read while the one before it is digested and written. */
+function readAhead({ file, sizeBytes }: Source) {
+  let [buffer, other] = [new Uint8Array(limits.readBufferBytes), new Uint8Array(limits.readBufferBytes)];
+  let position = 0;
+  const readNext = async (): Promise<Uint8Array> => {
+    const chunk = buffer.subarray(0, Math.min(buffer.length, sizeBytes - position));
+    const length = await readFully(file, chunk, position);
+    if (length < chunk.length)
+      throw invalidPackage(`the file ends at ${position + length} of ${sizeBytes} bytes`);
+    position += length;
+    [buffer, other] = [other, buffer];
+    return chunk;
+  };
+  let ahead = readNext();
+  return {
+    /** The chunk is valid until the next call. */
+    async next(): Promise<Uint8Array> {
+      const chunk = await ahead;
+      ahead = readNext();
+      ahead.catch(() => undefined); // heard by the next call, if there is one
+      return chunk;
+    },
+    /** No read is in flight any more: the file may be closed. */
+    async idle(): Promise<void> {
+      await ahead.catch(() => undefined);
+    },
+  };
 }
 
 /** Cuts the file's chunks into the wanted entries and passes each on to its decoder. */

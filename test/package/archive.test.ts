@@ -251,7 +251,7 @@ const failing = suite('archives through faults');
 const honest = rawZip({
   entries: [
     { name: 'a', content: 'compressible '.repeat(20_000), method: 8 },
-    { name: 'b', content: randomBytes(100_000), descriptor: true },
+    { name: 'b', content: randomBytes(600_000), descriptor: true },
   ],
   zip64: {},
 });
@@ -309,7 +309,7 @@ failing('reads that come back short are gone on with', async () => {
     return file.read(into, offset, Math.min(length, 1000), position);
   });
   const { contents } = await unpack(inFile(honest), files);
-  assert.is(contents.get('b')?.length, 100_000);
+  assert.is(contents.get('b')?.length, 600_000);
 });
 
 failing('a file that shrinks while it is read is noticed', async () => {
