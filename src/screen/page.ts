@@ -1,4 +1,58 @@
-/** GET /: the page that shows the progress. */
-export async function screenPage(): Promise<{ html: string; headers: Readonly<Record<string, string>> }> {
-  return { html: '<!doctype html><title>tope-updater</title>', headers: {} };
+/**
+ * GET /: the page that shows the progress, in one file without any external resource. Made at its first request.
+ *
+ * The headers let the browser run this script and this style, by their digest, and nothing else; talk to this server
+ * and nobody else; and show the page in no frame (a button behind a foreign page could be clicked unseen).
+ */
+import { markup } from './markup.ts';
+import { script } from './script.ts';
+import { style } from './style.ts';
+import { words } from './words.ts';
+
+export interface ScreenPage {
+  readonly html: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export async function screenPage(): Promise<ScreenPage> {
+  const code = `var WORDS=${JSON.stringify(words)};${compact(script)}`;
+  const look = unindented(style);
+  const policy = [
+    "default-src 'none'",
+    `script-src ${await digest(code)}`,
+    `style-src ${await digest(look)}`,
+    "connect-src 'self'",
+    'img-src data:',
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ];
+  return {
+    html: [
+      '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>tope-updater</title>',
+      '<meta name="viewport" content="width=device-width,initial-scale=1">',
+      '<meta name="color-scheme" content="dark light"><link rel="icon" href="data:,">',
+      `<style>${look}</style></head><body>${unindented(markup)}<script>${code}</script></body></html>`,
+    ].join(''),
+    headers: {
+      'Content-Security-Policy': policy.join('; '),
+      'X-Frame-Options': 'DENY',
+      'Referrer-Policy': 'no-referrer',
+    },
+  };
+}
+
+/** Indentation, empty lines and comments (whole lines alone) are not sent. */
+function unindented(text: string): string {
+  return text.replace(/^\s+(\/\/.*\n\s*)?/gm, '').trimEnd();
+}
+
+/** No string of the script has an operator between two spaces. */
+function compact(code: string): string {
+  return unindented(code).replace(/ ([=!]==|=|&&|\|\||[?:+<>{]) ?/g, '$1');
+}
+
+async function digest(text: string): Promise<string> {
+  const { createHash } = await import('node:crypto');
+  return `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
 }
