@@ -3,10 +3,15 @@ import type { CommandInvocation } from './arguments.ts';
 import { clientOf } from './client.ts';
 import { isSet } from './flags.ts';
 import { createOutput } from './output.ts';
+import { plainLine } from './progress-view.ts';
 
 export async function cancel({ flags }: CommandInvocation): Promise<number> {
-  const stage = await (await clientOf(flags)).cancel();
+  const client = await clientOf(flags);
+  const before = await client.current();
+  const stage = await client.cancel();
   const output = createOutput(process.stdout, process.env);
-  output.line(isSet(flags, 'json') ? JSON.stringify({ status: stage }) : `cancelled, now ${stage}`);
+  const said =
+    before.stage === stage ? `there is nothing to cancel: ${plainLine(before)}` : `cancelled, now ${stage}`;
+  output.line(isSet(flags, 'json') ? JSON.stringify({ status: stage }) : said);
   return 0;
 }

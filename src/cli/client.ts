@@ -24,6 +24,7 @@ export type ProgressEvent = v.InferOutput<typeof EventSchema>;
 export interface Client {
   /** Where the daemon is, for messages. */
   readonly place: string;
+  current(): Promise<ProgressEvent>;
   /** The current state, then every change as it happens; ends or rejects when the daemon goes away. */
   events(): AsyncGenerator<ProgressEvent>;
   history(): Promise<readonly HistoryEntry[]>;
@@ -60,9 +61,14 @@ export async function clientOf(flags: Flags): Promise<Client> {
   };
   const status = async (name: string, body: object) =>
     ((await call('POST', name, body)) as { status: string }).status;
+  const watch = () => events(net, target, async () => (await call('GET', 'progress')) as Progress);
   return {
     place: target.place,
-    events: () => events(net, target, async () => (await call('GET', 'progress')) as Progress),
+    current: async () => {
+      for await (const event of watch()) return event;
+      throw new CommandError(`${target.place} does not tell its state`);
+    },
+    events: watch,
     history: async () => ((await call('GET', 'history')) as { updates: HistoryEntry[] }).updates,
     download: (request) => status('download', request),
     update: (request) => status('update', request),

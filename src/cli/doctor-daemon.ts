@@ -32,12 +32,10 @@ async function daemon(
   const check = 'daemon';
   try {
     const client = await clientOf({ ...addressOf(config), ...addressIn(flags) });
-    for await (const event of client.events()) {
-      const found = `answers at ${client.place}; ${plainLine(event)}`;
-      if (event.stage !== 'failed') return { check, level: 'ok', found };
-      return { check, level: 'warn', found, advice: 'tope-updater history tells more' };
-    }
-    return { check, level: 'fail', found: `${client.place} ends its answer at once` };
+    const event = await client.current();
+    const found = `answers at ${client.place}; ${plainLine(event)}`;
+    if (event.stage !== 'failed') return { check, level: 'ok', found };
+    return { check, level: 'warn', found, advice: 'tope-updater history tells more' };
   } catch (thrown) {
     const [found = ''] = (thrown instanceof Error ? thrown.message : String(thrown)).split('\n');
     if (!(thrown instanceof CommandError) || thrown.exitCode !== 3)

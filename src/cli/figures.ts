@@ -6,6 +6,16 @@ export function bytesText(bytes: number): string {
   return `${inUnit(bytes, scale)} ${unit}`;
 }
 
+/** `52.4 MB (52428800 bytes)` */
+export function exactText(bytes: number): string {
+  return bytes < 1000 ? bytesText(bytes) : `${bytesText(bytes)} (${bytes} bytes)`;
+}
+
+/** `1 file`, `2 files` */
+export function countText(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
+}
+
 /** `26.2 of 52.4 MB`: both in the unit of the whole. */
 export function bytesOfText(bytes: number, wholeBytes: number): string {
   const { unit, scale } = unitFor(wholeBytes);

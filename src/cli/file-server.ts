@@ -5,9 +5,11 @@
  * Invariants: listens on 127.0.0.1 only, under a path that cannot be guessed; Range is served, so that an interrupted
  * download resumes; the file stays the one that was opened.
  */
-import { type FileHandle, open } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
+import type { Files, OpenFile } from '../host/host.ts';
+import { limits } from '../limits.ts';
 
 export interface FileServer {
   /** Where the daemon finds the file. */
@@ -15,15 +17,26 @@ export interface FileServer {
   close(): Promise<void>;
 }
 
-/** Serves the file at `path` under `name`; `etag` tells its content. */
-export async function serveFile(path: string, name: string, etag: string): Promise<FileServer> {
-  const file = await open(path, 'r');
-  const { size } = await file.stat();
+interface Served {
+  readonly file: OpenFile;
+  readonly sizeBytes: number;
+  readonly etag: string;
+}
+
+/** Serves the file at `path` under `name`; `digest` tells its content. */
+export async function serveFile(
+  files: Files,
+  path: string,
+  name: string,
+  digest: string,
+): Promise<FileServer> {
+  const file = await files.open(path, 'read');
+  const served = { file, sizeBytes: (await file.stat()).sizeBytes, etag: `"${digest}"` };
   const { randomBytes } = await import('node:crypto');
   const secretPath = `/${randomBytes(16).toString('hex')}/${name}`;
   const server = createServer((request, response) => {
-    if (request.url === secretPath) return answer(request, response, file, size, `"${etag}"`);
-    response.writeHead(404).end();
+    if (request.url === secretPath) answer(request, response, served);
+    else response.writeHead(404).end();
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject).listen(0, '127.0.0.1', resolve);
@@ -39,32 +52,36 @@ export async function serveFile(path: string, name: string, etag: string): Promi
   };
 }
 
-function answer(
-  request: IncomingMessage,
-  response: ServerResponse,
-  file: FileHandle,
-  size: number,
-  etag: string,
-): void {
+function answer(request: IncomingMessage, response: ServerResponse, { file, sizeBytes, etag }: Served): void {
   const headers = { etag, 'accept-ranges': 'bytes', 'content-type': 'application/zip' };
-  if (request.method !== 'GET') return void response.writeHead(405, { allow: 'GET' }).end();
   const start = startOf(request, etag);
-  if (start >= size && start > 0)
-    return void response.writeHead(416, { ...headers, 'content-range': `bytes */${size}` }).end();
-  const isPart = start > 0;
-  response.writeHead(isPart ? 206 : 200, {
-    ...headers,
-    'content-length': size - start,
-    ...(isPart ? { 'content-range': `bytes ${start}-${size - 1}/${size}` } : {}),
-  });
-  const content = file.createReadStream({ start, autoClose: false, highWaterMark: 256 * 1024 });
-  content.on('error', () => response.destroy());
-  response.on('close', () => content.destroy());
-  content.pipe(response);
+  if (request.method !== 'GET') {
+    response.writeHead(405, { allow: 'GET' }).end();
+  } else if (start > 0 && start >= sizeBytes) {
+    response.writeHead(416, { ...headers, 'content-range': `bytes */${sizeBytes}` }).end();
+  } else {
+    const range = start > 0 ? { 'content-range': `bytes ${start}-${sizeBytes - 1}/${sizeBytes}` } : {};
+    const length = { 'content-length': sizeBytes - start };
+    response.writeHead(start > 0 ? 206 : 200, { ...headers, ...range, ...length });
+    // A client that goes away, or a file that cannot be read, ends the connection and nothing else.
+    const content = Readable.from(contentFrom(file, start)).on('error', () => response.destroy());
+    response.on('close', () => content.destroy());
+    content.pipe(response);
+  }
 }
 
 /** The daemon asks for "from N to the end" and nothing else; what is of another version starts over. */
 function startOf({ headers }: IncomingMessage, etag: string): number {
   if (headers['if-range'] !== undefined && headers['if-range'] !== etag) return 0;
   return Number(/^bytes=(\d+)-$/.exec(headers.range ?? '')?.[1] ?? 0);
+}
+
+async function* contentFrom(file: OpenFile, start: number): AsyncGenerator<Uint8Array> {
+  for (let position = start; ; ) {
+    const chunk = new Uint8Array(limits.writeBufferBytes);
+    const length = await file.read(chunk, 0, chunk.length, position);
+    if (length === 0) return;
+    position += length;
+    yield chunk.subarray(0, length);
+  }
 }

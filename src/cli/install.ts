@@ -58,25 +58,39 @@ async function carryOut(
   newest: HistoryEntry | undefined,
 ): Promise<void> {
   const options = { client, output, clock: realClock(), isJson: isSet(flags, 'json') };
-  const release = onInterrupt(client);
+  const installBegins = onInterrupt(client);
   await client.download(request);
   const { stage } = await followTo(options, ['toInstall', 'idle']);
-  release();
   if (stage === 'idle') throw new CommandError('the download was cancelled');
-  await client.update({ version: request.version, allow_downgrade: isSet(flags, 'allow-downgrade') });
+  installBegins();
+  const consent = { allow_downgrade: isSet(flags, 'allow-downgrade') };
+  await client.update({ version: request.version, ...consent }).catch((thrown: unknown) => {
+    const isDowngrade = thrown instanceof CommandError && thrown.message.startsWith('DOWNGRADE_REFUSED');
+    throw isDowngrade ? new CommandError(`${thrown.message}\n  here: --allow-downgrade`) : thrown;
+  });
   await followToEnd(options, newest);
 }
 
-/** Ctrl-C during the download stops it in the daemon too: what serves the file is about to go. */
+/**
+ * Ctrl-C during the download stops it in the daemon too, because what serves a file is about to go; an install that has
+ * begun goes on. The returned function tells that it has begun.
+ */
 function onInterrupt(client: Client): () => void {
-  const stop = () => {
+  let isInstalling = false;
+  process.once('SIGINT', () => {
+    if (isInstalling) {
+      process.stderr.write('\nthe install goes on in the daemon; tope-updater status --watch shows it\n');
+      process.exit(130);
+    }
     client
       .cancel()
+      .then(() => process.stderr.write('\nthe download was cancelled\n'))
       .catch((thrown: unknown) => process.stderr.write(`\n${String(thrown)}\n`))
       .finally(() => process.exit(130));
+  });
+  return () => {
+    isInstalling = true;
   };
-  process.once('SIGINT', stop);
-  return () => process.off('SIGINT', stop);
 }
 
 async function offerFile(place: string, flags: Flags, client: Client, output: Output): Promise<Offer> {
@@ -93,7 +107,7 @@ async function offerFile(place: string, flags: Flags, client: Client, output: Ou
     throw new CommandError(`${place} is version ${facts.version}, not ${given}`);
   const { serveFile } = await import('./file-server.ts');
   const request = requestOf(facts, basename(path), 'http://127.0.0.1/');
-  const server = await serveFile(path, request.package_name, facts.md5);
+  const server = await serveFile(realFiles(), path, request.package_name, facts.md5);
   return { request: { ...request, package_url: server.url }, close: server.close };
 }
 

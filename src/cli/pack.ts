@@ -8,12 +8,12 @@ import { downloadBody, packFolder, readSource } from '../pack/pack.ts';
 import { openSecretKey, type SigningKey } from '../pack/secret-key.ts';
 import type { CommandInvocation } from './arguments.ts';
 import { CommandError } from './failure.ts';
-import { bytesText } from './figures.ts';
+import { bytesText, countText } from './figures.ts';
 import { isSet, textFlag } from './flags.ts';
 import { createOutput } from './output.ts';
 import { quietMemory } from './package-facts.ts';
 import { askHidden } from './prompt.ts';
-import { targetRulesOf } from './target-rules.ts';
+import { refusalText, targetRulesOf } from './target-rules.ts';
 
 export async function pack({ flags, operands }: CommandInvocation): Promise<number> {
   const host = { files: realFiles(), memory: quietMemory };
@@ -37,13 +37,17 @@ export async function pack({ flags, operands }: CommandInvocation): Promise<numb
     compress: !isSet(flags, 'store'),
     signingKey: keyPath === undefined ? undefined : await readSigningKey(keyPath),
     rules: targetRulesOf(flags),
-  }).catch(withAdvice);
+  }).catch((thrown: unknown) => {
+    throw thrown instanceof UpdateError
+      ? new CommandError(refusalText(thrown), 1, { cause: thrown })
+      : thrown;
+  });
 
   const { release, sizeBytes, warnings, signed } = inspection;
   for (const warning of warnings) say(`warning: ${warning}`);
   const files = release.modules.reduce((sum, module) => sum + module.files.length, 0);
   say(
-    `${outputPath}: version ${release.version}, ${release.modules.length} modules, ${files} files, ${bytesText(sizeBytes)}, ` +
+    `${outputPath}: version ${release.version}, ${countText(release.modules.length, 'module')}, ${countText(files, 'file')}, ${bytesText(sizeBytes)}, ` +
       (signed === undefined ? 'not signed' : `signed with key ${signed.keyId}`),
   );
   if (textFlag(flags, 'package-url') === undefined)
@@ -78,13 +82,6 @@ async function readSigningKey(path: string): Promise<SigningKey> {
     if (process.stdin.isTTY === true) say('opening the key, this takes some seconds ...');
     return password;
   });
-}
-
-/** The one rule that another flag may relax. */
-function withAdvice(thrown: unknown): never {
-  if (thrown instanceof UpdateError && thrown.message.includes('outside the allowed roots'))
-    throw new CommandError(`${thrown.message}\n  where the devices allow it: --allow-root DIR`);
-  throw thrown;
 }
 
 function say(text: string): void {

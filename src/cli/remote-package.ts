@@ -29,8 +29,14 @@ export async function remoteFacts(
   const address = packageAddress(packageUrl, true);
   const content = await contentFacts(net, address, known, onBytes);
   const remote = { ...files, open: async () => remoteFile(net, address, content.sizeBytes) };
-  const version = known.version ?? (await readVersion(remote, redactUrl(packageUrl)));
-  return { version, ...content };
+  try {
+    const version = known.version ?? (await readVersion(remote, redactUrl(packageUrl)));
+    return { version, ...content };
+  } catch (thrown) {
+    // The archive's reader wraps what the network said.
+    if (thrown instanceof Error && thrown.cause instanceof CommandError) throw thrown.cause;
+    throw thrown;
+  }
 }
 
 async function contentFacts(

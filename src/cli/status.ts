@@ -2,7 +2,6 @@
 import { realClock } from '../host/clock.ts';
 import type { CommandInvocation } from './arguments.ts';
 import { clientOf } from './client.ts';
-import { CommandError } from './failure.ts';
 import { isSet } from './flags.ts';
 import { follow } from './follow.ts';
 import { createOutput } from './output.ts';
@@ -17,9 +16,7 @@ export async function status({ flags }: CommandInvocation): Promise<number> {
     const forEver = { isOver: () => false, patienceMs: Number.POSITIVE_INFINITY };
     await follow({ client, output, clock: realClock(), isJson, ...forEver });
   }
-  for await (const event of client.events()) {
-    output.line(isJson ? JSON.stringify(event) : plainLine(event));
-    return event.stage === 'failed' ? 1 : 0;
-  }
-  throw new CommandError(`${client.place} does not tell its state`);
+  const event = await client.current();
+  output.line(isJson ? JSON.stringify(event) : plainLine(event));
+  return event.stage === 'failed' ? 1 : 0;
 }

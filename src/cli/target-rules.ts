@@ -11,3 +11,10 @@ export function targetRulesOf(flags: Flags): TargetRules {
   const { allow_root: allowedRoots } = resolveConfig({ [flag]: flags[flag] }, undefined);
   return { allowedRoots, workDirectory: usualWorkDirectory };
 }
+
+/** What a refusal says, and the flag where one may help. */
+export function refusalText(thrown: unknown): string {
+  const text = thrown instanceof Error ? thrown.message : String(thrown);
+  if (!text.includes('outside the allowed roots')) return text;
+  return `${text}\n  where the devices allow it: --allow-root DIR`;
+}

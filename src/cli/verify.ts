@@ -7,11 +7,11 @@ import { type Inspection, inspectPackage } from '../pack/inspect.ts';
 import type { ReleaseModule } from '../release.ts';
 import type { CommandInvocation } from './arguments.ts';
 import { CommandError } from './failure.ts';
-import { bytesText, tableLines } from './figures.ts';
+import { bytesText, countText, exactText, tableLines } from './figures.ts';
 import { isSet, listFlag } from './flags.ts';
 import { createOutput, type Output } from './output.ts';
 import { quietMemory } from './package-facts.ts';
-import { targetRulesOf } from './target-rules.ts';
+import { refusalText, targetRulesOf } from './target-rules.ts';
 import { readTrustedKey } from './trusted-key.ts';
 
 /** Throws the device's own refusal. */
@@ -23,7 +23,11 @@ export async function verify({ flags, operands }: CommandInvocation): Promise<nu
   const keys = await Promise.all(listFlag(flags, 'trust-key').map(readTrustedKey));
   const rules = targetRulesOf(flags);
   const host = { files: realFiles(), memory: quietMemory };
-  const inspection = await inspectPackage(host, path, rules, keys);
+  const inspection = await inspectPackage(host, path, rules, keys).catch((thrown: unknown) => {
+    throw new CommandError(`${place}: a device would refuse it: ${refusalText(thrown)}`, 1, {
+      cause: thrown,
+    });
+  });
   const output = createOutput(process.stdout, process.env);
   if (isSet(flags, 'json')) output.line(JSON.stringify(report(inspection)));
   else print(output, basename(path), inspection, rules.allowedRoots);
@@ -61,7 +65,7 @@ function print(output: Output, name: string, inspection: Inspection, roots: read
   const unpackedBytes = release.modules.reduce((sum, module) => sum + moduleBytes(module), 0);
   output.line(`${output.paint('bold', name)}: version ${release.version}`);
   const facts = [
-    ['size', `${bytesText(sizeBytes)} (${sizeBytes} bytes), unpacked ${bytesText(unpackedBytes)}`],
+    ['size', `${exactText(sizeBytes)}, unpacked ${exactText(unpackedBytes)}`],
     ['md5', md5],
     ['sha256', sha256],
     ['signature', signatureText(inspection)],
@@ -73,7 +77,7 @@ function print(output: Output, name: string, inspection: Inspection, roots: read
   output.line('');
   const rows = release.modules.map((module) => [
     module.name,
-    module.isTree ? `${module.files.length} files` : 'file',
+    module.isTree ? countText(module.files.length, 'file') : 'file',
     bytesText(moduleBytes(module)),
     module.isTree ? `${module.target}/` : module.target,
     serviceText(module),

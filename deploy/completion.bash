@@ -1,0 +1,50 @@
+# bash completion of tope-updater. Made by build/command-pages.ts from src/cli/commands.ts.
+# Use: put it into /usr/share/bash-completion/completions/tope-updater, or source it.
+
+_tope_updater() {
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} flags=
+  COMPREPLY=()
+  if [ "$COMP_CWORD" = 1 ]; then
+    mapfile -t COMPREPLY < <(compgen -W 'run status install rollback cancel history doctor pack verify init --help --version' -- "$current")
+    return
+  fi
+  case $previous in
+    --dir | --allow-root)
+      compopt -o filenames 2>/dev/null
+      mapfile -t COMPREPLY < <(compgen -d -- "$current")
+      return
+      ;;
+    --socket | --token-file | --gui | --trust-key | --ca-file | --cert-file | --key-file | --config | --output | -o | --sign)
+      compopt -o filenames 2>/dev/null
+      mapfile -t COMPREPLY < <(compgen -f -- "$current")
+      return
+      ;;
+    --host | --port | --report-url | --log-level | --log-format | --device-type | --rate-limit | --download-deadline | --url | --release | --md5 | --sha256 | --size | --package-url)
+      return
+      ;;
+  esac
+  case ${COMP_WORDS[1]} in
+    run) flags='--dir --host --port --socket --token-file --report-url --allow-root --allow-http --gui --log-level --log-format --device-type --trust-key --ca-file --cert-file --key-file --rate-limit --download-deadline --config' ;;
+    status) flags='--watch --json --url --socket --token-file' ;;
+    install) flags='--yes --release --allow-downgrade --md5 --sha256 --size --json --url --socket --token-file' ;;
+    rollback) flags='--yes --json --url --socket --token-file' ;;
+    cancel) flags='--json --url --socket --token-file' ;;
+    history) flags='--json --url --socket --token-file' ;;
+    doctor) flags='--json --url --dir --socket --token-file --report-url --allow-root --trust-key --config' ;;
+    pack) flags='--output --sign --package-url --store --allow-root' ;;
+    verify) flags='--trust-key --allow-root --json' ;;
+    init) flags='' ;;
+  esac
+  case $current in
+    -*) mapfile -t COMPREPLY < <(compgen -W "$flags --help" -- "$current") ;;
+    *)
+      case ${COMP_WORDS[1]} in
+        install | pack | verify | init)
+          compopt -o filenames 2>/dev/null
+          mapfile -t COMPREPLY < <(compgen -f -- "$current")
+          ;;
+      esac
+      ;;
+  esac
+}
+complete -F _tope_updater tope-updater
