@@ -1,8 +1,7 @@
 /**
  * Writing a package's ZIP with yazl, loaded at the first use: the device never does.
  *
- * Invariant: the bytes depend on names, modes and contents alone. Every time stamp is the first that ZIP knows
- * (1980-01-01 00:00), group and others never may write, and nothing tells the user or machine that packed.
+ * Invariant: the bytes depend on names, modes and contents alone. Every time stamp is 1980-02-01 00:00, group and others never may write, and nothing tells the user or machine that packed.
  */
 import { Readable } from 'node:stream';
 import { UpdateError } from '../errors.ts';
@@ -40,8 +39,9 @@ export async function writeZip(
   const output = Readable.from(zip.outputStream, { objectMode: false });
   const fail = (error: Error) => output.destroy(error);
   zip.on('error', fail);
-  // Local time, because that is what yazl writes: the fields are the same in every time zone.
-  const common = { mtime: new Date(1980, 0, 1), forceDosTimestamp: true };
+  // Local time, because that is what yazl writes: the fields are the same in every time zone. A month after the first
+  // time that ZIP knows, because yazl would cut an earlier one in some zones.
+  const common = { mtime: new Date(1980, 1, 1), forceDosTimestamp: true };
   for (const input of inputs) {
     switch (input.kind) {
       case 'text':

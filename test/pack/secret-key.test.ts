@@ -1,0 +1,140 @@
+/** Signing: what Debian's minisign made is opened, and what we sign, minisign and the device take. */
+import { spawnSync } from 'node:child_process';
+import { createPrivateKey, createPublicKey, randomBytes, scryptSync } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { openSecretKey, scryptCost } from '../../src/pack/secret-key.ts';
+import { parseTrustedKey, verifyManifestSignature } from '../../src/package/signature.ts';
+import { usualManifest, withSource, writeUsual } from './source-folder.ts';
+
+const test = suite('secret key');
+const hasMinisign = spawnSync('minisign', ['-v']).error === undefined;
+if (!hasMinisign) console.log('skipped: minisign: the Debian package is not installed');
+const testWithMinisign = hasMinisign ? test : test.skip;
+
+const never = () => Promise.reject(new Error('no password is needed'));
+
+/** A key file as minisign writes it, with limits that make scrypt cheap; `password` undefined: not encrypted. */
+function keyFile(password?: string): { text: string; opsLimit: bigint; memLimit: bigint } {
+  const [opsLimit, memLimit] = [32_768n, 16_777_216n];
+  const seed = randomBytes(32);
+  const prefix = Buffer.from('302e020100300506032b657004220420', 'hex');
+  const key = createPrivateKey({ key: Buffer.concat([prefix, seed]), format: 'der', type: 'pkcs8' });
+  const publicHalf = Buffer.from(createPublicKey(key).export({ format: 'jwk' }).x ?? '', 'base64url');
+  const secret = Buffer.concat([randomBytes(8), seed, publicHalf, Buffer.alloc(32)]);
+  const salt = randomBytes(32);
+  const limits = Buffer.alloc(16);
+  limits.writeBigUInt64LE(opsLimit, 0);
+  limits.writeBigUInt64LE(memLimit, 8);
+  const stream =
+    password === undefined
+      ? Buffer.alloc(104)
+      : scryptSync(password, salt, 104, { N: 1024, r: 8, p: 1, maxmem: 64e6 });
+  const stored = secret.map((byte, index) => byte ^ (stream[index] ?? 0));
+  const kdf = password === undefined ? '\0\0' : 'Sc';
+  const bytes = Buffer.concat([Buffer.from(`Ed${kdf}B2`, 'latin1'), salt, limits, stored]);
+  return { text: `untrusted comment: a test\n${bytes.toString('base64')}\n`, opsLimit, memLimit };
+}
+
+test('what is signed, the device takes; the same again is the same text', async () => {
+  const key = await openSecretKey(keyFile().text, never);
+  const manifest = Buffer.from('{}');
+  const text = await key.sign(manifest, 'version 1.0.0');
+  const trusted = [parseTrustedKey(key.publicKey)];
+  const { trustedComment } = await verifyManifestSignature(manifest, Buffer.from(text), trusted);
+  assert.is(trustedComment, 'version 1.0.0');
+  assert.is(await key.sign(manifest, 'version 1.0.0'), text);
+});
+
+test('an encrypted key opens with its password and with no other', async () => {
+  const { text } = keyFile('open sesame');
+  const key = await openSecretKey(text, async () => 'open sesame');
+  assert.ok(key.publicKey.startsWith('RW'));
+  for (const wrong of ['', 'open Sesame', 'open sesame '])
+    try {
+      await openSecretKey(text, async () => wrong);
+      assert.unreachable(wrong);
+    } catch (thrown) {
+      assert.is((thrown as Error).message, 'VALIDATION_ERROR: secret key: wrong password');
+    }
+});
+
+test('what is no secret key is refused', async () => {
+  const { text } = keyFile();
+  const [comment = '', line = ''] = text.split('\n');
+  const changed = (at: number, to: string) => {
+    const bytes = Buffer.from(line, 'base64');
+    bytes.write(to, at, 'latin1');
+    return `${comment}\n${bytes.toString('base64')}\n`;
+  };
+  for (const bad of [
+    '',
+    comment,
+    `${comment}\n${line.slice(4)}`,
+    `${text}${line}`,
+    changed(0, 'XX'),
+    changed(2, 'XX'),
+    changed(4, 'XX'),
+    changed(70, 'XX'),
+  ])
+    await openSecretKey(bad, never).then(
+      () => assert.unreachable(bad),
+      (thrown: Error) => assert.match(thrown.message, /VALIDATION_ERROR: secret key: /),
+    );
+});
+
+const costs: readonly (readonly [string, bigint, bigint, { N: number; r: number; p: number }])[] = [
+  ["minisign's own limits", 33_554_432n, 1_073_741_824n, { N: 2 ** 20, r: 8, p: 1 }],
+  ["libsodium's interactive limits", 524_288n, 16_777_216n, { N: 2 ** 14, r: 8, p: 1 }],
+  ['no work at all counts as the least', 0n, 16_777_216n, { N: 1024, r: 8, p: 1 }],
+  ['little memory, much work', 33_554_432n, 16_777_216n, { N: 2 ** 14, r: 8, p: 64 }],
+];
+for (const [what, ops, mem, expected] of costs)
+  test(`scrypt's cost: ${what}`, () => {
+    const { N, r, p } = scryptCost(ops, mem);
+    assert.equal({ N, r, p }, expected);
+  });
+
+test('a key file that asks for too much memory is refused', () => {
+  assert.throws(() => scryptCost(1n << 40n, 1n << 40n), /more than 2\^22/);
+});
+
+for (const password of [undefined, 'correct horse'])
+  testWithMinisign(`minisign -V takes what a key of minisign -G signed (password: ${password})`, async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'minisign-'));
+    try {
+      const [publicKey, secretKey] = [join(folder, 'm.pub'), join(folder, 'm.key')];
+      const made = spawnSync(
+        'minisign',
+        ['-G', ...(password === undefined ? ['-W'] : []), '-p', publicKey, '-s', secretKey],
+        { input: `${password}\n${password}\n`, encoding: 'utf8', timeout: 60_000 },
+      );
+      assert.is(made.status, 0, made.stderr);
+      const key = await openSecretKey(readFileSync(secretKey, 'utf8'), async () => password ?? '');
+      const file = join(folder, 'manifest.json');
+      writeFileSync(file, '{"version":"1.0.0"}');
+      writeFileSync(`${file}.minisig`, await key.sign(readFileSync(file), 'version 1.0.0'));
+      const verified = spawnSync('minisign', ['-V', '-p', publicKey, '-m', file], { encoding: 'utf8' });
+      assert.is(verified.status, 0, verified.stderr);
+      assert.match(verified.stdout, /Trusted comment: version 1\.0\.0/);
+      assert.is(readFileSync(publicKey, 'utf8').split('\n')[1], key.publicKey);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
+test('a signed package names its signer, and every file of it is vouched for', async () => {
+  const signingKey = await openSecretKey(keyFile().text, never);
+  await withSource(usualManifest, async (source) => {
+    writeUsual(source);
+    const { signed, hasSignature } = await source.pack({ signingKey });
+    assert.is(hasSignature, true);
+    assert.is(signed?.keyId, parseTrustedKey(signingKey.publicKey).id);
+    assert.is(signed?.trustedComment, 'version 2.0.0');
+  });
+});
+
+test.run();
