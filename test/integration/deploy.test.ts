@@ -1,5 +1,17 @@
 /** What an update does to the disk: files, trees, modes, owners, backups, history, and the way back. */
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import type { PackageSpec } from '../fixtures/package-builder.ts';
@@ -282,6 +294,42 @@ tests('the manifest may name keys that nobody knows: they are logged and ignored
     const daemon = await device.start();
     await installed(device, daemon, { ...dataOnly(device, '2.0.0'), manifest: { flavour: 'vanilla' } });
     assert.match(daemon.printed(), / WARN .*flavour/);
+  }),
+);
+
+const sharedMemory = '/dev/shm';
+const sameFilesystem =
+  existsSync(sharedMemory) && statSync(sharedMemory).dev !== statSync(tmpdir()).dev
+    ? undefined
+    : `${sharedMemory} is no other filesystem`;
+tests.needing(sameFilesystem, 'with the work directory on another filesystem, backups are copies', () =>
+  withDevice(async (device) => {
+    const work = mkdtempSync(join(sharedMemory, 'work-'));
+    try {
+      const before = device.files();
+      const daemon = await device.start(['--dir', work]);
+      await installed(device, daemon, device.usual('2.0.0'));
+      assert.equal(device.running(), ['alpha 2.0.0', 'beta 2.0.0']);
+      await rolledBack(daemon);
+      assert.equal(device.files(), before);
+      await daemon.end('SIGTERM');
+    } finally {
+      rmSync(work, { recursive: true });
+    }
+  }),
+);
+
+tests('an allowed root that is a symlink on the device is followed', () =>
+  withDevice(async (device) => {
+    const alias = join(device.folder, 'alias');
+    symlinkSync(device.root, alias);
+    const daemon = await device.start(['--allow-root', alias]);
+    await installed(device, daemon, {
+      version: '2.0.0',
+      modules: [{ name: 'data', src: 'model.bin', dst: join(alias, 'data/model.bin') }],
+      files: { 'model.bin': 'by another path' },
+    });
+    assert.is(readFileSync(device.dataFile, 'utf8'), 'by another path');
   }),
 );
 

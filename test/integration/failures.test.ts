@@ -1,6 +1,7 @@
 /** Updates that fail on the way: everything is put back, the old services run, one error says why. */
-import { spawn } from 'node:child_process';
-import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import type { PackageSpec } from '../fixtures/package-builder.ts';
@@ -230,6 +231,36 @@ tests(
       assert.match(error ?? '', /^DOWNLOAD_FAILED: .*404/);
       await daemon.post('download', request);
       await daemon.reach('toInstall');
+    }),
+);
+
+const mounted = mkdtempSync(join(tmpdir(), 'full-'));
+const mount = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', mounted], { encoding: 'utf8' });
+const cannotMount =
+  mount.status === 0 ? undefined : `no tmpfs: ${mount.stderr || mount.error?.message}`.trim();
+if (cannotMount !== undefined) rmSync(mounted, { recursive: true });
+
+tests.needing(
+  cannotMount,
+  'a target filesystem without room is DISK_FULL, before any service is stopped',
+  () =>
+    withDevice(async (device) => {
+      try {
+        const daemon = await device.start(['--allow-root', mounted]);
+        const before = device.files();
+        const { stage, error } = await device.install(daemon, {
+          ...device.usual('2.0.0', { big: { content: { random: 8_000_000 }, compress: false } }),
+          modules: [...device.usual('2.0.0').modules, { name: 'big', src: 'big', dst: join(mounted, 'big') }],
+        });
+        assert.is(stage, 'failed');
+        assert.match(error ?? '', new RegExp(`^DISK_FULL: .*${mounted}`));
+        assert.equal(readdirSync(mounted), []);
+        assert.equal(device.files(), before);
+        assert.equal(device.events(), []);
+      } finally {
+        spawnSync('umount', [mounted]);
+        rmSync(mounted, { recursive: true });
+      }
     }),
 );
 

@@ -1,0 +1,96 @@
+/** What happens by itself after a while, with a clock whose waits are a hundred times shorter than they say. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import * as assert from 'uvu/assert';
+import { realClock } from '../../src/host/clock.ts';
+import { realFiles } from '../../src/host/files.ts';
+import type { Clock, Host, Log } from '../../src/host/host.ts';
+import { realMemory } from '../../src/host/memory.ts';
+import { realNet } from '../../src/host/net.ts';
+import { realProcesses } from '../../src/host/processes.ts';
+import { createUpdater, type RunningUpdater } from '../../src/updater/runner.ts';
+import { concurrently } from './concurrently.ts';
+import { until } from './daemon.ts';
+import { type Device, withDevice } from './harness.ts';
+
+const tests = concurrently('after a while');
+
+const silent: Log = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+};
+
+/** The updater within this process: all is real but the length of its timers. */
+async function startUpdater(device: Device): Promise<RunningUpdater> {
+  const clock = realClock();
+  const hasty: Clock = { ...clock, after: (ms, action) => clock.after(ms / 100, action) };
+  const host: Host = {
+    files: realFiles(),
+    clock: hasty,
+    processes: realProcesses(),
+    net: realNet({ environment: {}, caFile: undefined, clientCertFile: undefined, clientKeyFile: undefined }),
+    log: silent,
+    memory: realMemory(),
+  };
+  for (const name of ['tmp', 'backups']) mkdirSync(join(device.work, name));
+  const settings = {
+    workDirectory: device.work,
+    allowedRoots: [device.root],
+    allowHttp: false,
+    guiPath: join(device.folder, 'no-gui'),
+    trustedKeys: [],
+    deviceType: undefined,
+    bytesPerSecond: undefined,
+    downloadDeadlineMs: undefined,
+  };
+  const updater = createUpdater(host, settings, []);
+  await updater.recover();
+  return updater;
+}
+
+const reach = (updater: RunningUpdater, stage: string) =>
+  until(
+    () => `${stage}: ${JSON.stringify(updater.progress())}`,
+    () => updater.progress().stage === stage,
+  );
+
+tests('60 s of success become idle', () =>
+  withDevice(async (device) => {
+    const updater = await startUpdater(device);
+    await updater.download(
+      await device.offer({
+        version: '2.0.0',
+        modules: [{ name: 'data', src: 'model.bin', dst: device.dataFile }],
+        files: { 'model.bin': 'new' },
+      }),
+    );
+    await reach(updater, 'toInstall');
+    await updater.update({ version: '2.0.0', allow_downgrade: false });
+    await reach(updater, 'success');
+    const successAt = performance.now();
+    await reach(updater, 'idle');
+    const tookMs = performance.now() - successAt;
+    assert.ok(tookMs > 300, `after ${tookMs} ms, a hundredth of what it means`);
+    assert.equal(updater.progress(), { stage: 'idle', progress: 0, message: 'nothing to do', error: null });
+    await updater.stop();
+  }),
+);
+
+tests('a failure stays until the next download', () =>
+  withDevice(async (device) => {
+    const updater = await startUpdater(device);
+    const request = await device.offer(device.usual('2.0.0'));
+    await updater.download({ ...request, package_md5: '0'.repeat(32) });
+    await reach(updater, 'failed');
+    await sleep(1_500);
+    assert.is(updater.progress().stage, 'failed');
+    await updater.download(request);
+    await reach(updater, 'toInstall');
+    await updater.stop();
+  }),
+);
+
+tests.run();
