@@ -48,16 +48,6 @@ test('the n-th call fails with the code asked for, and only it', async () => {
   }
 });
 
-test('a lasting fault stays, for the calls it can hit', async () => {
-  const disk = modelDisk(emptyModel());
-  const { files } = faultyFiles(disk.files, { kind: 'fail', at: 1, code: 'ENOSPC', lasting: true });
-  for (let attempt = 0; attempt < 2; attempt++) {
-    const thrown = await files.makeDirectory('/d', 0o755).catch((error: unknown) => error);
-    assert.is(errno(thrown), 'ENOSPC');
-    assert.equal(await files.list('/'), []);
-  }
-});
-
 test('a kill is the last thing that happens: nothing after it reaches the disk', async () => {
   const calls = await recordedCalls();
   for (const call of calls) {

@@ -17,8 +17,8 @@ export interface FileCall {
 
 export type Fault =
   | { readonly kind: 'none' }
-  /** The n-th call fails with `code`; `lasting`: so does every later one that can fail that way. */
-  | { readonly kind: 'fail'; readonly at: number; readonly code: FaultCode; readonly lasting?: boolean }
+  /** The n-th call fails with `code`, if it can. */
+  | { readonly kind: 'fail'; readonly at: number; readonly code: FaultCode }
   /** The n-th call and all after it throw Crash: the process is gone. */
   | { readonly kind: 'kill'; readonly at: number };
 
@@ -74,7 +74,8 @@ export function faultyFiles(
     onCall(call);
     if (fault.kind === 'kill' && call.number >= fault.at)
       throw new Crash(`killed at ${name} ${path} (call ${call.number})`);
-    if (fault.kind === 'fail' && strikes(fault, call)) throw systemError(fault.code, name, path);
+    if (fault.kind === 'fail' && call.number === fault.at && canFail(call, fault.code))
+      throw systemError(fault.code, name, path);
     return action();
   };
 
@@ -114,9 +115,4 @@ export function faultyFiles(
       space: (path) => through('space', path, () => files.space(path)),
     },
   };
-}
-
-function strikes(fault: Extract<Fault, { kind: 'fail' }>, call: FileCall): boolean {
-  if (call.number < fault.at || !canFail(call, fault.code)) return false;
-  return call.number === fault.at || fault.lasting === true;
 }

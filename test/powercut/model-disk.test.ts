@@ -230,6 +230,18 @@ test('two filesystems: no rename or link across, space counted apart, a full one
   assert.is(await fails(file.sync()), 'EBADF');
 });
 
+test('a disk that has filled up takes what overwrites and what is given back, nothing more', async () => {
+  const disk = await after(async () => undefined);
+  disk.fillUp();
+  assert.is(await fails(write(disk.files, '/d/b', newText)), 'ENOSPC');
+  await disk.files.remove('/d/b');
+  const file = await disk.files.open('/d/a', 'update');
+  await file.write(Buffer.from('over'), 0);
+  await file.close();
+  await disk.files.remove('/d/a');
+  await write(disk.files, '/d/b', oldText);
+});
+
 test('the journal order of one filesystem says nothing about another', async () => {
   const disk = modelDisk(emptyModel(['/other']));
   await disk.files.makeDirectory('/other/x', 0o755);

@@ -74,21 +74,43 @@ export function modelStat(node: ModelNode, inode: number): FileStat {
   };
 }
 
-/** Like write(2) on a filling disk: what fits is written before ENOSPC. */
+/**
+ * Like write(2) on a filling disk: what fits is written before ENOSPC. Zeros behind the end are logged as one growth of
+ * the file: to every reader they are a hole, and a log of a thousand steps that change nothing helps nobody.
+ */
 function writeBlocks(log: ModelLog, inode: number, path: string, bytes: Uint8Array, position: number): void {
   for (let done = 0; done < bytes.length; ) {
     const offset = position + done;
-    const length = Math.min(bytes.length - done, blockBytes - (offset % blockBytes));
     const sizeBytes = sizeOf(log, inode);
-    const grownBytes = (blocks(offset + length) - blocks(sizeBytes)) * blockBytes;
-    if (grownBytes > 0 && grownBytes > log.freeBytes(nodeAt(log.state, inode).device))
-      throw systemError('ENOSPC', 'write', path);
+    const zeros = offset >= sizeBytes ? leadingZeroBytes(bytes.subarray(done), offset) : 0;
+    const length = zeros > 0 ? zeros : Math.min(bytes.length - done, blockBytes - (offset % blockBytes));
+    takeSpace(log, inode, path, offset + length);
     if (offset + length > sizeBytes)
       log.change({ kind: 'size', inode, sizeBytes: offset + length }, `write (size) ${path}`);
-    const block = Buffer.from(bytes.subarray(done, done + length));
-    log.change({ kind: 'data', inode, offset, bytes: block }, `write (data at ${offset}) ${path}`);
+    if (zeros === 0) {
+      const block = Buffer.from(bytes.subarray(done, done + length));
+      log.change({ kind: 'data', inode, offset, bytes: block }, `write (data at ${offset}) ${path}`);
+    }
     done += length;
   }
+}
+
+/** How many bytes from here on are whole blocks (or a last part of one) of zeros. */
+function leadingZeroBytes(bytes: Uint8Array, offset: number): number {
+  let length = 0;
+  while (length < bytes.length) {
+    const end = Math.min(bytes.length, length + blockBytes - ((offset + length) % blockBytes));
+    if (bytes.subarray(length, end).some((byte) => byte !== 0)) break;
+    length = end;
+  }
+  return length;
+}
+
+/** Throws ENOSPC where the file cannot grow to `sizeBytes`. */
+function takeSpace(log: ModelLog, inode: number, path: string, sizeBytes: number): void {
+  const grownBytes = (blocks(sizeBytes) - blocks(sizeOf(log, inode))) * blockBytes;
+  if (grownBytes > 0 && grownBytes > log.freeBytes(nodeAt(log.state, inode).device))
+    throw systemError('ENOSPC', 'write', path);
 }
 
 function sizeOf(log: ModelLog, inode: number): number {

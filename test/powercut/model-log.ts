@@ -60,6 +60,8 @@ export interface ModelLog {
   hold(inode: number): () => void;
   openCount(): number;
   freeBytes(device: number): number;
+  /** From now on no filesystem has a block left, but for those that are given back. */
+  fillUp(): void;
 }
 
 export function modelLog(base: ModelState, siteOf: () => string): ModelLog {
@@ -67,6 +69,7 @@ export function modelLog(base: ModelState, siteOf: () => string): ModelLog {
   const steps: Step[] = [];
   const created = new Map<number, ModelNode>();
   const held: number[] = [];
+  const capacities = new Map(base.capacities);
   let nextInode = Math.max(...state.nodes.keys()) + 1;
 
   const change = (operation: MicroOperation, what: string): void => {
@@ -75,7 +78,7 @@ export function modelLog(base: ModelState, siteOf: () => string): ModelLog {
   };
 
   const freeBytes = (device: number): number => {
-    const capacity = state.capacities.get(device);
+    const capacity = capacities.get(device);
     return capacity === undefined ? 1024 ** 4 : capacity - usedBytes(state, device, held);
   };
 
@@ -109,6 +112,9 @@ export function modelLog(base: ModelState, siteOf: () => string): ModelLog {
     },
     openCount: () => held.length,
     freeBytes,
+    fillUp() {
+      for (const { device } of state.nodes.values()) capacities.set(device, usedBytes(state, device, held));
+    },
   };
 }
 

@@ -13,7 +13,7 @@ import type { Recording } from './model-log.ts';
 import { emptyModel, type ModelState } from './model-state.ts';
 import { type Tree, treeOf } from './model-tree.ts';
 import { act, type Scenario } from './scenarios.ts';
-import { allowedRoot, type Session, type SessionScript, startSession, workDirectory } from './session.ts';
+import { allowedRoot, type Session, startSession, workDirectory } from './session.ts';
 import { verdict } from './verdict.ts';
 
 export interface PreparedScenario {
@@ -24,8 +24,12 @@ export interface PreparedScenario {
   readonly recording: Recording;
   /** Restarts the daemon on a disk and judges where it ends. */
   readonly subject: Subject;
-  /** One life of the daemon on any files over `disk`: does what the scenario says. */
-  perform(disk: ModelDisk, files?: Files): Promise<Session>;
+  /** A life of the daemon on `disk`, through `files` where something stands in front of it. */
+  start(disk: ModelDisk, files?: Files): Promise<Session>;
+  /** Does what the scenario says; resolves when the daemon rests. Rejects with a refusal. */
+  act(session: Session): Promise<void>;
+  /** What is wrong after a session that has stopped; `marks`: what was told in the lives before. */
+  judge(disk: ModelDisk, session: Session, marks: readonly string[]): string | undefined;
 }
 
 export const packageName = 'package.zip';
@@ -38,37 +42,37 @@ interface Store {
 export async function prepareScenario(scenario: Scenario): Promise<PreparedScenario> {
   const store = scenario.package === undefined ? undefined : await storePackage(scenario.package);
   const before = await prepareDisk(scenario, store);
-  const scriptFor = (disk: ModelDisk, answersReports: boolean): SessionScript => ({
-    healthStatus: scenario.healthStatus,
-    answersReports,
-    programs: scenario.programs.map((argv) => ({ argv })),
-    download: store?.bytes,
-    onStage: (how, stage) => disk.mark(`${how} ${stage}`),
-  });
-
-  const perform = async (disk: ModelDisk, files: Files = disk.files): Promise<Session> => {
-    const session = await startSession(files, scriptFor(disk, scenario.answersReports));
-    await act(session, scenario, () => requestOf(store));
-    await session.stop();
-    return session;
-  };
+  const start = (disk: ModelDisk, files: Files, answersReports: boolean): Promise<Session> =>
+    startSession(files, {
+      healthStatus: scenario.healthStatus,
+      answersReports,
+      programs: scenario.programs.map((argv) => ({ argv })),
+      download: store?.bytes,
+      onStage: (how, stage) => disk.mark(`${how} ${stage}`),
+    });
+  const perform = (session: Session): Promise<void> => act(session, scenario, () => requestOf(store));
 
   const disk = modelDisk(before, codeSite);
-  const session = await perform(disk);
-  const stage = session.updater.progress().stage;
+  const session = await start(disk, disk.files, scenario.answersReports);
+  await perform(session);
+  await session.stop();
+  const { stage } = session.updater.progress();
   if (stage !== expectedStage(scenario))
     throw new Error(`${scenario.name}: undisturbed it ends as ${stage}\n${session.host.lines.join('\n')}`);
   const oldTree = treeOf(before, allowedRoot);
   const newTree = scenario.ends === 'old' ? oldTree : treeOf(disk.state(), allowedRoot);
 
-  const subject: Subject = async (restarted, marks) => {
-    const script = scriptFor(restarted, true);
-    const session = await startSession(restarted.files, script);
-    const stage = await session.rest();
-    await session.stop();
-    const facts = { scenario, oldTree, newTree, stage, programs: session.host.programs() };
-    const wrong = verdict(facts, restarted.state(), [...marks, ...marksOf(restarted)]);
-    return wrong === undefined ? undefined : `${wrong}\n  log: ${session.host.lines.join('\n       ')}`;
+  const judge: PreparedScenario['judge'] = (judged, after, marks) => {
+    if (judged.openCount() > 0) return `${judged.openCount()} files left open`;
+    const facts = {
+      scenario,
+      oldTree,
+      newTree,
+      stage: after.updater.progress().stage,
+      programs: after.host.programs(),
+    };
+    const wrong = verdict(facts, judged.state(), [...marks, ...marksOf(judged)]);
+    return wrong === undefined ? undefined : `${wrong}\n  log: ${after.host.lines.join('\n       ')}`;
   };
   return {
     scenario,
@@ -77,11 +81,14 @@ export async function prepareScenario(scenario: Scenario): Promise<PreparedScena
     newTree,
     recording: disk.recording(),
     subject: async (restarted, marks) => {
-      const wrong = await subject(restarted, marks);
-      if (wrong === undefined && restarted.openCount() > 0) return `${restarted.openCount()} files left open`;
-      return wrong;
+      const after = await start(restarted, restarted.files, true);
+      await after.rest();
+      await after.stop();
+      return judge(restarted, after, marks);
     },
-    perform,
+    start: (started, files = started.files) => start(started, files, scenario.answersReports),
+    act: perform,
+    judge,
   };
 }
 
@@ -90,7 +97,8 @@ function expectedStage(scenario: Scenario): Stage {
   return scenario.ends === 'new' ? 'success' : 'failed';
 }
 
-function marksOf(disk: ModelDisk): string[] {
+/** What the world was told during the lives on this disk. */
+export function marksOf(disk: ModelDisk): string[] {
   return disk.recording().steps.flatMap((step) => (step.kind === 'mark' ? [step.name] : []));
 }
 

@@ -18,6 +18,9 @@ export interface Facts {
   readonly programs: readonly (readonly string[])[];
 }
 
+/** A mark: a file call failed, so that state.json may have been moved aside as unreadable. */
+export const diskFault = 'faulty disk';
+
 const updatesKept = 3;
 
 /** The first thing that is wrong, or undefined. `marks`: all that was shown and reported, before and after the cut. */
@@ -30,7 +33,7 @@ export function verdict(facts: Facts, state: ModelState, marks: readonly string[
   const isNew = fromNew.length === 0 && facts.scenario.ends === 'new';
   return (
     brokenPromise(facts, isNew, marks) ??
-    leftovers(facts, state) ??
+    leftovers(facts, state, marks) ??
     wrongHistory(facts, state, isNew) ??
     wrongPrograms(facts)
   );
@@ -53,7 +56,7 @@ function brokenPromise(facts: Facts, isNew: boolean, marks: readonly string[]): 
 }
 
 /** What the work directory may hold when the daemon rests. */
-function leftovers(facts: Facts, state: ModelState): string | undefined {
+function leftovers(facts: Facts, state: ModelState, marks: readonly string[]): string | undefined {
   const names = (directory: string) =>
     [...treeOf(state, `${workDirectory}/${directory}`).keys()].map((path) =>
       path.split('/').slice(5).join('/'),
@@ -61,7 +64,10 @@ function leftovers(facts: Facts, state: ModelState): string | undefined {
   // After a failure it stays for a look until the next start or download.
   const mayHoldPackage = facts.stage === 'toInstall' || facts.stage === 'failed';
   const inTmp = names('tmp').filter(
-    (name) => !['state.json', 'outbox.json'].includes(name) && !(mayHoldPackage && name === 'package.zip'),
+    (name) =>
+      !['state.json', 'outbox.json'].includes(name) &&
+      !(mayHoldPackage && name === 'package.zip') &&
+      !(marks.includes(diskFault) && name === 'state.json.damaged'),
   );
   if (inTmp.length > 0) return `left in tmp/ at stage ${facts.stage}: ${inTmp.join(', ')}`;
 

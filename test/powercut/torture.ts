@@ -1,0 +1,113 @@
+/**
+ * The long proof (`make torture`): the model disk in depth with all mutants, at least 1000 power cuts on four real
+ * filesystems, at least 200 kill points, 1000 installs on one daemon. One summary line for each; exit 1 when anything is
+ * bad. What this machine lacks is reported as skipped, with the reason.
+ *
+ * Usage: tsx test/powercut/torture.ts [SEED]
+ */
+import { explore } from './exploration.ts';
+import { filesystems, whyUnavailable } from './filesystems.ts';
+import { installMany } from './install-cycles.ts';
+import { killAtEveryCall, whyNoStrace } from './kill-points.ts';
+import { runMutants } from './mutant-run.ts';
+import { prepareScenario } from './prepared-scenario.ts';
+import { cutOnRealDisk } from './real-disk.ts';
+import { scenarios } from './scenarios.ts';
+
+const seed = Number(process.argv[2] ?? 1);
+const cutsPerFilesystem = { success: 220, 'failing health': 60 } as const;
+const endings = ['success', 'failing health'] as const;
+const cycles = 1000;
+const started = performance.now();
+let badCount = 0;
+
+await model();
+await mutants();
+await realDisks();
+await kills();
+await manyInstalls();
+console.log(`torture: ${badCount} bad, ${seconds(started)} s`);
+process.exit(badCount > 0 ? 1 : 0);
+
+async function model(): Promise<void> {
+  for (const scenario of scenarios) {
+    const since = performance.now();
+    const prepared = await prepareScenario(scenario);
+    let [states, second, bad] = [0, 0, 0];
+    for (const metadata of ['weak', 'ordered'] as const) {
+      const cut = { metadata, exhaustiveUpTo: 7, samples: 16, seed };
+      const nestedCut = { ...cut, exhaustiveUpTo: 5, samples: 2 };
+      const found = await explore(prepared.recording, prepared.subject, { cut, nestedEvery: 12, nestedCut });
+      states += found.states;
+      second += found.nestedStates;
+      bad += found.failures.length;
+      for (const failure of found.failures.slice(0, 3)) console.log(`${failure.why}\n${failure.cut}`);
+    }
+    badCount += bad;
+    console.log(
+      `model: ${scenario.name}: ${states} states, ${second} with a second cut, ${bad} bad, ${seconds(since)} s`,
+    );
+  }
+}
+
+async function mutants(): Promise<void> {
+  const since = performance.now();
+  const outcome = await runMutants({ failuresWanted: 20, seed }, (line) => console.log(`mutant: ${line}`));
+  badCount += outcome.survivors.length;
+  console.log(
+    `mutants: ${outcome.total}, ${outcome.survivors.length} not caught, ${seconds(since)} s${outcome.survivors.map((name) => `\n  NOT CAUGHT ${name}`).join('')}`,
+  );
+}
+
+async function realDisks(): Promise<void> {
+  for (const filesystem of filesystems) {
+    const why = await whyUnavailable(filesystem);
+    if (why !== undefined) {
+      console.log(`skipped: power cuts on ${filesystem.name}: ${why}`);
+      continue;
+    }
+    const total = { cuts: 0, old: 0, new: 0, bad: 0, unmountable: 0, writes: 0, flushes: 0 };
+    const since = performance.now();
+    for (const ending of endings) {
+      const result = await cutOnRealDisk({ filesystem, ending, cuts: cutsPerFilesystem[ending], seed });
+      for (const key of ['cuts', 'old', 'new', 'unmountable', 'writes', 'flushes'] as const)
+        total[key] += result[key];
+      total.bad += result.bad.length;
+      for (const bad of result.bad.slice(0, 3)) console.log(bad);
+    }
+    badCount += total.bad;
+    console.log(
+      `disk: ${filesystem.name}: ${total.cuts} power cuts, ${total.bad} bad (${total.old} old, ${total.new} new, ${total.unmountable} not mountable; ${total.writes} writes and ${total.flushes} flushes recorded), ${seconds(since)} s`,
+    );
+  }
+}
+
+async function kills(): Promise<void> {
+  const why = await whyNoStrace();
+  if (why !== undefined) return console.log(`skipped: kill points: ${why}`);
+  for (const ending of endings) {
+    const result = await killAtEveryCall({ ending, points: Number.POSITIVE_INFINITY });
+    badCount += result.bad.length;
+    for (const bad of result.bad.slice(0, 3)) console.log(bad);
+    console.log(
+      `kill: update with ${ending}: ${result.kills} kill points of ${result.calls} calls, ${result.bad.length} bad (${result.old} old, ${result.new} new, ${result.missed} not reached), ${(result.ms / 1000).toFixed(0)} s`,
+    );
+  }
+}
+
+async function manyInstalls(): Promise<void> {
+  const result = await installMany(cycles, seed);
+  const sameNames = result.namesBefore.join() === result.namesAfter.join();
+  const sameDescriptors = result.descriptorsBefore === result.descriptorsAfter;
+  const isFlat = result.residentAfterKiB < result.residentBeforeKiB * 1.2;
+  if (!sameNames || !sameDescriptors || !isFlat) badCount += 1;
+  if (!sameNames)
+    console.log(`names before: ${result.namesBefore.join(' ')}\nafter: ${result.namesAfter.join(' ')}`);
+  console.log(
+    `installs: ${result.cycles} on one daemon: descriptors ${result.descriptorsBefore} -> ${result.descriptorsAfter}, files ${result.namesBefore.length} -> ${result.namesAfter.length}, resident ${(result.residentBeforeKiB / 1024).toFixed(1)} -> ${(result.residentAfterKiB / 1024).toFixed(1)} MB, ${(result.ms / 1000).toFixed(0)} s`,
+  );
+}
+
+function seconds(since: number): string {
+  return ((performance.now() - since) / 1000).toFixed(0);
+}
