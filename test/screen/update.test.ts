@@ -1,145 +1,159 @@
 /** The page in a real browser, over the built daemon at work: a whole update, a rollback, a failure, lost connections. */
 import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { concurrently } from '../integration/concurrently.ts';
 import type { Daemon } from '../integration/daemon.ts';
 import { type Device, withDevice } from '../integration/harness.ts';
 import { launchBrowser, missingBrowser, openScreen } from './browser.ts';
 
-const test = suite<{ browser: Browser }>('screen');
-if (missingBrowser !== undefined) console.log(`skipped: the page in a browser: ${missingBrowser}`);
-const browserTest = missingBrowser === undefined ? test : test.skip;
+const tests = concurrently('the screen over the daemon', 2);
 
 /** Big enough to be watched while it comes. */
 const load = randomBytes(1_500_000);
 
-test.before(async (context) => {
-  if (missingBrowser === undefined) context.browser = await launchBrowser();
+withScreen('a whole update, and the way back by the button', async (browser, device) => {
+  const daemon = await device.start();
+  const screen = await openScreen(browser, daemon.url);
+  await screen.shows('title', /^Ready$/);
+  await screen.shows('version', /^No update yet$/);
+  await screen.shows('link', /^Live$/);
+  assert.not(await screen.page.locator('#showQuestion').isVisible());
+
+  await offerSlowly(device, daemon, '2.0.0');
+  await screen.shows('title', /^Downloading$/);
+  await screen.shows('version', /^Version 2\.0\.0$/);
+  await screen.shows('amount', /^\d+(\.\d)? [kM]B of 1\.5 MB$/);
+  await screen.shows('rate', /^\d+(\.\d)? [kM]?B\/s$/);
+  await screen.shows('left', /^\d+ s left$/);
+  await screen.shows('percent', /^[1-9]\d$/);
+  const ring = screen.page.locator('#ring');
+  assert.ok(Number(await ring.getAttribute('aria-valuenow')) >= 10);
+  assert.is(await screen.page.locator('#steps .now').textContent(), 'Download');
+  device.store.throttle(undefined);
+  await screen.shows('title', /^Ready to install$/);
+
+  // A sheet that is open when work begins makes way for it.
+  await screen.page.click('#showHistory');
+  await screen.shows('entries', /^Nothing has been installed yet\.$/);
+  await daemon.post('update', { version: '2.0.0' });
+  await screen.shows('title', /^Installing$/);
+  await screen.shows('detail', /^(Starting services|Checking health)$/);
+  assert.equal(await screen.page.locator('#steps .done').allTextContents(), ['Download', 'Check']);
+  await screen.shows('title', /^Update complete$/);
+  await screen.shows('version', /^Version 2\.0\.0$/);
+  assert.equal(device.running(), ['alpha 2.0.0', 'beta 2.0.0']);
+
+  await screen.page.click('#showHistory');
+  await screen.shows('entries', /^\d{4}-\d\d-\d\d \d\d:\d\dUpdate 2\.0\.0alpha, beta, data$/);
+  await screen.page.keyboard.press('Escape');
+
+  await screen.page.click('#showQuestion');
+  await screen.shows('ask', /^Go back to the earlier version\?$/);
+  assert.is(await focused(screen.page), 'keep');
+  await screen.page.keyboard.press('Enter');
+  assert.is(await focused(screen.page), 'showQuestion');
+  assert.is((await daemon.progress()).stage, 'success');
+  await screen.page.click('#showQuestion');
+  await screen.page.click('#rollback');
+  await screen.shows('title', /^Rolling back$/);
+  await screen.shows('title', /^Rolled back$/);
+  assert.equal(device.running(), ['alpha 1.0.0', 'beta 1.0.0']);
+  await screen.shows('showHistory', /^History$/);
+  assert.not(await screen.page.locator('#showQuestion').isVisible());
+  assert.equal(screen.complaints, []);
+  await screen.close();
 });
 
-test.after(async ({ browser }) => {
-  await browser?.close();
+withScreen('a failure, told in words, in the language of the browser', async (browser, device) => {
+  const daemon = await device.start();
+  const english = await openScreen(browser, daemon.url);
+  const chinese = await openScreen(browser, daemon.url, { locale: 'zh-CN' });
+  const broken = device.usual('2.0.0', {
+    'modules/beta': { content: '#!/bin/sh\nexit 3\n', mode: 0o755 },
+  });
+  const { stage } = await device.install(daemon, broken);
+  assert.is(stage, 'failed');
+  await english.shows('title', /^Update failed$/);
+  await english.shows('reason', /^The new version did not start\. The old one is back\.$/);
+  await english.shows('raw', /^SERVICE_START_FAILED: .+/);
+  await chinese.shows('title', /^更新失败$/);
+  await chinese.shows('reason', /^新版本未能启动，已恢复旧版本。$/);
+  assert.is(await chinese.page.locator('html').getAttribute('lang'), 'zh-CN');
+  const forced = await openScreen(browser, `${daemon.url}/#lang=zh`);
+  await forced.shows('title', /^更新失败$/);
+  assert.equal([...english.complaints, ...chinese.complaints, ...forced.complaints], []);
+  for (const screen of [english, chinese, forced]) await screen.close();
 });
 
-browserTest('a whole update, and the way back by the button', async ({ browser }) => {
-  await withDevice(async (device) => {
-    const daemon = await device.start();
-    const screen = await openScreen(browser, daemon.url);
+withScreen('a daemon that is killed is missed, and found again when it is back', async (browser, device) => {
+  const first = await device.start();
+  const port = new URL(first.url).port;
+  const screen = await openScreen(browser, first.url);
+  await offerSlowly(device, first, '2.0.0');
+  await screen.shows('percent', /^[1-9]\d$/);
+  await first.end('SIGKILL');
+  await screen.shows('link', /^No connection\. Trying again…$/);
+  assert.not(await screen.page.locator('#showHistory').isVisible());
+  await screen.shows('title', /^Downloading$/);
+
+  const second = await device.start(['--port', port]);
+  await screen.shows('link', /^Live$/);
+  await screen.shows('amount', /MB$/);
+  device.store.throttle(undefined);
+  await screen.shows('title', /^Ready to install$/);
+  await second.end('SIGTERM');
+  await screen.shows('link', /^No connection/);
+  assert.equal(screen.complaints, []);
+  await screen.close();
+});
+
+withScreen('a browser without EventSource asks instead', async (browser, device) => {
+  const daemon = await device.start();
+  const screen = await openScreen(browser, daemon.url, {
+    before: 'delete window.EventSource',
+  });
+  await screen.shows('title', /^Ready$/);
+  await offerSlowly(device, daemon, '2.0.0');
+  await screen.shows('title', /^Downloading$/);
+  await screen.shows('percent', /^[1-9]\d$/);
+  device.store.throttle(undefined);
+  await screen.shows('title', /^Ready to install$/);
+  assert.equal(screen.complaints, []);
+  await screen.close();
+});
+
+withScreen(
+  'with a token the page is told it in its address, and works by asking',
+  async (browser, device) => {
+    const file = join(device.folder, 'token');
+    writeFileSync(file, 'correct-horse+battery');
+    const daemon = await device.start(['--token-file', file]);
+    const stranger = await openScreen(browser, daemon.url);
+    await stranger.shows('link', /^No connection/);
+    const screen = await openScreen(
+      browser,
+      `${daemon.url}/#token=${encodeURIComponent('correct-horse+battery')}`,
+    );
     await screen.shows('title', /^Ready$/);
-    await screen.shows('version', /^No update yet$/);
     await screen.shows('link', /^Live$/);
-    assert.not(await screen.page.locator('#showQuestion').isVisible());
-
-    await offerSlowly(device, daemon, '2.0.0');
-    await screen.shows('title', /^Downloading$/);
-    await screen.shows('version', /^Version 2\.0\.0$/);
-    await screen.shows('amount', /^\d+(\.\d)? [kM]B of 1\.5 MB$/);
-    await screen.shows('rate', /^\d+(\.\d)? [kM]?B\/s$/);
-    await screen.shows('left', /^\d+ s left$/);
-    await screen.shows('percent', /^[1-9]\d$/);
-    const ring = screen.page.locator('#ring');
-    assert.ok(Number(await ring.getAttribute('aria-valuenow')) >= 10);
-    assert.is(await screen.page.locator('#steps .now').textContent(), 'Download');
-    device.store.throttle(undefined);
-    await screen.shows('title', /^Ready to install$/);
-
-    // A sheet that is open when work begins makes way for it.
-    await screen.page.click('#showHistory');
-    await screen.shows('entries', /^Nothing has been installed yet\.$/);
-    await daemon.post('update', { version: '2.0.0' });
-    await screen.shows('title', /^Installing$/);
-    await screen.shows('detail', /^(Starting services|Checking health)$/);
-    assert.equal(await screen.page.locator('#steps .done').allTextContents(), ['Download', 'Check']);
-    await screen.shows('title', /^Update complete$/);
-    await screen.shows('version', /^Version 2\.0\.0$/);
-    assert.equal(device.running(), ['alpha 2.0.0', 'beta 2.0.0']);
-
-    await screen.page.click('#showHistory');
-    await screen.shows('entries', /^\d{4}-\d\d-\d\d \d\d:\d\dUpdate 2\.0\.0alpha, beta, data$/);
-    await screen.page.keyboard.press('Escape');
-
-    await screen.page.click('#showQuestion');
-    await screen.shows('ask', /^Go back to the earlier version\?$/);
-    assert.is(await focused(screen.page), 'keep');
-    await screen.page.keyboard.press('Enter');
-    assert.is(await focused(screen.page), 'showQuestion');
-    assert.is((await daemon.progress()).stage, 'success');
-    await screen.page.click('#showQuestion');
-    await screen.page.click('#rollback');
-    await screen.shows('title', /^Rolling back$/);
-    await screen.shows('title', /^Rolled back$/);
-    assert.equal(device.running(), ['alpha 1.0.0', 'beta 1.0.0']);
-    await screen.shows('showHistory', /^History$/);
-    assert.not(await screen.page.locator('#showQuestion').isVisible());
     assert.equal(screen.complaints, []);
-    await screen.close();
-  });
-});
+  },
+);
 
-browserTest('a failure, told in words, in the language of the browser', async ({ browser }) => {
-  await withDevice(async (device) => {
-    const daemon = await device.start();
-    const english = await openScreen(browser, daemon.url);
-    const chinese = await openScreen(browser, daemon.url, { locale: 'zh-CN' });
-    const broken = device.usual('2.0.0', {
-      'modules/beta': { content: '#!/bin/sh\nexit 3\n', mode: 0o755 },
-    });
-    const { stage } = await device.install(daemon, broken);
-    assert.is(stage, 'failed');
-    await english.shows('title', /^Update failed$/);
-    await english.shows('reason', /^The new version did not start\. The old one is back\.$/);
-    await english.shows('raw', /^SERVICE_START_FAILED: .+/);
-    await chinese.shows('title', /^更新失败$/);
-    await chinese.shows('reason', /^新版本未能启动，已恢复旧版本。$/);
-    assert.is(await chinese.page.locator('html').getAttribute('lang'), 'zh-CN');
-    const forced = await openScreen(browser, `${daemon.url}/#lang=zh`);
-    await forced.shows('title', /^更新失败$/);
-    assert.equal([...english.complaints, ...chinese.complaints, ...forced.complaints], []);
-    for (const screen of [english, chinese, forced]) await screen.close();
+/** A test with a device and a browser of its own. */
+function withScreen(name: string, use: (browser: Browser, device: Device) => Promise<void>): void {
+  tests.needing(missingBrowser, name, async () => {
+    const browser = await launchBrowser();
+    try {
+      await withDevice((device) => use(browser, device));
+    } finally {
+      await browser.close();
+    }
   });
-});
-
-browserTest('a daemon that is killed is missed, and found again when it is back', async ({ browser }) => {
-  await withDevice(async (device) => {
-    const first = await device.start();
-    const port = new URL(first.url).port;
-    const screen = await openScreen(browser, first.url);
-    await offerSlowly(device, first, '2.0.0');
-    await screen.shows('percent', /^[1-9]\d$/);
-    await first.end('SIGKILL');
-    await screen.shows('link', /^No connection\. Trying again…$/);
-    assert.not(await screen.page.locator('#showHistory').isVisible());
-    await screen.shows('title', /^Downloading$/);
-
-    const second = await device.start(['--port', port]);
-    await screen.shows('link', /^Live$/);
-    await screen.shows('amount', /MB$/);
-    device.store.throttle(undefined);
-    await screen.shows('title', /^Ready to install$/);
-    await second.end('SIGTERM');
-    await screen.shows('link', /^No connection/);
-    assert.equal(screen.complaints, []);
-    await screen.close();
-  });
-});
-
-browserTest('without EventSource, and with a token, the page asks instead', async ({ browser }) => {
-  await withDevice(async (device) => {
-    const daemon = await device.start();
-    const screen = await openScreen(browser, daemon.url, {
-      before: 'delete window.EventSource',
-    });
-    await screen.shows('title', /^Ready$/);
-    await offerSlowly(device, daemon, '2.0.0');
-    await screen.shows('title', /^Downloading$/);
-    await screen.shows('percent', /^[1-9]\d$/);
-    device.store.throttle(undefined);
-    await screen.shows('title', /^Ready to install$/);
-    assert.equal(screen.complaints, []);
-    await screen.close();
-  });
-});
+}
 
 async function offerSlowly(device: Device, daemon: Daemon, version: string): Promise<void> {
   device.store.throttle(300_000);
@@ -152,4 +166,4 @@ function focused(page: Page): Promise<string> {
   return page.evaluate('document.activeElement.id');
 }
 
-test.run();
+tests.run();
