@@ -104,6 +104,13 @@ export const limits = {
   helperOutputBytes: 64 * KiB,
   /** After a helper's end its pipes may be held open by what it started; they are not read longer than this. */
   helperDrainMs: 200,
+  /** One read in /proc takes microseconds; one that takes this long waits for a process that hangs in the kernel. */
+  procReadMs: 2_000,
+  /** Most of what /proc tells fits at once. */
+  procReadBytes: 4 * KiB,
+  /** Between the start of setpriv or systemd-run and that of the program itself; systemd has to make a unit in it. */
+  startVisibleMs: 3_000,
+  startPollMs: 5,
 
   /** Spec section 3. */
   reportTimeoutMs: 500,

@@ -6,12 +6,13 @@
  * restarts the updater. No shell is ever involved. `node:child_process` is loaded at first use (memory).
  */
 import { constants as fsConstants } from 'node:fs';
-import { access, readdir, readFile, readlink, stat } from 'node:fs/promises';
+import { access, readFile, stat } from 'node:fs/promises';
 import { constants as osConstants } from 'node:os';
 import { resolve } from 'node:path';
 import { errno } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Command, Processes, StartedProcess } from './host.ts';
+import { listProcesses, readProc, readProcLink } from './proc.ts';
 
 /** Where the machine's own tools are; tests point it at a directory of their own. */
 export interface Tools {
@@ -31,23 +32,13 @@ export function realProcesses(
   return {
     ownPid: process.pid,
     bootId: async () => (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim(),
-    list: async () => (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number),
-    read: (pid, file) => unlessClosed(readFile(`/proc/${pid}/${file}`, 'utf8')),
-    readLink: (pid, link) => unlessClosed(readlink(`/proc/${pid}/${link}`)),
+    list: listProcesses,
+    read: (pid, file) => readProc(`/proc/${pid}/${file}`),
+    readLink: (pid, link) => readProcLink(`/proc/${pid}/${link}`),
     signal: sendSignal,
     start: (command) => startDetached(command, tools),
     run: runToEnd,
   };
-}
-
-/** A process may end, or belong to another user, at any moment of looking at it. */
-async function unlessClosed(reading: Promise<string>): Promise<string | undefined> {
-  try {
-    return await reading;
-  } catch (thrown) {
-    if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes(errno(thrown) ?? '')) return undefined;
-    throw thrown;
-  }
 }
 
 function sendSignal(pid: number, signal: 'SIGTERM' | 'SIGKILL'): boolean {
@@ -66,6 +57,7 @@ async function startDetached(command: Command, tools: Tools): Promise<StartedPro
   const argv = await runnableArgv(command);
   const identity = await identityOf(command, tools);
   const scope = await ownScope(tools, identity);
+  const wrappers = [scope[0], identity.wrapper[0]];
   const [program = '', ...args] = [...scope, ...identity.wrapper, ...argv];
   const child = spawn(program, args, {
     cwd: command.cwd,
@@ -83,7 +75,23 @@ async function startDetached(command: Command, tools: Tools): Promise<StartedPro
   });
   child.unref();
   if (child.pid === undefined) throw new Error('a started process without a pid');
+  await untilVisible(child.pid, wrappers);
   return { pid: child.pid, ended };
+}
+
+/**
+ * Waits until /proc shows the program itself. Who looks for it by name, to stop it again at once, would miss it in the
+ * middle of its execve(2), when it has no arguments yet, and behind a wrapper.
+ */
+async function untilVisible(pid: number, wrappers: readonly (string | undefined)[]): Promise<void> {
+  const deadline = performance.now() + limits.startVisibleMs;
+  while (performance.now() < deadline) {
+    const stat = await readProc(`/proc/${pid}/stat`);
+    const words = (await readProc(`/proc/${pid}/cmdline`))?.split('\0') ?? [];
+    const isStarting = words[0] === '' || words.some((word) => wrappers.includes(word));
+    if (!isStarting || stat === undefined || /\) [ZX] /.test(stat)) return;
+    await new Promise((resolve) => setTimeout(resolve, limits.startPollMs));
+  }
 }
 
 /**

@@ -173,6 +173,28 @@ test('this process can be read, one that is gone cannot', async () => {
   assert.is(await port.readLink(2 ** 22 + 1, 'exe'), undefined);
 });
 
+test('a started program can be found at once, behind setpriv and systemd-run too', async () => {
+  const tools = mkdtempSync(join(directory, 'visible-'));
+  copyFileSync(join(fixtures, 'child-systemd-run.sh'), join(tools, 'systemd-run'));
+  const wrapped = realProcesses({ path: `${tools}:${path}`, systemdDirectory: directory });
+  const identity = isRoot ? { uid: 0, gid: 0, groups: [20] } : {};
+  const command = { argv: ['/bin/sleep', '30'], cwd: '/', env: { PATH: path } };
+  for (const start of [() => port.start(command), () => wrapped.start({ ...command, ...identity })]) {
+    for (let round = 0; round < 5; round++) {
+      const started = await start();
+      assert.is(await port.read(started.pid, 'cmdline'), '/bin/sleep\0' + '30\0');
+      assert.is(await stop(started), 'SIGTERM');
+    }
+  }
+});
+
+test('long entries are read whole', async () => {
+  const env = { LONG: 'ä'.repeat(20_000) };
+  const started = await port.start({ argv: ['/bin/sleep', '30'], cwd: '/', env });
+  assert.is(await port.read(started.pid, 'environ'), `LONG=${env.LONG}\0`);
+  await stop(started);
+});
+
 test('a signal never goes to init, to a group or to everything', () => {
   for (const pid of [1, 0, -1, -process.pid, 1.5, Number.NaN]) {
     assert.throws(() => port.signal(pid, 'SIGTERM'), /not a process to signal/);
