@@ -30,12 +30,12 @@ interface Offer {
 export async function install(invocation: CommandInvocation): Promise<number> {
   const { flags, operands } = invocation;
   const [place = ''] = operands;
+  const isUrl = /^https?:\/\//i.test(place);
   const client = await clientOf(flags);
+  const path = isUrl ? '' : await localPath(place, client);
   const output = createOutput(process.stdout, process.env);
   const [newest] = await client.history(); // a daemon that is not there is found out before a big file is read
-  const offer = /^https?:\/\//i.test(place)
-    ? await offerUrl(place, flags, output)
-    : await offerFile(place, flags, client, output);
+  const offer = isUrl ? await offerUrl(place, flags, output) : await offerFile(path, flags, output);
   try {
     const { version, package_size: sizeBytes } = offer.request;
     const name = offer.request.package_name;
@@ -93,18 +93,28 @@ function onInterrupt(client: Client): () => void {
   };
 }
 
-async function offerFile(place: string, flags: Flags, client: Client, output: Output): Promise<Offer> {
+/** Where the file is, every symlink followed. */
+async function localPath(place: string, client: Client): Promise<string> {
   if (!isOnThisMachine(client.place))
     throw new UsageError(
       `install: a file can be handed to a daemon on this machine only, not to ${client.place}; copy it there, or give a URL`,
     );
-  const path = await pathOf(place);
+  try {
+    const path = await realpath(place);
+    if ((await stat(path)).isFile()) return path;
+  } catch (thrown) {
+    throw new CommandError(`cannot read ${place}: ${errno(thrown) ?? String(thrown)}`);
+  }
+  throw new CommandError(`${place} is not a file`);
+}
+
+async function offerFile(path: string, flags: Flags, output: Output): Promise<Offer> {
   output.live(`reading ${basename(path)} ...`);
   const facts = await readFacts(realFiles(), path);
   output.live('');
   const given = textFlag(flags, 'release');
   if (given !== undefined && given !== facts.version)
-    throw new CommandError(`${place} is version ${facts.version}, not ${given}`);
+    throw new CommandError(`${path} is version ${facts.version}, not ${given}`);
   const { serveFile } = await import('./file-server.ts');
   const request = requestOf(facts, basename(path), 'http://127.0.0.1/');
   const server = await serveFile(realFiles(), path, request.package_name, facts.md5);
@@ -154,14 +164,4 @@ function isOnThisMachine(place: string): boolean {
   if (place.startsWith('/')) return true;
   const { hostname } = new URL(place);
   return /^(localhost|127\.[\d.]+|\[::1\])$/.test(hostname);
-}
-
-async function pathOf(place: string): Promise<string> {
-  try {
-    const path = await realpath(place);
-    if ((await stat(path)).isFile()) return path;
-  } catch (thrown) {
-    throw new CommandError(`cannot read ${place}: ${errno(thrown) ?? String(thrown)}`);
-  }
-  throw new CommandError(`${place} is not a file`);
 }

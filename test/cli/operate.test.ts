@@ -1,0 +1,287 @@
+/** status, install, rollback, cancel and history against the real daemon, in a pipe, as a script would use them. */
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { buildPackage } from '../fixtures/package-builder.ts';
+import type { Daemon } from '../integration/daemon.ts';
+import { type Device, withDevice } from '../integration/harness.ts';
+import { command } from './command.ts';
+
+const test = suite('operate');
+
+/** A package beside the device's store: as if on a USB stick. */
+async function stick(device: Device, version: string, bytes = 0): Promise<string> {
+  const folder = join(device.folder, 'usb');
+  mkdirSync(folder, { recursive: true });
+  const path = join(folder, `device-${version}.zip`);
+  const padding = bytes === 0 ? {} : { 'modules/model.bin': { content: { random: bytes } } };
+  await buildPackage(device.usual(version, padding), path);
+  return path;
+}
+
+const at = (daemon: Daemon) => ['--url', daemon.url];
+
+test('a file is installed without any network, in words that follow the stages', async () => {
+  await withDevice(async (device) => {
+    const daemon = await device.start();
+    const { status, stdout, stderr } = await command([
+      'install',
+      '--yes',
+      await stick(device, '2.0.0'),
+      ...at(daemon),
+    ]);
+    assert.is(status, 0, stderr);
+    assert.equal(device.running(), ['alpha 2.0.0', 'beta 2.0.0']);
+    assert.match(
+      stdout,
+      /toInstall: the package is verified[\s\S]*installing \d+ %: [\s\S]*success: the update/,
+    );
+    assert.not.ok(stdout.includes('\u001b'), 'no escape sequences in a pipe');
+    assert.is(stderr, '');
+
+    const history = await command(['history', ...at(daemon)]);
+    assert.match(
+      history.stdout,
+      /^time \(UTC\).*\n\S+ \S+ +update +- -> 2\.0\.0 .* success +alpha beta data\n$/,
+    );
+    const [line = ''] = (await command(['history', '--json', ...at(daemon)])).stdout.split('\n');
+    assert.is(JSON.parse(line).version, '2.0.0');
+
+    const rollback = await command(['rollback', '--yes', ...at(daemon)]);
+    assert.is(rollback.status, 0, rollback.stderr);
+    assert.equal(device.running(), ['alpha 1.0.0', 'beta 1.0.0']);
+  });
+});
+
+test('status tells a failed update by its exit status, and as JSON', async () => {
+  await withDevice(async (device) => {
+    const daemon = await device.start();
+    const before = await command(['status', ...at(daemon)]);
+    assert.equal([before.status, before.stdout], [0, 'idle: nothing to do\n']);
+    const path = join(device.folder, 'outside.zip');
+    const modules = [{ name: 'x', src: 'x', dst: '/elsewhere/x' }];
+    await buildPackage({ version: '2.0.0', modules, files: { x: 'x' } }, path);
+    const failed = await command(['install', '-y', path, ...at(daemon)]);
+    assert.is(failed.status, 1);
+    assert.match(failed.stderr, /^tope-updater: INVALID_MANIFEST: .*outside the allowed roots/);
+    const after = await command(['status', '--json', ...at(daemon)]);
+    assert.is(after.status, 1);
+    assert.is(JSON.parse(after.stdout).stage, 'failed');
+  });
+});
+
+test('a link to a package does, and an update below the installed version has to be asked for', async () => {
+  await withDevice(async (device) => {
+    const daemon = await device.start();
+    const latest = join(device.folder, 'latest.zip');
+    symlinkSync(await stick(device, '2.0.0'), latest);
+    assert.is((await command(['install', '-y', latest, ...at(daemon)])).status, 0);
+    const older = await stick(device, '1.5.0');
+    const refused = await command(['install', '-y', older, ...at(daemon)]);
+    assert.is(refused.status, 1);
+    assert.match(refused.stderr, /DOWNGRADE_REFUSED: [\s\S]*--allow-downgrade/);
+    const allowed = await command(['install', '-y', '--allow-downgrade', older, ...at(daemon)]);
+    assert.is(allowed.status, 0, allowed.stderr);
+    assert.equal(device.running(), ['alpha 1.5.0', 'beta 1.5.0']);
+  });
+});
+
+test('over a unix socket, with a token', async () => {
+  await withDevice(async (device) => {
+    const [socket, tokenFile] = [join(device.folder, 'socket'), join(device.folder, 'token')];
+    writeFileSync(tokenFile, 'sesame\n');
+    const daemon = await device.start(['--socket', socket, '--token-file', tokenFile]);
+    const without = await command(['status', '--socket', socket]);
+    assert.is(without.status, 1);
+    assert.match(without.stderr, /asks for a token: give the daemon's file with --token-file/);
+    const status = await command(['status', '--socket', socket, '--token-file', tokenFile]);
+    assert.equal([status.status, status.stdout], [0, 'idle: nothing to do\n']);
+    const flags = ['--socket', socket, '--token-file', tokenFile];
+    const { status: installed, stderr } = await command([
+      'install',
+      '-y',
+      await stick(device, '2.0.0'),
+      ...flags,
+    ]);
+    assert.is(installed, 0, stderr);
+    await daemon.end('SIGTERM');
+  });
+});
+
+test('the daemon may restart in the middle: the file is served on, and the download resumes', async () => {
+  await withDevice(async (device) => {
+    const bytes = 4_000_000;
+    const first = await device.start(['--rate-limit', '1500000']);
+    const port = new URL(first.url).port;
+    let second: Promise<Daemon> | undefined;
+    const { status, stdout, stderr } = await command(
+      ['install', '-y', await stick(device, '2.0.0', bytes), ...at(first)],
+      {
+        on: {
+          when: /downloading [2-9]\d %/,
+          act: () => {
+            second = first.end('SIGTERM').then(() => device.start(['--port', port]));
+          },
+        },
+      },
+    );
+    await second;
+    assert.is(status, 0, `${stdout}${stderr}`);
+    assert.match(stdout, /the daemon does not answer, trying again\n/);
+    assert.equal(device.running(), ['alpha 2.0.0', 'beta 2.0.0']);
+  });
+});
+
+test('Ctrl-C during the download cancels it in the daemon', async () => {
+  await withDevice(async (device) => {
+    const daemon = await device.start(['--rate-limit', '500000']);
+    const { status, stderr } = await command(
+      ['install', '-y', await stick(device, '2.0.0', 4_000_000), ...at(daemon)],
+      { on: { when: /downloading/, act: (kill) => kill('SIGINT') } },
+    );
+    assert.is(status, 130);
+    assert.match(stderr, /the download was cancelled/);
+    assert.is((await daemon.progress()).stage, 'idle');
+    const nothing = await command(['cancel', ...at(daemon)]);
+    assert.equal([nothing.status, nothing.stdout], [0, 'there is nothing to cancel: idle: nothing to do\n']);
+  });
+});
+
+test('cancel stops a download', async () => {
+  await withDevice(async (device) => {
+    const daemon = await device.start(['--rate-limit', '100000']);
+    await daemon.post(
+      'download',
+      await device.offer(device.usual('2.0.0', { pad: { content: { random: 2e6 } } })),
+    );
+    await daemon.reach('downloading');
+    const watch = command(['status', '--watch', '--json', ...at(daemon)], {
+      on: { when: /"stage":"idle"/, act: (kill) => kill('SIGTERM') },
+    });
+    await daemon.reach('downloading');
+    const { status, stdout } = await command(['cancel', '--json', ...at(daemon)]);
+    assert.equal([status, stdout], [0, '{"status":"idle"}\n']);
+    const events = (await watch).stdout.trim().split('\n');
+    assert.is(JSON.parse(events[0] ?? '').total_bytes > 2e6, true, events[0]);
+    assert.is(JSON.parse(events.at(-1) ?? '').stage, 'idle');
+  });
+});
+
+const refusals: readonly (readonly [string, readonly string[], number, RegExp])[] = [
+  [
+    'no consent in a pipe',
+    ['install', 'PACKAGE'],
+    1,
+    /install asks first, but this is no terminal: give --yes/,
+  ],
+  ['no consent to a rollback', ['rollback'], 1, /rollback asks first/],
+  ['nothing to roll back', ['rollback', '-y'], 1, /NO_BACKUP: /],
+  ['a file that is not there', ['install', '-y', '/nowhere.zip'], 1, /cannot read \/nowhere\.zip: ENOENT/],
+  ['a folder', ['install', '-y', '/tmp'], 1, /\/tmp is not a file/],
+  ['no package', ['install', '-y', '/bin/sh'], 1, /INVALID_PACKAGE: /],
+  [
+    'another version',
+    ['install', '-y', '--release', '3.0.0', 'PACKAGE'],
+    1,
+    /is version 2\.0\.0, not 3\.0\.0/,
+  ],
+  ['a bad URL of the daemon', ['status', '--url', 'nowhere'], 2, /--url: must be an http or https URL/],
+  ['two places', ['status', '--socket', '/s', '--url', 'http://[::1]'], 2, /only one of them/],
+  [
+    'an unreadable token',
+    ['status', '--token-file', '/nowhere'],
+    2,
+    /--token-file: cannot read \/nowhere: ENOENT/,
+  ],
+  [
+    'a file for another machine',
+    ['install', '-y', 'PACKAGE', '--url', 'http://192.0.2.1:1'],
+    2,
+    /on this machine only/,
+  ],
+];
+test('refusals say what is wrong, and with which exit status', async () => {
+  await withDevice(async (device) => {
+    const daemon = await device.start();
+    const path = await stick(device, '2.0.0');
+    for (const [what, args, expected, message] of refusals) {
+      const words = args.map((word) => (word === 'PACKAGE' ? path : word));
+      const place = words.some((word) => /^--(url|socket)$/.test(word)) ? [] : at(daemon);
+      const { status, stderr, stdout } = await command([...words, ...place]);
+      assert.is(status, expected, `${what}: ${stderr}`);
+      assert.match(stderr, message, what);
+      assert.is(stdout, '', what);
+    }
+    assert.is((await daemon.progress()).stage, 'idle');
+  });
+});
+
+test('no daemon: said on stderr, with the way to start one, and exit status 3', async () => {
+  const asked = [['status'], ['cancel'], ['history'], ['rollback', '-y'], ['status', '--watch']];
+  for (const place of [
+    ['--url', 'http://127.0.0.1:1'],
+    ['--socket', '/nowhere/socket'],
+  ])
+    for (const args of asked) {
+      const { status, stdout, stderr } = await command([...args, ...place]);
+      assert.equal([status, stdout], [3, ''], args.join(' '));
+      assert.match(stderr, /no daemon answers at [\s\S]*systemctl start tope-updater/);
+    }
+});
+
+test('what answers but is not the updater is told so', async () => {
+  const server = createServer((_, response) => response.end('<h1>It works!</h1>'));
+  const url = await listening(server);
+  try {
+    const { status, stderr } = await command(['history', '--url', url]);
+    assert.is(status, 1);
+    assert.match(stderr, /what answers at \S+ is not tope-updater/);
+  } finally {
+    server.close();
+  }
+});
+
+test('of a URL the rest is found out: version, size and digests', async () => {
+  await withDevice(async (device) => {
+    const daemon = await device.start();
+    const store = createServer(answerWith(readFileSync(await stick(device, '2.0.0'))));
+    const url = await listening(store);
+    try {
+      const { status, stderr } = await command(['install', '-y', `${url}/moved/p.zip`, ...at(daemon)]);
+      assert.is(status, 0, stderr);
+      assert.equal(device.running(), ['alpha 2.0.0', 'beta 2.0.0']);
+
+      const wrong = await command(['install', '-y', '--size', '5', `${url}/p.zip`, ...at(daemon)]);
+      assert.match(wrong.stderr, /sizeBytes is \d+, not 5/);
+      const without = await command(['install', '-y', `${url}/no-ranges/p.zip`, ...at(daemon)]);
+      assert.match(without.stderr, /^tope-updater: \S+ the server has no ranges.*--release/);
+      const none = await command(['install', '-y', `${url}/none.zip`, ...at(daemon)]);
+      assert.match(none.stderr, /none\.zip: HTTP 404/);
+    } finally {
+      store.close();
+    }
+  });
+});
+
+async function listening(server: Server): Promise<string> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** A store with closed ranges and a redirect; under /no-ranges/ it ignores Range. */
+function answerWith(content: Buffer): Parameters<typeof createServer>[1] {
+  return ({ url = '', headers }, response) => {
+    if (url.startsWith('/moved/')) return void response.writeHead(302, { location: '/p.zip' }).end();
+    if (!url.endsWith('/p.zip')) return void response.writeHead(404).end();
+    const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(headers.range ?? '') ?? [];
+    if (first === undefined || url.startsWith('/no-ranges/')) return void response.end(content);
+    const end = last === '' || last === undefined ? content.length - 1 : Number(last);
+    const range = `bytes ${first}-${end}/${content.length}`;
+    response.writeHead(206, { 'content-range': range }).end(content.subarray(Number(first), end + 1));
+  };
+}
+
+test.run();
