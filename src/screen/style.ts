@@ -41,7 +41,7 @@ small{font-size:1.7rem;color:var(--soft);margin-left:.15rem}
 #words{flex:1 1 0;min-width:0}
 h1{font-size:3rem;line-height:1.1;font-weight:700;letter-spacing:-.02em}
 #version{font-size:1.5rem;color:var(--soft);margin-top:.3rem}
-#detail{font-size:1.5rem;margin-top:.5rem;max-height:2.5em;overflow:hidden;word-wrap:break-word}
+#detail{font-size:1.5rem;margin-top:.5rem;max-height:3.8em;overflow:hidden;word-wrap:break-word}
 #facts{font-size:1.5rem;margin-top:.5rem;font-variant-numeric:tabular-nums}
 #facts span{display:inline-block;margin-right:1.4rem}
 #facts #amount{display:block}
