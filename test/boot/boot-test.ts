@@ -87,8 +87,9 @@ async function installedVersion(machine: Machine, packages: GuestPackages): Prom
   );
 }
 
+/** Versions of the programs that have started since the boot: systemd's, and the plain one where it has. */
 const running = async (machine: Machine) =>
-  (await machine.shell('cat /run/demo-version /run/plain-version')).split('\n');
+  (await machine.shell('cat /run/demo-version; cat /run/plain-version 2>/dev/null || true')).split('\n');
 
 function expect(what: string, actual: unknown, expected: unknown): void {
   if (JSON.stringify(actual) !== JSON.stringify(expected))
@@ -225,7 +226,8 @@ async function main(): Promise<number> {
         await answers(again);
         const { stage: end } = await reach(again, 'success', 'failed', 'idle', 'toInstall');
         const after = await installedVersion(again, packages);
-        expect('running', await running(again), [after, after]);
+        // Nothing starts the plain program at boot; the updater does where it had stopped it.
+        expect('running', [...new Set(await running(again))], [after]);
         return `cut while ${stage}, then ${end}; ${before} -> ${after}`;
       });
     }
