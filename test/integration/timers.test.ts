@@ -33,7 +33,7 @@ async function startUpdater(device: Device): Promise<RunningUpdater> {
     processes: realProcesses(),
     net: realNet({ environment: {}, caFile: undefined, clientCertFile: undefined, clientKeyFile: undefined }),
     log: silent,
-    memory: realMemory(),
+    memory: await realMemory(),
   };
   for (const name of ['tmp', 'backups']) mkdirSync(join(device.work, name));
   const settings = {
