@@ -35,11 +35,15 @@ export function difference(expected: Tree, actual: Tree): string[] {
     );
 }
 
-/** The content of a regular file as text; undefined where there is none. */
-export function textAt(state: ModelState, path: string): string | undefined {
+/** The content of a regular file; undefined where there is none. */
+export function bytesAt(state: ModelState, path: string): Buffer | undefined {
   const { inode } = lookup(state, path, false, 'lstat');
   const node = inode === undefined ? undefined : nodeAt(state, inode);
-  return node?.kind === 'file' ? wholeContent(node.content).toString('utf8') : undefined;
+  return node?.kind === 'file' ? wholeContent(node.content) : undefined;
+}
+
+export function textAt(state: ModelState, path: string): string | undefined {
+  return bytesAt(state, path)?.toString('utf8');
 }
 
 function contentOf(node: {

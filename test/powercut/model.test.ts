@@ -1,14 +1,15 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { explore } from './exploration.ts';
+import { crashStates } from './crash-states.ts';
+import { explore, recoverOn } from './exploration.ts';
 import { prepareScenario } from './prepared-scenario.ts';
 import { scenarios } from './scenarios.ts';
 
 /**
- * A share of what the long run looks at: fewer random subsets, a second cut in every 40th recovery. Everything that is
+ * A share of what the long run looks at: fewer random subsets, a second cut in every 60th recovery. Everything that is
  * exhaustive there (up to 7 unforced operations) is exhaustive here.
  */
-const shortRun = { exhaustiveUpTo: 7, samples: 2, nestedEvery: 40 };
+const shortRun = { exhaustiveUpTo: 7, samples: 2, nestedEvery: 60 };
 
 const test = suite('power cuts on the model disk');
 
@@ -21,7 +22,7 @@ for (const scenario of scenarios) {
       const found = await explore(prepared.recording, prepared.subject, {
         cut,
         nestedEvery: shortRun.nestedEvery,
-        nestedCut: { ...cut, exhaustiveUpTo: 3, samples: 1 },
+        nestedCut: { ...cut, exhaustiveUpTo: 2, samples: 0 },
         failuresWanted: 3,
       });
       const ms = performance.now() - started;
@@ -30,6 +31,18 @@ for (const scenario of scenarios) {
       );
       const [first] = found.failures;
       assert.ok(first === undefined, `${first?.why}\n${first?.cut}`);
+    }
+  });
+}
+
+for (const scenario of scenarios) {
+  test(`${scenario.name}: the updater killed at every step`, async () => {
+    const prepared = await prepareScenario(scenario);
+    const options = { metadata: 'weak', exhaustiveUpTo: 0, samples: 0, seed: 1 } as const;
+    for (const cut of crashStates(prepared.recording, options)) {
+      if (cut.lost().length > 0) continue;
+      const { why } = await recoverOn(cut.state, cut.marks, prepared.killSubject);
+      assert.ok(why === undefined, `killed after step ${cut.at}: ${why}`);
     }
   });
 }

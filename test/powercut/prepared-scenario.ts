@@ -24,6 +24,8 @@ export interface PreparedScenario {
   readonly recording: Recording;
   /** Restarts the daemon on a disk and judges where it ends. */
   readonly subject: Subject;
+  /** The same after the daemon alone was killed: nothing on the disk is lost, what it had stopped is still down. */
+  readonly killSubject: Subject;
   /** A life of the daemon on `disk`, through `files` where something stands in front of it. */
   start(disk: ModelDisk, files?: Files): Promise<Session>;
   /** Does what the scenario says; resolves when the daemon rests. Rejects with a refusal. */
@@ -42,25 +44,31 @@ interface Store {
 export async function prepareScenario(scenario: Scenario): Promise<PreparedScenario> {
   const store = scenario.package === undefined ? undefined : await storePackage(scenario.package);
   const before = await prepareDisk(scenario, store);
-  const start = (disk: ModelDisk, files: Files, answersReports: boolean): Promise<Session> =>
-    startSession(files, {
-      healthStatus: scenario.healthStatus,
-      answersReports,
-      programs: scenario.programs.map((argv) => ({ argv })),
-      download: store?.bytes,
-      onStage: (how, stage) => disk.mark(`${how} ${stage}`),
-    });
+  const programs = scenario.programs.map((argv) => ({ argv }));
+  const scriptFor = (disk: ModelDisk) => ({
+    healthStatus: scenario.healthStatus,
+    answersReports: scenario.answersReports,
+    programs,
+    isStubborn: scenario.isStubborn,
+    download: store?.bytes,
+    onStage: (how: string, stage: Stage) => disk.mark(`${how} ${stage}`),
+    onProgram: (event: string, argv: readonly string[]) => disk.mark(`${event} ${argv.join(' ')}`),
+  });
   const perform = (session: Session): Promise<void> => act(session, scenario, () => requestOf(store));
 
   const disk = modelDisk(before, codeSite);
-  const session = await start(disk, disk.files, scenario.answersReports);
+  const session = await startSession(disk.files, scriptFor(disk));
   await perform(session);
   await session.stop();
   const { stage } = session.updater.progress();
   if (stage !== expectedStage(scenario))
     throw new Error(`${scenario.name}: undisturbed it ends as ${stage}\n${session.host.lines.join('\n')}`);
   const oldTree = treeOf(before, allowedRoot);
-  const newTree = scenario.ends === 'old' ? oldTree : treeOf(disk.state(), allowedRoot);
+  const newTree = await treeAfterSuccess(scenario, before, disk.state(), async (healthy) => {
+    const lucky = await startSession(healthy.files, { ...scriptFor(healthy), healthStatus: 0 });
+    await perform(lucky);
+    await lucky.stop();
+  });
 
   const judge: PreparedScenario['judge'] = (judged, after, marks) => {
     if (judged.openCount() > 0) return `${judged.openCount()} files left open`;
@@ -68,6 +76,7 @@ export async function prepareScenario(scenario: Scenario): Promise<PreparedScena
       scenario,
       oldTree,
       newTree,
+      packageBytes: store?.bytes,
       stage: after.updater.progress().stage,
       programs: after.host.programs(),
     };
@@ -81,20 +90,70 @@ export async function prepareScenario(scenario: Scenario): Promise<PreparedScena
     newTree,
     recording: disk.recording(),
     subject: async (restarted, marks) => {
-      const after = await start(restarted, restarted.files, true);
+      // A power cut ends device-api and the programs, too: the boot starts them again.
+      const after = await startSession(restarted.files, {
+        ...scriptFor(restarted),
+        healthStatus: scenario.healthAfterRestart,
+        answersReports: true,
+      });
       await after.rest();
       await after.stop();
       return judge(restarted, after, marks);
     },
-    start: (started, files = started.files) => start(started, files, scenario.answersReports),
+    killSubject: async (restarted, marks) => {
+      const after = await startSession(restarted.files, {
+        ...scriptFor(restarted),
+        healthStatus: scenario.healthAfterRestart,
+        answersReports: true,
+        programs: runningAfter(programs, marks),
+      });
+      await after.rest();
+      await after.stop();
+      return judge(restarted, after, marks);
+    },
+    start: (started, files = started.files) => startSession(files, scriptFor(started)),
     act: perform,
     judge,
   };
 }
 
 function expectedStage(scenario: Scenario): Stage {
-  if (scenario.act === 'download') return 'toInstall';
+  if (scenario.act === 'download' || scenario.thenDownload) return 'toInstall';
   return scenario.ends === 'new' ? 'success' : 'failed';
+}
+
+/** Where the new set is a possible end: how it looks. Else the old tree once more. */
+async function treeAfterSuccess(
+  scenario: Scenario,
+  before: ModelState,
+  after: ModelState,
+  succeed: (disk: ModelDisk) => Promise<void>,
+): Promise<Tree> {
+  switch (scenario.ends) {
+    case 'old':
+      return treeOf(before, allowedRoot);
+    case 'new':
+      return treeOf(after, allowedRoot);
+    case 'oldUnlessCut': {
+      const disk = modelDisk(before);
+      await succeed(disk);
+      return treeOf(disk.state(), allowedRoot);
+    }
+    default:
+      return scenario.ends satisfies never;
+  }
+}
+
+function runningAfter(
+  programs: readonly { readonly argv: readonly string[] }[],
+  marks: readonly string[],
+): readonly { readonly argv: readonly string[] }[] {
+  return programs.filter(({ argv }) => {
+    const name = argv.join(' ');
+    return (
+      marks.findLast((mark) => mark === `ended ${name}` || mark === `started ${name}`) !== `ended ${name}`
+    );
+  });
 }
 
 /** What the world was told during the lives on this disk. */
@@ -143,8 +202,10 @@ async function life(
     healthStatus: 0,
     answersReports: true,
     programs: scenario.programs.map((argv) => ({ argv })),
+    isStubborn: false,
     download: store.bytes,
     onStage: () => undefined,
+    onProgram: () => undefined,
   });
   await action(session);
   session.host.advance(60_000);

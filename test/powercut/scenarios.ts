@@ -16,13 +16,22 @@ export interface Scenario {
   /** What the package store serves; downloaded and verified before the recording begins, unless `act` downloads. */
   readonly package: PackageSpec | undefined;
   /** What happens while the power may go. */
-  readonly act: 'download' | 'update' | 'rollback' | 'none';
+  readonly act: 'download' | 'update' | 'rollback';
+  /** The same package is asked for again when `act` has ended. */
+  readonly thenDownload: boolean;
+  /** Exit status of health checks; after a restart it may be another. */
   readonly healthStatus: number;
+  readonly healthAfterRestart: number;
+  /** The programs ignore signals, so that the update is given up before anything is switched. */
+  readonly isStubborn: boolean;
   readonly answersReports: boolean;
   /** argv of what runs before. */
   readonly programs: readonly (readonly string[])[];
-  /** Which set stands at the end of an undisturbed run: the one before `act`, or another. */
-  readonly ends: 'old' | 'new';
+  /**
+   * Which set stands at the end of an undisturbed run: the one before `act`, or the new one. `oldUnlessCut`: the old
+   * one, but a restart on the way may lead to the new one.
+   */
+  readonly ends: 'old' | 'new' | 'oldUnlessCut';
 }
 
 const api = '/opt/tope/api/api';
@@ -115,35 +124,45 @@ const usual = {
   earlier: [],
   package: threeModules('1.1.0'),
   act: 'update',
+  thenDownload: false,
   healthStatus: 0,
+  healthAfterRestart: 0,
+  isStubborn: false,
   answersReports: true,
   programs: [[api]],
   ends: 'new',
 } as const satisfies Omit<Scenario, 'name'>;
+
+const failing = { ...usual, healthStatus: 1, healthAfterRestart: 1, ends: 'old' } as const;
 
 export const scenarios: readonly Scenario[] = [
   { ...usual, name: 'install of 3 modules in 3 directories' },
   { ...usual, name: 'install with targets and backups on two filesystems', mounts: ['/opt'] },
   { ...usual, name: 'install with new directories', package: newDirectories('1.1.0') },
   { ...usual, name: 'directory module with removals', files: beforeTree, package: tree('1.1.0') },
+  { ...failing, name: 'failing health, everything put back', files: beforeTree, package: tree('1.1.0') },
+  { ...failing, name: 'failing health, put back across filesystems', mounts: ['/opt'] },
   {
-    ...usual,
-    name: 'failing health, everything put back',
-    files: beforeTree,
-    package: tree('1.1.0'),
-    healthStatus: 1,
-    ends: 'old',
-  },
-  {
-    ...usual,
-    name: 'failing health, put back across filesystems',
+    ...failing,
+    name: 'failing health that is good again after a restart, across filesystems',
     mounts: ['/opt'],
-    healthStatus: 1,
-    ends: 'old',
+    healthAfterRestart: 0,
+    ends: 'oldUnlessCut',
   },
+  { ...failing, name: 'failing health while device-api does not answer', answersReports: false },
+  { ...failing, name: 'failing health, then the next download', thenDownload: true },
+  { ...usual, name: 'program that cannot be stopped', isStubborn: true, ends: 'old' },
   {
     ...usual,
     name: 'asked rollback',
+    files: beforeTree,
+    earlier: [tree('1.1.0')],
+    package: undefined,
+    act: 'rollback',
+  },
+  {
+    ...failing,
+    name: 'asked rollback with failing health',
     files: beforeTree,
     earlier: [tree('1.1.0')],
     package: undefined,
@@ -155,8 +174,16 @@ export const scenarios: readonly Scenario[] = [
     earlier: [threeModules('1.0.1'), newDirectories('1.0.2'), threeModules('1.0.3')],
     package: threeModules('1.0.4'),
   },
-  { ...usual, name: 'download, verification and state', act: 'download', ends: 'old' },
+  { ...usual, name: 'install, then the next download', thenDownload: true },
   { ...usual, name: 'install while device-api does not answer', answersReports: false },
+  { ...usual, name: 'download, verification and state', act: 'download', ends: 'old' },
+  {
+    ...usual,
+    name: 'download while device-api does not answer',
+    act: 'download',
+    answersReports: false,
+    ends: 'old',
+  },
 ];
 
 /** Does what the scenario says; resolves when the daemon rests. */
@@ -167,8 +194,6 @@ export async function act(
 ): Promise<void> {
   const { updater } = session;
   switch (scenario.act) {
-    case 'none':
-      return;
     case 'download':
       await updater.download(request());
       break;
@@ -181,5 +206,8 @@ export async function act(
     default:
       scenario.act satisfies never;
   }
+  await session.rest();
+  if (!scenario.thenDownload) return;
+  await updater.download(request());
   await session.rest();
 }

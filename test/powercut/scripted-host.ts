@@ -29,6 +29,10 @@ export interface Script {
   readonly answersReports: boolean;
   /** What runs at the start. */
   readonly programs: readonly ScriptedProgram[];
+  /** Programs ignore signals. */
+  readonly isStubborn: boolean;
+  /** Hears of each program that a signal ended or that was started. */
+  readonly onProgram: (event: 'ended' | 'started', argv: readonly string[]) => void;
   /** What any GET is answered with, with ranges. */
   readonly download: Buffer | undefined;
   /** Hears the body of each report that device-api answered. */
@@ -118,6 +122,7 @@ function scriptedProcesses(
     if (stopped()) throw systemError('ESRCH', 'spawn', command.argv.join(' '));
     const pid = nextPid++;
     running.set(pid, command.argv);
+    script.onProgram('started', command.argv);
     return { pid, ended: new Promise<number>(() => undefined) };
   };
 
@@ -132,7 +137,13 @@ function scriptedProcesses(
         const argv = running.get(pid);
         return argv === undefined ? undefined : link === 'cwd' ? '/' : argv[0];
       },
-      signal: (pid) => running.delete(pid),
+      signal: (pid) => {
+        const argv = running.get(pid);
+        if (argv === undefined || script.isStubborn) return argv !== undefined;
+        running.delete(pid);
+        script.onProgram('ended', argv);
+        return true;
+      },
       start,
       run: async () => ({ status: script.healthStatus, stdout: '', stderr: '' }),
     },

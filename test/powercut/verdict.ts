@@ -4,7 +4,7 @@
  */
 import type { Stage } from '../../src/updater/state.ts';
 import type { ModelState } from './model-state.ts';
-import { difference, type Tree, textAt, treeOf } from './model-tree.ts';
+import { bytesAt, difference, type Tree, textAt, treeOf } from './model-tree.ts';
 import type { Scenario } from './scenarios.ts';
 import { allowedRoot, workDirectory } from './session.ts';
 
@@ -14,6 +14,7 @@ export interface Facts {
   readonly newTree: Tree;
   /** Where the daemon came to rest. */
   readonly stage: Stage;
+  readonly packageBytes: Buffer | undefined;
   /** What runs at the end. */
   readonly programs: readonly (readonly string[])[];
 }
@@ -30,10 +31,12 @@ export function verdict(facts: Facts, state: ModelState, marks: readonly string[
   const fromNew = difference(facts.newTree, tree);
   if (fromOld.length > 0 && fromNew.length > 0)
     return `neither old nor new:\n  old: ${fromOld.join('\n       ')}\n  new: ${fromNew.join('\n       ')}`;
-  const isNew = fromNew.length === 0 && facts.scenario.ends === 'new';
+  const isNew = fromNew.length === 0 && facts.scenario.ends !== 'old';
   return (
     brokenPromise(facts, isNew, marks) ??
+    tornPackage(facts, state) ??
     leftovers(facts, state, marks) ??
+    hollowRecord(state) ??
     wrongHistory(facts, state, isNew) ??
     wrongPrograms(facts)
   );
@@ -41,18 +44,30 @@ export function verdict(facts: Facts, state: ModelState, marks: readonly string[
 
 function brokenPromise(facts: Facts, isNew: boolean, marks: readonly string[]): string | undefined {
   const said = (stage: Stage) => marks.some((mark) => mark.endsWith(` ${stage}`));
-  const { act } = facts.scenario;
-  if (act === 'download') {
-    if (said('downloading') && facts.stage !== 'toInstall')
-      return `the accepted download ended as ${facts.stage}`;
-    return undefined;
-  }
+  const { act, thenDownload } = facts.scenario;
+  if (said('downloading') && facts.stage !== 'toInstall')
+    return `the accepted download ended as ${facts.stage}`;
+  if (
+    facts.stage === 'toInstall' &&
+    (act === 'download' || thenDownload) &&
+    !marks.includes('reported toInstall')
+  )
+    return 'device-api never learns that the package waits';
+  if (act === 'download') return undefined;
   if (said('success') && !isNew) return 'success was told, the set is old';
   if (said('failed') && isNew) return 'failure was told, the set is new';
   if (isNew && !marks.includes('reported success')) return 'device-api never learns of the success';
   if (!isNew && facts.stage === 'failed' && !marks.includes('reported failed'))
     return 'device-api never learns of the failure';
   return undefined;
+}
+
+/** What was verified once is what waits. */
+function tornPackage(facts: Facts, state: ModelState): string | undefined {
+  if (facts.stage !== 'toInstall') return undefined;
+  const waiting = bytesAt(state, `${workDirectory}/tmp/package.zip`);
+  if (waiting === undefined) return 'toInstall, and there is no package';
+  return facts.packageBytes?.equals(waiting) === true ? undefined : 'toInstall, and the package is torn';
 }
 
 /** What the work directory may hold when the daemon rests. */
@@ -80,6 +95,21 @@ function leftovers(facts: Facts, state: ModelState, marks: readonly string[]): s
     return id === undefined || !records.includes(id);
   });
   return strays.length > 0 ? `left in backups/ at stage ${facts.stage}: ${strays.join(', ')}` : undefined;
+}
+
+/** A past update that is offered for a rollback has all its backups. */
+function hollowRecord(state: ModelState): string | undefined {
+  const backups = treeOf(state, `${workDirectory}/backups`);
+  for (const path of backups.keys()) {
+    if (!/\/\d{8}T\d{9}Z\.journal$/.test(path)) continue;
+    const text = textAt(state, path) ?? '';
+    const { plan } = JSON.parse(text.slice(65, text.indexOf('\n'))) as {
+      plan: { steps: readonly { backup?: string | null }[] };
+    };
+    const missing = plan.steps.find((step) => step.backup != null && !backups.has(step.backup));
+    if (missing !== undefined) return `${path} offers a rollback, and ${missing.backup} is gone`;
+  }
+  return undefined;
 }
 
 /** The history says exactly what is on the disk. */
