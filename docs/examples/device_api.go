@@ -163,10 +163,17 @@ func run() error {
 	if err := u.call(http.MethodGet, "/api/v1.0/history", nil, &history); err != nil {
 		return err
 	}
-	if now.Stage != "success" && now.Error != nil {
-		return fmt.Errorf("end: %s %s", now.Stage, *now.Error)
+	end := "end: " + now.Stage
+	if now.Error != nil {
+		end += " " + *now.Error
 	}
-	fmt.Println("end:", now.Stage, history.Updates[0].Version, history.Updates[0].Outcome)
+	if len(history.Updates) > 0 {
+		end += " " + history.Updates[0].Version + " " + history.Updates[0].Outcome
+	}
+	if now.Stage != "success" {
+		return errors.New(end)
+	}
+	fmt.Println(end)
 	return nil
 }
 

@@ -16,6 +16,12 @@ import urllib.request
 doorbell = threading.Event()
 
 
+def say(*words):
+    """A line in one piece: print() from two threads would mix lines."""
+    sys.stdout.write(" ".join(words) + "\n")
+    sys.stdout.flush()
+
+
 class Reports(http.server.BaseHTTPRequestHandler):
     """Takes the updater's reports. Answers at once: a report has 500 ms, and any 2xx will do."""
 
@@ -23,7 +29,7 @@ class Reports(http.server.BaseHTTPRequestHandler):
         report = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.send_response(204)
         self.end_headers()
-        print(f"report: {report['stage']} {report['progress']} %", flush=True)
+        say(f"report: {report['stage']} {report['progress']} %")
         doorbell.set()
 
     def log_message(self, *_):
@@ -71,7 +77,7 @@ def keep_holding(updater, owner, is_busy):
 
 
 def update(updater, request):
-    print("download:", updater.call("/api/v1.0/download", request)["status"])
+    say("download:", updater.call("/api/v1.0/download", request)["status"])
     now = updater.wait_while("downloading", "verifying")
     if now["stage"] != "toInstall":
         return now
@@ -80,7 +86,7 @@ def update(updater, request):
         target=keep_holding, args=(updater, "device-api", lambda: time.monotonic() < print_ends)
     )
     holding.start()
-    print("update:", updater.call("/api/v1.0/update", {"version": request["version"]})["status"])
+    say("update:", updater.call("/api/v1.0/update", {"version": request["version"]})["status"])
     now = updater.wait_while("installing", "rebooting")
     holding.join()
     return now
@@ -101,10 +107,10 @@ def main():
     try:
         now = update(updater, request)
     except RuntimeError as refusal:
-        print("refused:", refusal)
+        say("refused:", str(refusal))
         return 1
     last = updater.call("/api/v1.0/history")["updates"][:1]
-    print("end:", now["stage"], now["error"] or "", *(f"{e['version']} {e['outcome']}" for e in last))
+    say("end:", now["stage"], now["error"] or "", *(f"{e['version']} {e['outcome']}" for e in last))
     return 0 if now["stage"] == "success" else 1
 
 
