@@ -110,14 +110,16 @@ async function exchange(
     return { response, text: await textOf(response) };
   });
   const envelope = parsedEnvelope(text);
-  if (envelope === undefined)
-    throw new CommandError(
-      `what answers at ${target.place} is not tope-updater (HTTP ${response.status} without its envelope)`,
-    );
+  if (envelope === undefined) throw notOurs(target, response);
   if (response.status === 401)
     throw new CommandError(`${target.place} asks for a token: give the daemon's file with --token-file`);
   if (response.status !== 200) throw new CommandError(`${target.place}: ${envelope.msg}`);
   return envelope;
+}
+
+function notOurs({ place }: Target, { status, discard }: HttpResponse): CommandError {
+  discard();
+  return new CommandError(`what answers at ${place} is not tope-updater (HTTP ${status}, but not its API)`);
 }
 
 /** A failure of the connection is a daemon that does not answer. */
@@ -164,6 +166,8 @@ async function* events(
   ask: () => Promise<Progress>,
 ): AsyncGenerator<ProgressEvent> {
   const response = await reached(target, () => send(net, target, 'GET', 'events', undefined));
+  const isStream = response.headers['content-type']?.startsWith('text/event-stream');
+  if (response.status === 200 && !isStream) throw notOurs(target, response);
   if (response.status === 200) yield* eventsIn(response);
   response.discard();
   for (; response.status !== 200; await sleep(limits.eventTickMs)) yield { ...uncounted, ...(await ask()) };

@@ -2,7 +2,7 @@
 import { access, constants, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errno } from '../errors.ts';
-import type { Clock, Files } from '../host/host.ts';
+import type { Clock, FileStat, Files } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import type { DoctorTarget } from './doctor-target.ts';
 import { bytesText } from './figures.ts';
@@ -32,14 +32,16 @@ export async function placeChecks({ files, clock }: Places, target: DoctorTarget
 async function workDirectory(files: Files, path: string): Promise<Finding> {
   const check = 'work directory';
   const fail = (found: string, advice: string): Finding => ({ check, level: 'fail', found, advice });
-  if ((await files.stat(path)) === undefined)
+  const kind = await kindOf(files, path);
+  if (kind === undefined)
     return fail(`${path} is not there`, 'the daemon makes it at its first start; or name it with --dir');
+  if (kind !== 'directory') return fail(`${path} is a ${kind}`, 'name a directory with --dir');
   const why = await refusal(path);
   if (why !== undefined)
     return fail(`${path} cannot be written (${why})`, 'run this as root, or mount it read-write');
   const missing: string[] = [];
   for (const name of ['tmp', 'logs', 'backups'])
-    if ((await files.stat(join(path, name)))?.kind !== 'directory') missing.push(name);
+    if ((await kindOf(files, join(path, name))) !== 'directory') missing.push(name);
   if (missing.length > 0)
     return {
       check,
@@ -72,7 +74,7 @@ async function freeSpace(files: Files, path: string): Promise<Finding> {
 
 async function allowedRoot(files: Files, root: string, work: string): Promise<Finding> {
   const check = 'allowed root';
-  if ((await files.stat(root)) === undefined)
+  if ((await kindOf(files, root)) === undefined)
     return {
       check,
       level: 'warn',
@@ -99,8 +101,18 @@ async function allowedRoot(files: Files, root: string, work: string): Promise<Fi
 }
 
 async function hasOwnFilesystem(files: Files, root: string, work: string): Promise<boolean> {
-  const [a, b] = [await files.stat(root), await files.stat(work)];
-  return a !== undefined && b !== undefined && a.device !== b.device;
+  if ((await kindOf(files, work)) === undefined) return false;
+  return (await files.space(root)).device !== (await files.space(work)).device;
+}
+
+/** What is at the end of every symlink; undefined: nothing. */
+async function kindOf(files: Files, path: string): Promise<FileStat['kind'] | undefined> {
+  try {
+    return (await files.stat(await files.realPath(path)))?.kind;
+  } catch (thrown) {
+    if (errno(thrown) === 'ENOENT') return undefined;
+    throw thrown;
+  }
 }
 
 /** Why a directory cannot be written, or undefined. */

@@ -33,16 +33,9 @@ function hasBar(stage: Stage): boolean {
   return stage === 'downloading' || stage === 'verifying' || stage === 'installing';
 }
 
-/** The figures of a download; else the daemon's words, with the module that is unpacked. */
-function tailOf({
-  stage,
-  message,
-  module,
-  bytes,
-  total_bytes,
-  bytes_per_second: rate,
-}: ProgressEvent): string {
-  if (stage !== 'downloading' || total_bytes === 0) return module === null ? message : `${message} ${module}`;
+/** The figures of a download; else the daemon's words. */
+function tailOf({ stage, message, bytes, total_bytes, bytes_per_second: rate }: ProgressEvent): string {
+  if (stage !== 'downloading' || total_bytes === 0) return message;
   const figures = [bytesOfText(bytes, total_bytes)];
   if (rate !== null && rate > 0)
     figures.push(`${bytesText(rate)}/s`, `${durationText((1000 * (total_bytes - bytes)) / rate)} left`);

@@ -9,10 +9,13 @@ export async function confirm(question: string): Promise<boolean> {
 /** A line that is not shown while it is typed; in a pipe the first line of stdin. */
 export async function askHidden(question: string): Promise<string> {
   if (process.stdin.isTTY !== true) return readLine(false);
+  // Before the question is seen: nothing that answers it may be shown.
+  process.stdin.setRawMode(true);
   process.stderr.write(`${question}: `);
   try {
     return await readLine(true);
   } finally {
+    process.stdin.setRawMode(false);
     process.stderr.write('\n');
   }
 }
@@ -20,12 +23,10 @@ export async function askHidden(question: string): Promise<string> {
 /** The next line of stdin, without its end; what came up to the end of the input where no line ends. */
 function readLine(isHidden: boolean): Promise<string> {
   const { stdin } = process;
-  if (isHidden) stdin.setRawMode(true);
   return new Promise((resolve) => {
     let typed = '';
     const end = () => {
       stdin.off('data', take);
-      if (isHidden) stdin.setRawMode(false);
       // Or an open terminal would keep the program alive.
       stdin.pause();
       resolve(typed);

@@ -12,12 +12,17 @@ export interface CommandEnd {
 }
 
 export interface CommandOptions {
-  /** What is typed, or piped in. */
+  /** What is piped in, or typed at once. */
   readonly input?: string;
   readonly environment?: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  /** Called with the running process once it has printed `when`. */
-  readonly on?: { readonly when: RegExp; readonly act: (kill: (signal: NodeJS.Signals) => void) => void };
+  /** Acts on the running command once it has printed `when`. */
+  readonly on?: { readonly when: RegExp; readonly act: (command: Running) => void };
+}
+
+export interface Running {
+  kill(signal: NodeJS.Signals): void;
+  type(text: string): void;
 }
 
 const timeoutMs = 60_000;
@@ -56,7 +61,10 @@ function runProgram(argv: readonly string[], options: CommandOptions): Promise<C
       text[name] += piece;
       if (hasActed || options.on === undefined || !options.on.when.test(text[name])) return;
       hasActed = true;
-      options.on.act((signal) => child.kill(signal));
+      options.on.act({
+        kill: (signal) => child.kill(signal),
+        type: (typed) => child.stdin.write(typed),
+      });
     });
   child.stdin.on('error', () => undefined);
   // A terminal has no end of input: what is typed stays typed.

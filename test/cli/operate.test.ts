@@ -140,7 +140,7 @@ test('Ctrl-C during the download cancels it in the daemon', async () => {
     const daemon = await device.start(['--rate-limit', '500000']);
     const { status, stderr } = await command(
       ['install', '-y', await stick(device, '2.0.0', 4_000_000), ...at(daemon)],
-      { on: { when: /downloading/, act: (kill) => kill('SIGINT') } },
+      { on: { when: /downloading/, act: ({ kill }) => kill('SIGINT') } },
     );
     assert.is(status, 130);
     assert.match(stderr, /the download was cancelled/);
@@ -159,7 +159,7 @@ test('cancel stops a download', async () => {
     );
     await daemon.reach('downloading');
     const watch = command(['status', '--watch', '--json', ...at(daemon)], {
-      on: { when: /"stage":"idle"/, act: (kill) => kill('SIGTERM') },
+      on: { when: /"stage":"idle"/, act: ({ kill }) => kill('SIGTERM') },
     });
     await daemon.reach('downloading');
     const { status, stdout } = await command(['cancel', '--json', ...at(daemon)]);

@@ -1,0 +1,153 @@
+/** The doctor: each finding, in a place where it is wrong and in one where it is right. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { placeChecks } from '../../src/cli/doctor-places.ts';
+import { doctorTarget } from '../../src/cli/doctor-target.ts';
+import type { Finding } from '../../src/cli/finding.ts';
+import { resolveConfig } from '../../src/config.ts';
+import { realClock } from '../../src/host/clock.ts';
+import { realFiles } from '../../src/host/files.ts';
+import type { Processes } from '../../src/host/host.ts';
+import { realProcesses } from '../../src/host/processes.ts';
+import { newSigner } from '../fixtures/minisign-signer.ts';
+import { withDevice } from '../integration/harness.ts';
+import { command } from './command.ts';
+
+const test = suite('doctor');
+const folder = mkdtempSync(join(tmpdir(), 'doctor-'));
+const inMemory = mkdtempSync('/dev/shm/doctor-');
+for (const name of ['tmp', 'logs', 'backups']) mkdirSync(join(inMemory, name));
+test.after(() => {
+  for (const path of [folder, inMemory]) rmSync(path, { recursive: true, force: true });
+});
+
+function findingsIn(stdout: string): Record<string, Finding> {
+  const findings = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Finding);
+  return Object.fromEntries(findings.map((finding) => [finding.check, finding]));
+}
+
+test('a device that is well: nothing fails, exit status 0', async () => {
+  await withDevice(async (device) => {
+    const { publicKey } = newSigner();
+    const daemon = await device.start(['--trust-key', publicKey]);
+    const { status, stdout, stderr } = await command([
+      'doctor',
+      '--json',
+      '--url',
+      daemon.url,
+      ...['--dir', device.work, '--allow-root', device.root, '--trust-key', publicKey],
+      ...['--report-url', device.deviceApi.url],
+    ]);
+    assert.is(status, 0, stdout + stderr);
+    const found = findingsIn(stdout);
+    const levels = Object.entries(found).map(([check, { level }]) => `${check}: ${level}`);
+    for (const check of ['daemon', 'device-api', 'work directory', 'allowed root', 'keys', 'clock'])
+      assert.ok(levels.includes(`${check}: ok`), stdout);
+  });
+});
+
+test('the settings are those of the daemon that runs, as its command line and its folder tell them', async () => {
+  const argv = ['node', '/opt/tope-updater.cjs', 'run', '--dir', 'work', '--allow-root=/srv', ''].join('\0');
+  const running: Processes = {
+    ...realProcesses(),
+    list: async () => [1, 42],
+    read: async (pid) => (pid === 42 ? argv : 'init\0'),
+    readLink: async (pid) => (pid === 42 ? '/opt/place' : '/'),
+  };
+  const target = await doctorTarget({}, running);
+  assert.equal([target.daemonPid, target.workDirectory], [42, '/opt/place/work']);
+  assert.equal(target.config.allow_root, ['/srv']);
+  const asked = await doctorTarget({ dir: '/elsewhere' }, running);
+  assert.equal([asked.daemonPid, asked.workDirectory], [42, '/elsewhere']);
+  const none = await doctorTarget({}, { ...running, list: async () => [1] });
+  assert.equal([none.daemonPid, none.workDirectory], [undefined, '/opt/tope/updater']);
+});
+
+/** What is wrong with the places -> the finding that says so. */
+const places: readonly (readonly [string, Record<string, unknown>, string, RegExp])[] = [
+  ['no work directory', { dir: join(folder, 'none') }, 'work directory: fail', /is not there/],
+  ['an empty one', { dir: folder }, 'work directory: warn', /has no tmp, logs, backups/],
+  ['one in memory', { dir: inMemory }, 'work directory: fail', /is in memory/],
+  ['a file', { dir: '/etc/passwd' }, 'work directory: fail', /is a file/],
+  ['no allowed root', { 'allow-root': [join(folder, 'none')] }, 'allowed root: warn', /is not there/],
+  [
+    'a root elsewhere',
+    { dir: folder, 'allow-root': ['/dev/shm'] },
+    'allowed root: warn',
+    /another filesystem/,
+  ],
+  ['no keys', {}, 'keys: warn', /need no signature/],
+  ['a bad key', { 'trust-key': ['nonsense'] }, 'keys: fail', /not a minisign public key/],
+];
+for (const [what, flags, expected, words] of places)
+  test(`found: ${what}`, async () => {
+    const config = resolveConfig(flags as Record<string, string>, undefined);
+    const target = { config, workDirectory: config.dir, daemonPid: undefined };
+    const findings = await placeChecks({ files: realFiles(), clock: realClock() }, target);
+    const finding = findings.find(({ check, level }) => `${check}: ${level}` === expected);
+    assert.match(`${finding?.found} ${finding?.advice}`, words, JSON.stringify(findings));
+  });
+
+test('found: a full disk, and a clock that cannot be right', async () => {
+  const files = {
+    ...realFiles(),
+    space: async () => ({ device: 1n, freeBytes: 1_000_000, blockBytes: 4096 }),
+  };
+  const clock = { ...realClock(), now: () => 0 };
+  const config = resolveConfig({ dir: folder, 'allow-root': [folder] }, undefined);
+  const findings = await placeChecks(
+    { files, clock },
+    { config, workDirectory: folder, daemonPid: undefined },
+  );
+  const failed = findings.filter(({ level }) => level === 'fail').map(({ check }) => check);
+  assert.equal(failed, ['free space', 'clock']);
+});
+
+test('found: no daemon, nobody for the reports; exit status 1, and advice for each', async () => {
+  const { status, stdout } = await command([
+    'doctor',
+    ...['--url', 'http://127.0.0.1:1', '--report-url', 'http://127.0.0.1:1/', '--dir', folder],
+  ]);
+  assert.is(status, 1);
+  assert.match(stdout, /^fail {2}daemon .*no daemon answers at http:\/\/127\.0\.0\.1:1 .*\n +-> start it/m);
+  assert.match(stdout, /^warn {2}device-api .*nobody listens at 127\.0\.0\.1:1 \(ECONNREFUSED\)\n +-> /m);
+});
+
+test('found: another program on the port of the daemon', async () => {
+  const server = createServer((_, response) => response.end('not ours'));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  try {
+    const { stdout } = await command([
+      'doctor',
+      '--json',
+      '--url',
+      `http://127.0.0.1:${port}`,
+      '--dir',
+      folder,
+    ]);
+    const { daemon } = findingsIn(stdout);
+    assert.is(daemon?.level, 'fail');
+    assert.match(`${daemon?.found}`, /is not tope-updater/);
+  } finally {
+    server.close();
+  }
+});
+
+test('found: a configuration that the daemon would refuse', async () => {
+  const path = join(folder, 'config.json');
+  writeFileSync(path, '{"colour": "red"}');
+  const { status, stdout } = await command(['doctor', '--json', '--config', path]);
+  assert.is(status, 1);
+  assert.match(`${findingsIn(stdout).configuration?.found}`, /unknown key "colour"/);
+});
+
+test.run();
