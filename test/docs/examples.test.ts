@@ -7,7 +7,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { freePort } from '../integration/daemon.ts';
+import { type Daemon, freePort } from '../integration/daemon.ts';
 import { type Device, withDevice } from '../integration/harness.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -67,6 +67,19 @@ for (const example of examples) {
       assert.equal(device.running(), ['alpha 1.0.0', 'beta 1.0.0']);
     }),
   );
+
+  testOrSkip(`${file} takes an update that somebody cancels for none`, () =>
+    withDevice(async (device) => {
+      const request = await device.offer(device.usual('2.0.0'));
+      device.store.throttle(0);
+      const { status, output } = await runExample(device, example, request, async (daemon) => {
+        await daemon.reach('downloading');
+        await daemon.post('cancel');
+      });
+      assert.is(status, 1, output);
+      assert.match(output, /^end: idle *$/m);
+    }),
+  );
 }
 
 test('every example is named by docs/integration.md', () => {
@@ -81,6 +94,7 @@ async function runExample(
   device: Device,
   { file, run, option }: Example,
   request: object,
+  meanwhile: (daemon: Daemon) => Promise<void> = async () => undefined,
 ): Promise<{ status: number | null; output: string; daemonLog: string }> {
   const port = await freePort();
   const daemon = await device.start(['--report-url', `http://127.0.0.1:${port}/api/v1.0/ota/report`]);
@@ -99,7 +113,9 @@ async function runExample(
     stream.setEncoding('utf8').on('data', (text: string) => {
       output += text;
     });
-  const status = await new Promise<number | null>((resolve) => child.on('close', resolve));
+  const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
+  await meanwhile(daemon);
+  const status = await ended;
   await daemon.end('SIGTERM');
   return { status, output, daemonLog: daemon.printed() };
 }
