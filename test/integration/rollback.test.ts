@@ -1,0 +1,138 @@
+/** What an update leaves for later: backups, history, the way back; and packages that come again or in between. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import { concurrently } from './concurrently.ts';
+import { type Daemon, until } from './daemon.ts';
+import { withDevice } from './harness.ts';
+import { dataOnly, installed, rolledBack } from './updates.ts';
+
+interface Entry {
+  readonly kind: string;
+  readonly version: string;
+  readonly previous_version: string | null;
+  readonly started_at: string;
+  readonly ended_at: string;
+  readonly outcome: string;
+  readonly error: string | null;
+  readonly bytes: number;
+  readonly modules: readonly string[];
+}
+
+const tests = concurrently('what an update leaves for later');
+
+async function historyOf(daemon: Daemon): Promise<readonly Entry[]> {
+  return (await daemon.get<{ updates: readonly Entry[] }>('history')).data.updates;
+}
+
+tests('a rollback brings back files and services, and a second one the update before', () =>
+  withDevice(async (device) => {
+    const daemon = await device.start();
+    const before = device.files();
+    await installed(device, daemon, device.usual('2.0.0'));
+    const between = device.files();
+    await installed(device, daemon, dataOnly(device, '3.0.0'));
+
+    await rolledBack(daemon);
+    assert.equal(device.files(), between);
+    await rolledBack(daemon);
+    assert.equal(device.files(), before);
+    assert.equal(device.running(), ['alpha 1.0.0', 'beta 1.0.0']);
+    assert.match((await daemon.post('rollback')).msg, /^NO_BACKUP: /);
+  }),
+);
+
+tests('a rollback of a named version takes back every update down to it', () =>
+  withDevice(async (device) => {
+    const daemon = await device.start();
+    const before = device.files();
+    for (const version of ['2.0.0', '3.0.0', '4.0.0'])
+      await installed(device, daemon, dataOnly(device, version));
+    await rolledBack(daemon, '2.0.0');
+    assert.equal(device.files(), before);
+  }),
+);
+
+tests('backups of the last three updates are kept', () =>
+  withDevice(async (device) => {
+    const daemon = await device.start();
+    const versions = ['2.0.0', '3.0.0', '4.0.0', '5.0.0', '6.0.0'];
+    for (const version of versions) await installed(device, daemon, dataOnly(device, version));
+    const kept = () =>
+      device
+        .namesBelow(join(device.work, 'backups'))
+        .filter((name) => name.endsWith('.bak'))
+        .map((name) => readFileSync(join(device.work, 'backups', name), 'utf8'));
+    await until('older backups are removed', () => kept().length === 3);
+    assert.equal(kept(), ['model of 3.0.0', 'model of 4.0.0', 'model of 5.0.0']);
+    assert.match((await daemon.post('rollback', { version: '3.0.0' })).msg, /^NO_BACKUP: .*3\.0\.0/);
+  }),
+);
+
+tests('the history tells version, times, outcome, error, bytes and modules, newest first', () =>
+  withDevice(async (device) => {
+    const daemon = await device.start();
+    assert.equal(await historyOf(daemon), []);
+    await installed(device, daemon, dataOnly(device, '2.0.0'));
+    const bad = {
+      ...dataOnly(device, '3.0.0'),
+      modules: [{ name: 'data', src: 'missing', dst: device.dataFile }],
+    };
+    assert.is((await device.install(daemon, bad)).stage, 'failed');
+    await rolledBack(daemon);
+
+    const history = await historyOf(daemon);
+    assert.equal(
+      history.map(({ kind, version, outcome }) => `${kind} ${version} ${outcome}`),
+      ['rollback 0.0.0 success', 'update 3.0.0 failed', 'update 2.0.0 success'],
+    );
+    const [, failed, first] = history;
+    assert.match(failed?.error ?? '', /^INVALID_MANIFEST: .*missing/);
+    assert.is(first?.error, null);
+    assert.is(first?.bytes, Buffer.byteLength('model of 2.0.0'));
+    assert.equal(first?.modules, ['data']);
+    for (const { started_at, ended_at } of history) {
+      assert.match(started_at, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+      assert.ok(started_at <= ended_at);
+    }
+    await daemon.end('SIGTERM');
+    const next = await device.start();
+    assert.equal(await historyOf(next), history, 'also after a restart');
+  }),
+);
+
+tests('the same package again: while it downloads and when it waits, one download is made', () =>
+  withDevice(async (device) => {
+    const daemon = await device.start();
+    const spec = dataOnly(device, '2.0.0');
+    const request = await device.offer({
+      ...spec,
+      files: { ...spec.files, filler: { content: { random: 500_000 }, compress: false } },
+    });
+    device.store.throttle(400_000);
+    for (const _ of [1, 2, 3]) {
+      const reply = await daemon.post('download', request);
+      assert.equal([reply.code, reply.data.status], [200, 'downloading']);
+    }
+    await daemon.reach('toInstall');
+    const again = await daemon.post('download', {
+      ...request,
+      package_md5: request.package_md5.toUpperCase(),
+    });
+    assert.equal([again.code, again.data.status], [200, 'toInstall']);
+    assert.is(device.store.ranges.length, 1);
+  }),
+);
+
+tests('another package takes the place of one that waits', () =>
+  withDevice(async (device) => {
+    const daemon = await device.start();
+    await daemon.post('download', await device.offer(dataOnly(device, '2.0.0')));
+    await daemon.reach('toInstall');
+    await installed(device, daemon, dataOnly(device, '3.0.0'));
+    assert.is(readFileSync(device.dataFile, 'utf8'), 'model of 3.0.0');
+    await until('tmp is empty', () => device.namesBelow(join(device.work, 'tmp')).length === 0);
+  }),
+);
+
+tests.run();
