@@ -66,7 +66,7 @@ function jsonLine(level: LogLevel, message: string): string {
 }
 
 /** `https://user:password@host/file?X-Amz-Signature=...` keeps `https://host/file?...`. */
-function withoutSecrets(text: string): string {
+export function withoutSecrets(text: string): string {
   return text.replace(
     /\b(https?:\/\/)(?:[^\s/?#@]*@)?([^\s?"'<>]*)(\?[^\s"'<>]*)?/gi,
     (_, scheme, rest, query) => (query === undefined ? `${scheme}${rest}` : `${scheme}${rest}?...`),

@@ -1,0 +1,138 @@
+/**
+ * `tope-updater support`: one file with all that is needed to find out what went wrong on a device: logs, state,
+ * history, versions, configuration, and what lies in the work directory. Works without a daemon; changes nothing.
+ *
+ * Invariant: no secret is in it. Of every text, query strings and passwords of URLs, the token, and whatever is called
+ * a signature, key, token or password are left out; files that may hold others (packages, journals with the environment
+ * of services, keys) are listed by name and size alone.
+ */
+import { constants, createWriteStream } from 'node:fs';
+import { lstat, readdir, readFile, rm } from 'node:fs/promises';
+import { arch, freemem, release, totalmem, uptime } from 'node:os';
+import { join, resolve } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import type { Config } from '../config.ts';
+import { errno } from '../errors.ts';
+import { withoutSecrets } from '../host/log.ts';
+import { realProcesses } from '../host/processes.ts';
+import { limits } from '../limits.ts';
+import type { CommandInvocation } from './arguments.ts';
+import { doctorTarget } from './doctor-target.ts';
+import { CommandError } from './failure.ts';
+import { textFlag } from './flags.ts';
+import { createOutput } from './output.ts';
+import { type TarFile, tarOf } from './tar.ts';
+
+/** `version`: the program's. */
+export async function support({ flags }: CommandInvocation, version: string): Promise<number> {
+  const { config, workDirectory, daemonPid } = await doctorTarget(flags, realProcesses());
+  const now = new Date();
+  const name = `tope-updater-support-${now.toISOString().slice(0, 19).replace(/[-:]/g, '')}Z`;
+  const path = resolve(textFlag(flags, 'output') ?? `${name}.tar.gz`);
+  await readdir(workDirectory).catch((thrown: unknown) => {
+    const why = errno(thrown) ?? String(thrown);
+    throw new CommandError(`cannot read the work directory ${workDirectory}: ${why}`, 1, { cause: thrown });
+  });
+  const clean = await cleaner(config);
+  const facts = {
+    'versions.json': jsonText({
+      ...versions(version),
+      time: now.toISOString(),
+      daemon_pid: daemonPid ?? null,
+    }),
+    'config.json': jsonText({ ...config, dir: workDirectory }),
+    'files.txt': (await listing(workDirectory)).join(''),
+  };
+  const contents = async function* (): AsyncGenerator<TarFile> {
+    for (const [file, text] of Object.entries(facts))
+      yield { name: `${name}/${file}`, content: Buffer.from(clean(text)), modifiedMs: now.getTime() };
+    for (const file of textFiles) {
+      const found = await textAt(join(workDirectory, file));
+      if (found === undefined) continue;
+      yield {
+        name: `${name}/${file}`,
+        content: Buffer.from(clean(found.text)),
+        modifiedMs: found.modifiedMs,
+      };
+    }
+  };
+  await writeBundle(path, contents());
+  createOutput(process.stdout, process.env).line(path);
+  return 0;
+}
+
+/** Texts of the work directory that go in whole. */
+const textFiles = [
+  'tmp/state.json',
+  'tmp/state.json.damaged',
+  'tmp/outbox.json',
+  'backups/history.jsonl',
+  ...Array.from(
+    { length: limits.logFiles },
+    (_, index) => `logs/updater.log${index === 0 ? '' : `.${index}`}`,
+  ),
+] as const;
+
+/** Takes the secrets out of a text. */
+async function cleaner({ token_file }: Config): Promise<(text: string) => string> {
+  const token = token_file === undefined ? '' : (await readFile(token_file, 'utf8').catch(() => '')).trim();
+  return (text) => {
+    const known = token === '' ? text : text.replaceAll(token, '...');
+    return withoutSecrets(known)
+      .replace(/([\w.-]*(?:signature|token|credential|secret|passw|key)[\w.-]*=)[^\s&"']+/gi, '$1...')
+      .replace(/\b(bearer|basic) +[\w.~+/=-]{6,}/gi, '$1 ...');
+  };
+}
+
+function versions(program: string): Record<string, unknown> {
+  return {
+    tope_updater: program,
+    node: process.version,
+    architecture: arch(),
+    kernel: release(),
+    uptime_s: Math.floor(uptime()),
+    memory_bytes: totalmem(),
+    free_memory_bytes: freemem(),
+  };
+}
+
+/** `MODE SIZE TIME PATH` of everything below the work directory, in order of path. */
+async function listing(folder: string): Promise<string[]> {
+  const names = await readdir(folder, { recursive: true });
+  const lines: string[] = [];
+  for (const name of names.sort()) {
+    const stat = await lstat(join(folder, name)).catch(() => undefined);
+    if (stat === undefined) continue;
+    const mode = stat.mode.toString(8).padStart(6, '0');
+    lines.push(`${mode} ${String(stat.size).padStart(12)} ${stat.mtime.toISOString()} ${name}\n`);
+  }
+  return lines;
+}
+
+/** Undefined where there is no such file. A link is not followed: it could lead to anybody's secrets. */
+async function textAt(path: string): Promise<{ text: string; modifiedMs: number } | undefined> {
+  try {
+    const stat = await lstat(path);
+    if (!stat.isFile()) return undefined;
+    const text = await readFile(path, { encoding: 'utf8', flag: constants.O_RDONLY | constants.O_NOFOLLOW });
+    return { text, modifiedMs: stat.mtimeMs };
+  } catch (thrown) {
+    if (errno(thrown) === 'ENOENT') return undefined;
+    throw new CommandError(`cannot read ${path}: ${errno(thrown) ?? String(thrown)}`, 1, { cause: thrown });
+  }
+}
+
+/** Never over a file that is there. */
+async function writeBundle(path: string, files: AsyncIterable<TarFile>): Promise<void> {
+  const { createGzip } = await import('node:zlib');
+  try {
+    await pipeline(tarOf(files), createGzip(), createWriteStream(path, { flags: 'wx', mode: 0o600 }));
+  } catch (thrown) {
+    if (errno(thrown) !== 'EEXIST') await rm(path, { force: true });
+    throw new CommandError(`cannot write ${path}: ${errno(thrown) ?? String(thrown)}`, 1, { cause: thrown });
+  }
+}
+
+function jsonText(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
