@@ -47,6 +47,8 @@ async function carryOut(invocation: CommandInvocation): Promise<number> {
       return (await import('./cli/history.ts')).history(invocation);
     case 'doctor':
       return (await import('./cli/doctor.ts')).doctor(invocation);
+    case 'support':
+      return (await import('./cli/support.ts')).support(invocation, version);
     case 'pack':
       return (await import('./cli/pack.ts')).pack(invocation);
     case 'verify':

@@ -61,6 +61,16 @@ const json: FlagSpec = {
   argument: '',
   doc: 'prints JSON, one value a line, for programs',
 };
+const configOfDaemon: FlagSpec = {
+  flag: configFlag,
+  kind: 'text',
+  argument: 'FILE',
+  doc: 'configuration file of the daemon',
+};
+const configFile: FlagSpec = {
+  ...configOfDaemon,
+  doc: 'JSON file with the same settings; flags win over it',
+};
 const yes: FlagSpec = { flag: 'yes', short: 'y', kind: 'switch', argument: '', doc: 'does not ask' };
 const allowRoot: FlagSpec = {
   ...options.allow_root,
@@ -81,15 +91,7 @@ export const commands = {
     about:
       'Runs in the foreground until SIGTERM or SIGINT; normally systemd starts it. Every flag can be a key of the ' +
       'configuration file as well (docs/configuration.md).',
-    flags: [
-      ...Object.values<Option>(options),
-      {
-        flag: configFlag,
-        kind: 'text',
-        argument: 'FILE',
-        doc: 'JSON file with the same settings; flags win over it',
-      },
-    ],
+    flags: [...Object.values<Option>(options), configFile],
     examples: [
       ['run --dir /var/lib/tope-updater', 'keeps state, downloads, logs and backups there'],
       ['run --allow-root /opt/tope --allow-root /etc/tope', 'packages may write below both'],
@@ -199,17 +201,34 @@ export const commands = {
       ...Object.values<Option>(options).filter(({ flag }) =>
         ['dir', 'socket', 'token-file', 'report-url', 'allow-root', 'trust-key'].includes(flag),
       ),
-      {
-        flag: configFlag,
-        kind: 'text',
-        argument: 'FILE',
-        doc: 'configuration file of the daemon',
-      },
+      configOfDaemon,
     ],
     examples: [
       ['doctor', 'on the device, as root'],
       ['doctor --config /etc/tope-updater.json', 'where no daemon runs'],
     ],
+  },
+  support: {
+    summary: 'writes one file with all that support needs, and no secrets',
+    operands: '',
+    minOperands: 0,
+    maxOperands: 0,
+    about:
+      'Collects logs, state, history, versions, configuration and the list of files of the work directory. Query ' +
+      'strings and passwords of URLs, tokens and signatures are left out. Takes the settings of the daemon that runs ' +
+      'on this machine, and else those given with the flags of run; works without a daemon, and changes nothing.',
+    flags: [
+      {
+        flag: 'output',
+        short: 'o',
+        kind: 'text',
+        argument: 'FILE',
+        doc: 'the bundle; tope-updater-support-TIME.tar.gz in the current folder when not given',
+      },
+      ...Object.values<Option>(options).filter(({ flag }) => ['dir', 'token-file'].includes(flag)),
+      configOfDaemon,
+    ],
+    examples: [['support -o bundle.tar.gz', 'on the device, as root']],
   },
   pack: {
     summary: 'makes a package of a folder',
