@@ -1,14 +1,14 @@
 /** Names the product code that is calling right now. */
 
-/** The innermost three functions of src/ on the stack, as `file:line function`, innermost first. */
+/** The innermost three functions of src/ on the stack, as `file function`, innermost first. No line numbers: names last. */
 export function codeSite(): string {
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 50;
   const { stack } = new Error('here');
   Error.stackTraceLimit = stackTraceLimit;
   const frames = (stack ?? '').split('\n').flatMap((line) => {
-    const [, name, file, at] = /at (?:async )?(?:(\S+) \()?.*\/src\/([^:]+):(\d+)/.exec(line) ?? [];
-    return file === undefined ? [] : [`${file}:${at}${name === undefined ? '' : ` ${name}`}`];
+    const [, name, file] = /at (?:async )?(?:(\S+) \()?.*\/src\/([^:]+):\d+/.exec(line) ?? [];
+    return file === undefined ? [] : [`${file} ${name ?? '<anonymous>'}`];
   });
   return frames.slice(0, 3).join(' < ');
 }

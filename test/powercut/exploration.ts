@@ -73,13 +73,14 @@ export async function explore(
   return { states, nestedStates, failures };
 }
 
-/** Recovers on one disk (which stays as it is) and judges the result. */
+/** Recovers on one disk (which stays as it is) and judges the result. `siteOf`: see modelDisk. */
 export async function recoverOn(
   state: ModelState,
   marks: readonly string[],
   subject: Subject,
+  siteOf?: () => string,
 ): Promise<{ readonly why: string | undefined; readonly recovery: Recording }> {
-  const disk = modelDisk(state);
+  const disk = modelDisk(state, siteOf);
   try {
     return { why: await subject(disk, marks), recovery: disk.recording() };
   } catch (thrown) {

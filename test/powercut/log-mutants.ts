@@ -14,19 +14,27 @@ export interface Mutant {
 export function withoutEachSync(recording: Recording): Mutant[] {
   return recording.steps.flatMap((step, at) => {
     if (step.kind !== 'sync') return [];
-    const name = `without ${syncName(step)}`;
+    const record = journalState(recording.steps[at - 1]);
+    const name = `without ${syncName(step)}${record === undefined ? '' : ` [${record}]`}`;
     return [{ name, recording: withSteps(recording, recording.steps.toSpliced(at, 1)) }];
   });
 }
 
-/** The same for the same line of code and the same kind of file, whatever the scenario: no ids, no target paths. */
-export function syncName(sync: Extract<Step, { kind: 'sync' }>): string {
+/** The same for the same code and the same kind of file, whatever the scenario: no ids, no target paths. */
+function syncName(sync: Extract<Step, { kind: 'sync' }>): string {
   const what = sync.what
     .replace(/\/opt\/tope\/.*\.tope-[^/]*$/, 'staged file')
-    .replace(/\/opt\/tope[^ ]*/, 'of targets')
+    .replace(/^(fsync directory) \/opt\/tope.*/, '$1 of targets')
+    .replace(/(backups\/)[^/]*\.\d{8}T\d{9}Z\.bak.*/, '$1...bak')
     .replace(/\d{8}T\d{9}Z/g, 'ID')
     .replace(/\/var\/lib\/tope\//, '');
   return `${what} (${sync.site})`;
+}
+
+/** The state that a record written to the journal announces. */
+function journalState(step: Step | undefined): string | undefined {
+  if (step?.kind !== 'change' || step.operation.kind !== 'data') return undefined;
+  return /^[0-9a-f]{64} \{"state":"(\w+)"/.exec(step.operation.bytes.toString('latin1'))?.[1];
 }
 
 /** Leaves out every fsync that `isDropped` names. */

@@ -52,7 +52,9 @@ async function model(): Promise<void> {
 
 async function mutants(): Promise<void> {
   const since = performance.now();
-  const outcome = await runMutants({ failuresWanted: 20, seed }, (line) => console.log(`mutant: ${line}`));
+  const outcome = await runMutants({ failuresWanted: 20, seed, recoveries: 6 }, (line) =>
+    console.log(`mutant: ${line}`),
+  );
   badCount += outcome.survivors.length;
   console.log(
     `mutants: ${outcome.total}, ${outcome.survivors.length} not caught, ${seconds(since)} s${outcome.survivors.map((name) => `\n  NOT CAUGHT ${name}`).join('')}`,

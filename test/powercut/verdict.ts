@@ -37,7 +37,7 @@ export function verdict(facts: Facts, state: ModelState, marks: readonly string[
     tornPackage(facts, state) ??
     leftovers(facts, state, marks) ??
     hollowRecord(state) ??
-    wrongHistory(facts, state, isNew) ??
+    wrongHistory(facts, state, isNew, marks) ??
     wrongPrograms(facts)
   );
 }
@@ -57,8 +57,6 @@ function brokenPromise(facts: Facts, isNew: boolean, marks: readonly string[]): 
   if (said('success') && !isNew) return 'success was told, the set is old';
   if (said('failed') && isNew) return 'failure was told, the set is new';
   if (isNew && !marks.includes('reported success')) return 'device-api never learns of the success';
-  if (!isNew && facts.stage === 'failed' && !marks.includes('reported failed'))
-    return 'device-api never learns of the failure';
   return undefined;
 }
 
@@ -112,8 +110,13 @@ function hollowRecord(state: ModelState): string | undefined {
   return undefined;
 }
 
-/** The history says exactly what is on the disk. */
-function wrongHistory(facts: Facts, state: ModelState, isNew: boolean): string | undefined {
+/** The history says exactly what is on the disk, and device-api has heard of its last entry. */
+function wrongHistory(
+  facts: Facts,
+  state: ModelState,
+  isNew: boolean,
+  marks: readonly string[],
+): string | undefined {
   const { scenario } = facts;
   const lines = (textAt(state, `${workDirectory}/backups/history.jsonl`) ?? '')
     .split('\n')
@@ -121,7 +124,10 @@ function wrongHistory(facts: Facts, state: ModelState, isNew: boolean): string |
   const entries = lines.map((line) => JSON.parse(line) as { kind: string; outcome: string; version: string });
   const ended = entries.slice(scenario.earlier.length);
   if (entries.length < scenario.earlier.length) return `the history lost entries: ${lines.join(' ')}`;
-  const successes = ended.filter((entry) => entry.outcome === 'success').length;
+  const count = (outcome: string) => ended.filter((entry) => entry.outcome === outcome).length;
+  const successes = count('success');
+  if (!isNew && count('failed') > 0 && !marks.includes('reported failed'))
+    return 'device-api never learns of the failure';
   if (isNew && successes !== 1) return `the set is new, the history: ${lines.join(' ')}`;
   if (!isNew && successes !== 0) return `the set is old, the history: ${lines.join(' ')}`;
   return undefined;

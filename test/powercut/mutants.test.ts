@@ -1,0 +1,15 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { runMutants } from './mutant-run.ts';
+
+const test = suite('broken variants of the updater');
+
+test('each missing fsync, the missing journal and a swapped order are caught by the model', async () => {
+  const lines: string[] = [];
+  const outcome = await runMutants({ failuresWanted: 2, seed: 1, recoveries: 0 }, (line) => lines.push(line));
+  for (const line of lines) console.log(`measured: mutant ${line}`);
+  console.log(`measured: ${outcome.total} mutants, ${outcome.survivors.length} unexplained`);
+  assert.equal(outcome.survivors, []);
+});
+
+test.run();
