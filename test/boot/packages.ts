@@ -1,4 +1,4 @@
-/** Two versions of one package for the guest, the store that serves them, and what the files look like when whole. */
+/** Versions of one package for the guest, each newer than the one before, the store that serves them, and what the files look like when whole. */
 import { createHash } from 'node:crypto';
 import { createReadStream, statSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -10,17 +10,17 @@ export interface GuestPackages {
   request(version: string): Record<string, unknown>;
   /** Which version's files give this digest: sha256 of the sorted lines `SHA256<tab>PATH` of every file. */
   versionOf(digest: string): string | undefined;
-  other(version: string): string;
   close(): void;
 }
 
-const versions = ['1.0.0', '2.0.0'];
 const dataFiles = 24;
 
-export async function servePackages(scratch: string): Promise<GuestPackages> {
+/** Makes the packages `1.0.0`, `2.0.0` and so on. */
+export async function servePackages(scratch: string, count: number): Promise<GuestPackages> {
   const built = new Map<string, BuiltPackage>();
   const digests = new Map<string, string>();
-  for (const version of versions) {
+  for (let number = 1; number <= count; number++) {
+    const version = `${number}.0.0`;
     const { spec, files } = guestPackage(version);
     built.set(version, await buildPackage(spec, join(scratch, `package-${version}.zip`)));
     const lines = [...files].map(([path, content]) => `${sha256(content)}\t${path}\n`);
@@ -45,7 +45,6 @@ export async function servePackages(scratch: string): Promise<GuestPackages> {
       return { version, package_url: url, package_name: name, package_size, package_md5 };
     },
     versionOf: (digest) => digests.get(digest),
-    other: (version) => versions.find((known) => known !== version) ?? version,
     close() {
       server.closeAllConnections();
       server.close();
@@ -63,7 +62,7 @@ function guestPackage(version: string) {
     ['plain/plain-service', plainProgram(version)],
   ]);
   for (let index = 0; index < dataFiles; index++) {
-    const random = contentBytes({ random: 1_000_000, seed: index * 10 + Number(version[0]) });
+    const random = contentBytes({ random: 1_000_000, seed: index * 100 + Number.parseInt(version, 10) });
     files.set(`data/${index}.bin`, Buffer.concat([Buffer.from(`# version ${version}\n`), random]));
   }
   const plain = '/opt/tope/plain/plain-service';
