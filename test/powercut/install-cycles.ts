@@ -2,11 +2,12 @@
  * Many installs on one daemon, each of another version with files of other sizes: what grows that must not? Open
  * descriptors, files anywhere on the device, resident memory.
  */
-import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
+import { errno } from '../../src/errors.ts';
 import { type BuiltPackage, buildPackage } from '../fixtures/package-builder.ts';
-import { type Daemon, downloadTo, startDaemon } from './daemon.ts';
+import { type Daemon, downloadTo, pause, startDaemon } from './daemon.ts';
 import { makeDevice } from './device.ts';
 import { treeOnDisk } from './disk-tree.ts';
 import { makeScratch, removeScratch } from './filesystems.ts';
@@ -48,13 +49,18 @@ export async function installMany(cycles: number, seed: number): Promise<CyclesR
       await install(daemon, built, `http://127.0.0.1:${port}/package.zip`);
     };
     const warmUp = Math.max(4, Math.floor(cycles / 10));
-    for (let number = 1; number <= warmUp; number++) await cycle(number);
-    const before = await measure(daemon, device.workDirectory, device.allowedRoot);
-    for (let number = warmUp + 1; number <= cycles; number++) await cycle(number);
-    const after = await measure(daemon, device.workDirectory, device.allowedRoot);
-    await daemon.stop();
-    server.closeAllConnections();
-    server.close();
+    const { before, after } = await (async () => {
+      for (let number = 1; number <= warmUp; number++) await cycle(number);
+      const early = await measure(daemon, device.workDirectory, device.allowedRoot);
+      for (let number = warmUp + 1; number <= cycles; number++) await cycle(number);
+      const late = await measure(daemon, device.workDirectory, device.allowedRoot);
+      await daemon.stop();
+      return { before: early, after: late };
+    })().finally(async () => {
+      await daemon.kill();
+      server.closeAllConnections();
+      server.close();
+    });
     return {
       cycles,
       descriptorsBefore: before.descriptors,
@@ -109,12 +115,31 @@ async function install(daemon: Daemon, built: BuiltPackage, url: string): Promis
 }
 
 async function measure(daemon: Daemon, workDirectory: string, root: string) {
+  const names = await settledNames([workDirectory, root]);
   const descriptors = (await readdir(`/proc/${daemon.pid}/fd`)).length;
   const status = await readFile(`/proc/${daemon.pid}/status`, 'utf8');
   const residentKiB = Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]);
-  // Ids and the two names that alternate differ from update to update; how many there are must not.
-  const paths = [...(await treeOnDisk(workDirectory)).keys(), ...(await treeOnDisk(root)).keys()];
-  const names = paths.map((path) => path.replace(/\d{8}T\d{9}Z/, 'ID').replace(/part-\d/, 'part-N')).sort();
-  await stat(root);
   return { descriptors, residentKiB, names };
+}
+
+/** What is there when the daemon has tidied up after the last install: the listing that comes twice. */
+async function settledNames(directories: readonly string[]): Promise<string[]> {
+  let last: string[] | undefined;
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const now = await listNames(directories).catch((thrown: unknown) => {
+      if (errno(thrown) === 'ENOENT') return undefined; // gone while we looked
+      throw thrown;
+    });
+    if (now !== undefined && last?.join() === now.join()) return now;
+    last = now;
+    await pause(100);
+  }
+  throw new Error('the work directory never comes to rest');
+}
+
+/** Ids and the two names that alternate differ from update to update; how many there are must not. */
+async function listNames(directories: readonly string[]): Promise<string[]> {
+  const trees = await Promise.all(directories.map(treeOnDisk));
+  const paths = trees.flatMap((tree) => [...tree.keys()]);
+  return paths.map((path) => path.replace(/\d{8}T\d{9}Z/, 'ID').replace(/part-\d/, 'part-N')).sort();
 }

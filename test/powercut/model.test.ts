@@ -27,7 +27,7 @@ for (const scenario of scenarios) {
       });
       const ms = performance.now() - started;
       console.log(
-        `measured: ${metadata} ${scenario.name}: ${prepared.recording.steps.length} steps, ${found.states} states, ${found.nestedStates} with a second cut, ${found.failures.length} bad, ${(ms / 1000).toFixed(1)} s`,
+        `\nmeasured: ${metadata} ${scenario.name}: ${prepared.recording.steps.length} steps, ${found.states} states, ${found.nestedStates} with a second cut, ${found.failures.length} bad, ${(ms / 1000).toFixed(1)} s`,
       );
       const [first] = found.failures;
       assert.ok(first === undefined, `${first?.why}\n${first?.cut}`);

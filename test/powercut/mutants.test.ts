@@ -7,8 +7,8 @@ const test = suite('broken variants of the updater');
 test('each missing fsync, the missing journal and a swapped order are caught by the model', async () => {
   const lines: string[] = [];
   const outcome = await runMutants({ failuresWanted: 2, seed: 1, recoveries: 0 }, (line) => lines.push(line));
-  for (const line of lines) console.log(`measured: mutant ${line}`);
-  console.log(`measured: ${outcome.total} mutants, ${outcome.survivors.length} unexplained`);
+  for (const line of lines) console.log(`\nmeasured: mutant ${line}`);
+  console.log(`\nmeasured: ${outcome.total} mutants, ${outcome.survivors.length} unexplained`);
   assert.equal(outcome.survivors, []);
 });
 

@@ -31,7 +31,7 @@ for (const name of names) {
       const wrong = await performWithFault(prepared, { kind: 'fail', at: call.number, code });
       if (wrong !== undefined) bad.push(`${code} at ${call.name} ${call.path} (${call.number}): ${wrong}`);
     }
-    console.log(`measured: ${name}: ${calls.length} calls, ${faults.length} faults, ${bad.length} bad`);
+    console.log(`\nmeasured: ${name}: ${calls.length} calls, ${faults.length} faults, ${bad.length} bad`);
     assert.is(bad.length, 0, bad.slice(0, 3).join('\n'));
   });
 
@@ -43,7 +43,7 @@ for (const name of names) {
       const wrong = await performWithFault(prepared, { kind: 'full', at: call.number });
       if (wrong !== undefined) bad.push(`full from ${call.name} ${call.path} (${call.number}): ${wrong}`);
     }
-    console.log(`measured: ${name}: full from each of ${calls.length} calls on, ${bad.length} bad`);
+    console.log(`\nmeasured: ${name}: full from each of ${calls.length} calls on, ${bad.length} bad`);
     assert.is(bad.length, 0, bad.slice(0, 3).join('\n'));
   });
 
@@ -63,7 +63,7 @@ for (const name of names) {
         if (wrong !== undefined) bad.push(`${code} at ${call.name} ${call.path} (${call.number}): ${wrong}`);
       }
     }
-    console.log(`measured: ${name}: ${faults} faults in recoveries, ${bad.length} bad`);
+    console.log(`\nmeasured: ${name}: ${faults} faults in recoveries, ${bad.length} bad`);
     assert.is(bad.length, 0, bad.slice(0, 3).join('\n'));
   });
 }
