@@ -9,10 +9,9 @@ import { type Config, configFlag, type Flags, resolveConfig, UsageError } from '
 import { errno } from '../errors.ts';
 import { realClock } from '../host/clock.ts';
 import { realFiles } from '../host/files.ts';
-import type { Host } from '../host/host.ts';
+import type { Host, Memory } from '../host/host.ts';
 import { lockDirectory } from '../host/lock.ts';
 import { openLog, type RunningLog } from '../host/log.ts';
-import { realMemory } from '../host/memory.ts';
 import { realNet } from '../host/net.ts';
 import { processFacts } from '../host/process-facts.ts';
 import { realProcesses } from '../host/processes.ts';
@@ -25,8 +24,7 @@ import { createUpdater } from '../updater/runner.ts';
 import type { Settings } from '../updater/settings.ts';
 
 /** Runs until SIGTERM or SIGINT. Rejects where it cannot start: the message says what is in the way. */
-export async function run(flags: Flags, version: string): Promise<void> {
-  const memory = realMemory();
+export async function run(flags: Flags, version: string, memory: Memory): Promise<void> {
   const config = await loadConfig(flags);
   const token = config.token_file === undefined ? undefined : await readToken(config.token_file);
   const workDirectory = resolve(config.dir);
@@ -148,7 +146,7 @@ async function prepareWorkDirectory(path: string): Promise<void> {
   }
 }
 
-function realHost(config: Config, log: RunningLog, memory: Host['memory']): Host {
+function realHost(config: Config, log: RunningLog, memory: Memory): Host {
   const net = realNet({
     environment: process.env,
     caFile: config.ca_file,

@@ -9,8 +9,6 @@
  * anything else would lose data.
  */
 import { readFileSync } from 'node:fs';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { limits } from '../limits.ts';
 import type { Memory } from './host.ts';
 
@@ -18,11 +16,11 @@ import type { Memory } from './host.ts';
  * The memory port of this process. Call it first of all: it hands back the pages that starting Node has touched, which
  * is where the process is largest, and it bounds the number of worker threads, which libuv reads at their first use.
  */
-export function realMemory(): Memory {
+export async function realMemory(): Promise<Memory> {
   process.env.UV_THREADPOOL_SIZE ??= workerThreads;
-  const collect = garbageCollector();
   const releasePages = isPacked() ? pageReleaser() : undefined;
   releasePages?.();
+  const collect = await garbageCollector();
   let producedBytes = 0;
   return {
     produced(bytes) {
@@ -53,8 +51,13 @@ type Collect = (options: { type: 'minor' | 'major' }) => unknown;
  * them here, with the optimizing compilers off: machine code costs memory that this work, bound by disk and network,
  * does not repay. Plain Node without the flag is left alone.
  */
-function garbageCollector(): Collect | undefined {
+async function garbageCollector(): Promise<Collect | undefined> {
   if (globalThis.gc === undefined && isPacked()) {
+    // Loaded here only: they bring the streams along, 4 MB at the moment when the process is largest.
+    const [{ setFlagsFromString }, { runInNewContext }] = await Promise.all([
+      import('node:v8'),
+      import('node:vm'),
+    ]);
     for (const flag of ['--expose-gc', '--no-opt', '--no-sparkplug']) setFlagsFromString(flag);
     return runInNewContext('gc') as Collect;
   }

@@ -30,8 +30,8 @@ test('only private read-only mappings of files without a page of their own are g
   ]);
 });
 
-test('buffers that are told of keep the resident size from growing', () => {
-  const memory = realMemory();
+test('buffers that are told of keep the resident size from growing', async () => {
+  const memory = await realMemory();
   memory.trim();
   const before = process.memoryUsage().arrayBuffers;
   for (let made = 0; made < 400; made++) memory.produced(Buffer.alloc(limits.chunkBytes).length);
