@@ -14,7 +14,7 @@ export async function captureService(
   running: readonly RunningProcess[],
   spec: ServiceSpec,
 ): Promise<ServiceSnapshot> {
-  const processName = spec.processName ?? commandName(spec.start ?? []);
+  const processName = processNameOf(spec);
   const unit = spec.unit === undefined ? undefined : systemd?.foreignUnit(spec.unit);
   if (spec.unit !== undefined && unit === undefined) {
     host.log.warn(
@@ -42,4 +42,9 @@ export async function captureService(
     runningUnits: [...runningUnits],
     runningProcesses: runningPlain,
   };
+}
+
+/** What the processes of a service are found by; undefined where it has none of its own. */
+export function processNameOf({ processName, start }: ServiceSpec): string | undefined {
+  return processName ?? commandName(start ?? []);
 }

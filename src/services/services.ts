@@ -7,7 +7,7 @@
  */
 import type { Host } from '../host/host.ts';
 import type { ServiceSpec } from '../release.ts';
-import { captureService } from './capture.ts';
+import { captureService, processNameOf } from './capture.ts';
 import { runningProcesses } from './processes.ts';
 import type { ServiceSnapshot } from './snapshot.ts';
 import { assertStaysUp, type Launched, launch, startsOf } from './start.ts';
@@ -29,7 +29,8 @@ export async function captureServices(
   options: ServicesOptions = {},
 ): Promise<ServiceSnapshot[]> {
   const systemd = await findSystemd(host, options.systemd);
-  const running = await runningProcesses(host);
+  // Reading all of /proc takes some 100 ms, which an update without processes does not owe.
+  const running = specs.some((spec) => processNameOf(spec) !== undefined) ? await runningProcesses(host) : [];
   const snapshots: ServiceSnapshot[] = [];
   for (const spec of specs) snapshots.push(await captureService(host, systemd, running, spec));
   return snapshots;
