@@ -68,7 +68,12 @@ for (const arch of arches) {
         `\nmeasured: ${arch} ${how}: ready in ${startMs.toFixed(0)} ms, whole update ${seconds.toFixed(1)} s`,
       );
       await isWhole(device, '2.0.0');
-      assert.equal(device.reported, ['downloading', 'verifying', 'toInstall', 'installing', 'success']);
+      const stages = ['downloading', 'verifying', 'toInstall', 'installing', 'success'];
+      await until(
+        `reports of ${stages.join()}`,
+        () => device.reported.join(),
+        async () => device.reported.join() === stages.join(),
+      );
       assert.is(await device.killUpdater('SIGTERM'), 0);
     }),
   );
