@@ -49,8 +49,8 @@ export async function findProcesses(host: ProcessesHost, name: string): Promise<
 
 /**
  * Ends processes: SIGTERM to all, up to `limits.processTermMs`, SIGKILL to those left, up to `limits.processKillMs`.
- * Throws PROCESS_KILL_FAILED naming pid and process when one is still there or not ours to signal; rejects with the
- * signal's reason when it aborts during a wait.
+ * Throws PROCESS_KILL_FAILED naming pid and process when one is still there or not ours to signal. An aborted signal ends
+ * the wait for a polite end, not the end itself (FR-030): what was told to stop must not end unseen later.
  */
 export async function terminate(
   host: ProcessesHost,
@@ -59,7 +59,10 @@ export async function terminate(
 ): Promise<void> {
   const afterTerm = await end(host, processes, 'SIGTERM', limits.processTermMs, signal);
   for (const process of afterTerm) {
-    host.log.warn(`${title(process)} still runs ${limits.processTermMs} ms after SIGTERM, sending SIGKILL`);
+    const patience = signal?.aborted
+      ? 'and the updater is to stop'
+      : `${limits.processTermMs} ms after SIGTERM`;
+    host.log.warn(`${title(process)} still runs ${patience}, sending SIGKILL`);
   }
   const [stuck] = await end(host, afterTerm, 'SIGKILL', limits.processKillMs, signal);
   if (stuck === undefined) return;
@@ -83,7 +86,8 @@ async function end(
   for (;;) {
     left = await stillAlive(host, left);
     if (left.length === 0 || host.clock.elapsed() >= deadline) return left;
-    await host.clock.sleep(limits.processPollMs, signal);
+    if (name === 'SIGTERM' && signal?.aborted) return left; // no time to be polite
+    await host.clock.sleep(limits.processPollMs);
   }
 }
 

@@ -3,6 +3,7 @@
  * its last event what came of it; undefined where the daemon stops and the next start is to go on.
  */
 
+import type { Journal } from '../deploy/journal.ts';
 import { nextId, type Plan } from '../deploy/plan.ts';
 import { asUpdateError, type UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
@@ -105,12 +106,11 @@ export async function runInstall(
 /** Ends the transaction that an earlier run left, as decided, and installs again where that was decided too. */
 export async function runRecovery(
   context: JobContext,
+  journal: Journal | undefined,
   decision: Extract<Decision, { do: 'forward' | 'undo' }>,
   operation: Operation | null,
 ): Promise<Event | undefined> {
-  const leftover = await readLeftoverJournal(context.host.files, context.backups);
-  if (leftover.kind !== 'journal') throw new Error('the journal is gone');
-  const { journal } = leftover;
+  if (journal === undefined) throw new Error('a recovery without a journal');
   if (decision.do === 'forward') {
     return lastEvent(context, await resumeForward(transactionContext(context), journal));
   }

@@ -183,6 +183,8 @@ export function createUpdater(
     } catch (thrown) {
       logged(thrown);
       state = step(state, event).state;
+      // What cannot be written down must not stand there as unfinished: the next start would take it up again.
+      await store.clear().catch(logged);
       await progress.enter(state.stage, state.error, state.operation);
     }
   }
@@ -259,7 +261,7 @@ export function createUpdater(
         return start((context) => runInstall(context, state.operation));
       case 'forward':
       case 'undo':
-        return start((context) => runRecovery(context, decision, state.operation));
+        return start((context) => runRecovery(context, found.journal, decision, state.operation));
       case 'fail':
         return apply({ kind: 'failed', error: decision.error });
       case 'block':

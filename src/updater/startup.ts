@@ -1,6 +1,7 @@
 /** The look around at a start: state.json, the journal and the files of tmp/, and what recover.ts makes of them. */
 import type { Journal } from '../deploy/journal.ts';
 import { journalPath, readJournal } from '../deploy/journal-file.ts';
+import { prunePastUpdates } from '../deploy/past-updates.ts';
 import { asUpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
 import { type Decision, decideRecovery } from './recover.ts';
@@ -10,6 +11,8 @@ import { packagePath, removeLeftovers } from './work-files.ts';
 export interface WhatIsLeft {
   readonly saved: Saved | undefined;
   readonly decision: Decision;
+  /** What the decision is about, where it is `forward` or `undo`. */
+  readonly journal: Journal | undefined;
   /** Starts that found this install unfinished, this one included. */
   readonly installStarts: number;
 }
@@ -38,7 +41,9 @@ export async function findWhatIsLeft(
   });
   host.log.info(`start: saved stage ${saved?.stage ?? 'none'}, journal ${leftover.kind}: ${decision.do}`);
   await removeLeftovers(host, tmp, filesToKeep(saved, decision));
-  return { saved, decision, installStarts: saved?.install_starts ?? 0 };
+  if (leftover.kind === 'none') await prunePastUpdates(host.files, backups); // a cut may have come before it
+  const journal = leftover.kind === 'journal' ? leftover.journal : undefined;
+  return { saved, decision, journal, installStarts: saved?.install_starts ?? 0 };
 }
 
 export type LeftoverJournal =

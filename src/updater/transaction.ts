@@ -44,7 +44,7 @@ export async function runTransaction(
     run = { ...run, services };
     await journal.append({ state: 'stopping', services });
     context.progress(93, 'stopping services');
-    await stopServices(host, services);
+    await stopServices(host, services, { signal: context.shutdown });
     stopIfAsked(context);
     context.onSwitching();
     await journal.append({ state: 'switching' });
@@ -100,7 +100,7 @@ async function finish(run: Run, from: From): Promise<Outcome> {
   const { context, plan, journal, services } = run;
   const { host, shutdown } = context;
   try {
-    if (from !== 'stopped') await stopServices(host, services); // what runs now may run old files
+    if (from !== 'stopped') await stopServices(host, services, { signal: shutdown }); // what runs now may run old files
     if (from === 'stopped' || from === 'switching') {
       context.progress(94, 'replacing files');
       await switchTargets(host, plan);
@@ -137,7 +137,7 @@ async function undo(run: Run, error: UpdateError): Promise<Outcome> {
   context.progress(97, 'putting everything back');
   try {
     await journal.append({ state: 'undoing', error: error.message });
-    await stopServices(host, services).catch((thrown: unknown) =>
+    await stopServices(host, services, { signal: context.shutdown }).catch((thrown: unknown) =>
       host.log.error(`before undoing: ${text(thrown)}`),
     );
     // Once more before giving up: a passing fault must not leave the device between two versions.

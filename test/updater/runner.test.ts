@@ -46,6 +46,8 @@ async function start(d: Device, options: LifeOptions = {}): Promise<Life> {
     healthStatus: status,
     answersReports: true,
     programs: [],
+    isStubborn: false,
+    onProgram: () => undefined,
     download,
     onReport: () => undefined,
   });
