@@ -133,6 +133,7 @@ export function createUpdater(
     if (effects.includes('stopJob')) await job.stop('the download was cancelled');
     if (effects.includes('abortJob')) job.abort('the install was cancelled');
     if (event.kind === 'download' && effects.includes('discardPackage')) resume = undefined;
+    if (event.kind === 'update' || event.kind === 'rollback') installStarts = 0; // of an earlier install
     if (effects.includes('save')) await save(next);
     state = next;
     if (next.stage !== before.stage || next.error !== before.error) {
@@ -159,7 +160,6 @@ export function createUpdater(
         return start((context) => runDownload(context, state.operation, resume));
       case 'startInstall':
       case 'startRollback':
-        installStarts = 0;
         await launchGui(host, settings.guiPath);
         return start((context) => runInstall(context, state.operation));
       case 'armExpiry':
