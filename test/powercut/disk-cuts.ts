@@ -23,8 +23,8 @@ type Write = Extract<DiskEvent, { kind: 'write' }>;
 const pieceBytes = 4096;
 
 /**
- * Makes about `wanted` images (fewer where so many do not exist) spread evenly over the recording: first every prefix,
- * then as many of the other kinds as it takes. The same seed gives the same images.
+ * Makes about `wanted` images (fewer where so many do not exist) and the base itself, spread evenly over the recording: half of
+ * them prefixes. The same seed gives the same images.
  */
 export function* diskCuts(
   base: Buffer,
@@ -41,6 +41,8 @@ export function* diskCuts(
   const seen = new Set<string>();
   let pending: Write[] = [];
 
+  base.copy(image);
+  yield { image, marks: [], what: 'nothing written' };
   for (const [at, event] of events.entries()) {
     if (event.kind === 'mark') marks.push(event.name);
     else if (event.kind === 'flush') {
@@ -67,18 +69,48 @@ export function* diskCuts(
   }
 }
 
-/** Which kinds of images to make after each event. */
+/**
+ * Which kinds of images to make after each event: half of them prefixes, the others where more than one piece was
+ * unflushed and so something could be left out. A seeded choice, so that a short run, too, looks at all kinds and times.
+ */
 function planCuts(events: readonly DiskEvent[], wanted: number, random: () => number): Kind[][] {
   const plan: Kind[][] = events.map(() => []);
-  const points = events.flatMap((event, at) => (event.kind === 'flush' ? [] : [at]));
-  const all: { at: number; kind: Kind }[] = points.map((at) => ({ at, kind: 'prefix' }));
-  const others: Kind[] = ['dropped', 'torn', 'reordered'];
-  for (let round = 0; points.length > 0 && all.length < wanted; round++)
-    for (const at of points) all.push({ at, kind: others[round % others.length] ?? 'torn' });
-  // Too many: a seeded choice, so that a short run looks at all kinds and all times.
-  const chosen = all.map((each) => ({ each, order: random() })).sort((a, b) => a.order - b.order);
-  for (const { each } of chosen.slice(0, wanted)) plan[each.at]?.push(each.kind);
+  const points = unflushedPieces(events);
+  const prefixes = shuffled(
+    points.map(({ at }) => ({ at, kind: 'prefix' as Kind })),
+    random,
+  );
+  // Each try draws other pieces, and what comes twice is left out: a short recording takes more tries.
+  const tries = Math.max(6, Math.ceil((2 * wanted) / Math.max(1, points.length)));
+  const others = shuffled(
+    points
+      .filter(({ pieces }) => pieces > 1)
+      .flatMap(({ at }) => Array.from({ length: tries }, (_, index) => ({ at, kind: partialKind(index) }))),
+    random,
+  );
+  const fromOthers = Math.min(others.length, Math.max(Math.floor(wanted / 2), wanted - prefixes.length));
+  for (const { at, kind } of [...prefixes.slice(0, wanted - fromOthers), ...others.slice(0, fromOthers)])
+    plan[at]?.push(kind);
   return plan;
+}
+
+/** Tearing has the most to choose from. */
+function partialKind(index: number): Exclude<Kind, 'prefix'> {
+  return (['dropped', 'torn', 'reordered', 'torn'] as const)[index % 4] ?? 'torn';
+}
+
+function unflushedPieces(events: readonly DiskEvent[]): { readonly at: number; readonly pieces: number }[] {
+  let pieces = 0;
+  return events.flatMap((event, at) => {
+    if (event.kind === 'flush') pieces = 0;
+    if (event.kind === 'write') pieces += Math.ceil(event.bytes.length / pieceBytes);
+    return event.kind === 'flush' ? [] : [{ at, pieces }];
+  });
+}
+
+function shuffled<T>(all: readonly T[], random: () => number): T[] {
+  const keyed = all.map((each) => ({ each, order: random() })).sort((a, b) => a.order - b.order);
+  return keyed.map(({ each }) => each);
 }
 
 /** For each pending write which of its 4 KiB pieces reached the disk. */
