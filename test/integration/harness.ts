@@ -225,15 +225,18 @@ export async function makeDevice(): Promise<Device> {
 function filesBelow(root: string): Record<string, string> {
   const names = readdirSync(root, { recursive: true, encoding: 'utf8' }).sort();
   return Object.fromEntries(
-    names.map((name) => {
-      const { mode, uid, gid } = statSync(join(root, name));
+    names.flatMap((name) => {
+      // A scratch file of the daemon may go between the listing and the look.
+      const stat = statSync(join(root, name), { throwIfNoEntry: false });
+      if (stat === undefined || name.endsWith('.json.new')) return [];
+      const { mode, uid, gid } = stat;
       const isFile = (mode & 0o170000) === 0o100000;
       const md5 = isFile
         ? createHash('md5')
             .update(readFileSync(join(root, name)))
             .digest('hex')
         : 'directory';
-      return [name, `${(mode & 0o7777).toString(8)} ${uid}:${gid} ${md5}`];
+      return [[name, `${(mode & 0o7777).toString(8)} ${uid}:${gid} ${md5}`]];
     }),
   );
 }
