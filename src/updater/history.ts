@@ -33,6 +33,12 @@ export async function addToHistory(
   await writeDurably(files, historyPath(backupDirectory), Buffer.from(text));
 }
 
+/** Removes what a write that found the disk full, or a cut, has left. */
+export async function removeHistoryScratch(files: Files, backupDirectory: string): Promise<void> {
+  const scratch = `${historyPath(backupDirectory)}.new`;
+  if (await files.stat(scratch)) await files.remove(scratch);
+}
+
 /** The version that runs now: of the last entry that succeeded; undefined where nothing was ever installed. */
 export function installedVersion(history: readonly HistoryEntry[]): string | undefined {
   return history.findLast((entry) => entry.outcome === 'success')?.version;

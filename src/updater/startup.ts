@@ -4,6 +4,7 @@ import { journalPath, readJournal } from '../deploy/journal-file.ts';
 import { prunePastUpdates } from '../deploy/past-updates.ts';
 import { asUpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
+import { removeHistoryScratch } from './history.ts';
 import { type Decision, decideRecovery } from './recover.ts';
 import type { Saved, Store } from './store.ts';
 import { packagePath, removeLeftovers } from './work-files.ts';
@@ -41,6 +42,7 @@ export async function findWhatIsLeft(
   });
   host.log.info(`start: saved stage ${saved?.stage ?? 'none'}, journal ${leftover.kind}: ${decision.do}`);
   await removeLeftovers(host, tmp, filesToKeep(saved, decision));
+  await removeHistoryScratch(host.files, backups);
   if (leftover.kind === 'none') await prunePastUpdates(host.files, backups); // a cut may have come before it
   const journal = leftover.kind === 'journal' ? leftover.journal : undefined;
   return { saved, decision, journal, installStarts: saved?.install_starts ?? 0 };

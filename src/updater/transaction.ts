@@ -76,7 +76,8 @@ export async function resumeUndo(
 }
 
 async function takeUp(context: TransactionContext, found: Journal): Promise<Run> {
-  const journal = await continueJournal(context.host.files, context.backupDirectory, found);
+  const open = () => continueJournal(context.host.files, context.backupDirectory, found);
+  const journal = await open().catch(open); // once more: a passing fault must not cost the recovery
   return {
     context,
     plan: found.plan,
