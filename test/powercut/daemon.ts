@@ -28,7 +28,9 @@ export interface Daemon {
   rest(limitMs?: number): Promise<Stage>;
   /** Gone at once, if it is not yet. */
   kill(): Promise<void>;
-  /** SIGTERM; rejects when it does not exit with 0 in time. */
+  /** SIGTERM; resolves with how it ended, rejects when it takes too long. */
+  terminate(): Promise<number | NodeJS.Signals | null>;
+  /** The same, and rejects unless it exits with 0. */
   stop(): Promise<void>;
 }
 
@@ -83,6 +85,18 @@ export async function startDaemon(
       await pause(5);
     }
   };
+  const terminate = async () => {
+    child.kill('SIGTERM');
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      child.kill('SIGKILL');
+    }, 20_000);
+    const status = await ended;
+    clearTimeout(timer);
+    if (isLate) throw new Error(`still running 20 s after SIGTERM:\n${output}`);
+    return status;
+  };
   await until('answer', 20_000, () => stage().catch(() => undefined));
   // It has looked at what an earlier run left, so that its stage is the one it goes on from.
   await until('look around', 20_000, async () => (/start: saved stage/.test(output) ? true : undefined));
@@ -101,11 +115,9 @@ export async function startDaemon(
       child.kill('SIGKILL');
       await ended;
     },
+    terminate,
     async stop() {
-      child.kill('SIGTERM');
-      const timer = setTimeout(() => child.kill('SIGKILL'), 20_000);
-      const status = await ended;
-      clearTimeout(timer);
+      const status = await terminate();
       if (status !== 0) throw new Error(`SIGTERM ended it with ${status}:\n${output}`);
     },
   };

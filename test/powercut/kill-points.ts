@@ -8,6 +8,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { cp, mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Stage } from '../../src/updater/state.ts';
 import { type Daemon, downloadTo, pause, startDaemon } from './daemon.ts';
 import { type Device, type Ending, judgeDevice, makeDevice, servePackage } from './device.ts';
 import { treeOnDisk } from './disk-tree.ts';
@@ -63,10 +64,10 @@ export async function killAtEveryCall(options: KillPointRun): Promise<KillPointR
     const result = { kills: 0, missed: 0, old: 0, new: 0 };
     const bad: string[] = [];
     for (const point of chosen) {
-      const killed = await killAt(scratch, device, point);
+      const { killed, shownStage } = await killAt(scratch, device, point);
       if (killed) result.kills += 1;
       else result.missed += 1;
-      const outcome = await recoverAndJudge(device, newTree, !killed && options.ending === 'success');
+      const outcome = await recoverAndJudge(device, newTree, shownStage === 'success');
       if (outcome.is === 'bad') bad.push(`${point.call} ${point.nth}: ${outcome.why}`);
       else result[outcome.is] += 1;
     }
@@ -127,8 +128,12 @@ function pointsIn(log: string): Point[] {
     });
 }
 
-/** Runs the update on a fresh copy of the device and kills it at the point; false where it ended before. */
-async function killAt(scratch: string, device: Device, point: Point): Promise<boolean> {
+/** Runs the update on a fresh copy of the device and kills it at the point, unless it ends before. */
+async function killAt(
+  scratch: string,
+  device: Device,
+  point: Point,
+): Promise<{ readonly killed: boolean; readonly shownStage: Stage | undefined }> {
   await rm(join(scratch, 'device'), { recursive: true });
   await cp(join(scratch, 'template'), join(scratch, 'device'), { recursive: true, preserveTimestamps: true });
   const daemon = await startDaemon(device, oneThread);
@@ -138,13 +143,12 @@ async function killAt(scratch: string, device: Device, point: Point): Promise<bo
     const resting = daemon
       .post('/api/v1.0/update', { version: '1.1.0' })
       .then(() => daemon.rest())
-      .then(() => 'rested' as const)
-      .catch(() => daemon.ended); // the connection broke because it was killed
-    const outcome = await Promise.race([resting, daemon.ended]);
-    if (outcome === 'rested') await daemon.stop();
-    await daemon.ended;
+      .catch(() => undefined); // the connection broke because it was killed
+    const shownStage = await resting;
+    // What is left to do after the end was shown is part of it: the kill may come there, too.
+    const status = shownStage === undefined ? await daemon.ended : await daemon.terminate();
     await tracer.ended;
-    return outcome === 'SIGKILL';
+    return { killed: status === 'SIGKILL', shownStage };
   } finally {
     await daemon.kill();
   }
