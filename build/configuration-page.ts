@@ -31,8 +31,10 @@ An example of a file:
 }
 \`\`\`
 
-With \`token_file\`, every request carries \`Authorization: Bearer TOKEN\`. With \`socket\`, only root and the group of the
-socket's file may connect, and there is no TCP port unless \`port\` is given too.
+With \`token_file\`, every request carries \`Authorization: Bearer TOKEN\`. The file holds the token alone: one word of visible
+ASCII, as \`openssl rand -hex 32\` makes it; with anything else the daemon does not start.
+
+With \`socket\`, only root and the group of the socket's file may connect, and there is no TCP port unless \`port\` is given too.
 
 The log is \`logs/updater.log\` in the work directory; at 10 MB it becomes \`updater.log.1\` and that one \`updater.log.2\`: three
 files in all. The same lines go to stdout.

@@ -4,7 +4,6 @@
  * A daemon that cannot be reached is a CommandError with exit status 3 that says how to start one; a refusal is one with
  * status 1 that carries the daemon's own words.
  */
-import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type * as v from 'valibot';
 import { type Flags, UsageError } from '../config.ts';
@@ -17,6 +16,7 @@ import type { PackageRequest } from '../package/request.ts';
 import type { HistoryEntry, Progress, UpdateRequest } from '../updater/state.ts';
 import { CommandError } from './failure.ts';
 import { textFlag } from './flags.ts';
+import { readToken } from './token.ts';
 
 /** What GET /events tells of every change. */
 export type ProgressEvent = v.InferOutput<typeof EventSchema>;
@@ -88,14 +88,6 @@ async function targetOf(flags: Flags): Promise<Target> {
   const tokenFile = textFlag(flags, 'token-file');
   const headers = tokenFile === undefined ? {} : { authorization: `Bearer ${await readToken(tokenFile)}` };
   return { place: socketPath ?? url, url, socketPath, headers };
-}
-
-async function readToken(path: string): Promise<string> {
-  try {
-    return (await readFile(path, 'utf8')).trim();
-  } catch (thrown) {
-    throw new UsageError(`--token-file: cannot read ${path}: ${errno(thrown) ?? String(thrown)}`);
-  }
 }
 
 async function exchange(

@@ -18,10 +18,11 @@ import { realProcesses } from '../host/processes.ts';
 import { createEvents } from '../http/events.ts';
 import { createMetrics } from '../http/metrics.ts';
 import { type RunningServer, startServer } from '../http/server.ts';
-import { parseTrustedKey, type TrustedKey } from '../package/signature.ts';
 import { createReporter } from '../report/reporter.ts';
 import { createUpdater } from '../updater/runner.ts';
 import type { Settings } from '../updater/settings.ts';
+import { readToken } from './token.ts';
+import { readTrustedKey } from './trusted-key.ts';
 
 /** Runs until SIGTERM or SIGINT. Rejects where it cannot start: the message says what is in the way. */
 export async function run(flags: Flags, version: string, memory: Memory): Promise<void> {
@@ -88,27 +89,6 @@ async function loadConfig(flags: Flags): Promise<Config> {
     throw new UsageError(`--${configFlag}: cannot read ${path}: ${errno(thrown) ?? String(thrown)}`);
   });
   return resolveConfig(flags, text);
-}
-
-async function readToken(path: string): Promise<string> {
-  const token = (await readFile(path, 'utf8')).trim();
-  if (token === '') throw new UsageError(`--token-file: ${path} is empty`);
-  return token;
-}
-
-/** A key file where there is one of that name, else the key itself. */
-async function readTrustedKey(fileOrKey: string): Promise<TrustedKey> {
-  const text = await readFile(fileOrKey, 'utf8').catch((thrown: unknown) => {
-    if (errno(thrown) === 'ENOENT') return fileOrKey;
-    throw new UsageError(`--trust-key: cannot read ${fileOrKey}: ${errno(thrown) ?? String(thrown)}`);
-  });
-  try {
-    return parseTrustedKey(text);
-  } catch (thrown) {
-    throw new UsageError(`--trust-key: ${thrown instanceof Error ? thrown.message : thrown}`, {
-      cause: thrown,
-    });
-  }
 }
 
 /** Says so at once where the port is taken, before anything else is done. */

@@ -1,0 +1,28 @@
+/** Reading `--token-file`: one line, the token that `Authorization: Bearer` carries. */
+import { readFile } from 'node:fs/promises';
+import { UsageError } from '../config.ts';
+import { errno } from '../errors.ts';
+
+/**
+ * The token in a file, without the end of its line. Throws a UsageError that names the file: where it cannot be read, is
+ * empty, or holds what a header cannot carry as one word (RFC 6750 section 2.1): nobody could ever present such a token.
+ * The message never repeats any of it.
+ */
+export async function readToken(path: string): Promise<string> {
+  const text = await readFile(path, 'utf8').catch((thrown: unknown) => {
+    throw new UsageError(`--token-file: cannot read ${path}: ${errno(thrown) ?? String(thrown)}`);
+  });
+  const token = text.replace(/\r?\n$/, '');
+  if (token.trim() === '') throw new UsageError(`--token-file: ${path} is empty`);
+  const fault = faults.find(([pattern]) => pattern.test(token));
+  if (fault !== undefined)
+    throw new UsageError(`--token-file: ${path} holds ${fault[1]}: it must be one word of visible ASCII`);
+  return token;
+}
+
+const faults: readonly (readonly [RegExp, string])[] = [
+  [/[\r\n]/, 'more than one line'],
+  [/[ \t]/, 'blanks'],
+  [/\p{Cc}/u, 'control characters'],
+  [/[^!-~]/, 'characters that are not ASCII'],
+];
