@@ -7,7 +7,8 @@
 import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type CommandSpec, commands, exitCodes, type FlagSpec } from '../src/cli/commands.ts';
+import type { CommandSpec, FlagSpec } from '../src/cli/command-spec.ts';
+import { commands, exitCodes } from '../src/cli/commands.ts';
 import { commandUsage, flagNotes, flagUsage } from '../src/cli/help.ts';
 
 const all = Object.entries<CommandSpec>(commands) as [keyof typeof commands, CommandSpec][];

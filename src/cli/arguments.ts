@@ -1,7 +1,8 @@
 /** The command line: argv in, one invocation out. What commands and flags there are stands in commands.ts. */
 import { parseArgs } from 'node:util';
 import { type Flags, UsageError } from '../config.ts';
-import { type CommandName, type CommandSpec, commands, type FlagSpec } from './commands.ts';
+import type { CommandSpec, FlagSpec } from './command-spec.ts';
+import { type CommandName, commands } from './commands.ts';
 import { commandHelp, generalHelp } from './help.ts';
 
 /** What the command line asks a command for. */

@@ -1,5 +1,6 @@
 /** The help texts, made from the table of commands; 80 columns wide, because a serial console is. */
-import { type CommandName, type CommandSpec, commands, exitCodes, type FlagSpec } from './commands.ts';
+import type { CommandSpec, FlagSpec } from './command-spec.ts';
+import { type CommandName, commands, exitCodes } from './commands.ts';
 
 const width = 80;
 const widestLeft = 26;

@@ -2,7 +2,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseArguments } from '../../src/cli/arguments.ts';
-import { type CommandSpec, commands, exitCodes } from '../../src/cli/commands.ts';
+import type { CommandSpec } from '../../src/cli/command-spec.ts';
+import { commands, exitCodes } from '../../src/cli/commands.ts';
 import { UsageError } from '../../src/config.ts';
 
 const test = suite('arguments');

@@ -1,0 +1,159 @@
+/** The commands of a device: the daemon, and those that talk to it or look after it. Part of commands.ts; pure. */
+import { type Option, options } from '../config.ts';
+import { type CommandSpec, configOfDaemon, connection, type FlagSpec, json } from './command-spec.ts';
+
+const configFile: FlagSpec = {
+  ...configOfDaemon,
+  doc: 'JSON file with the same settings; flags win over it',
+};
+const yes: FlagSpec = { flag: 'yes', short: 'y', kind: 'switch', argument: '', doc: 'does not ask' };
+
+export const deviceCommands = {
+  run: {
+    summary: 'the daemon: serves the API, downloads and installs updates',
+    operands: '',
+    minOperands: 0,
+    maxOperands: 0,
+    about:
+      'Runs in the foreground until SIGTERM or SIGINT; normally systemd starts it. Every flag can be a key of the ' +
+      'configuration file as well (docs/configuration.md).',
+    flags: [...Object.values<Option>(options), configFile],
+    examples: [
+      ['run --dir /var/lib/tope-updater', 'keeps state, downloads, logs and backups there'],
+      ['run --allow-root /opt/tope --allow-root /etc/tope', 'packages may write below both'],
+    ],
+  },
+  status: {
+    summary: 'what the daemon does right now',
+    operands: '',
+    minOperands: 0,
+    maxOperands: 0,
+    about:
+      'Prints stage, progress and error. Exits with 1 where the last update failed. With --watch it goes on until ' +
+      'Ctrl-C: one live line on a terminal, a line for each change in a pipe.',
+    flags: [
+      { flag: 'watch', short: 'w', kind: 'switch', argument: '', doc: 'goes on, and shows every change' },
+      json,
+      ...connection,
+    ],
+    examples: [
+      ['status', 'one line'],
+      ['status --watch', 'a live progress bar'],
+      ['status --json | jq -r .stage', 'for scripts'],
+    ],
+  },
+  install: {
+    summary: 'installs a package from a file or from a URL',
+    operands: 'FILE|URL',
+    minOperands: 1,
+    maxOperands: 1,
+    about:
+      'Hands the package to the daemon and follows it to the end; every check of an update from the network is made. ' +
+      'A file (on a USB stick, say) needs no network: it is served to the daemon over the loopback interface. Of a URL, ' +
+      'what the flags do not tell is found out by reading the package once. On a terminal it asks first; elsewhere ' +
+      '--yes is needed. Ctrl-C during the download cancels it; an install that has begun goes on in the daemon.',
+    flags: [
+      yes,
+      {
+        flag: 'release',
+        kind: 'text',
+        argument: 'X.Y.Z',
+        doc: 'version of the package; read from it when not given',
+      },
+      {
+        flag: 'allow-downgrade',
+        kind: 'switch',
+        argument: '',
+        doc: 'also a version lower than the installed one',
+      },
+      { flag: 'md5', kind: 'text', argument: 'HEX', doc: 'MD5 of a package at a URL' },
+      { flag: 'sha256', kind: 'text', argument: 'HEX', doc: 'SHA-256 of a package at a URL' },
+      { flag: 'size', kind: 'number', argument: 'BYTES', doc: 'size of a package at a URL' },
+      json,
+      ...connection,
+    ],
+    examples: [
+      ['install /media/usb/printer-2.0.0.zip', 'shows what it is, asks, installs'],
+      ['install --yes https://store.example/printer-2.0.0.zip', 'from the network, without a question'],
+    ],
+  },
+  rollback: {
+    summary: 'puts back what was there before the last update',
+    operands: '[VERSION]',
+    minOperands: 0,
+    maxOperands: 1,
+    about:
+      'Reinstates the backups of the last update, or of the update to VERSION and all that came after it, and follows ' +
+      'it to the end. On a terminal it asks first; elsewhere --yes is needed.',
+    flags: [yes, json, ...connection],
+    examples: [
+      ['rollback', 'takes the last update back'],
+      ['rollback --yes 2.0.0', 'takes 2.0.0 and everything after it back'],
+    ],
+  },
+  cancel: {
+    summary: 'stops a download, or discards a package that waits',
+    operands: '',
+    minOperands: 0,
+    maxOperands: 0,
+    about: 'What was downloaded is kept for the next try. An install that switches files is not stopped.',
+    flags: [json, ...connection],
+    examples: [['cancel', 'back to idle']],
+  },
+  history: {
+    summary: 'past updates and rollbacks, newest first',
+    operands: '',
+    minOperands: 0,
+    maxOperands: 0,
+    about: 'Prints when, what, to which version, how long it took and how it ended.',
+    flags: [json, ...connection],
+    examples: [
+      ['history', 'a table'],
+      ['history --json | jq -r .version', 'for scripts: one object a line'],
+    ],
+  },
+  doctor: {
+    summary: 'looks for what could keep updates from working, and says what to do',
+    operands: '',
+    minOperands: 0,
+    maxOperands: 0,
+    about:
+      'Checks the daemon, its service, work directory, free space, allowed roots, device-api, clock and keys: each ok, ' +
+      'warn or fail. It takes the settings of the daemon that runs on this machine, and else those given with the flags ' +
+      'of run. Exits with 1 where something fails. Changes nothing.',
+    flags: [
+      json,
+      ...connection.filter(({ flag }) => flag === 'url'),
+      ...Object.values<Option>(options).filter(({ flag }) =>
+        ['dir', 'socket', 'token-file', 'report-url', 'allow-root', 'trust-key'].includes(flag),
+      ),
+      configOfDaemon,
+    ],
+    examples: [
+      ['doctor', 'on the device, as root'],
+      ['doctor --config /etc/tope-updater.json', 'where no daemon runs'],
+    ],
+  },
+  support: {
+    summary: 'writes one file with all that support needs, and no secrets',
+    operands: '',
+    minOperands: 0,
+    maxOperands: 0,
+    about:
+      'Collects logs, state, history, versions, configuration and the list of files of the work directory. Query ' +
+      'strings and passwords of URLs, tokens and signatures are left out. Takes the settings of the daemon that runs ' +
+      'on this machine, and else those given with the flags of run; works without a daemon, and changes nothing.',
+    flags: [
+      {
+        flag: 'output',
+        short: 'o',
+        kind: 'text',
+        argument: 'FILE',
+        doc: 'the bundle; tope-updater-support-TIME.tar.gz in the current folder when not given',
+      },
+      ...Object.values<Option>(options).filter(({ flag }) => ['dir', 'token-file'].includes(flag)),
+      configOfDaemon,
+    ],
+    examples: [['support -o bundle.tar.gz', 'on the device, as root']],
+  },
+} as const satisfies Record<string, CommandSpec>;

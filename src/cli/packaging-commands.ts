@@ -1,0 +1,79 @@
+/** The commands of those who make packages; they need no device. Part of commands.ts; pure. */
+import { options } from '../config.ts';
+import { type CommandSpec, type FlagSpec, json } from './command-spec.ts';
+
+const allowRoot: FlagSpec = {
+  ...options.allow_root,
+  argument: 'DIR',
+  doc: 'directory that the devices let packages write below',
+};
+const trustKey: FlagSpec = {
+  ...options.trusted_keys,
+  doc: 'minisign public key: the package must be signed with it',
+};
+
+export const packagingCommands = {
+  pack: {
+    summary: 'makes a package of a folder',
+    operands: 'DIR|manifest.json',
+    minOperands: 1,
+    maxOperands: 1,
+    about:
+      'Packs manifest.json and the files that its modules name. Fills in sizes, MD5 and SHA-256, keeps modes, and checks ' +
+      'the result with the reader of the device. The same folder gives the same bytes. Prints the JSON body for POST ' +
+      '/download. The manifest in the folder may have // comments.',
+    flags: [
+      {
+        flag: 'output',
+        short: 'o',
+        kind: 'text',
+        argument: 'FILE',
+        doc: 'the package; DIR-VERSION.zip in the current folder when not given',
+      },
+      {
+        flag: 'sign',
+        kind: 'text',
+        argument: 'KEY',
+        doc: 'signs with a minisign secret key file; its password is asked for, or read from stdin',
+      },
+      {
+        flag: 'package-url',
+        kind: 'text',
+        argument: 'URL',
+        doc: 'where the package will be found, for the JSON; one that ends with / gets the name appended',
+      },
+      { flag: 'store', kind: 'switch', argument: '', doc: 'does not compress' },
+      allowRoot,
+    ],
+    examples: [
+      ['pack printer -o printer-2.0.0.zip', 'the package'],
+      [
+        'pack printer --sign minisign.key --package-url https://store.example/ > request.json',
+        'signed, with the request for devices',
+      ],
+    ],
+  },
+  verify: {
+    summary: 'what a package would deploy where, and whether a device would take it',
+    operands: 'PACKAGE.zip',
+    minOperands: 1,
+    maxOperands: 1,
+    about:
+      'Reads the whole package with the reader and the rules of the device; needs no device. Exits with 1 where it ' +
+      'would be refused.',
+    flags: [trustKey, allowRoot, json],
+    examples: [
+      ['verify printer-2.0.0.zip', 'modules, files, problems'],
+      ['verify --trust-key minisign.pub printer-2.0.0.zip', 'and the signature'],
+    ],
+  },
+  init: {
+    summary: 'makes a folder to pack: a commented manifest and an example service',
+    operands: 'DIR',
+    minOperands: 1,
+    maxOperands: 1,
+    about: 'Writes into a new or an empty folder only. What it writes can be packed as it is.',
+    flags: [],
+    examples: [['init printer', 'then: tope-updater pack printer']],
+  },
+} as const satisfies Record<string, CommandSpec>;
