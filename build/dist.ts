@@ -27,7 +27,13 @@ import { executableFlags, packExecutable } from './pack.ts';
 import { type Arch, arches, provideRuntime, type Runtime } from './runtime.ts';
 import { writeSbom } from './sbom.ts';
 
-const releaseFiles = ['install.sh', 'tope-updater.service', 'tope-updater.init'];
+const releaseFiles = [
+  'install.sh',
+  'tope-updater.service',
+  'tope-updater.init',
+  'tope-updater.8',
+  'completion.bash',
+];
 
 /** Fills `folder` with the release of the named architectures. `keep` false: nothing of an earlier build is used. */
 export async function makeDist(folder: string, wanted: readonly Arch[], keep: boolean): Promise<void> {

@@ -11,7 +11,9 @@
 #
 # Promises: nothing is replaced before the new executable's sha256 was checked, and on a live system that it runs; the
 # executable is switched by one rename; running it again changes nothing; configuration, state, logs and backups stay.
+# Manual page and bash completion go to PREFIX/share, and where the system has its folders for them, links lead there.
 set -eu
+umask 022
 
 die() {
   echo "install.sh: $*" >&2
@@ -142,6 +144,7 @@ install() {
   else
     install_init_script
   fi
+  install_pages
   sync
   echo "tope-updater is installed in $target"
 }
@@ -167,6 +170,35 @@ install_init_script() {
   if [ "$changed" = yes ]; then "$INITDIR/tope-updater" restart; else "$INITDIR/tope-updater" start; fi
 }
 
+# Every page as: its file in a release, its place below PREFIX/share, the system's folder for its kind.
+pages() {
+  echo tope-updater.8 man/man8/tope-updater.8 /usr/local/share/man
+  echo completion.bash bash-completion/completions/tope-updater /usr/share/bash-completion
+}
+
+# What people read and type by. A link that cannot be made (a read-only /usr, say) does not fail the installation.
+install_pages() {
+  pages | while read -r file place folder; do
+    [ -r "$here/$file" ] || continue
+    put "$here/$file" "$target/share/$place" 644
+    link=$DESTDIR${folder%/*}/$place
+    # What is there already is ours, or a package manager's and not ours to touch.
+    if [ ! -d "$DESTDIR$folder" ] || [ -e "$link" ] || [ -L "$link" ]; then continue; fi
+    { mkdir -p "${link%/*}" && ln -s "$PREFIX/share/$place" "$link"; } 2>/dev/null ||
+      echo "note: $link cannot be made; the page is $PREFIX/share/$place"
+  done
+}
+
+remove_pages() {
+  pages | while read -r file place folder; do
+    link=$DESTDIR${folder%/*}/$place
+    if [ "$(readlink "$link" 2>/dev/null)" = "$PREFIX/share/$place" ]; then rm -f "$link"; fi
+    emptied=$target/share/$place
+    rm -f "$emptied"
+    while emptied=${emptied%/*} && [ "$emptied" != "$target" ]; do rmdir "$emptied" 2>/dev/null || break; done
+  done
+}
+
 uninstall() {
   if has_systemd; then
     systemctl disable --quiet --now tope-updater 2>/dev/null || true
@@ -178,6 +210,7 @@ uninstall() {
   rm -f "$DESTDIR$UNITDIR/tope-updater.service" "$DESTDIR$UNITDIR/multi-user.target.wants/tope-updater.service" \
     "$DESTDIR$INITDIR/tope-updater" "$DESTDIR$INITDIR/S90tope-updater" \
     "$target/tope-updater" "$target/.tope-updater.new"
+  remove_pages
   if has_systemd; then systemctl daemon-reload; fi
   # Folders that never held anything go, all others stay with what is in them.
   for folder in "$target/tmp" "$target/logs" "$target/backups" "$target"; do

@@ -5,20 +5,26 @@ import {
   chmodSync,
   copyFileSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 
 const deployFolder = resolve('deploy');
+const pageFiles = ['tope-updater.8', 'completion.bash'];
+const manual = 'man/man8/tope-updater.8';
+const completion = 'bash-completion/completions/tope-updater';
 const scratch = mkdtempSync(join(tmpdir(), 'install-'));
 process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
 
@@ -61,7 +67,7 @@ function release(version: string): string {
     return `${sum}  ${name}\n`;
   });
   writeFileSync(join(folder, 'SHA256SUMS'), sums.join(''));
-  for (const name of ['install.sh', 'tope-updater.service', 'tope-updater.init'])
+  for (const name of ['install.sh', 'tope-updater.service', 'tope-updater.init', ...pageFiles])
     copyFileSync(join(deployFolder, name), join(folder, name));
   return folder;
 }
@@ -80,6 +86,11 @@ function snapshot(folder: string): string[] {
     const content = stat.isFile() ? readFileSync(join(folder, name), 'utf8') : '';
     return `${name} ${stat.mode.toString(8)} ${stat.isFile() ? stat.ino : ''} ${content}`;
   });
+}
+
+/** Also a link that leads nowhere. */
+function isThere(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
 for (const shell of shells()) {
@@ -189,6 +200,45 @@ for (const shell of shells()) {
       writeFileSync(join(shell.path, 'xz'), '#!/bin/sh\nexec busybox xz "$@"\n', { mode: 0o755 });
     succeed(from, '--destdir', destdir, '--arch', 'x64');
     assert.match(readFileSync(join(destdir, 'opt/tope/updater/tope-updater'), 'utf8'), '1.0.0 x64');
+  });
+
+  test('manual page and completion go below the prefix, and links to them where the system has folders', () => {
+    const [bare, full] = [root(), root()];
+    const links = [join(full, 'usr/local/share', manual), join(full, 'usr/share', completion)];
+    for (const folder of ['usr/local/share/man', 'usr/share/bash-completion'])
+      mkdirSync(join(full, folder), { recursive: true });
+    const from = release('1.0.0');
+    for (const destdir of [bare, full])
+      succeed(from, '--destdir', destdir, '--arch', 'x64', '--prefix', '/srv/updater');
+    const share = join(bare, 'srv/updater/share');
+    assert.match(readFileSync(join(share, manual), 'utf8'), '.TH TOPE');
+    assert.match(readFileSync(join(share, completion), 'utf8'), 'complete ');
+    assert.is(statSync(join(share, manual)).mode & 0o7777, 0o644);
+    assert.not.ok(existsSync(join(bare, 'usr')));
+    assert.equal(
+      links.map((link) => readlinkSync(link)),
+      [manual, completion].map((page) => `/srv/updater/share/${page}`),
+    );
+
+    succeed(from, '--destdir', full, '--arch', 'x64', '--prefix', '/srv/updater');
+    succeed(from, '--destdir', full, '--uninstall', '--prefix', '/srv/updater');
+    assert.not.ok(existsSync(join(full, 'srv/updater')));
+    assert.ok(links.every((link) => !isThere(link)));
+  });
+
+  test("a page of somebody else's stays, and a release without pages installs all the same", () => {
+    const destdir = root();
+    const theirs = join(destdir, 'usr/local/share', manual);
+    mkdirSync(dirname(theirs), { recursive: true });
+    symlinkSync('/nowhere/else', theirs);
+    const from = release('1.0.0');
+    succeed(from, '--destdir', destdir, '--arch', 'x64');
+    succeed(from, '--destdir', destdir, '--uninstall');
+    assert.is(readlinkSync(theirs), '/nowhere/else');
+
+    for (const name of pageFiles) rmSync(join(from, name));
+    succeed(from, '--destdir', destdir, '--arch', 'x64');
+    assert.not.ok(existsSync(join(destdir, 'opt/tope/updater/share')));
   });
 
   test('uninstalling takes the program away and leaves configuration and state', () => {
