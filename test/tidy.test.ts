@@ -45,7 +45,7 @@ const pureModules = ['node:path', 'node:buffer', 'valibot'];
 
 const machineModules =
   /^node:(fs|child_process|net|http|https|tls|dgram|dns|os|process|timers|worker_threads)(\/|$)/;
-const lazyModules = /^(node:(crypto|zlib|https|tls|child_process)|yauzl|@valibot\/to-json-schema)$/;
+const lazyModules = /^(node:(crypto|zlib|https|tls|child_process)|yauzl|yazl|@valibot\/to-json-schema)$/;
 
 check('node:fs, processes and sockets are touched only under host/, in main.ts, cli/ and the server', () =>
   atRunTime
@@ -63,7 +63,7 @@ check('timers, the wall clock and process are used only under host/, in main.ts 
   ),
 );
 
-check('crypto, zlib, TLS, yauzl and the schema converter are loaded at first use', () =>
+check('crypto, zlib, TLS, yauzl, yazl and the schema converter are loaded at first use', () =>
   atRunTime
     .filter(({ of, isLazy }) => lazyModules.test(of) && !isLazy)
     // The one real implementation of the processes port is loaded as late as its user likes.
