@@ -1,12 +1,14 @@
 /**
  * The test runner: runs each test file in a process of its own, guards uvu's two traps (a file that never calls
- * `.run()` passes silently; nothing times out), and ends with the line `N passed, N failed`.
+ * `.run()` passes silently; nothing times out), and ends with the line `N passed, N failed`. Right before it stand the
+ * reasons: `failed: FILE: TEST: MESSAGE` for every file that failed, `unsteady: FILE` for what passed at a second try.
  *
  * Usage: tsx test/run.ts [FILE|FOLDER ...]    (default: test/)
  */
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { firstFailure } from './first-failure.ts';
 
 const fileTimeoutMs = Number(process.env.TEST_FILE_TIMEOUT_MS ?? 400_000);
 const maxTries = Number(process.env.TEST_TRIES ?? 1);
@@ -86,6 +88,7 @@ function print(outcome: Outcome): void {
 const started = Date.now();
 const files = (process.argv.length > 2 ? process.argv.slice(2) : ['test']).flatMap(testFiles);
 const outcomes: Outcome[] = [];
+const unsteady: string[] = [];
 for (const file of files) {
   let outcome = await runFile(file);
   print(outcome);
@@ -93,11 +96,15 @@ for (const file of files) {
     console.log(`again: ${file}: a noisy machine gets another try, what failed stands above`);
     outcome = await runFile(file);
     print(outcome);
+    if (outcome.failed === 0) unsteady.push(file);
   }
   outcomes.push(outcome);
 }
 const total = (key: 'passed' | 'failed' | 'skipped') => outcomes.reduce((n, outcome) => n + outcome[key], 0);
 const skipped = total('skipped') > 0 ? `, ${total('skipped')} skipped` : '';
 console.log(`${files.length} files in ${((Date.now() - started) / 1000).toFixed(0)} s`);
+for (const { file, failed, output } of outcomes)
+  if (failed > 0) console.log(`failed: ${file}: ${firstFailure(output)}`);
+for (const file of unsteady) console.log(`unsteady: ${file}`);
 console.log(`${total('passed')} passed, ${total('failed')} failed${skipped}`);
 process.exit(total('failed') > 0 || files.length === 0 ? 1 : 0);
