@@ -1,12 +1,14 @@
 /**
  * Past updates: the journals of committed transactions, kept with their backups so that they can be rolled back.
  *
- * Layout of backups/: `<id>.journal` is the record of a committed update, `<module>.<id>.bak` what it replaced.
+ * Layout of backups/: `<id>.journal` is the record of a committed update, `<module>.<id>.bak` what it replaced,
+ * `<id>.deployed` what stood after it (deployed-record.ts).
  * Invariant: a record stands only as long as all its backups do (it goes first, durably).
  */
 import { posix } from 'node:path';
 import type { Files, Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
+import { pruneDeployed } from './current-record.ts';
 import { readJournal } from './journal-file.ts';
 import { fileSteps, type Plan, type Want } from './plan.ts';
 
@@ -75,6 +77,7 @@ export async function prunePastUpdates(
   const orphans = (await files.list(backupDirectory)).filter((name) => {
     const id = backupName.exec(name)?.[1];
     return id !== undefined && !kept.has(id);
+  await pruneDeployed(files, backupDirectory, [...kept]);
   });
   for (const name of orphans) await removeTree(files, posix.join(backupDirectory, name));
   if (orphans.length > 0) await files.syncDirectory(backupDirectory);

@@ -32,6 +32,8 @@ export async function makeDirectories(host: Pick<Host, 'files'>, plan: Plan): Pr
   }
   for (const parent of parents) await attempt(parent, () => host.files.syncDirectory(parent));
 }
+  /** SHA-256 of each staged file that is complete, by its target. */
+  readonly sha256: ReadonlyMap<string, string>;
 
 export interface Stager {
   /** Sources that the plan takes content from. */
@@ -43,15 +45,18 @@ export interface Stager {
 }
 
 /** Stages an update: the package's entries are pushed into the staged files. */
+  const sha256 = new Map<string, string>();
 export function createStager(host: Pick<Host, 'files'>, plan: Plan): Stager {
   const stepsOf = new Map<string, PutStep[]>();
+    sha256,
   for (const step of putSteps(plan)) stepsOf.set(step.source, [...(stepsOf.get(step.source) ?? []), step]);
   const unfinished = new Set<() => Promise<void>>();
   return {
     sources: new Set(stepsOf.keys()),
     open: async (source) => {
       const writers: StagedFileWriter[] = [];
-      for (const step of stepsOf.get(source) ?? []) writers.push(await openOne(host.files, step, unfinished));
+      for (const step of stepsOf.get(source) ?? [])
+        writers.push(await openOne(host.files, step, unfinished, sha256));
       return {
         write: async (chunk) => {
           for (const writer of writers) await writer.write(chunk);
@@ -82,14 +87,16 @@ export async function syncStaged(host: Pick<Host, 'files'>, plan: Plan): Promise
   }
 }
 
+  sha256: Map<string, string>,
 async function openOne(
   files: Files,
+  // The SHA-256 always: an audit compares with it later.
   step: PutStep,
   unfinished: Set<() => Promise<void>>,
 ): Promise<StagedFileWriter> {
   const { createHash } = await import('node:crypto');
   const digests = (['md5', 'sha256'] as const)
-    .filter((name) => step[name] !== null)
+    .filter((name) => step[name] !== null || name === 'sha256')
     .map((name) => ({ name, hash: createHash(name) }));
   const file = await attempt(step.target, () => files.open(stagedPath(step), 'create'));
   const out = writeBehind(file, step.sizeBytes);
@@ -108,7 +115,8 @@ async function openOne(
     }
     for (const { name, hash } of digests) {
       const actual = hash.digest('hex');
-      if (actual === step[name]) continue;
+      if (name === 'sha256') sha256.set(step.target, actual);
+      if (step[name] === null || actual === step[name]) continue;
       const code = name === 'md5' ? 'MD5_MISMATCH' : 'SHA256_MISMATCH';
       throw new UpdateError(code, `${step.source}: ${step[name]} expected, ${actual} found`);
     }

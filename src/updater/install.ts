@@ -7,7 +7,7 @@
 import { latestId } from '../deploy/past-updates.ts';
 import { makePlan, nextId, type Owner, type Plan, putSteps } from '../deploy/plan.ts';
 import { createStager } from '../deploy/stage.ts';
-import { checkPlanFits, surveyRelease } from '../deploy/survey.ts';
+import { checkPlanFits, type Survey, surveyRelease } from '../deploy/survey.ts';
 import { asUpdateError, UpdateError } from '../errors.ts';
 import type { Files } from '../host/host.ts';
 import { type Archive, openArchive } from '../package/archive.ts';
@@ -16,6 +16,7 @@ import type { PackageRequest } from '../package/request.ts';
 import type { Release } from '../release.ts';
 import { checkFit } from './fit.ts';
 import { installedVersion, readHistory } from './history.ts';
+import { rememberDeployed } from './remember.ts';
 import type { Settings } from './settings.ts';
 import { runTransaction } from './transaction.ts';
 import type { Outcome, TransactionContext } from './transaction-context.ts';
@@ -42,9 +43,13 @@ export async function installPackage(
     for (const warning of warnings) host.log.warn(`manifest.json: ${warning}`);
     const installed = installedVersion(await readHistory(host.files, context.backupDirectory));
     checkFit(release, settings.deviceType, installed);
-    const plan = await planRelease(context, settings, release, installed);
+    const { plan, survey } = await planRelease(context, settings, release, installed);
     host.memory.trim();
-    return await runTransaction(context, plan, () => stagePackage(context, plan, archive, request));
+    return await runTransaction(context, plan, async () => {
+      const sha256 = await stagePackage(context, plan, archive, request);
+      const from = { release, survey, request };
+      await rememberDeployed(host, context.backupDirectory, plan, from, sha256);
+    });
   } finally {
     await archive.close();
   }
@@ -55,7 +60,7 @@ async function planRelease(
   settings: Settings,
   release: Release,
   installed: string | undefined,
-): Promise<Plan> {
+): Promise<{ plan: Plan; survey: Survey }> {
   const { host, backupDirectory } = context;
   try {
     const self = await ownerOfUpdater(host.files, backupDirectory);
@@ -79,18 +84,21 @@ async function planRelease(
       survey.facts,
     );
     await checkPlanFits(host.files, plan, survey.facts, backupDirectory);
-    return plan;
+    return { plan, survey };
   } catch (thrown) {
     throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', 'looking at the targets');
   }
 }
 
+type PackageDigests = Pick<PackageRequest, 'package_md5' | 'package_sha256'>;
+
+/** Fills the staged files from the package, and gives the SHA-256 of each by its target. */
 async function stagePackage(
   context: TransactionContext,
   plan: Plan,
   archive: Archive,
-  request: PackageRequest,
-): Promise<void> {
+  request: PackageDigests,
+): Promise<ReadonlyMap<string, string>> {
   const stager = createStager(context.host, plan);
   const moduleOf = new Map(putSteps(plan).map((step) => [step.source, step.module]));
   const totalBytes = archive.sizeBytes;
@@ -119,6 +127,7 @@ async function stagePackage(
         `the package changed on the disk: ${request.package_sha256} expected, ${digests.sha256} found`,
       );
     }
+    return stager.sha256;
   } finally {
     await stager.close();
   }

@@ -3,6 +3,7 @@
  *
  * Invariant: everything here may be cut anywhere and repeated at the next start; the outcome does not change.
  */
+import { dropDeployed } from '../deploy/current-record.ts';
 import { journalPath } from '../deploy/journal-file.ts';
 import { dropRecords, prunePastUpdates, recordPath } from '../deploy/past-updates.ts';
 import { discardStaged } from '../deploy/undo.ts';
@@ -27,6 +28,7 @@ export async function tidyCommitted(run: Run): Promise<Outcome> {
     }
   });
   return { kind: 'committed' };
+      await dropDeployed(files, directory, plan.consumes);
 }
 
 /** Everything is old: the old services run again, staged files and the journal go. */
@@ -40,6 +42,7 @@ export async function tidyUndone(run: Run, error: UpdateError): Promise<Outcome>
     await removeJournal(files, directory);
   });
   return { kind: 'undone', error };
+    await dropDeployed(files, directory, [plan.id]);
 }
 
 /** What is left to do when the outcome stands. A failure is logged: the journal stays and the next start repeats it. */

@@ -5,6 +5,7 @@
 import type { Stage } from '../../src/updater/state.ts';
 import type { ModelState } from './model-state.ts';
 import { bytesAt, difference, type Tree, textAt, treeOf } from './model-tree.ts';
+import { wrongRecord } from './record-verdict.ts';
 import type { Scenario } from './scenarios.ts';
 import { allowedRoot, workDirectory } from './session.ts';
 
@@ -37,9 +38,16 @@ export function verdict(facts: Facts, state: ModelState, marks: readonly string[
     tornPackage(facts, state) ??
     leftovers(facts, state, marks) ??
     hollowRecord(state) ??
+    wrongRecord(state, deployedVersion(facts.scenario, isNew), false) ??
     wrongHistory(facts, state, isNew, marks) ??
     wrongPrograms(facts)
   );
+}
+
+/** Undefined: nothing that the updater installed. */
+function deployedVersion({ act, earlier, package: wanted }: Scenario, isNew: boolean): string | undefined {
+  if (!isNew) return earlier.at(-1)?.version;
+  return act === 'rollback' ? earlier.at(-2)?.version : wanted?.version;
 }
 
 function brokenPromise(facts: Facts, isNew: boolean, marks: readonly string[]): string | undefined {
@@ -88,7 +96,7 @@ function leftovers(facts: Facts, state: ModelState, marks: readonly string[]): s
   const records = inBackups.flatMap((name) => /^(\d{8}T\d{9}Z)\.journal$/.exec(name)?.[1] ?? []);
   if (records.length > updatesKept) return `${records.length} updates kept: ${records.join(', ')}`;
   const strays = inBackups.filter((name) => {
-    if (name === 'history.jsonl' || /^\d{8}T\d{9}Z\.journal$/.test(name)) return false;
+    if (name === 'history.jsonl' || /^\d{8}T\d{9}Z\.(journal|deployed)$/.test(name)) return false;
     const id = /\.(\d{8}T\d{9}Z)\.bak(\/|$)/.exec(name)?.[1];
     return id === undefined || !records.includes(id);
   });

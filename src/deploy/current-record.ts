@@ -1,0 +1,57 @@
+/**
+ * The records of what is deployed (deployed-record.ts) as files of backups/: which one counts, which ones go.
+ *
+ * Invariants: a record is durable before its journal says `staged`, so that the update stands or falls together with it;
+ * the newest one counts, because that of an update which is undone or taken back goes before the journal does.
+ */
+import { posix } from 'node:path';
+import type { Files } from '../host/host.ts';
+
+const recordName = /^(\d{8}T\d{9}Z)\.deployed$/;
+const journalName = /^(\d{8}T\d{9}Z)\.journal$/;
+
+export function deployedPath(backupDirectory: string, id: string): string {
+  return posix.join(backupDirectory, `${id}.deployed`);
+}
+
+/**
+ * Id of the record that tells what is deployed now, while no transaction runs. Undefined where there is none: nothing was
+ * installed, or the last update was installed by an updater that kept no records.
+ */
+export async function currentRecord(files: Files, backupDirectory: string): Promise<string | undefined> {
+  const names = await files.list(backupDirectory);
+  const newest = idsIn(names, recordName).at(-1);
+  const lastUpdate = idsIn(names, journalName).at(-1);
+  return newest !== undefined && (lastUpdate === undefined || newest >= lastUpdate) ? newest : undefined;
+}
+
+/** Removes the records of these updates, durably. */
+export async function dropDeployed(
+  files: Files,
+  backupDirectory: string,
+  ids: readonly string[],
+): Promise<void> {
+  let hasRemoved = false;
+  for (const path of ids.map((id) => deployedPath(backupDirectory, id))) {
+    if ((await files.stat(path)) === undefined) continue;
+    await files.remove(path);
+    hasRemoved = true;
+  }
+  if (hasRemoved) await files.syncDirectory(backupDirectory);
+}
+
+/** Keeps the records that a rollback of `keptUpdates` may lead to, and the current one. */
+export async function pruneDeployed(
+  files: Files,
+  backupDirectory: string,
+  keptUpdates: readonly string[],
+): Promise<void> {
+  const ids = idsIn(await files.list(backupDirectory), recordName);
+  const oldest = [...keptUpdates].sort()[0];
+  const before = ids.filter((id) => oldest === undefined || id < oldest);
+  await dropDeployed(files, backupDirectory, before.slice(0, -1));
+}
+
+function idsIn(names: readonly string[], pattern: RegExp): string[] {
+  return names.flatMap((name) => pattern.exec(name)?.[1] ?? []).sort();
+}

@@ -1,0 +1,191 @@
+/**
+ * What is deployed, remembered: `backups/<id>.deployed` tells of every file that stood after the update of that id.
+ *
+ * Each line is a value of `RecordLine` behind the SHA-256 of its own text, as in the journal:
+ *
+ *     <SHA-256 of the JSON text, 64 hex digits> <JSON text> LF
+ *
+ * The first is the header, the last one counts the lines before it; a module comes before its files. A record is whole:
+ * modules that an update leaves alone are taken over from the record before it.
+ * Which of the records counts: current-record.ts. Reading takes one line of memory at a time.
+ */
+import { UpdateError } from '../errors.ts';
+import type { Files } from '../host/host.ts';
+import { limits } from '../limits.ts';
+import type { ServiceSpec } from '../release.ts';
+import { currentRecord, deployedPath } from './current-record.ts';
+
+export interface RecordHeader {
+  readonly kind: 'header';
+  readonly format: 1;
+  /** Of the update that made this record. */
+  readonly id: string;
+  readonly version: string;
+  /** What the update came in; `sha256` is null where nobody told it. */
+  readonly package: { readonly sizeBytes: number; readonly md5: string; readonly sha256: string | null };
+}
+
+export interface DeployedModule {
+  readonly kind: 'module';
+  readonly name: string;
+  /** Of the update that brought it. */
+  readonly id: string;
+  /** Of a directory module: what else stands below it is not the package's. Null: a single file. */
+  readonly tree: string | null;
+  readonly service: ServiceSpec;
+}
+
+export interface DeployedDirectory {
+  readonly kind: 'directory';
+  readonly module: string;
+  readonly path: string;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export interface DeployedFile {
+  readonly kind: 'file';
+  readonly module: string;
+  /** Absolute, free of symlinks when it was deployed. */
+  readonly path: string;
+  /** Name of the entry in its module's package. */
+  readonly entry: string;
+  readonly sizeBytes: number;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly sha256: string;
+}
+
+export type RecordLine = DeployedModule | DeployedDirectory | DeployedFile;
+type AnyLine = RecordHeader | RecordLine | { readonly kind: 'end'; readonly lines: number };
+
+/**
+ * Writes the record of an update: its own lines, and of the record before it what belongs to other modules. Its content
+ * is durable when it resolves, its name is when saveBackups() has synced backups/. A damaged record before it counts as none: those modules are known again when they
+ * are installed again.
+ */
+export async function writeRecord(
+  files: Files,
+  backupDirectory: string,
+  header: RecordHeader,
+  lines: readonly RecordLine[],
+): Promise<void> {
+  const path = deployedPath(backupDirectory, header.id);
+  const before = await currentRecord(files, backupDirectory);
+  const kept = before === undefined ? [] : await readKept(files, backupDirectory, before, lines);
+  const { createHash } = await import('node:crypto');
+  const encode = (line: AnyLine) => {
+    const text = JSON.stringify(line);
+    return `${createHash('sha256').update(text).digest('hex')} ${text}\n`;
+  };
+  const file = await files.open(path, 'create');
+  try {
+    let position = 0;
+    let pending = '';
+    const flush = async () => {
+      const bytes = Buffer.from(pending);
+      await file.write(bytes, position);
+      position += bytes.length;
+      pending = '';
+    };
+    const all: readonly AnyLine[] = [header, ...lines, ...kept];
+    for (const line of all) {
+      pending += encode(line);
+      if (pending.length >= limits.chunkBytes) await flush();
+    }
+    pending += encode({ kind: 'end', lines: all.length });
+    await flush();
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** What an open record tells: its header, then line by line. */
+export interface DeployedRecord {
+  readonly header: RecordHeader;
+  lines(): AsyncGenerator<RecordLine>;
+}
+
+/** Opens a record. It, and later the reading of its lines, throw NO_BACKUP where it is damaged. */
+export async function openRecord(files: Files, backupDirectory: string, id: string): Promise<DeployedRecord> {
+  const path = deployedPath(backupDirectory, id);
+  for await (const line of readLines(files, path)) {
+    if (line.kind !== 'header' || line.format !== 1) break;
+    return { header: line, lines: () => bodyOf(files, path) };
+  }
+  throw damaged(path, 'its first line is no header');
+}
+
+async function* bodyOf(files: Files, path: string): AsyncGenerator<RecordLine> {
+  let count = 0;
+  for await (const line of readLines(files, path)) {
+    if (line.kind === 'end') {
+      if (line.lines !== count) throw damaged(path, `${count} lines instead of ${line.lines}`);
+      return;
+    }
+    count += 1;
+    if (line.kind !== 'header') yield line;
+  }
+  throw damaged(path, 'it has no end');
+}
+
+async function readKept(
+  files: Files,
+  backupDirectory: string,
+  id: string,
+  lines: readonly RecordLine[],
+): Promise<RecordLine[]> {
+  const modules = new Set(lines.flatMap((line) => (line.kind === 'module' ? [line.name] : [])));
+  const paths = new Set(lines.flatMap((line) => (line.kind === 'module' ? [] : [line.path])));
+  const kept: RecordLine[] = [];
+  try {
+    const record = await openRecord(files, backupDirectory, id);
+    for await (const line of record.lines()) {
+      const isRenewed =
+        line.kind === 'module' ? modules.has(line.name) : modules.has(line.module) || paths.has(line.path);
+      if (!isRenewed) kept.push(line);
+    }
+  } catch (thrown) {
+    if (thrown instanceof UpdateError) return [];
+    throw thrown;
+  }
+  return kept;
+}
+
+async function* readLines(files: Files, path: string): AsyncGenerator<AnyLine> {
+  const { createHash } = await import('node:crypto');
+  const file = await files.open(path, 'read');
+  try {
+    const buffer = Buffer.alloc(limits.chunkBytes);
+    let rest = Buffer.alloc(0);
+    for (let position = 0; ; ) {
+      const got = await file.read(buffer, 0, buffer.length, position);
+      if (got === 0) break;
+      position += got;
+      let text = Buffer.concat([rest, buffer.subarray(0, got)]);
+      for (let end = text.indexOf(0x0a); end >= 0; end = text.indexOf(0x0a)) {
+        const line = text.subarray(0, end).toString('utf8');
+        const json = line.slice(65);
+        if (createHash('sha256').update(json).digest('hex') !== line.slice(0, 64))
+          throw damaged(path, `a bad line before byte ${position}`);
+        yield JSON.parse(json) as AnyLine; // the digest has proven that we wrote it
+        text = text.subarray(end + 1);
+      }
+      rest = Buffer.from(text);
+      if (rest.length > limits.manifestBytes) throw damaged(path, 'a line that does not end');
+    }
+    if (rest.length > 0) throw damaged(path, 'its last line is torn');
+  } finally {
+    await file.close();
+  }
+}
+
+function damaged(path: string, why: string): UpdateError {
+  return new UpdateError(
+    'NO_BACKUP',
+    `the record of what is deployed, ${path}, is damaged (${why}): install the version again`,
+  );
+}

@@ -1,0 +1,61 @@
+/** What an update deploys becomes the record that a later audit compares with (deploy/deployed-record.ts). */
+import { type DeployedDirectory, type RecordLine, writeRecord } from '../deploy/deployed-record.ts';
+import { type Plan, putSteps } from '../deploy/plan.ts';
+import type { Survey } from '../deploy/survey.ts';
+import { asUpdateError } from '../errors.ts';
+import type { Files, Host } from '../host/host.ts';
+import type { PackageRequest } from '../package/request.ts';
+import type { Release } from '../release.ts';
+
+/**
+ * To be called while the plan is staged and every directory stands. `sha256`: of each staged file, by its target. Throws
+ * DEPLOYMENT_FAILED or DISK_FULL: an update that cannot be remembered is not made.
+ */
+export async function rememberDeployed(
+  host: Pick<Host, 'files'>,
+  backupDirectory: string,
+  plan: Plan,
+  from: { readonly release: Release; readonly survey: Survey; readonly request: PackageRequest },
+  sha256: ReadonlyMap<string, string>,
+): Promise<void> {
+  const { release, survey, request } = from;
+  const modules = release.modules.map((module): RecordLine => {
+    const tree = module.isTree ? (survey.moduleRoots.get(module.name) ?? module.target) : null;
+    return { kind: 'module', name: module.name, id: plan.id, tree, service: module.service };
+  });
+  const files = putSteps(plan).map(({ module, target, source, sizeBytes, mode, uid, gid }): RecordLine => {
+    const digest = sha256.get(target);
+    if (digest === undefined) throw new Error(`${target} was not staged`);
+    return { kind: 'file', module, path: target, entry: source, sizeBytes, mode, uid, gid, sha256: digest };
+  });
+  const header = {
+    kind: 'header',
+    format: 1,
+    id: plan.id,
+    version: plan.version,
+    package: {
+      sizeBytes: request.package_size,
+      md5: request.package_md5,
+      sha256: request.package_sha256 ?? null,
+    },
+  } as const;
+  try {
+    const directories = await directoriesOf(host.files, survey);
+    await writeRecord(host.files, backupDirectory, header, [...modules, ...directories, ...files]);
+  } catch (thrown) {
+    throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', 'writing the record of what is deployed');
+  }
+}
+
+/** The directories of the trees as they stand: what a repair makes again where they are missing. */
+async function directoriesOf(files: Files, { wants }: Survey): Promise<DeployedDirectory[]> {
+  const found: DeployedDirectory[] = [];
+  for (const want of wants) {
+    if (want.kind !== 'directory') continue;
+    const stat = await files.stat(want.target);
+    if (stat === undefined) continue;
+    const { mode, uid, gid } = stat;
+    found.push({ kind: 'directory', module: want.module, path: want.target, mode, uid, gid });
+  }
+  return found;
+}
