@@ -1,13 +1,16 @@
 /** Backups: what a transaction replaces or removes, saved under backups/ before the first process is stopped. */
 import { posix } from 'node:path';
 import { asUpdateError, errno } from '../errors.ts';
-import type { Host } from '../host/host.ts';
-import { cloneFile } from './clone.ts';
-import { fileSteps, type Plan } from './plan.ts';
+import type { Files, Host } from '../host/host.ts';
+import { cloneFile, linkFile } from './clone.ts';
+import { type FileStep, fileSteps, keptPath, type Plan } from './plan.ts';
 
 const backupDirectoryMode = 0o700;
 
-/** Saves every file that the plan replaces or removes; all durable, names included, when it returns. */
+/**
+ * Saves every file that the plan replaces or removes; all durable, names included, when it returns. Where a backup had
+ * to be a copy the old file also keeps a second name beside its target (not durable: the backup is).
+ */
 export async function saveBackups(
   host: Pick<Host, 'files'>,
   backupDirectory: string,
@@ -18,7 +21,8 @@ export async function saveBackups(
     if (step.backup === null) continue;
     try {
       await makeParents(host, backupDirectory, posix.dirname(step.backup), touched);
-      await cloneFile(host.files, step.target, step.backup);
+      const how = await cloneFile(host.files, step.target, step.backup);
+      if (how === 'copied') await linkFile(host.files, step.target, keptPath(step));
     } catch (thrown) {
       throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', `backing up ${step.target}`);
     }
@@ -30,6 +34,12 @@ export async function saveBackups(
       throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', `backing up to ${directory}`);
     }
   }
+}
+
+/** What undo takes the old file from: its second name beside the target, else the backup. */
+export async function savedFile(files: Files, step: FileStep, backup: string): Promise<string> {
+  const kept = keptPath(step);
+  return (await files.stat(kept)) ? kept : backup;
 }
 
 /** Makes `directory` below `root` with all that is missing above it, and remembers each for the sync. */

@@ -10,12 +10,20 @@ const noHardLink = new Set(['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP',
  * Makes `to` (nothing may stand there) the same file as `from`, or an equal one: content durable, mode and owner
  * kept. The directory of `to` is the caller's to sync. A symlink is cloned as a link. Rejects with a system error.
  */
-export async function cloneFile(files: Files, from: string, to: string): Promise<void> {
+export async function cloneFile(files: Files, from: string, to: string): Promise<'linked' | 'copied'> {
+  if (await linkFile(files, from, to)) return 'linked';
+  await copyFile(files, from, to);
+  return 'copied';
+}
+
+/** Makes `to` another name of `from`; false where the filesystem cannot. Rejects with any other system error. */
+export async function linkFile(files: Files, from: string, to: string): Promise<boolean> {
   try {
     await files.hardLink(from, to);
+    return true;
   } catch (thrown) {
-    if (!noHardLink.has(errno(thrown) ?? '')) throw thrown;
-    await copyFile(files, from, to);
+    if (noHardLink.has(errno(thrown) ?? '')) return false;
+    throw thrown;
   }
 }
 

@@ -65,7 +65,10 @@ export async function wantsOfRollback(files: Files, chain: readonly Plan[]): Pro
   return [...wants.values()].sort((a, b) => (a.target < b.target ? -1 : 1));
 }
 
-/** Removes the backups of all but the newest updates, and every backup that belongs to no record. */
+/**
+ * Removes the backups of all but the newest updates, and every backup that belongs to no record. Not synced at its end:
+ * a backup without a record that a power cut brings back goes at the next start, which prunes again.
+ */
 export async function prunePastUpdates(
   files: Files,
   backupDirectory: string,
@@ -74,13 +77,12 @@ export async function prunePastUpdates(
   const ids = await recordIds(files, backupDirectory);
   const kept = new Set(ids.slice(0, keep));
   await dropRecords(files, backupDirectory, ids.slice(keep));
+  await pruneDeployed(files, backupDirectory, [...kept]);
   const orphans = (await files.list(backupDirectory)).filter((name) => {
     const id = backupName.exec(name)?.[1];
     return id !== undefined && !kept.has(id);
-  await pruneDeployed(files, backupDirectory, [...kept]);
   });
   for (const name of orphans) await removeTree(files, posix.join(backupDirectory, name));
-  if (orphans.length > 0) await files.syncDirectory(backupDirectory);
 }
 
 /** Removes the records of these updates, durably; their backups are then anyone's to prune. */

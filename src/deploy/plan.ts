@@ -15,7 +15,7 @@ export interface PutStep {
   readonly kind: 'put';
   readonly module: string;
   readonly target: string;
-  /** `${temp}.new` is the staged file, `${temp}.old` what undo restores from. */
+  /** `${temp}.new` is the staged file, `${temp}.kept` and `${temp}.old` serve the undo. */
   readonly temp: string;
   /** Absolute path of the saved old file; null where nothing was there. */
   readonly backup: string | null;
@@ -53,7 +53,7 @@ export interface Plan {
   readonly format: 1;
   /** UTC time to the millisecond, `20261123T200204123Z`; unique and rising, also where the clock goes back. */
   readonly id: string;
-  readonly kind: 'update' | 'rollback';
+  readonly kind: 'update' | 'rollback' | 'repair';
   readonly version: string;
   readonly previousVersion: string | null;
   /** Epoch milliseconds. */
@@ -195,6 +195,11 @@ export function makePlan(header: PlanHeader, wants: readonly Want[], facts: Fact
 /** The staged file of a put step. */
 export function stagedPath(step: PutStep): string {
   return `${step.temp}.new`;
+}
+
+/** A second name of the old file on its own filesystem, where its backup had to be a copy: undo needs no room then. */
+export function keptPath(step: FileStep): string {
+  return `${step.temp}.kept`;
 }
 
 /** Where undo puts the old file before it is renamed over the target. */

@@ -4,7 +4,6 @@
  * Invariant: when syncStaged() has returned, every staged file is complete and durable under `${temp}.new`; no target has
  * been touched. Directories that are new stand already: they must, for a staged file lies in its target's directory.
  */
-import { posix } from 'node:path';
 import { asUpdateError, UpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
 import { writeBehind } from '../host/write-behind.ts';
@@ -18,9 +17,8 @@ export interface StagedFileWriter {
   end(): Promise<void>;
 }
 
-/** Makes the plan's new directories, parents first, and their names durable. */
+/** Makes the plan's new directories, parents first; syncStaged makes their names durable. */
 export async function makeDirectories(host: Pick<Host, 'files'>, plan: Plan): Promise<void> {
-  const parents = new Set<string>();
   for (const step of directorySteps(plan, 'makeDirectory')) {
     await attempt(step.target, async () => {
       await host.files.makeDirectory(step.target, step.mode);
@@ -28,16 +26,14 @@ export async function makeDirectories(host: Pick<Host, 'files'>, plan: Plan): Pr
       if (made?.uid !== step.uid || made.gid !== step.gid)
         await host.files.setOwner(step.target, step.uid, step.gid);
     });
-    parents.add(posix.dirname(step.target));
   }
-  for (const parent of parents) await attempt(parent, () => host.files.syncDirectory(parent));
 }
-  /** SHA-256 of each staged file that is complete, by its target. */
-  readonly sha256: ReadonlyMap<string, string>;
 
 export interface Stager {
   /** Sources that the plan takes content from. */
   readonly sources: ReadonlySet<string>;
+  /** SHA-256 of each staged file that is complete, by its target. */
+  readonly sha256: ReadonlyMap<string, string>;
   /** Opens the staged files that take the content of `source`: usually one, but a source may serve several targets. */
   open(source: string): Promise<StagedFileWriter>;
   /** Closes what a failure in mid-file left open; harmless after success. */
@@ -45,14 +41,14 @@ export interface Stager {
 }
 
 /** Stages an update: the package's entries are pushed into the staged files. */
-  const sha256 = new Map<string, string>();
 export function createStager(host: Pick<Host, 'files'>, plan: Plan): Stager {
   const stepsOf = new Map<string, PutStep[]>();
-    sha256,
   for (const step of putSteps(plan)) stepsOf.set(step.source, [...(stepsOf.get(step.source) ?? []), step]);
   const unfinished = new Set<() => Promise<void>>();
+  const sha256 = new Map<string, string>();
   return {
     sources: new Set(stepsOf.keys()),
+    sha256,
     open: async (source) => {
       const writers: StagedFileWriter[] = [];
       for (const step of stepsOf.get(source) ?? [])
@@ -80,21 +76,21 @@ export async function stageBackups(host: Pick<Host, 'files'>, plan: Plan): Promi
   }
 }
 
-/** The names of all staged files are durable. */
+/** The names of all staged files and new directories are durable. */
 export async function syncStaged(host: Pick<Host, 'files'>, plan: Plan): Promise<void> {
   for (const directory of touchedDirectories(plan)) {
     await attempt(directory, () => host.files.syncDirectory(directory));
   }
 }
 
-  sha256: Map<string, string>,
 async function openOne(
   files: Files,
-  // The SHA-256 always: an audit compares with it later.
   step: PutStep,
   unfinished: Set<() => Promise<void>>,
+  sha256: Map<string, string>,
 ): Promise<StagedFileWriter> {
   const { createHash } = await import('node:crypto');
+  // The SHA-256 always: an audit compares with it later.
   const digests = (['md5', 'sha256'] as const)
     .filter((name) => step[name] !== null || name === 'sha256')
     .map((name) => ({ name, hash: createHash(name) }));

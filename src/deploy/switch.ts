@@ -1,5 +1,6 @@
 /**
- * The switch: every staged file is renamed over its target, every file that goes is unlinked.
+ * The switch: every staged file is renamed over its target, every file that goes is unlinked. Directories that go are
+ * left empty until the commit, so that an undo never has to make one, for which a full disk may have no room.
  *
  * Invariant: each step is idempotent (a staged file that is gone has been renamed), so that a switch cut anywhere is
  * finished by running it again; when it has returned, every directory it touched is synced.
@@ -7,11 +8,13 @@
 import { posix } from 'node:path';
 import { asUpdateError, errno, UpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
+import { savedFile } from './backup.ts';
 import { sameFile } from './clone.ts';
 import {
   directorySteps,
   type FileStep,
   fileSteps,
+  keptPath,
   type Plan,
   stagedPath,
   touchedDirectories,
@@ -27,22 +30,49 @@ export async function switchTargets(host: Pick<Host, 'files' | 'log'>, plan: Pla
       throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', `replacing ${step.target}`);
     }
   }
-  for (const step of directorySteps(plan, 'removeDirectory')) {
-    try {
-      if (await host.files.stat(step.target)) await host.files.removeDirectory(step.target);
-    } catch (thrown) {
-      if (errno(thrown) !== 'ENOTEMPTY' && errno(thrown) !== 'EEXIST') {
-        throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', `removing ${step.target}`);
-      }
-      host.log.warn(`${step.target} is no longer part of the module, but somebody put files there: it stays`);
-    }
-  }
   await syncTouched(host.files, plan);
+}
+
+/**
+ * After the commit: the directories that go and the names that only an undo needs are removed, durably. A directory that
+ * cannot be removed (somebody put files there, it is a mount point) stays, empty or not, and that is logged.
+ * `isRepeated`: what an earlier run has removed may not be durable yet.
+ */
+export async function clearAway(
+  host: Pick<Host, 'files' | 'log'>,
+  plan: Plan,
+  isRepeated: boolean,
+): Promise<void> {
+  const { files, log } = host;
+  const changed = new Set(isRepeated ? touchedDirectories(plan) : []);
+  for (const step of fileSteps(plan)) {
+    const kept = keptPath(step);
+    if ((await files.stat(kept)) === undefined) continue;
+    await files.remove(kept);
+    changed.add(posix.dirname(kept));
+  }
+  for (const { target } of directorySteps(plan, 'removeDirectory')) {
+    const remove = async () => {
+      if (await files.stat(target)) await files.removeDirectory(target);
+    };
+    // Once more: a passing fault must not leave a directory behind.
+    await remove()
+      .catch(remove)
+      .catch((thrown: unknown) =>
+        log.warn(`${target} is no longer part of its module, but stays: ${thrown}`),
+      );
+    changed.add(posix.dirname(target));
+  }
+  await syncAll(files, [...changed]);
 }
 
 /** Syncs every directory the plan touches; one that the plan itself removed has no names left to sync. */
 export async function syncTouched(files: Files, plan: Plan): Promise<void> {
-  for (const directory of touchedDirectories(plan)) {
+  await syncAll(files, touchedDirectories(plan));
+}
+
+async function syncAll(files: Files, directories: readonly string[]): Promise<void> {
+  for (const directory of directories) {
     try {
       await files.syncDirectory(directory);
     } catch (thrown) {
@@ -56,7 +86,6 @@ export async function syncTouched(files: Files, plan: Plan): Promise<void> {
 export async function checkDirectories(files: Files, plan: Plan): Promise<void> {
   for (const directory of new Set(fileSteps(plan).map((step) => posix.dirname(step.target)))) {
     const real = await files.realPath(directory).catch((thrown: unknown) => {
-      if (errno(thrown) === 'ENOENT') return directory; // removed by this very plan, before a cut
       throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', `resolving ${directory}`);
     });
     if (real !== directory) {
@@ -77,7 +106,7 @@ async function switchOne(files: Files, step: FileStep): Promise<void> {
     if (await files.stat(staged)) await files.remove(staged);
   }
   const now = await files.stat(step.target);
-  const old = step.backup === null ? undefined : await files.stat(step.backup);
+  const old = step.backup === null ? undefined : await files.stat(await savedFile(files, step, step.backup));
   if (now && old && sameFile(now, old)) {
     throw new UpdateError('DEPLOYMENT_FAILED', `${step.target} was put back to its old content meanwhile`);
   }

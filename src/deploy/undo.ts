@@ -2,16 +2,18 @@
  * Undo: every target goes back to what its backup holds, and whatever the transaction made is removed.
  *
  * Invariants: idempotent, so that an undo cut anywhere is finished by running it again; a staged file that is still
- * there proves that its target was never switched; when it has returned every touched directory is synced.
+ * there proves that its target was never switched; when it has returned every touched directory is synced. No room is
+ * needed where the old files have kept a name on their own filesystem.
  */
-import { posix } from 'node:path';
 import { asUpdateError, errno } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
+import { savedFile } from './backup.ts';
 import { cloneFile, sameFile } from './clone.ts';
 import {
   directorySteps,
   type FileStep,
   fileSteps,
+  keptPath,
   type Plan,
   putSteps,
   restorePath,
@@ -21,26 +23,18 @@ import { syncTouched } from './switch.ts';
 
 /** Puts the old set back. Rejects with ROLLBACK_FAILED naming the target; it may be run again. */
 export async function restoreTargets(host: Pick<Host, 'files' | 'log'>, plan: Plan): Promise<void> {
-  for (const step of [...directorySteps(plan, 'removeDirectory')].reverse()) {
-    await attempt(step.target, async () => {
-      if (await host.files.stat(step.target)) return;
-      await host.files.makeDirectory(step.target, step.mode);
-      await host.files.setOwner(step.target, step.uid, step.gid);
-      await host.files.syncDirectory(posix.dirname(step.target));
-    });
-  }
   for (const step of fileSteps(plan)) await attempt(step.target, () => restoreOne(host.files, step));
-  // The old names must be durable before the staged files, which tell an untouched target, may go.
-  await syncTouched(host.files, plan);
   await discardStaged(host, plan);
 }
 
-/** Removes staged files and new directories where nothing has been switched yet (or all has been put back). */
+/** Removes staged files and new directories where nothing has been switched yet (or all has been put back), and syncs. */
 export async function discardStaged(host: Pick<Host, 'files' | 'log'>, plan: Plan): Promise<void> {
   for (const step of putSteps(plan))
     await attempt(step.target, () => removeIfThere(host.files, stagedPath(step)));
-  for (const step of fileSteps(plan))
-    await attempt(step.target, () => removeIfThere(host.files, restorePath(step)));
+  for (const step of fileSteps(plan)) {
+    for (const name of [restorePath(step), keptPath(step)])
+      await attempt(step.target, () => removeIfThere(host.files, name));
+  }
   for (const step of [...directorySteps(plan, 'makeDirectory')].reverse()) {
     try {
       if (await host.files.stat(step.target)) await host.files.removeDirectory(step.target);
@@ -61,13 +55,14 @@ async function restoreOne(files: Files, step: FileStep): Promise<void> {
     if (now) await files.remove(step.target);
     return;
   }
-  const saved = await files.stat(step.backup);
+  const source = await savedFile(files, step, step.backup);
+  const saved = await files.stat(source);
   if (saved === undefined && now) return; // put back earlier: backups go only after everything is
   if (saved && now && sameFile(saved, now)) return;
   if (step.kind === 'remove' && now) return; // never removed
   const restore = restorePath(step);
   await removeIfThere(files, restore);
-  await cloneFile(files, step.backup, restore);
+  await cloneFile(files, source, restore);
   await files.rename(restore, step.target);
 }
 

@@ -41,6 +41,8 @@ export interface JobContext {
   /** Files are switched from here on. */
   switching(): void;
   saveResume(info: ResumeInfo): Promise<void>;
+  /** Removes state.json, durably. */
+  forget(): Promise<void>;
 }
 
 export async function runDownload(
@@ -168,6 +170,7 @@ function transactionContext(context: JobContext, isSilent = false): TransactionC
     progress: progress.advance,
     onSwitching: context.switching,
     onRebooting: () => context.end({ kind: 'rebooting' }),
+    forget: context.forget,
     onEnd: async (plan, error) => {
       // An attempt that is made again at once, or at the next start, has not ended.
       if (error !== null && (isSilent || shutdown.aborted)) return;

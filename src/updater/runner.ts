@@ -211,6 +211,7 @@ export function createUpdater(
           resume = info;
           await save(state);
         }),
+      forget: () => inTurn(() => store.clear()),
     };
   }
 

@@ -6,16 +6,21 @@
 import { dropDeployed } from '../deploy/current-record.ts';
 import { journalPath } from '../deploy/journal-file.ts';
 import { dropRecords, prunePastUpdates, recordPath } from '../deploy/past-updates.ts';
+import { clearAway } from '../deploy/switch.ts';
 import { discardStaged } from '../deploy/undo.ts';
 import type { UpdateError } from '../errors.ts';
 import type { Files } from '../host/host.ts';
 import { startServices } from '../services/services.ts';
 import type { Outcome, Run } from './transaction-context.ts';
 
-/** The update stands. The journal becomes its record (an update's), or goes with what it took back (a rollback's). */
-export async function tidyCommitted(run: Run): Promise<Outcome> {
+/**
+ * The update stands. The journal becomes its record (an update's), or goes with what it took back (a rollback's).
+ * `isRepeated`: an earlier run was cut in the middle of this.
+ */
+export async function tidyCommitted(run: Run, isRepeated = false): Promise<Outcome> {
   const { context, plan } = run;
   await tidy(run, async (files, directory) => {
+    await clearAway(context.host, plan, isRepeated);
     await context.onEnd(plan, null);
     if (plan.kind === 'update') {
       await files.rename(journalPath(directory), recordPath(directory, plan.id));
@@ -23,12 +28,12 @@ export async function tidyCommitted(run: Run): Promise<Outcome> {
       await prunePastUpdates(files, directory);
     } else {
       await dropRecords(files, directory, plan.consumes);
+      await dropDeployed(files, directory, plan.consumes);
       await prunePastUpdates(files, directory);
       await removeJournal(files, directory);
     }
   });
   return { kind: 'committed' };
-      await dropDeployed(files, directory, plan.consumes);
 }
 
 /** Everything is old: the old services run again, staged files and the journal go. */
@@ -37,12 +42,12 @@ export async function tidyUndone(run: Run, error: UpdateError): Promise<Outcome>
   await startOld(run);
   await tidy(run, async (files, directory) => {
     await discardStaged(context.host, plan);
+    await dropDeployed(files, directory, [plan.id]);
     await context.onEnd(plan, error);
     await prunePastUpdates(files, directory);
     await removeJournal(files, directory);
   });
   return { kind: 'undone', error };
-    await dropDeployed(files, directory, [plan.id]);
 }
 
 /** What is left to do when the outcome stands. A failure is logged: the journal stays and the next start repeats it. */

@@ -19,6 +19,8 @@ export interface TransactionContext {
   readonly onSwitching: () => void;
   /** Everything is switched and the machine is about to restart; durable when it resolves. */
   readonly onRebooting: () => Promise<void>;
+  /** Forgets the operation in state.json, durably: a start that finds a journal not committed takes it back then. */
+  readonly forget: () => Promise<void>;
   /** Durable bookkeeping of the end (history, state, last report), before the journal goes. Must be repeatable. */
   readonly onEnd: (plan: Plan, error: UpdateError | null) => Promise<void>;
 }

@@ -7,7 +7,7 @@
  */
 import * as v from 'valibot';
 import { saveBackups } from '../deploy/backup.ts';
-import type { Journal } from '../deploy/journal.ts';
+import type { Journal, JournalRecord } from '../deploy/journal.ts';
 import { beginJournal, continueJournal } from '../deploy/journal-file.ts';
 import { fileSteps, type Plan, stagedPath } from '../deploy/plan.ts';
 import { makeDirectories, syncStaged } from '../deploy/stage.ts';
@@ -58,7 +58,7 @@ export async function runTransaction(
 export async function resumeForward(context: TransactionContext, found: Journal): Promise<Outcome> {
   const run = await takeUp(context, found);
   context.onSwitching();
-  if (found.state === 'committed') return tidyCommitted(run);
+  if (found.state === 'committed') return tidyCommitted(run, true);
   return finish(run, await whereToGoOn(context, found));
 }
 
@@ -100,6 +100,7 @@ async function whereToGoOn({ host }: TransactionContext, found: Journal): Promis
 async function finish(run: Run, from: From): Promise<Outcome> {
   const { context, plan, journal, services } = run;
   const { host, shutdown } = context;
+  let reached: Reached = 'not committed';
   try {
     if (from !== 'stopped') await stopServices(host, services, { signal: shutdown }); // what runs now may run old files
     if (from === 'stopped' || from === 'switching') {
@@ -112,9 +113,11 @@ async function finish(run: Run, from: From): Promise<Outcome> {
     await startServices(host, services, 'new', { signal: shutdown });
     context.progress(97, 'checking health');
     await checkHealth(host, plan.services, shutdown);
+    reached = 'maybe committed';
     await journal.append({ state: 'committed' });
   } catch (thrown) {
-    if (!shutdown.aborted) return undo(run, asUpdateError(thrown, 'DEPLOYMENT_FAILED', 'installing'));
+    if (!shutdown.aborted)
+      return undo(run, asUpdateError(thrown, 'DEPLOYMENT_FAILED', 'installing'), reached);
     await journal.close();
     return { kind: 'interrupted' };
   }
@@ -124,30 +127,52 @@ async function finish(run: Run, from: From): Promise<Outcome> {
 /** Nothing has been switched: the staged files go, the services come back. */
 async function withdraw(run: Run, error: UpdateError): Promise<Outcome> {
   try {
-    await run.journal.append({ state: 'undone', error: error.message });
+    await announceUndo(run, { state: 'undone', error: error.message });
   } catch (thrown) {
     return stuck(run, asUpdateError(thrown, 'ROLLBACK_FAILED', `${error.message}; then the journal`));
   }
   return tidyUndone(run, error);
 }
 
-async function undo(run: Run, error: UpdateError): Promise<Outcome> {
+/** `maybe committed`: the disk may hold a commit whose fsync failed, so that only a record over it may announce an undo. */
+type Reached = 'not committed' | 'maybe committed';
+
+async function undo(run: Run, error: UpdateError, reached: Reached = 'not committed'): Promise<Outcome> {
   const { context, plan, journal, services } = run;
   const { host } = context;
   host.log.error(`${error.message}; everything is put back`);
   context.progress(97, 'putting everything back');
   try {
-    await journal.append({ state: 'undoing', error: error.message });
+    const record = { state: 'undoing', error: error.message } as const;
+    if (reached === 'maybe committed') await journal.append(record);
+    else await announceUndo(run, record);
     await stopServices(host, services, { signal: context.shutdown }).catch((thrown: unknown) =>
       host.log.error(`before undoing: ${text(thrown)}`),
     );
     // Once more before giving up: a passing fault must not leave the device between two versions.
     await restoreTargets(host, plan).catch(() => restoreTargets(host, plan));
-    await journal.append({ state: 'undone', error: error.message });
   } catch (thrown) {
     return stuck(run, asUpdateError(thrown, 'ROLLBACK_FAILED', `${error.message}; then undoing`));
   }
+  await journal
+    .append({ state: 'undone', error: error.message })
+    .catch((thrown: unknown) =>
+      host.log.error(`all is put back, a next start will look once more: ${text(thrown)}`),
+    );
   return tidyUndone(run, error);
+}
+
+/**
+ * Makes it durable that a start takes the transaction back: by a record, or, where even the journal's own blocks cannot
+ * be rewritten (a full disk that copies on write), by removing state.json, as no start goes forward without it.
+ */
+async function announceUndo({ context, journal }: Run, record: JournalRecord): Promise<void> {
+  try {
+    await journal.append(record);
+  } catch (thrown) {
+    context.host.log.error(`the journal takes no record, state.json goes instead: ${text(thrown)}`);
+    await context.forget();
+  }
 }
 
 async function stuck(run: Run, error: UpdateError): Promise<Outcome> {
@@ -158,16 +183,22 @@ async function stuck(run: Run, error: UpdateError): Promise<Outcome> {
 
 /**
  * True where the journal proves that no target was touched. Its last record may have been lost to bad flash, so the
- * disk has a say too: a staged file that is missing was switched, a file to remove that is missing was removed.
+ * disk has a say too: a staged file that is missing was switched, a file to remove that is missing was removed, and
+ * where the disk does not answer an undo is the safe way.
  */
 async function nothingSwitched(host: Host, found: Journal): Promise<boolean> {
   if (found.state === 'staging') return true;
   if (found.state !== 'staged' && found.state !== 'stopping') return false;
-  for (const step of fileSteps(found.plan)) {
-    const untouched = step.kind === 'put' ? stagedPath(step) : step.target;
-    if ((await host.files.stat(untouched)) === undefined) return false;
+  try {
+    for (const step of fileSteps(found.plan)) {
+      const untouched = step.kind === 'put' ? stagedPath(step) : step.target;
+      if ((await host.files.stat(untouched)) === undefined) return false;
+    }
+    return true;
+  } catch (thrown) {
+    host.log.warn(`looking for what was switched: ${text(thrown)}`);
+    return false;
   }
-  return true;
 }
 
 function stopIfAsked(context: TransactionContext): void {

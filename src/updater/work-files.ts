@@ -8,12 +8,14 @@ export function packagePath(tmp: string, packageName: string): string {
   return posix.join(tmp, packageName);
 }
 
-/** Removes the package of an operation and its partial download, durably. */
+/**
+ * Removes the package of an operation and its partial download. Not synced: what a power cut brings back is removed by
+ * the next start, or compared with the digest before it is used.
+ */
 export async function removePackage(files: Files, tmp: string, operation: Operation | null): Promise<void> {
   if (operation?.kind !== 'update') return;
   const path = packagePath(tmp, operation.request.package_name);
   for (const one of [path, `${path}.part`]) if (await files.stat(one)) await files.remove(one);
-  await files.syncDirectory(tmp);
 }
 
 /** Removes what no state knows of: earlier packages, temporaries of a cut write. Directories are nobody's leftovers. */

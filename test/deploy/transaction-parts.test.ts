@@ -8,7 +8,7 @@ import { saveBackups } from '../../src/deploy/backup.ts';
 import { makePlan, type Plan } from '../../src/deploy/plan.ts';
 import { createStager, makeDirectories, syncStaged } from '../../src/deploy/stage.ts';
 import { checkPlanFits, surveyRelease } from '../../src/deploy/survey.ts';
-import { switchTargets } from '../../src/deploy/switch.ts';
+import { clearAway, switchTargets } from '../../src/deploy/switch.ts';
 import { discardStaged, restoreTargets } from '../../src/deploy/undo.ts';
 import { UpdateError } from '../../src/errors.ts';
 import type { Release, ReleaseModule } from '../../src/release.ts';
@@ -134,6 +134,8 @@ test('a tree is replaced, extended and pruned, and undo brings every byte and mo
     'targets/app/ 755',
     'targets/app/fresh/ 755',
     'targets/app/fresh/file 644 new file',
+    'targets/app/gone/ 755',
+    'targets/app/gone/deep/ 755',
     'targets/app/keep 755 new keep',
   ]);
   await switchTargets(d.host, plan);
@@ -141,6 +143,25 @@ test('a tree is replaced, extended and pruned, and undo brings every byte and mo
   assert.equal(d.snapshot(), before);
   await restoreTargets(d.host, plan);
   assert.equal(d.snapshot(), before, 'undo may be run again');
+});
+
+test('directories that go are removed after the commit, unless somebody put files there', async ({ d }) => {
+  d.put('targets/app/keep', 'old');
+  d.put('targets/app/gone/deep/file', 'old');
+  d.put('targets/app/taken/file', 'old');
+  const plan = await planFor(d, [moduleOf(d, 'app', { keep: 'new' })]);
+  await prepare(d, plan);
+  await switchTargets(d.host, plan);
+  d.put('targets/app/taken/other', 'not ours');
+  await clearAway(d.host, plan, false);
+  await clearAway(d.host, plan, true);
+  assert.equal(d.snapshot(), [
+    'targets/ 755',
+    'targets/app/ 755',
+    'targets/app/keep 644 new',
+    'targets/app/taken/ 755',
+    'targets/app/taken/other 644 not ours',
+  ]);
 });
 
 test('staged files are discarded without a trace where nothing was switched', async ({ d }) => {

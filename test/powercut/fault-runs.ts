@@ -8,8 +8,14 @@ import { marksOf, type PreparedScenario } from './prepared-scenario.ts';
 import { allowedRoot, type Session } from './session.ts';
 import { diskFault } from './verdict.ts';
 
-/** A fault, or a disk that is full from the n-th call on. */
-export type Trouble = Fault | { readonly kind: 'full'; readonly at: number };
+/** A fault, or a disk that is full from the n-th call on (see ModelLog.fillUp). */
+export type Trouble = Fault | Full;
+
+interface Full {
+  readonly kind: 'full';
+  readonly at: number;
+  readonly how: 'inPlace' | 'copyOnWrite';
+}
 
 /** The file calls of the scenario when nothing fails. */
 export async function callsOf(prepared: PreparedScenario): Promise<readonly FileCall[]> {
@@ -82,7 +88,7 @@ async function live(
 ): Promise<Life> {
   const fault: Fault = trouble.kind === 'full' ? { kind: 'none' } : trouble;
   const faulty = faultyFiles(disk.files, fault, (call) => {
-    if (trouble.kind === 'full' && call.number === trouble.at) disk.fillUp();
+    if (trouble.kind === 'full' && call.number === trouble.at) disk.fillUp(trouble.how);
   });
   let session: Session | undefined;
   let refusal: Error | undefined;

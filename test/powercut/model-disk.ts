@@ -23,8 +23,8 @@ export interface ModelDisk {
   state(): ModelState;
   /** Files that were opened and not yet closed. */
   openCount(): number;
-  /** From now on no filesystem has a block left, but for those that are given back. */
-  fillUp(): void;
+  /** See ModelLog. */
+  fillUp: ModelLog['fillUp'];
 }
 
 /** A disk whose durable content is `base` (which stays as it is). `siteOf` names the code that asks for an fsync. */

@@ -106,9 +106,12 @@ function leadingZeroBytes(bytes: Uint8Array, offset: number): number {
   return length;
 }
 
-/** Throws ENOSPC where the file cannot grow to `sizeBytes`. */
+/** Throws ENOSPC where the file cannot grow to `sizeBytes`, or where its own blocks cannot be written anew. */
 function takeSpace(log: ModelLog, inode: number, path: string, sizeBytes: number): void {
-  const grownBytes = (blocks(sizeBytes) - blocks(sizeOf(log, inode))) * blockBytes;
+  const grownBytes = Math.max(
+    (blocks(sizeBytes) - blocks(sizeOf(log, inode))) * blockBytes,
+    log.overwriteBytes(),
+  );
   if (grownBytes > 0 && grownBytes > log.freeBytes(nodeAt(log.state, inode).device))
     throw systemError('ENOSPC', 'write', path);
 }

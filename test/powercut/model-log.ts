@@ -60,8 +60,13 @@ export interface ModelLog {
   hold(inode: number): () => void;
   openCount(): number;
   freeBytes(device: number): number;
-  /** From now on no filesystem has a block left, but for those that are given back. */
-  fillUp(): void;
+  /**
+   * From now on no filesystem has a block left, but for those that are given back. `copyOnWrite`: rewriting a file's own
+   * blocks takes space, too, as on btrfs.
+   */
+  fillUp(how?: 'inPlace' | 'copyOnWrite'): void;
+  /** What a write into blocks that a file has already takes, in bytes. */
+  overwriteBytes(): number;
 }
 
 export function modelLog(base: ModelState, siteOf: () => string): ModelLog {
@@ -70,6 +75,7 @@ export function modelLog(base: ModelState, siteOf: () => string): ModelLog {
   const created = new Map<number, ModelNode>();
   const held: number[] = [];
   const capacities = new Map(base.capacities);
+  let overwriteBytes = 0;
   let nextInode = Math.max(...state.nodes.keys()) + 1;
 
   const change = (operation: MicroOperation, what: string): void => {
@@ -112,7 +118,9 @@ export function modelLog(base: ModelState, siteOf: () => string): ModelLog {
     },
     openCount: () => held.length,
     freeBytes,
-    fillUp() {
+    overwriteBytes: () => overwriteBytes,
+    fillUp(how = 'inPlace') {
+      overwriteBytes = how === 'copyOnWrite' ? blockBytes : 0;
       for (const { device } of state.nodes.values()) capacities.set(device, usedBytes(state, device, held));
     },
   };

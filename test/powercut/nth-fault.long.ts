@@ -13,7 +13,11 @@ import { scenarios } from './scenarios.ts';
  */
 const test = suite('the n-th file call fails');
 const codes: readonly FaultCode[] = ['ENOSPC', 'EIO', 'EACCES', 'EMFILE'];
-const names = ['install of 3 modules in 3 directories', 'failing health, everything put back'];
+const names = [
+  'install of 3 modules in 3 directories',
+  'failing health, everything put back',
+  'failing health, put back across filesystems',
+];
 
 /** A fault that nobody awaits must not hide. */
 const unheard: unknown[] = [];
@@ -40,10 +44,15 @@ for (const name of names) {
     const calls = (await callsOf(prepared)).filter((call) => canFail(call, 'ENOSPC'));
     const bad: string[] = [];
     for (const call of calls) {
-      const wrong = await performWithFault(prepared, { kind: 'full', at: call.number });
-      if (wrong !== undefined) bad.push(`full from ${call.name} ${call.path} (${call.number}): ${wrong}`);
+      for (const how of ['inPlace', 'copyOnWrite'] as const) {
+        const wrong = await performWithFault(prepared, { kind: 'full', at: call.number, how });
+        if (wrong !== undefined)
+          bad.push(`full (${how}) from ${call.name} ${call.path} (${call.number}): ${wrong}`);
+      }
     }
-    console.log(`\nmeasured: ${name}: full from each of ${calls.length} calls on, ${bad.length} bad`);
+    console.log(
+      `\nmeasured: ${name}: full from each of ${calls.length} calls on, in place and copy on write: ${bad.length} bad`,
+    );
     assert.is(bad.length, 0, bad.slice(0, 3).join('\n'));
   });
 
