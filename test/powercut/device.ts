@@ -16,8 +16,14 @@ export interface Device extends DaemonPlace {
   readonly oldTree: Tree;
 }
 
-/** Whether the update, left alone, succeeds. */
-export type Ending = 'success' | 'failing health';
+/** How the update, left alone, ends; `slow health`: with success, after some seconds. */
+export type Ending = 'success' | 'failing health' | 'slow health';
+
+const healthOf: Readonly<Record<Ending, object>> = {
+  success: {},
+  'failing health': { health: { exec: ['/bin/false'], timeout_s: 1 } },
+  'slow health': { health: { exec: ['/bin/sleep', '3'], timeout_s: 20 } },
+};
 
 const oldFiles: Readonly<Record<string, number>> = {
   'api/api': 40_000,
@@ -48,14 +54,13 @@ export async function servePackage(
   ending: Ending,
 ): Promise<{ readonly request: PackageRequest; readonly close: () => void }> {
   const at = (name: string) => join(device.allowedRoot, name);
-  const health = ending === 'success' ? {} : { health: { exec: ['/bin/false'], timeout_s: 1 } };
   const version = '1.1.0';
   const built = await buildPackage(
     {
       version,
       modules: [
         { name: 'api', src: 'm/api', dst: at('api/api') },
-        { name: 'voice', src: 'm/voice', dst: at('voice/voice'), ...health },
+        { name: 'voice', src: 'm/voice', dst: at('voice/voice'), ...healthOf[ending] },
         { name: 'tool', src: 'm/tool', dst: at('tools/bin/tool') },
         { name: 'web', src: 'web', dst: at('web') },
       ],
