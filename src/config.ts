@@ -6,6 +6,7 @@
  * bad value is a UsageError that names it. The result is frozen.
  */
 import * as v from 'valibot';
+import { limits } from './limits.ts';
 
 /** A mistake of whoever started the program: the message says what and where, no stack is of interest. */
 export class UsageError extends Error {
@@ -42,6 +43,8 @@ const absolutePath = v.pipe(
 );
 const httpUrl = v.pipe(text, v.url('must be a URL'), v.regex(/^https?:/i, 'must be an http or https URL'));
 const port = wholeNumber(0, 65_535, 'must be a number from 0 to 65535');
+const auditLeastS = limits.auditIntervalLeastMs / 1000;
+const auditMostS = limits.auditIntervalMostMs / 1000;
 const positive = wholeNumber(1, Number.MAX_SAFE_INTEGER, 'must be a whole number greater than 0');
 
 export const options = {
@@ -132,6 +135,21 @@ export const options = {
     'SECONDS',
     positive,
     'a download that takes longer is given up',
+  ),
+  keep_package: option(
+    'keep-package',
+    'switch',
+    '',
+    v.boolean('must be true or false'),
+    false,
+    'keeps the package of the installed version, so that `audit --repair` can restore any file; takes its size on the disk',
+  ),
+  audit_interval_s: optional(
+    'audit-interval',
+    'number',
+    'SECONDS',
+    wholeNumber(auditLeastS, auditMostS, `must be a number from ${auditLeastS} to ${auditMostS}`),
+    `how often the deployed files are compared with what was installed, ${auditLeastS} to ${auditMostS}; never by itself when not given`,
   ),
 } as const;
 

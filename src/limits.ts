@@ -142,6 +142,20 @@ export const limits = {
   /** Design section 2: the third start that finds the same unfinished install undoes it. */
   installStarts: 3,
 
+  /** What an audit reads per second when nobody waits for it: a device's flash and processor have other work. */
+  auditBytesPerSecond: 4 * MiB,
+  /** What looking at one file costs beside its bytes, so that many small files are paced too. */
+  auditFileBytes: 16 * KiB,
+  /** The audit that nobody asked for waits this long after a start: a device that boots is busy. */
+  auditStartMs: 10 * 60_000,
+  /** More often would be reading all day; a timer of Node holds no more than 24 days. */
+  auditIntervalLeastMs: 60_000,
+  auditIntervalMostMs: 14 * 24 * 60 * 60 * 1000,
+  /** Named one by one in the report and in the log; the rest is counted. */
+  auditFindings: 200,
+  auditExtraFiles: 50,
+  auditReportBytes: 1 * MiB,
+
   /** Spec section 2: after this long `success` becomes `idle`. */
   successMs: 60_000,
   /** FR-030: after SIGTERM the daemon is gone within this time, a switch in progress excepted. */

@@ -110,6 +110,8 @@ test('every key of the table can be set in the file, and every flag is its own',
     key_file: 'e',
     rate_limit: 5,
     download_deadline_s: 6,
+    keep_package: true,
+    audit_interval_s: 86_400,
   };
   assert.equal(resolveConfig({}, JSON.stringify(samples)), samples);
   const flags = Object.values(options).map(({ flag }) => flag);

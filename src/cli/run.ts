@@ -144,6 +144,8 @@ async function settingsOf(config: Config, workDirectory: string): Promise<Settin
     guiPath: config.gui,
     trustedKeys: await Promise.all(config.trusted_keys.map(readTrustedKey)),
     deviceType: config.device_type,
+    keepPackage: config.keep_package,
+    auditIntervalMs: config.audit_interval_s === undefined ? undefined : config.audit_interval_s * 1000,
     bytesPerSecond: config.rate_limit,
     downloadDeadlineMs:
       config.download_deadline_s === undefined ? undefined : config.download_deadline_s * 1000,

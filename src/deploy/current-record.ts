@@ -3,15 +3,23 @@
  *
  * Invariants: a record is durable before its journal says `staged`, so that the update stands or falls together with it;
  * the newest one counts, because that of an update which is undone or taken back goes before the journal does.
+ *
+ * `<id>.zip` beside it is the package it came from, where the configuration keeps it for a repair. That is no promise: a
+ * power cut may lose it, and nobody trusts it before its digest was compared.
  */
 import { posix } from 'node:path';
 import type { Files } from '../host/host.ts';
 
 const recordName = /^(\d{8}T\d{9}Z)\.deployed$/;
+const packageName = /^(\d{8}T\d{9}Z)\.zip$/;
 const journalName = /^(\d{8}T\d{9}Z)\.journal$/;
 
 export function deployedPath(backupDirectory: string, id: string): string {
   return posix.join(backupDirectory, `${id}.deployed`);
+}
+
+export function keptPackagePath(backupDirectory: string, id: string): string {
+  return posix.join(backupDirectory, `${id}.zip`);
 }
 
 /**
@@ -40,16 +48,19 @@ export async function dropDeployed(
   if (hasRemoved) await files.syncDirectory(backupDirectory);
 }
 
-/** Keeps the records that a rollback of `keptUpdates` may lead to, and the current one. */
+/** Keeps the records that a rollback of `keptUpdates` may lead to, and the current one with its package. */
 export async function pruneDeployed(
   files: Files,
   backupDirectory: string,
   keptUpdates: readonly string[],
 ): Promise<void> {
-  const ids = idsIn(await files.list(backupDirectory), recordName);
+  const names = await files.list(backupDirectory);
+  const ids = idsIn(names, recordName);
   const oldest = [...keptUpdates].sort()[0];
   const before = ids.filter((id) => oldest === undefined || id < oldest);
   await dropDeployed(files, backupDirectory, before.slice(0, -1));
+  for (const id of idsIn(names, packageName))
+    if (id !== ids.at(-1)) await files.remove(keptPackagePath(backupDirectory, id));
 }
 
 function idsIn(names: readonly string[], pattern: RegExp): string[] {

@@ -7,10 +7,12 @@
 import * as v from 'valibot';
 import { type ErrorCode, errorCodes } from '../errors.ts';
 import { PackageSchema, VersionSchema } from '../package/request.ts';
+import { AuditRequestSchema, AuditStateSchema } from '../updater/audit-report.ts';
 import {
   HistoryEntrySchema,
   HoldRequestSchema,
   HoldSchema,
+  operationKinds,
   ReleaseRequestSchema,
   stages,
   UpdateRequestSchema,
@@ -37,7 +39,7 @@ export const ProgressSchema = v.object({
 /** What GET /events tells: the same, and what a screen shows beside it. */
 export const EventSchema = v.object({
   ...ProgressSchema.entries,
-  kind: v.nullable(v.picklist(['update', 'rollback'])),
+  kind: v.nullable(v.picklist(operationKinds)),
   version: v.nullable(VersionSchema),
   /** Whose files are being unpacked. */
   module: v.nullable(v.string()),
@@ -179,6 +181,25 @@ export const endpoints = {
     bodyIsOptional: true,
     data: HistorySchema,
     refusals: [],
+  },
+  audit: {
+    method: 'GET',
+    path: '/api/v1.0/audit',
+    summary: 'What the last audit found, and whether one runs.',
+    request: undefined,
+    bodyIsOptional: true,
+    data: AuditStateSchema,
+    refusals: [],
+  },
+  startAudit: {
+    method: 'POST',
+    path: '/api/v1.0/audit',
+    summary:
+      'Compares the deployed files with what was installed, and with `repair` restores what differs; answers at once.',
+    request: AuditRequestSchema,
+    bodyIsOptional: true,
+    data: StatusSchema,
+    refusals: ['VALIDATION_ERROR', 'NO_BACKUP', 'OPERATION_IN_PROGRESS'],
   },
   healthz: {
     method: 'GET',

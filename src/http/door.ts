@@ -24,12 +24,13 @@ export function admit(head: RequestHead, policy: DoorPolicy): EndpointName | Doc
   const { authority, path } = targetOf(head);
   checkHost(authority, policy.host);
   checkOrigin(head.headers.origin, authority);
-  const name = nameByPath.get(path);
-  if (name !== 'screen' && name !== 'healthz') checkToken(head.headers.authorization, policy.token);
-  if (name === undefined) throw new HttpError(404, 'no such path');
-  const method = isDocument(name) ? 'GET' : endpoints[name].method;
-  checkMethod(head.method, method);
-  if (method === 'POST') checkContentType(head);
+  const there = byPath.get(path);
+  const first = there?.[0];
+  if (first !== 'screen' && first !== 'healthz') checkToken(head.headers.authorization, policy.token);
+  if (there === undefined) throw new HttpError(404, 'no such path');
+  const name = there.find((candidate) => takes(candidate, head.method));
+  if (name === undefined) throw wrongMethod(there);
+  if (methodOf(name) === 'POST') checkContentType(head);
   return name;
 }
 
@@ -44,10 +45,21 @@ export function hasBody(head: RequestHead): boolean {
   return head.headers['transfer-encoding'] !== undefined || (length !== undefined && Number(length) > 0);
 }
 
-const nameByPath = new Map<string, EndpointName | DocumentName>([
+/** What answers at a path: one name for each method. */
+const byPath: ReadonlyMap<string, readonly (EndpointName | DocumentName)[]> = groupByPath([
   ...Object.entries(endpoints).map(([name, { path }]) => [path, name as EndpointName] as const),
   ...Object.entries(documents).map(([name, { path }]) => [path, name as DocumentName] as const),
 ]);
+
+function groupByPath<Name>(entries: readonly (readonly [string, Name])[]): Map<string, Name[]> {
+  const groups = new Map<string, Name[]>();
+  for (const [path, name] of entries) groups.set(path, [...(groups.get(path) ?? []), name]);
+  return groups;
+}
+
+function methodOf(name: EndpointName | DocumentName): 'GET' | 'POST' {
+  return isDocument(name) ? 'GET' : endpoints[name].method;
+}
 
 /** The absolute form of a target brings its own authority, which outranks Host (RFC 9112 section 3.2.2). */
 function targetOf(head: RequestHead): { authority: string | undefined; path: string } {
@@ -90,10 +102,15 @@ function isSame(given: string, expected: string): boolean {
   return difference === 0;
 }
 
-function checkMethod(given: string | undefined, method: 'GET' | 'POST'): void {
-  if (given === method || (given === 'HEAD' && method === 'GET')) return;
-  const allow = method === 'GET' ? 'GET, HEAD' : 'POST';
-  throw new HttpError(405, `the method here is ${method}`, { Allow: allow });
+function takes(name: EndpointName | DocumentName, given: string | undefined): boolean {
+  const method = methodOf(name);
+  return given === method || (given === 'HEAD' && method === 'GET');
+}
+
+function wrongMethod(names: readonly (EndpointName | DocumentName)[]): HttpError {
+  const methods = names.map(methodOf);
+  const allow = methods.map((method) => (method === 'GET' ? 'GET, HEAD' : method)).join(', ');
+  return new HttpError(405, `the method here is ${methods.join(' or ')}`, { Allow: allow });
 }
 
 /** A request without a body need not say what its body is, but if it does it must be right. */

@@ -11,7 +11,7 @@ import { type ProgressListener, type Stage, stages, type Updater } from '../upda
 export interface MetricsSources {
   readonly version: string;
   readonly clock: Pick<Clock, 'elapsed'>;
-  readonly updater: () => Pick<Updater, 'progress' | 'history'>;
+  readonly updater: () => Pick<Updater, 'progress' | 'history' | 'auditState'>;
   readonly processFacts: () => ProcessFacts;
   readonly watchers: () => number;
 }
@@ -54,6 +54,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
       const { stage: current, progress, facts } = sources.updater().progress();
       const history = await sources.updater().history();
       const lastSuccess = history.find(({ outcome }) => outcome === 'success');
+      const { report } = sources.updater().auditState();
       const { residentBytes, heapUsedBytes, cpuSeconds, startedAt } = sources.processFacts();
       return [
         metric(
@@ -94,6 +95,15 @@ export function createMetrics(sources: MetricsSources): Metrics {
           'When an update or a rollback last succeeded; 0: never.',
           [['', lastSuccess === undefined ? 0 : Date.parse(lastSuccess.ended_at) / 1000]],
         ),
+        metric(
+          'tope_updater_audit_differing_files',
+          'gauge',
+          'Deployed files that the last audit found changed or missing, and that no repair restored.',
+          report === null || report.unknown !== null ? [] : [['', report.differing]],
+        ),
+        metric('tope_updater_audit_last_timestamp_seconds', 'gauge', 'When the last audit ended; 0: never.', [
+          ['', report === null ? 0 : Date.parse(report.ended_at) / 1000],
+        ]),
         metric('tope_updater_event_streams', 'gauge', 'Open streams of GET /events.', [
           ['', sources.watchers()],
         ]),

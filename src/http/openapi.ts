@@ -21,10 +21,12 @@ type Converter = (schema: v.GenericSchema) => Json;
 /** The document as a plain object. `version`: the program's. */
 export async function openApiDocument(version: string): Promise<Json> {
   const convert = await loadConverter();
-  const operations = Object.entries(endpoints).map(([name, endpoint]) => [
-    endpoint.path,
-    { [endpoint.method.toLowerCase()]: operation(name, endpoint, convert) },
-  ]);
+  const operations = new Map<string, Json>();
+  for (const [name, endpoint] of Object.entries(endpoints)) {
+    const { method, path } = endpoint;
+    const there = operations.get(path);
+    operations.set(path, { ...there, [method.toLowerCase()]: operation(name, endpoint, convert) });
+  }
   const others = Object.entries(documents).map(([name, { path, contentType, summary }]) => {
     const schema =
       name === 'events' ? convert(EventSchema) : { type: name === 'openapi' ? 'object' : 'string' };

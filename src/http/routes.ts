@@ -66,6 +66,12 @@ async function call(
     }
     case 'history':
       return success({ updates: await updater.history() });
+    case 'audit':
+      return success(updater.auditState());
+    case 'startAudit':
+      return success({
+        status: await updater.audit(checked(endpoints.startAudit.request, body ?? emptyBody)),
+      });
     case 'healthz': {
       const { stage } = updater.progress();
       return success({ status: 'ok', version, stage, uptime_s: Math.floor(uptimeMs() / 1000) });

@@ -112,13 +112,13 @@ export const script = String.raw`
   function draw() {
     var stage = now ? now.stage : 'idle';
     var latest = installed();
-    var isRollback = now && now.kind === 'rollback';
+    var other = now && WORDS.others[now.kind];
     var tone = { idle: 'ok', toInstall: 'ok wait', success: 'ok', failed: 'bad' }[stage] || '';
     var percent = now ? now.progress : 0;
     var shown = tone ? 100 : percent;
     $('screen').className = tone + (heardAt ? '' : ' lost') + (shown ? '' : ' zero');
     put('link', heardAt ? text.live : text.lost);
-    put('title', !now ? text.name : ((isRollback && WORDS.rollback[stage]) || WORDS.stages[stage])[language]);
+    put('title', !now ? text.name : ((other && other[stage]) || WORDS.stages[stage])[language]);
     put('version', versionLine(stage, latest));
     put('detail', detailLine(stage, latest));
     drawFacts();
@@ -126,7 +126,7 @@ export const script = String.raw`
     $('ring').setAttribute('aria-valuenow', percent);
     $('arc').style.strokeDashoffset = 333 * (1 - shown / 100);
     drawError(now && now.error);
-    drawSteps(stage, isRollback);
+    drawSteps(stage, other);
     $('showQuestion').hidden = isBusy() || !heardAt || !candidate();
     $('showHistory').hidden = !heardAt;
   }
@@ -172,9 +172,9 @@ export const script = String.raw`
 
   function inWords(error) { return (WORDS.errors[error.split(':')[0]] || WORDS.errors.INTERNAL_ERROR)[language]; }
 
-  function drawSteps(stage, isRollback) {
-    var names = isRollback ? [WORDS.rollback.installing, WORDS.steps[3]] : WORDS.steps;
-    var at = isRollback || stage === 'downloading' ? 0 : stage === 'verifying' ? 1 : 2;
+  function drawSteps(stage, other) {
+    var names = other ? [other.installing, WORDS.steps[3]] : WORDS.steps;
+    var at = other || stage === 'downloading' ? 0 : stage === 'verifying' ? 1 : 2;
     var list = $('steps');
     list.hidden = !isBusy();
     list.textContent = '';
@@ -194,6 +194,7 @@ export const script = String.raw`
     var taken = 0;
     return updates.filter(function (one) {
       if (one.outcome !== 'success') return false;
+      if (one.kind === 'repair') return false;
       if (one.kind === 'rollback') { taken += 1; return false; }
       return taken-- <= 0;
     })[0];
@@ -206,7 +207,7 @@ export const script = String.raw`
       var item = add(list, 'li', '');
       item.className = one.outcome;
       add(item, 'time', day(one.ended_at));
-      add(item, 'b', (one.kind === 'rollback' ? text.rolled : text.update) + (isKnown(one.version) ? ' ' + one.version : ''));
+      add(item, 'b', { update: text.update, rollback: text.rolled, repair: text.repaired }[one.kind] + (isKnown(one.version) ? ' ' + one.version : ''));
       add(item, 'p', one.error ? inWords(one.error) : one.modules.join(', '));
     });
     if (!updates.length) add(list, 'li', text.empty);

@@ -3,7 +3,7 @@
  * can meet, without words does not compile.
  */
 import type { ErrorCode } from '../errors.ts';
-import type { Stage } from '../updater/state.ts';
+import type { OperationKind, Stage } from '../updater/state.ts';
 
 type Pair = readonly [english: string, chinese: string];
 
@@ -12,8 +12,8 @@ type NeverShown = 'VALIDATION_ERROR' | 'DOWNLOAD_INCOMPLETE' | 'MD5_NOT_VERIFIED
 
 export interface Words {
   readonly stages: Readonly<Record<Stage, Pair>>;
-  /** Where a rollback reads otherwise. */
-  readonly rollback: Readonly<Partial<Record<Stage, Pair>>>;
+  /** Where what is no update reads otherwise. */
+  readonly others: Readonly<Record<Exclude<OperationKind, 'update'>, Readonly<Partial<Record<Stage, Pair>>>>>;
   readonly errors: Readonly<Record<Exclude<ErrorCode, NeverShown>, Pair>>;
   /** The rest; a figure or a name stands where `{}` is. */
   readonly text: Readonly<Record<string, Pair>>;
@@ -34,10 +34,17 @@ export const words: Words = {
     success: ['Update complete', '更新完成'],
     failed: ['Update failed', '更新失败'],
   },
-  rollback: {
-    installing: ['Rolling back', '正在回退'],
-    success: ['Rolled back', '已回退'],
-    failed: ['Rollback failed', '回退失败'],
+  others: {
+    rollback: {
+      installing: ['Rolling back', '正在回退'],
+      success: ['Rolled back', '已回退'],
+      failed: ['Rollback failed', '回退失败'],
+    },
+    repair: {
+      installing: ['Repairing', '正在修复'],
+      success: ['Repaired', '已修复'],
+      failed: ['Repair failed', '修复失败'],
+    },
   },
   errors: {
     OPERATION_IN_PROGRESS: ['The updater is busy. Try again later.', '更新程序正忙，请稍后再试。'],
@@ -97,6 +104,7 @@ export const words: Words = {
     empty: ['Nothing has been installed yet.', '尚未安装过更新。'],
     update: ['Update', '更新'],
     rolled: ['Rollback', '回退'],
+    repaired: ['Repair', '修复'],
     close: ['Close', '关闭'],
     back: ['Roll back', '回退'],
     ask: ['Go back to version {}?', '回退到版本 {}？'],
@@ -107,6 +115,7 @@ export const words: Words = {
   messages: {
     preparing: '准备中',
     unpacking: '正在解包',
+    'restoring files': '正在恢复文件',
     'saving backups': '正在备份',
     'stopping services': '正在停止服务',
     'replacing files': '正在替换文件',

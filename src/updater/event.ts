@@ -5,7 +5,8 @@ import type { Stage } from './state.ts';
 
 export type Operation =
   | { readonly kind: 'update'; readonly request: PackageRequest; readonly verifiedMs: number | null }
-  | { readonly kind: 'rollback'; readonly version: string | null };
+  | { readonly kind: 'rollback'; readonly version: string | null }
+  | { readonly kind: 'repair' };
 
 export interface State {
   readonly stage: Stage;
@@ -23,6 +24,7 @@ export type Event =
   | { readonly kind: 'update'; readonly version: string }
   | { readonly kind: 'cancel' }
   | { readonly kind: 'rollback'; readonly version: string | null }
+  | { readonly kind: 'repair' }
   | { readonly kind: 'downloaded' }
   | { readonly kind: 'downloadingAgain' }
   | { readonly kind: 'verified'; readonly nowMs: number }
@@ -47,6 +49,7 @@ export type Effect =
   | 'startDownload'
   | 'startInstall'
   | 'startRollback'
+  | 'startRepair'
   | 'armExpiry'
   | 'armIdle';
 

@@ -7,9 +7,9 @@
  */
 
 import { UpdateError } from '../errors.ts';
-import type { Clock } from '../host/host.ts';
+import type { Clock, Log } from '../host/host.ts';
 import { limits } from '../limits.ts';
-import type { Hold, HoldRequest } from './state.ts';
+import type { Hold, HoldRequest, Updater } from './state.ts';
 
 export interface Holds {
   /** Takes or renews the lease of an owner. OPERATION_IN_PROGRESS where limits.holds owners hold already. */
@@ -62,6 +62,21 @@ export function createHolds(clock: Clock): Holds {
           .catch(() => signal.throwIfAborted());
       }
       signal.throwIfAborted();
+    },
+  };
+}
+
+/** POST /hold and POST /release over them; the log tells who holds. */
+export function holdCommands(holds: Holds, log: Log): Pick<Updater, 'hold' | 'release'> {
+  return {
+    hold: async (request) => {
+      const hold = holds.hold(request);
+      log.info(`updates are held by ${hold.owner} until ${hold.expires_at}: ${hold.reason}`);
+      return holds.current();
+    },
+    release: async (owner) => {
+      if (holds.release(owner)) log.info(`${owner} holds updates no more`);
+      return holds.current();
     },
   };
 }

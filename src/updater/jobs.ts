@@ -10,12 +10,14 @@ import type { Host } from '../host/host.ts';
 import { obtainPackage } from '../package/obtain.ts';
 import type { PackageRequest } from '../package/request.ts';
 import type { ResumeInfo } from '../package/resume.ts';
+import type { AuditReport } from './audit-report.ts';
 import type { Event, Operation } from './event.ts';
-import { addToHistory, readHistory } from './history.ts';
+import { addToHistory, installedVersion, readHistory } from './history.ts';
 import type { Holds } from './hold.ts';
 import { installPackage } from './install.ts';
 import type { ProgressKeeper } from './progress.ts';
 import type { Decision } from './recover.ts';
+import { repair } from './repair.ts';
 import { rollBack } from './rollback.ts';
 import type { Settings } from './settings.ts';
 import { readLeftoverJournal } from './startup.ts';
@@ -32,6 +34,7 @@ export interface JobContext {
   readonly shutdown: AbortSignal;
   readonly progress: ProgressKeeper;
   readonly holds: Holds;
+  readonly publishAudit: (report: AuditReport) => Promise<void>;
   /** Applies an event in mid-job; rejects where the job is stopped meanwhile. */
   emit(event: Event): Promise<void>;
   /** Applies the last event, whatever happens around: it is durable when it resolves. */
@@ -136,6 +139,7 @@ async function untilReleased({ host, holds, progress, cancel, shutdown }: JobCon
 
 function runOperation(context: JobContext, operation: Operation): Promise<Outcome> {
   if (operation.kind === 'rollback') return rollBack(transactionContext(context), operation.version);
+  if (operation.kind === 'repair') return repair(transactionContext(context), context.publishAudit);
   const { request } = operation;
   return installPackage(
     transactionContext(context),
@@ -224,11 +228,12 @@ async function recordFailure(
   const { host, backups } = context;
   const request: PackageRequest | undefined = operation.kind === 'update' ? operation.request : undefined;
   try {
-    const latest = (await readHistory(host.files, backups)).at(-1)?.id;
+    const history = await readHistory(host.files, backups);
+    const asked = request?.version ?? (operation.kind === 'rollback' ? operation.version : null);
     await addToHistory(host.files, backups, {
-      id: nextId(startedMs, latest),
+      id: nextId(startedMs, history.at(-1)?.id),
       kind: operation.kind,
-      version: request?.version ?? (operation.kind === 'rollback' ? operation.version : null) ?? '0.0.0',
+      version: asked ?? (operation.kind === 'repair' ? installedVersion(history) : undefined) ?? '0.0.0',
       previous_version: null,
       started_at: new Date(startedMs).toISOString(),
       ended_at: new Date(host.clock.now()).toISOString(),

@@ -2,14 +2,14 @@
  * The state machine: (state, event) -> (state, effects). Pure; runner.ts carries the effects out, in their order.
  *
  *     stage        leaves by
- *     idle         download -> downloading; rollback -> installing
+ *     idle         download -> downloading; rollback, repair -> installing
  *     downloading  downloaded -> verifying; failed -> failed; cancel -> idle (partial file kept)
  *     verifying    verified -> toInstall; again -> downloading; failed -> failed; cancel -> idle
  *     toInstall    update -> installing; expired -> failed; download of another -> downloading; cancel -> idle
  *     installing   rebooting -> rebooting; committed -> success; undone -> failed; cancelled before the switch -> idle
  *     rebooting    committed -> success; undone -> failed
- *     success      download, rollback; after 60 s -> idle
- *     failed       download, rollback
+ *     success      download, rollback, repair; after 60 s -> idle
+ *     failed       download, rollback, repair
  *
  * A command that a stage does not take is refused with an UpdateError before anything changes.
  */
@@ -37,7 +37,9 @@ export function step(state: State, event: Event): Step {
     case 'cancel':
       return onCancel(state);
     case 'rollback':
-      return onRollback(state, event.version);
+      return onPutBack(state, { kind: 'rollback', version: event.version }, 'startRollback');
+    case 'repair':
+      return onPutBack(state, { kind: 'repair' }, 'startRepair');
     case 'downloaded':
       expect(state, event, 'downloading', 'verifying');
       return go(state, { stage: 'verifying' }, 'save');
@@ -83,6 +85,16 @@ export function step(state: State, event: Event): Step {
     default:
       return event satisfies never;
   }
+}
+
+/** An audit reads what other work changes. Throws OPERATION_IN_PROGRESS. */
+export function checkAudit(state: State): void {
+  refuseIfBlocked(state);
+  if (!mayAudit(state)) throw busy(state);
+}
+
+export function mayAudit({ stage, blocked }: State): boolean {
+  return blocked === null && ['idle', 'toInstall', 'success', 'failed'].includes(stage);
 }
 
 /** True where both are the same package; the URL may differ, a pre-signed one is new each time. */
@@ -183,7 +195,8 @@ function onCancel(state: State): Step {
   }
 }
 
-function onRollback(state: State, version: string | null): Step {
+/** A rollback or a repair: what needs no package to be downloaded first. */
+function onPutBack(state: State, operation: Operation, begin: 'startRollback' | 'startRepair'): Step {
   refuseIfBlocked(state);
   switch (state.stage) {
     case 'idle':
@@ -191,10 +204,10 @@ function onRollback(state: State, version: string | null): Step {
     case 'failed':
       return go(
         state,
-        { stage: 'installing', operation: { kind: 'rollback', version }, switching: false, error: null },
+        { stage: 'installing', operation, switching: false, error: null },
         ...(state.operation === null ? [] : (['discardPackage'] as const)),
         'save',
-        'startRollback',
+        begin,
       );
     case 'toInstall':
       throw new UpdateError(
@@ -261,6 +274,8 @@ function describe(operation: Operation | null): string {
       return `package ${operation.request.package_name} (${operation.request.version})`;
     case 'rollback':
       return `the rollback${operation.version === null ? '' : ` of ${operation.version}`}`;
+    case 'repair':
+      return 'the repair';
     case undefined:
       return 'an update';
     default:

@@ -1,7 +1,7 @@
 /** What GET /progress answers, kept in memory, and told to the listeners on every change. */
 import type { UpdateError } from '../errors.ts';
 import type { Operation } from './event.ts';
-import type { Progress, ProgressFacts, ProgressListener, Stage } from './state.ts';
+import type { OperationKind, Progress, ProgressFacts, ProgressListener, Stage } from './state.ts';
 
 /** How far the work at hand is, in bytes, and what it is at. */
 export interface Counted {
@@ -35,10 +35,17 @@ const messages: Record<Stage, string> = {
   failed: 'the update failed',
 };
 
-const rollbackMessages: Partial<Record<Stage, string>> = {
-  installing: 'rolling back',
-  success: 'the rollback was done',
-  failed: 'the rollback failed',
+const otherMessages: Partial<Record<OperationKind, Partial<Record<Stage, string>>>> = {
+  rollback: {
+    installing: 'rolling back',
+    success: 'the rollback was done',
+    failed: 'the rollback failed',
+  },
+  repair: {
+    installing: 'comparing what is deployed',
+    success: 'the repair was done',
+    failed: 'the repair failed',
+  },
 };
 
 /** 100 where the stage says that something is complete. */
@@ -64,8 +71,7 @@ export function createProgress(listeners: readonly ProgressListener[]): Progress
     current,
     enter: (stage, error, operation) => {
       const percent = stage === 'failed' ? progress.progress : (initialPercent[stage] ?? 0);
-      const isRollback = operation?.kind === 'rollback';
-      const message = (isRollback ? rollbackMessages[stage] : undefined) ?? messages[stage];
+      const message = otherMessages[operation?.kind ?? 'update']?.[stage] ?? messages[stage];
       progress = { stage, progress: percent, message, error: error?.message ?? null };
       // What has ended is still spoken of.
       if (operation) subject = { kind: operation.kind, version: versionOf(operation) };
@@ -95,5 +101,14 @@ export function createProgress(listeners: readonly ProgressListener[]): Progress
 const notCounted: Counted = { bytes: 0, totalBytes: 0 };
 
 function versionOf(operation: Operation): string | null {
-  return operation.kind === 'update' ? operation.request.version : operation.version;
+  switch (operation.kind) {
+    case 'update':
+      return operation.request.version;
+    case 'rollback':
+      return operation.version;
+    case 'repair':
+      return null;
+    default:
+      return operation satisfies never;
+  }
 }

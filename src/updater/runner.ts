@@ -11,13 +11,15 @@ import { limits } from '../limits.ts';
 import type { ResumeInfo } from '../package/resume.ts';
 import { packageAddress } from '../package/url-policy.ts';
 import { launchGui } from '../services/gui.ts';
+import { openCurrentRecord } from './audit.ts';
+import { createAuditor } from './auditor.ts';
 import type { Effect, Event, State } from './event.ts';
 import { checkNoDowngrade } from './fit.ts';
 import { installedVersion, readHistory } from './history.ts';
-import { createHolds } from './hold.ts';
+import { createHolds, holdCommands } from './hold.ts';
 import { createJobSlot } from './job-slot.ts';
 import { type JobContext, runDownload, runInstall, runRecovery } from './jobs.ts';
-import { initialState, isExpired, step } from './machine.ts';
+import { checkAudit, initialState, isExpired, mayAudit, step } from './machine.ts';
 import { createProgress } from './progress.ts';
 import { updatesToTakeBack } from './rollback.ts';
 import { resumeOf, savedOf, stateOf } from './saved-state.ts';
@@ -26,7 +28,7 @@ import { findWhatIsLeft } from './startup.ts';
 import type { ProgressListener, Stage, Updater } from './state.ts';
 import { createStore } from './store.ts';
 import { createTurns } from './turns.ts';
-import { removePackage } from './work-files.ts';
+import { keepPackage, removePackage } from './work-files.ts';
 
 export interface RunningUpdater extends Updater {
   /** Finds out what an earlier run left and goes on from there (recover.ts). Call once, before any command. */
@@ -60,6 +62,11 @@ export function createUpdater(
     }).catch(logged),
   );
   let disarm: () => void = () => undefined;
+  const auditor = createAuditor(host, {
+    workDirectory: settings.workDirectory,
+    intervalMs: settings.auditIntervalMs,
+    mayBegin: () => mayAudit(state),
+  });
 
   return {
     progress: progress.current,
@@ -88,23 +95,28 @@ export function createUpdater(
         await updatesToTakeBack(host, backups, version ?? null);
         await apply({ kind: 'rollback', version: version ?? null });
       }),
-    hold: async (request) => {
-      const hold = holds.hold(request);
-      host.log.info(`updates are held by ${hold.owner} until ${hold.expires_at}: ${hold.reason}`);
-      return holds.current();
-    },
-    release: async (owner) => {
-      if (holds.release(owner)) host.log.info(`${owner} holds updates no more`);
-      return holds.current();
-    },
-    recover: () => recover().finally(open),
+    audit: ({ repair }) =>
+      command(async () => {
+        if (!repair) {
+          checkAudit(state);
+          return auditor.begin();
+        }
+        step(state, { kind: 'repair' }); // a refusal by the stage comes first
+        await openCurrentRecord(host.files, backups);
+        await apply({ kind: 'repair' });
+      }),
+    auditState: auditor.state,
+    ...holdCommands(holds, host.log),
+    recover: () => recover().then(auditor.open).finally(open),
     stop: async () => {
       shutdown.abort(new UpdateError('CANCELLED', 'the updater is shutting down'));
       disarm();
+      await auditor.close();
       await job.allDone();
       await settled();
     },
     settled: async () => {
+      await auditor.settled();
       await job.allDone();
       await settled();
     },
@@ -133,7 +145,7 @@ export function createUpdater(
     if (effects.includes('stopJob')) await job.stop('the download was cancelled');
     if (effects.includes('abortJob')) job.abort('the install was cancelled');
     if (event.kind === 'download' && effects.includes('discardPackage')) resume = undefined;
-    if (event.kind === 'update' || event.kind === 'rollback') installStarts = 0; // of an earlier install
+    if (event.kind === 'update' || event.kind === 'rollback' || event.kind === 'repair') installStarts = 0; // of an earlier install
     if (effects.includes('save')) await save(next);
     state = next;
     if (next.stage !== before.stage || next.error !== before.error) {
@@ -155,12 +167,15 @@ export function createUpdater(
         resume = undefined;
         return store.clear();
       case 'discardPackage':
+        if (settings.keepPackage && state.stage === 'success')
+          await keepPackage(host, tmp, backups, before.operation);
         return removePackage(host.files, tmp, before.operation);
       case 'startDownload':
         return start((context) => runDownload(context, state.operation, resume));
       case 'startInstall':
       case 'startRollback':
-        await launchGui(host, settings.guiPath);
+      case 'startRepair':
+        if (effect !== 'startRepair') await launchGui(host, settings.guiPath);
         return start((context) => runInstall(context, state.operation));
       case 'armExpiry':
         return arm(expiryMs(), () => void inTurn(expireIfDue).catch(logged));
@@ -173,7 +188,10 @@ export function createUpdater(
 
   function start(work: (context: JobContext) => Promise<Event | undefined>): void {
     disarm();
-    job.start((cancel) => work(contextOf(cancel)));
+    job.start(async (cancel) => {
+      await auditor.cancel();
+      return work(contextOf(cancel));
+    });
   }
 
   /** The end of a job counts, also where it cannot be written down. */
@@ -200,6 +218,7 @@ export function createUpdater(
       shutdown: shutdown.signal,
       progress,
       holds,
+      publishAudit: auditor.publish,
       emit: (event) => inTurnUnless(stopped, () => apply(event)),
       end: (event) => inTurn(() => apply(event)),
       hasEnded: () => state.stage !== 'installing' && state.stage !== 'rebooting',

@@ -22,6 +22,7 @@ export function savedOf(
     install_starts: installStarts,
   };
   if (operation.kind === 'rollback') return { operation: 'rollback', version: operation.version, ...common };
+  if (operation.kind === 'repair') return { operation: 'repair', ...common };
   return {
     operation: 'update',
     ...operation.request,
@@ -72,6 +73,7 @@ export function resumeOf(saved: Saved | undefined): ResumeInfo | undefined {
 
 function operationOf(saved: Saved): Operation {
   if (saved.operation === 'rollback') return { kind: 'rollback', version: saved.version };
+  if (saved.operation === 'repair') return { kind: 'repair' };
   return {
     kind: 'update',
     request: requestOf(saved),

@@ -12,6 +12,10 @@ export interface Settings {
   readonly deviceType: string | undefined;
   /** Bandwidth limit of downloads, bytes per second. */
   readonly bytesPerSecond: number | undefined;
+  /** The verified package stays after its install, for a repair. */
+  readonly keepPackage: boolean;
+  /** How often files are compared with what was deployed, in ms; undefined: when somebody asks. */
+  readonly auditIntervalMs: number | undefined;
   /** Bound of one download, in ms. */
   readonly downloadDeadlineMs: number | undefined;
 }

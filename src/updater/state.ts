@@ -6,6 +6,7 @@ import * as v from 'valibot';
 import type { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { type PackageRequest, VersionSchema } from '../package/request.ts';
+import type { AuditRequest, AuditState } from './audit-report.ts';
 
 export const stages = [
   'idle',
@@ -38,10 +39,14 @@ export interface Progress {
   readonly facts?: ProgressFacts;
 }
 
+/** What the updater can be in the middle of. */
+export const operationKinds = ['update', 'rollback', 'repair'] as const;
+export type OperationKind = (typeof operationKinds)[number];
+
 /** What is known beyond the four fields above. */
 export interface ProgressFacts {
   /** What is, or was last, being done; null: nothing since the start. */
-  readonly kind: 'update' | 'rollback' | null;
+  readonly kind: OperationKind | null;
   /** Of the package; null: not known. */
   readonly version: string | null;
   /** The module whose files are being unpacked. */
@@ -57,7 +62,7 @@ export interface ProgressFacts {
 /** One entry of the history, as GET /history answers it and as it stands in history.jsonl. Times are ISO 8601. */
 export const HistoryEntrySchema = v.object({
   id: v.string(),
-  kind: v.picklist(['update', 'rollback']),
+  kind: v.picklist(operationKinds),
   version: v.string(),
   previous_version: v.nullable(v.string()),
   started_at: v.pipe(v.string(), v.isoTimestamp()),
@@ -108,6 +113,9 @@ export interface Updater {
   /** Makes installs and rollbacks that have not begun wait; see hold.ts. All leases in force. */
   hold(request: HoldRequest): Promise<readonly Hold[]>;
   release(owner: string): Promise<readonly Hold[]>;
+  /** Begins an audit, or a repair. A check alone leaves the stage as it is. */
+  audit(request: AuditRequest): Promise<Stage>;
+  auditState(): AuditState;
   /** From memory, never blocking. */
   progress(): Progress;
   /** Newest first. */

@@ -37,7 +37,9 @@ export const SavedRollbackSchema = v.object({
   ...common,
 });
 
-const SavedSchema = v.variant('operation', [SavedUpdateSchema, SavedRollbackSchema]);
+export const SavedRepairSchema = v.object({ operation: v.literal('repair'), ...common });
+
+const SavedSchema = v.variant('operation', [SavedUpdateSchema, SavedRollbackSchema, SavedRepairSchema]);
 
 export type SavedUpdate = v.InferOutput<typeof SavedUpdateSchema>;
 export type SavedRollback = v.InferOutput<typeof SavedRollbackSchema>;

@@ -1,5 +1,6 @@
 /** The files of tmp/: which belong to the package at hand, which are leftovers. */
 import { posix } from 'node:path';
+import { currentRecord, keptPackagePath } from '../deploy/current-record.ts';
 import type { Files, Host } from '../host/host.ts';
 import type { Operation } from './event.ts';
 
@@ -16,6 +17,22 @@ export async function removePackage(files: Files, tmp: string, operation: Operat
   if (operation?.kind !== 'update') return;
   const path = packagePath(tmp, operation.request.package_name);
   for (const one of [path, `${path}.part`]) if (await files.stat(one)) await files.remove(one);
+}
+
+/** Puts the package of an update that stands beside the record of what it deployed. */
+export async function keepPackage(
+  { files, log }: Pick<Host, 'files' | 'log'>,
+  tmp: string,
+  backups: string,
+  operation: Operation | null,
+): Promise<void> {
+  const id = await currentRecord(files, backups);
+  if (operation?.kind !== 'update' || id === undefined) return;
+  try {
+    await files.rename(packagePath(tmp, operation.request.package_name), keptPackagePath(backups, id));
+  } catch (thrown) {
+    log.warn(`the package is not kept: ${thrown instanceof Error ? thrown.message : thrown}`);
+  }
 }
 
 /** Removes what no state knows of: earlier packages, temporaries of a cut write. Directories are nobody's leftovers. */

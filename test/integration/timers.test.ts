@@ -45,6 +45,8 @@ async function startUpdater(device: Device): Promise<RunningUpdater> {
     deviceType: undefined,
     bytesPerSecond: undefined,
     downloadDeadlineMs: undefined,
+    keepPackage: false,
+    auditIntervalMs: undefined,
   };
   const updater = createUpdater(host, settings, []);
   await updater.recover();

@@ -44,6 +44,8 @@ export async function startSession(files: Files, script: SessionScript): Promise
     guiPath: '/opt/tope/ota-gui',
     bytesPerSecond: undefined,
     downloadDeadlineMs: undefined,
+    keepPackage: false,
+    auditIntervalMs: undefined,
     trustedKeys: [],
     deviceType: undefined,
   };

@@ -60,7 +60,7 @@ test('every element that the script asks for is there', () => {
 test('every word that the script says exists in both languages, and no word is there in vain', () => {
   const said = new Set([...script.matchAll(/\btext\.(\w+)/g)].map(([, name]) => name));
   assert.equal([...said].sort(), Object.keys(words.text).sort());
-  const pairs = [words.stages, words.rollback, words.errors, words.text].flatMap((table) =>
+  const pairs = [words.stages, ...Object.values(words.others), words.errors, words.text].flatMap((table) =>
     Object.values(table),
   );
   for (const [english, chinese] of [...pairs, ...words.steps]) {

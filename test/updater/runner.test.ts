@@ -70,6 +70,8 @@ async function start(d: Device, options: LifeOptions = {}): Promise<Life> {
     deviceType,
     bytesPerSecond: undefined,
     downloadDeadlineMs: undefined,
+    keepPackage: false,
+    auditIntervalMs: undefined,
   };
   const clock = { ...scripted.clock, sleep: patientSleep(scripted.clock) };
   const updater = createUpdater({ ...scripted, processes, clock }, settings, [

@@ -1,0 +1,164 @@
+/**
+ * Compares what stands on the disk with the record of what was deployed (deployed-record.ts). Reads only.
+ *
+ * Memory: one read buffer, and the names below the directory modules.
+ */
+import { posix } from 'node:path';
+import { errno } from '../errors.ts';
+import type { FileStat, Files } from '../host/host.ts';
+import { limits } from '../limits.ts';
+import type { DeployedDirectory, DeployedFile } from './deployed-record.ts';
+
+/**
+ * missing: nothing is there. kind: something else is (a symlink, a directory), also in the place of a directory above
+ * it. unreadable: the disk does not give it. content: other bytes. attributes: the right bytes, another mode or owner.
+ */
+export const differenceKinds = ['missing', 'kind', 'unreadable', 'content', 'attributes'] as const;
+export type DifferenceKind = (typeof differenceKinds)[number];
+
+export interface Difference {
+  readonly kind: DifferenceKind;
+  /** With what is there and what should be. */
+  readonly text: string;
+}
+
+export interface Comparison {
+  readonly signal: AbortSignal;
+  /** Hears of the bytes of each read and waits where it is told to. */
+  readonly pace: (bytes: number) => Promise<void> | undefined;
+}
+
+export interface Comparer {
+  /** Undefined: as deployed. */
+  file(file: DeployedFile): Promise<Difference | undefined>;
+  /** A directory is compared by its kind alone: what it holds and who may write there is the services' matter too. */
+  directory(directory: DeployedDirectory): Promise<Difference | undefined>;
+  /** SHA-256 of a regular file, lower-case hex. Rejects with the system error. */
+  sha256(path: string): Promise<string>;
+}
+
+export function createComparer(files: Files, { signal, pace }: Comparison): Comparer {
+  const buffer = new Uint8Array(limits.readBufferBytes);
+  let straight: { readonly directory: string; readonly leadsTo: string } | undefined;
+
+  /** Where a directory really is; the last one is remembered, as files come directory by directory. */
+  const realDirectory = async (directory: string): Promise<string | undefined> => {
+    if (straight?.directory === directory) return straight.leadsTo;
+    try {
+      straight = { directory, leadsTo: await files.realPath(directory) };
+      return straight.leadsTo;
+    } catch (thrown) {
+      if (errno(thrown) === 'ENOENT' || errno(thrown) === 'ENOTDIR') return undefined;
+      throw thrown;
+    }
+  };
+
+  const sha256 = async (path: string): Promise<string> => {
+    const { createHash } = await import('node:crypto');
+    const hash = createHash('sha256');
+    const file = await files.open(path, 'read');
+    try {
+      for (let position = 0; ; ) {
+        signal.throwIfAborted();
+        const got = await file.read(buffer, 0, buffer.length, position);
+        if (got === 0) return hash.digest('hex');
+        hash.update(buffer.subarray(0, got));
+        position += got;
+        await pace(got);
+      }
+    } finally {
+      await file.close();
+    }
+  };
+
+  const place = async (path: string, wanted: 'file' | 'directory'): Promise<FileStat | Difference> => {
+    const directory = posix.dirname(path);
+    const leadsTo = await realDirectory(directory);
+    if (leadsTo !== undefined && leadsTo !== directory)
+      return { kind: 'kind', text: `${directory} is a symlink now and leads to ${leadsTo}` };
+    const stat = await files.stat(path);
+    if (stat === undefined) return { kind: 'missing', text: 'is missing' };
+    if (stat.kind === wanted) return stat;
+    const to = stat.kind === 'symlink' ? ` to ${await files.readLink(path)}` : '';
+    return { kind: 'kind', text: `is ${nameOf[stat.kind]}${to}, not ${nameOf[wanted]}` };
+  };
+
+  const reading = async (action: () => Promise<Difference | undefined>): Promise<Difference | undefined> => {
+    try {
+      signal.throwIfAborted();
+      return await action();
+    } catch (thrown) {
+      const system = errno(thrown);
+      if (system === undefined || signal.aborted) throw thrown;
+      if (system === 'ENOENT') return { kind: 'missing', text: 'is missing' };
+      return { kind: 'unreadable', text: `cannot be read: ${(thrown as Error).message}` };
+    }
+  };
+
+  return {
+    sha256,
+    file: (file) =>
+      reading(async () => {
+        await pace(limits.auditFileBytes);
+        const found = await place(file.path, 'file');
+        if ('text' in found) return found;
+        if (found.sizeBytes !== file.sizeBytes)
+          return {
+            kind: 'content',
+            text: `holds ${found.sizeBytes} bytes, ${file.sizeBytes} were deployed`,
+          };
+        const digest = await sha256(file.path);
+        if (digest !== file.sha256)
+          return {
+            kind: 'content',
+            text: `holds other bytes: SHA-256 ${digest}, ${file.sha256} was deployed`,
+          };
+        return attributesOf(found, file);
+      }),
+    directory: (directory) =>
+      reading(async () => {
+        const found = await place(directory.path, 'directory');
+        return 'text' in found ? found : undefined;
+      }),
+  };
+}
+
+/**
+ * Regular files and symlinks below a directory module that the record does not name, as a service may have put them there.
+ * Deeper than limits.pathDepth nothing is looked for.
+ */
+export async function* extraFiles(
+  files: Files,
+  tree: string,
+  known: ReadonlySet<string>,
+  signal: AbortSignal,
+  depth = 0,
+): AsyncGenerator<string> {
+  if (depth > limits.pathDepth || (await files.stat(tree))?.kind !== 'directory') return;
+  for (const name of (await files.list(tree)).sort()) {
+    signal.throwIfAborted();
+    const path = posix.join(tree, name);
+    const kind = (await files.stat(path))?.kind;
+    if (kind === 'directory') yield* extraFiles(files, path, known, signal, depth + 1);
+    else if ((kind === 'file' || kind === 'symlink') && !known.has(path)) yield path;
+  }
+}
+
+const nameOf: Record<FileStat['kind'], string> = {
+  file: 'a regular file',
+  directory: 'a directory',
+  symlink: 'a symlink',
+  other: 'a device, socket or pipe',
+};
+
+function attributesOf(found: FileStat, file: DeployedFile): Difference | undefined {
+  const texts: string[] = [];
+  if (found.mode !== file.mode) texts.push(`has mode ${octal(found.mode)}, ${octal(file.mode)} was deployed`);
+  if (found.uid !== file.uid || found.gid !== file.gid)
+    texts.push(`belongs to ${found.uid}:${found.gid}, ${file.uid}:${file.gid} was deployed`);
+  return texts.length === 0 ? undefined : { kind: 'attributes', text: texts.join('; ') };
+}
+
+function octal(mode: number): string {
+  return mode.toString(8).padStart(4, '0');
+}

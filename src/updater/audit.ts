@@ -1,0 +1,175 @@
+/**
+ * One audit: every deployed file against the record of what was deployed. Reads only; what it found is told by the report.
+ */
+import {
+  type Comparer,
+  createComparer,
+  type Difference,
+  type DifferenceKind,
+  extraFiles,
+} from '../deploy/compare.ts';
+import { currentRecord } from '../deploy/current-record.ts';
+import {
+  type DeployedDirectory,
+  type DeployedFile,
+  type DeployedModule,
+  type DeployedRecord,
+  openRecord,
+  type RecordHeader,
+} from '../deploy/deployed-record.ts';
+import { UpdateError } from '../errors.ts';
+import type { Files, Host } from '../host/host.ts';
+import { limits } from '../limits.ts';
+import type { AuditReport } from './audit-report.ts';
+import { installedVersion, readHistory } from './history.ts';
+
+export interface AuditOptions {
+  readonly signal: AbortSignal;
+  /** See compare.ts. */
+  readonly pace: (bytes: number) => Promise<void> | undefined;
+  /** Hears how many files have been compared. */
+  readonly onFile: (files: number) => void;
+}
+
+/** A deployed file that is not as it was deployed. */
+export interface Damage {
+  readonly file: DeployedFile;
+  readonly kind: DifferenceKind;
+  readonly text: string;
+}
+
+/** All that a repair needs to know beyond the report. */
+export interface AuditResult {
+  readonly header: RecordHeader;
+  readonly modules: ReadonlyMap<string, DeployedModule>;
+  readonly damages: readonly Damage[];
+  /** Directories of trees, which a repair may have to make again. */
+  readonly missingDirectories: readonly DeployedDirectory[];
+  readonly startedMs: number;
+  readonly files: number;
+  readonly bytes: number;
+  readonly extra: number;
+  readonly extraFiles: readonly string[];
+}
+
+type AuditHost = Pick<Host, 'files' | 'clock' | 'log'>;
+
+/**
+ * Compares everything. Throws NO_BACKUP where there is no record, or a damaged one, with what to do; rejects with the
+ * reason of `signal`.
+ */
+export async function audit(
+  host: AuditHost,
+  backupDirectory: string,
+  options: AuditOptions,
+): Promise<AuditResult> {
+  const { files, clock } = host;
+  const { signal, pace } = options;
+  const startedMs = clock.now();
+  const record = await openCurrentRecord(files, backupDirectory);
+  const comparer = createComparer(files, { signal, pace });
+  const modules = new Map<string, DeployedModule>();
+  const damages: Damage[] = [];
+  const missingDirectories: DeployedDirectory[] = [];
+  const known = new Set<string>();
+  let count = 0;
+  let bytes = 0;
+  for await (const line of record.lines()) {
+    if (line.kind === 'module') modules.set(line.name, line);
+    else if (line.kind === 'directory') {
+      if (await isMissing(comparer, line)) missingDirectories.push(line);
+    } else {
+      if (modules.get(line.module)?.tree !== null) known.add(line.path);
+      const difference: Difference | undefined = await comparer.file(line);
+      if (difference !== undefined) damages.push({ file: line, ...difference });
+      count += 1;
+      bytes += line.sizeBytes;
+      options.onFile(count);
+    }
+  }
+  const extra: string[] = [];
+  let extraCount = 0;
+  for (const { tree } of modules.values()) {
+    if (tree === null) continue;
+    for await (const path of extraFiles(files, tree, known, signal)) {
+      extraCount += 1;
+      if (extra.length < limits.auditExtraFiles) extra.push(path);
+    }
+  }
+  const { header } = record;
+  return {
+    ...{ header, modules, damages, missingDirectories },
+    ...{ startedMs, files: count, bytes, extra: extraCount, extraFiles: extra },
+  };
+}
+
+/** What became of a damaged file in a repair. */
+export interface Mended {
+  readonly restored: boolean;
+  readonly note: string;
+}
+
+/** The report of an audit; `mended`: by path, where a repair was tried. */
+export function reportOf(
+  result: AuditResult,
+  endedMs: number,
+  mended: ReadonlyMap<string, Mended> | undefined,
+): AuditReport {
+  const findings = result.damages.map(({ file: { path, module }, kind, text }) => {
+    const outcome = mended?.get(path);
+    return { path, module, kind, text, restored: outcome?.restored ?? null, note: outcome?.note ?? null };
+  });
+  return {
+    version: result.header.version,
+    unknown: null,
+    started_at: new Date(result.startedMs).toISOString(),
+    ended_at: new Date(endedMs).toISOString(),
+    files: result.files,
+    bytes: result.bytes,
+    differing: findings.filter(({ restored }) => restored !== true).length,
+    findings: findings.slice(0, limits.auditFindings),
+    extra: result.extra,
+    extra_files: [...result.extraFiles],
+  };
+}
+
+/** Where there is nothing to compare with: no fault, but no good news either. */
+export function unknownReport(error: UpdateError, startedMs: number, endedMs: number): AuditReport {
+  return {
+    version: null,
+    unknown: error.message.slice(error.code.length + 2),
+    started_at: new Date(startedMs).toISOString(),
+    ended_at: new Date(endedMs).toISOString(),
+    ...{ files: 0, bytes: 0, differing: 0, findings: [], extra: 0, extra_files: [] },
+  };
+}
+
+/** The record of what is deployed now. Throws NO_BACKUP where there is none, or none that can be believed. */
+export async function openCurrentRecord(files: Files, backupDirectory: string): Promise<DeployedRecord> {
+  const record = await openRecord(files, backupDirectory, await idOfRecord(files, backupDirectory));
+  await checkVersion(files, backupDirectory, record.header);
+  return record;
+}
+
+async function idOfRecord(files: Files, backupDirectory: string): Promise<string> {
+  const id = await currentRecord(files, backupDirectory);
+  if (id !== undefined) return id;
+  throw new UpdateError(
+    'NO_BACKUP',
+    'there is no record of what is deployed: nothing was installed, or by an updater that kept none; the next install makes one',
+  );
+}
+
+/** An updater that kept no records may have worked here since: then the record tells of another version. */
+async function checkVersion(files: Files, backupDirectory: string, header: RecordHeader): Promise<void> {
+  const installed = installedVersion(await readHistory(files, backupDirectory));
+  if (installed === undefined || installed === header.version) return;
+  throw new UpdateError(
+    'NO_BACKUP',
+    `the record of what is deployed tells of ${header.version}, installed is ${installed}; the next install makes a new one`,
+  );
+}
+
+async function isMissing(comparer: Comparer, directory: DeployedDirectory): Promise<boolean> {
+  return (await comparer.directory(directory))?.kind === 'missing';
+}

@@ -1,0 +1,192 @@
+/** Where a repair takes the right bytes from, and the filling of its staged files with them. */
+import { posix } from 'node:path';
+import { createComparer } from '../deploy/compare.ts';
+import { keptPackagePath } from '../deploy/current-record.ts';
+import { pastUpdates } from '../deploy/past-updates.ts';
+import { fileSteps, type Plan } from '../deploy/plan.ts';
+import { createStager, type Stager } from '../deploy/stage.ts';
+import { UpdateError } from '../errors.ts';
+import type { Files, Host } from '../host/host.ts';
+import { limits } from '../limits.ts';
+import { openArchive } from '../package/archive.ts';
+import { hashPackage } from '../package/verify.ts';
+import type { AuditResult, Damage, Mended } from './audit.ts';
+import type { TransactionContext } from './transaction-context.ts';
+
+export interface Restorable {
+  /** Absolute path of a file, or the name of an entry of the kept package: no entry's name begins with "/". */
+  readonly source: string;
+  /** In words. */
+  readonly from: string;
+}
+
+export interface Sources {
+  /** By path of the damaged file. */
+  readonly restorable: ReadonlyMap<string, Restorable>;
+  readonly hopeless: ReadonlyMap<string, Mended>;
+  readonly packagePath: string;
+}
+
+/** Looks for the bytes of every damaged file. Reads only; rejects with the signal's reason. */
+export async function findSources(
+  host: Pick<Host, 'files' | 'log'>,
+  backupDirectory: string,
+  result: AuditResult,
+  signal: AbortSignal,
+): Promise<Sources> {
+  const restorable = new Map<string, Restorable>();
+  const hopeless = new Map<string, Mended>();
+  const packagePath = keptPackagePath(backupDirectory, result.header.id);
+  const backupOf = await backupFinder(host, backupDirectory, signal);
+  let whyNoPackage: string | null | undefined; // undefined: not looked at yet; null: it is good
+  for (const damage of result.damages) {
+    const { file, kind } = damage;
+    const obstacle = await obstacleAt(host.files, damage);
+    if (obstacle !== undefined) {
+      hopeless.set(file.path, { restored: false, note: obstacle });
+      continue;
+    }
+    const backup = kind === 'attributes' ? undefined : await backupOf(damage);
+    if (kind === 'attributes') restorable.set(file.path, { source: file.path, from: 'its own bytes' });
+    else if (backup !== undefined) restorable.set(file.path, backup);
+    else {
+      if (whyNoPackage === undefined) whyNoPackage = await packageFault(host, packagePath, result, signal);
+      const isInPackage = result.modules.get(file.module)?.id === result.header.id;
+      const why = isInPackage ? whyNoPackage : 'an earlier update brought it, whose package is not kept';
+      if (why === null) restorable.set(file.path, { source: file.entry, from: 'the package that was kept' });
+      else
+        hopeless.set(file.path, {
+          restored: false,
+          note: `no backup holds its bytes, and ${why}: ${installAgain(result)}`,
+        });
+    }
+  }
+  return { restorable, hopeless, packagePath };
+}
+
+/** Fills the staged files of a repair; size and digest of each are checked on the way. */
+export async function stageSources(
+  context: Pick<TransactionContext, 'host' | 'cancel' | 'shutdown' | 'progress'>,
+  plan: Plan,
+  { packagePath }: Sources,
+): Promise<void> {
+  const { host } = context;
+  const stager = createStager(host, plan);
+  const signal = AbortSignal.any([context.cancel, context.shutdown]);
+  const isEntry = (source: string) => !source.startsWith('/');
+  context.progress(1, 'restoring files');
+  try {
+    for (const source of stager.sources) {
+      signal.throwIfAborted();
+      if (!isEntry(source)) await copyFile(host.files, source, stager);
+    }
+    const wanted = new Set([...stager.sources].filter(isEntry));
+    if (wanted.size > 0) await extract(context, packagePath, wanted, stager, signal);
+  } finally {
+    await stager.close();
+  }
+}
+
+async function extract(
+  { host, progress }: Pick<TransactionContext, 'host' | 'progress'>,
+  packagePath: string,
+  wanted: ReadonlySet<string>,
+  stager: Stager,
+  signal: AbortSignal,
+): Promise<void> {
+  const archive = await openArchive(host, packagePath);
+  const totalBytes = archive.sizeBytes;
+  try {
+    await archive.extract({
+      wanted,
+      open: (entry) => stager.open(entry.name),
+      digests: [],
+      onBytes: (bytes) => progress((90 * bytes) / totalBytes, 'restoring files', { bytes, totalBytes }),
+      signal,
+    });
+  } finally {
+    await archive.close();
+  }
+}
+
+async function copyFile(files: Files, path: string, stager: Stager): Promise<void> {
+  const writer = await stager.open(path);
+  const buffer = new Uint8Array(limits.readBufferBytes);
+  const file = await files.open(path, 'read');
+  try {
+    for (let position = 0; ; ) {
+      const got = await file.read(buffer, 0, buffer.length, position);
+      if (got === 0) break;
+      await writer.write(buffer.subarray(0, got));
+      position += got;
+    }
+  } finally {
+    await file.close();
+  }
+  await writer.end();
+}
+
+/** What no rename can replace, and what a person has put there on purpose perhaps. */
+async function obstacleAt(files: Files, { file, text }: Damage): Promise<string | undefined> {
+  const found = await files.stat(file.path);
+  if (found?.kind === 'directory' || found?.kind === 'other')
+    return `it ${text}: move away what stands there, then repair again`;
+  for (let path = posix.dirname(file.path); path !== '/'; path = posix.dirname(path)) {
+    const kind = (await files.stat(path))?.kind;
+    if (kind !== undefined && kind !== 'directory')
+      return `${path} is not a directory: move it away, then repair again`;
+  }
+  return undefined;
+}
+
+/** Of the backups of past updates, the newest that holds the bytes a file was deployed with. */
+async function backupFinder(
+  host: Pick<Host, 'files' | 'log'>,
+  backupDirectory: string,
+  signal: AbortSignal,
+): Promise<(damage: Damage) => Promise<Restorable | undefined>> {
+  const past = await pastUpdates(host, backupDirectory);
+  const { sha256 } = createComparer(host.files, { signal, pace: () => undefined });
+  return async ({ file }) => {
+    for (const plan of past) {
+      const backup = fileSteps(plan).find(({ target }) => target === file.path)?.backup ?? null;
+      if (backup === null) continue;
+      const saved = await host.files.stat(backup);
+      if (saved?.kind !== 'file' || saved.sizeBytes !== file.sizeBytes) continue;
+      try {
+        if ((await sha256(backup)) === file.sha256)
+          return { source: backup, from: `the backup of ${plan.previousVersion ?? 'what was there before'}` };
+      } catch (thrown) {
+        signal.throwIfAborted();
+        host.log.warn(`${backup} cannot be read: ${thrown instanceof Error ? thrown.message : thrown}`);
+      }
+    }
+    return undefined;
+  };
+}
+
+/** Null: the package that was kept is the one that was installed. */
+async function packageFault(
+  host: Pick<Host, 'files'>,
+  path: string,
+  { header }: AuditResult,
+  signal: AbortSignal,
+): Promise<string | null> {
+  if ((await host.files.stat(path)) === undefined) return 'no package is kept (see --keep-package)';
+  try {
+    const found = await hashPackage(host, path, header.package.sha256 !== null, signal);
+    const isRight =
+      found.sizeBytes === header.package.sizeBytes &&
+      found.md5 === header.package.md5 &&
+      (header.package.sha256 === null || found.sha256 === header.package.sha256);
+    return isRight ? null : `the package that was kept, ${path}, is damaged`;
+  } catch (thrown) {
+    signal.throwIfAborted();
+    if (!(thrown instanceof UpdateError)) throw thrown;
+    return `the package that was kept cannot be read (${thrown.message})`;
+  }
+}
+
+function installAgain({ header }: AuditResult): string {
+  return `install ${header.version} again`;
+}

@@ -1,0 +1,122 @@
+/**
+ * Repair: what an audit finds damaged is restored by the same transaction as an update, journalled and all or nothing, and
+ * the services of the modules concerned are restarted.
+ *
+ * A file is restored from its own bytes where only mode or owner are wrong, else from a backup that holds the very bytes
+ * that were deployed, else from the package where it was kept. What none of them has is told, with what to do.
+ */
+import { latestId } from '../deploy/past-updates.ts';
+import { makePlan, nextId, type Plan, type Want } from '../deploy/plan.ts';
+import { checkPlanFits, surveyWants } from '../deploy/survey.ts';
+import { UpdateError } from '../errors.ts';
+import { type AuditResult, audit, type Damage, type Mended, reportOf } from './audit.ts';
+import type { AuditReport } from './audit-report.ts';
+import { ownerOfUpdater } from './install.ts';
+import { findSources, type Sources, stageSources } from './repair-sources.ts';
+import { runTransaction } from './transaction.ts';
+import type { Outcome, TransactionContext } from './transaction-context.ts';
+
+/**
+ * Compares everything and restores what can be. `publish` is told the report before the end is. Throws where nothing was
+ * begun: NO_BACKUP without a record, or where nothing of what is damaged can be restored.
+ */
+export async function repair(
+  context: TransactionContext,
+  publish: (report: AuditReport) => Promise<void>,
+): Promise<Outcome> {
+  const { host, backupDirectory } = context;
+  const signal = AbortSignal.any([context.cancel, context.shutdown]);
+  const onFile = (files: number) => context.progress(0, `comparing what is deployed: ${files} files`);
+  const result = await audit(host, backupDirectory, { signal, pace: () => undefined, onFile });
+  const tell = (mended: ReadonlyMap<string, Mended>) => publish(reportOf(result, host.clock.now(), mended));
+  host.memory.trim();
+  if (result.damages.length === 0 && result.missingDirectories.length === 0) {
+    await tell(new Map());
+    return { kind: 'committed' };
+  }
+  const sources = await findSources(host, backupDirectory, result, signal);
+  if (sources.restorable.size === 0 && result.damages.length > 0) {
+    await tell(sources.hopeless);
+    throw new UpdateError('NO_BACKUP', hopelessText(result, sources));
+  }
+  const plan = await planRepair(context, result, sources);
+  const endOf = (error: UpdateError | null): ReadonlyMap<string, Mended> => {
+    const tried = [...sources.restorable].map(([path, { from }]): [string, Mended] => [
+      path,
+      error === null ? { restored: true, note: from } : { restored: false, note: error.message },
+    ]);
+    return new Map([...sources.hopeless, ...tried]);
+  };
+  return runTransaction(
+    {
+      ...context,
+      onEnd: async (ended, error) => {
+        await tell(endOf(error));
+        await context.onEnd(ended, error);
+      },
+    },
+    plan,
+    () => stageSources(context, plan, sources),
+  );
+}
+
+async function planRepair(
+  { host, backupDirectory }: TransactionContext,
+  result: AuditResult,
+  sources: Sources,
+): Promise<Plan> {
+  const { header, modules } = result;
+  const damages = result.damages.filter(({ file }) => sources.restorable.has(file.path));
+  const wants: Want[] = [
+    ...result.missingDirectories.map(({ module, path, mode, uid, gid }): Want => {
+      return { kind: 'directory', module, target: path, mode, owner: { uid, gid } };
+    }),
+    ...damages.map((damage) => wantOf(damage, sources)),
+  ];
+  const names = [...new Set(damages.map(({ file }) => file.module))];
+  const facts = await surveyWants(host.files, wants, await ownerOfUpdater(host.files, backupDirectory));
+  const startedMs = host.clock.now();
+  const plan = makePlan(
+    {
+      id: nextId(startedMs, await latestId(host.files, backupDirectory)),
+      kind: 'repair',
+      version: header.version,
+      previousVersion: header.version,
+      startedMs,
+      modules: names,
+      services: names.flatMap((name) => modules.get(name)?.service ?? []),
+      reboot: false,
+      consumes: [],
+      backupDirectory,
+      // As with a rollback: its backups live only as long as it runs.
+      moduleRoots: new Map(names.map((name) => [name, '/'])),
+    },
+    wants,
+    facts,
+  );
+  await checkPlanFits(host.files, plan, facts, backupDirectory);
+  return plan;
+}
+
+function wantOf({ file }: Damage, { restorable }: Sources): Want {
+  const { module, path, sizeBytes, mode, uid, gid, sha256 } = file;
+  return {
+    kind: 'file',
+    module,
+    target: path,
+    source: restorable.get(path)?.source ?? path,
+    sizeBytes,
+    mode,
+    modeIsForced: true,
+    owner: { uid, gid },
+    md5: undefined,
+    sha256,
+  };
+}
+
+function hopelessText({ damages }: AuditResult, { hopeless }: Sources): string {
+  const [first] = damages;
+  const path = first?.file.path ?? '';
+  const more = damages.length > 1 ? ` (and ${damages.length - 1} more)` : '';
+  return `${path}${more} cannot be restored: ${hopeless.get(path)?.note ?? ''}`;
+}
