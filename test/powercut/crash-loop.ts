@@ -10,6 +10,7 @@ import { type Daemon, downloadTo, pause, startDaemon } from './daemon.ts';
 import { type Device, judgeDevice, makeDevice, servePackage } from './device.ts';
 import { treeOnDisk } from './disk-tree.ts';
 import { makeScratch, removeScratch } from './filesystems.ts';
+import { difference } from './model-tree.ts';
 
 export interface CrashLoopRun {
   /** Starts that end by a kill. */
@@ -52,8 +53,7 @@ export async function crashLoop(options: CrashLoopRun): Promise<CrashLoopResult>
         const end = await daemon.rest();
         if (end !== 'success') throw new Error(`left alone the update ends as ${end}:\n${daemon.output()}`);
       });
-      const isUnchanged =
-        (await judgeDevice(device, await treeOnDisk(device.allowedRoot), true)).is === 'bad';
+      const isUnchanged = difference(device.oldTree, await treeOnDisk(device.allowedRoot)).length === 0;
       const bad = [
         judged.is === 'bad' ? judged.why : undefined,
         strays.length > 0 ? `left over: ${strays.join(', ')}` : undefined,

@@ -1,10 +1,13 @@
 /**
  * The long proof (`make torture`): the model disk in depth with all mutants, at least 1000 power cuts on four real
- * filesystems, at least 200 kill points, 1000 installs on one daemon. One summary line for each; exit 1 when anything is
- * bad. What this machine lacks is reported as skipped, with the reason.
+ * filesystems, at least 200 kill points, a crash loop, 1000 installs on one daemon, 1000 downloads from a store that
+ * misbehaves. One summary line for each; exit 1 when anything is bad. What this machine lacks is reported as skipped,
+ * with the reason.
  *
- * Usage: tsx test/powercut/torture.ts [SEED [PART ...]]   parts: model mutants disks kills installs; default all
+ * Usage: tsx test/powercut/torture.ts [SEED [PART ...]]   parts: model mutants disks kills loop installs downloads
  */
+import { fileURLToPath } from 'node:url';
+import { crashLoop } from './crash-loop.ts';
 import { explore } from './exploration.ts';
 import { filesystems, whyUnavailable } from './filesystems.ts';
 import { installMany } from './install-cycles.ts';
@@ -12,12 +15,14 @@ import { killAtEveryCall, whyNoStrace } from './kill-points.ts';
 import { runMutants } from './mutant-run.ts';
 import { prepareScenario } from './prepared-scenario.ts';
 import { cutOnRealDisk } from './real-disk.ts';
+import { run } from './run-tool.ts';
 import { scenarios } from './scenarios.ts';
 
 const seed = Number(process.argv[2] ?? 1);
 const cutsPerFilesystem = { success: 300, 'failing health': 100 } as const;
 const endings = ['success', 'failing health'] as const;
 const cycles = 1000;
+const faultScripts = 1000;
 const started = performance.now();
 let badCount = 0;
 
@@ -26,7 +31,9 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
   mutants,
   disks: realDisks,
   kills,
+  loop,
   installs: manyInstalls,
+  downloads,
 };
 const asked = process.argv.slice(3);
 for (const [name, part] of Object.entries(parts))
@@ -102,6 +109,17 @@ async function kills(): Promise<void> {
   }
 }
 
+async function loop(): Promise<void> {
+  const result = await crashLoop({ starts: 20, lifeMs: 1000 });
+  if (result.bad !== undefined) {
+    badCount += 1;
+    console.log(result.bad);
+  }
+  console.log(
+    `crash loop: killed 1 s after each of 20 starts, ${result.killsInInstall} times in mid-install: rests as ${result.stage}, the set is ${result.set}, ${result.bad === undefined ? 0 : 1} bad, ${(result.ms / 1000).toFixed(0)} s`,
+  );
+}
+
 async function manyInstalls(): Promise<void> {
   const result = await installMany(cycles, seed);
   const sameNames = result.namesBefore.join() === result.namesAfter.join();
@@ -113,6 +131,20 @@ async function manyInstalls(): Promise<void> {
   console.log(
     `installs: ${result.cycles} on one daemon: descriptors ${result.descriptorsBefore} -> ${result.descriptorsAfter}, files ${result.namesBefore.length} -> ${result.namesAfter.length}, resident ${(result.residentBeforeKiB / 1024).toFixed(1)} -> ${(result.residentAfterKiB / 1024).toFixed(1)} MB, ${(result.ms / 1000).toFixed(0)} s`,
   );
+}
+
+async function downloads(): Promise<void> {
+  const since = performance.now();
+  const file = fileURLToPath(new URL('../network/faults.test.ts', import.meta.url));
+  const env = { FAULT_SCRIPTS: String(faultScripts), FAULT_SEED: String(seed), NO_COLOR: '1' };
+  try {
+    const output = await run([process.execPath, '--import', 'tsx', file], { env, timeoutMs: 600_000 });
+    const endings = /^measured: endings: (.*)$/m.exec(output)?.[1] ?? output;
+    console.log(`downloads: ${faultScripts} fault scripts, 0 bad: ${endings}, ${seconds(since)} s`);
+  } catch (thrown) {
+    badCount += 1;
+    console.log(`downloads: BAD: ${thrown instanceof Error ? thrown.message : thrown}`);
+  }
 }
 
 function seconds(since: number): string {
