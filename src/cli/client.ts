@@ -13,6 +13,7 @@ import { realNet } from '../host/net.ts';
 import type { EventSchema } from '../http/contract.ts';
 import { limits } from '../limits.ts';
 import type { PackageRequest } from '../package/request.ts';
+import type { AuditState } from '../updater/audit-report.ts';
 import type { HistoryEntry, Progress, UpdateRequest } from '../updater/state.ts';
 import { CommandError } from './failure.ts';
 import { textFlag } from './flags.ts';
@@ -32,6 +33,8 @@ export interface Client {
   update(request: UpdateRequest): Promise<string>;
   rollback(version: string | undefined): Promise<string>;
   cancel(): Promise<string>;
+  audit(): Promise<AuditState>;
+  startAudit(repair: boolean): Promise<string>;
 }
 
 interface Envelope {
@@ -74,6 +77,8 @@ export async function clientOf(flags: Flags): Promise<Client> {
     update: (request) => status('update', request),
     rollback: (version) => status('rollback', version === undefined ? {} : { version }),
     cancel: () => status('cancel', {}),
+    audit: async () => (await call('GET', 'audit')) as AuditState,
+    startAudit: (repair) => status('audit', { repair }),
   };
 }
 

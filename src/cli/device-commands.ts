@@ -112,6 +112,29 @@ export const deviceCommands = {
       ['history --json | jq -r .version', 'for scripts: one object a line'],
     ],
   },
+  audit: {
+    summary: 'compares the deployed files with what was installed, and restores them',
+    operands: '',
+    minOperands: 0,
+    maxOperands: 0,
+    about:
+      'Reads every file that the last updates deployed and tells which rotted, were edited, or are gone: content, size, ' +
+      'mode and owner. Exits with 4 where there are some. With --repair it restores what can be, as one transaction, and ' +
+      'restarts the services of the modules concerned: from a backup with the same bytes, or from the package where the ' +
+      'daemon keeps it (run --keep-package); what neither has is told. On a terminal it asks first; elsewhere --yes is ' +
+      'needed. The daemon can do the check by itself (run --audit-interval).',
+    flags: [
+      { flag: 'repair', kind: 'switch', argument: '', doc: 'restores what differs' },
+      yes,
+      json,
+      ...connection,
+    ],
+    examples: [
+      ['audit', 'what has changed'],
+      ['audit --repair --yes', 'and puts it right, without a question'],
+      ['audit --json | jq -r .findings[].path', 'for scripts: the report as one object'],
+    ],
+  },
   doctor: {
     summary: 'looks for what could keep updates from working, and says what to do',
     operands: '',

@@ -55,6 +55,8 @@ async function carryOut(invocation: CommandInvocation, memory: Memory): Promise<
       return (await import('./cancel.ts')).cancel(invocation);
     case 'history':
       return (await import('./history.ts')).history(invocation);
+    case 'audit':
+      return (await import('./audit.ts')).audit(invocation);
     case 'doctor':
       return (await import('./doctor.ts')).doctor(invocation);
     case 'support':

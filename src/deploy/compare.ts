@@ -111,7 +111,7 @@ export function createComparer(files: Files, { signal, pace }: Comparison): Comp
         if (digest !== file.sha256)
           return {
             kind: 'content',
-            text: `holds other bytes: SHA-256 ${digest}, ${file.sha256} was deployed`,
+            text: `holds other bytes: SHA-256 ${short(digest)}, ${short(file.sha256)} was deployed`,
           };
         return attributesOf(found, file);
       }),
@@ -157,6 +157,11 @@ function attributesOf(found: FileStat, file: DeployedFile): Difference | undefin
   if (found.uid !== file.uid || found.gid !== file.gid)
     texts.push(`belongs to ${found.uid}:${found.gid}, ${file.uid}:${file.gid} was deployed`);
   return texts.length === 0 ? undefined : { kind: 'attributes', text: texts.join('; ') };
+}
+
+/** Enough to tell two digests apart, and to look one up. */
+function short(digest: string): string {
+  return `${digest.slice(0, 16)}...`;
 }
 
 function octal(mode: number): string {

@@ -25,8 +25,8 @@ export interface AuditorOptions {
 
 export interface Auditor {
   state(): AuditState;
-  /** Begins an audit unless one runs; resolves at once. */
-  begin(): void;
+  /** Begins an audit at full speed, unless such a one runs. Resolves when it has begun. */
+  begin(): Promise<void>;
   /** Gives up what runs. Resolves when nothing is read any more. */
   cancel(): Promise<void>;
   /** A repair has looked too: this is what is known now. Never rejects. */
@@ -38,12 +38,19 @@ export interface Auditor {
   settled(): Promise<void>;
 }
 
+interface Running {
+  readonly stop: AbortController;
+  readonly done: Promise<void>;
+  /** Begun by itself. */
+  readonly isPaced: boolean;
+}
+
 export function createAuditor(host: Host, options: AuditorOptions): Auditor {
   const { clock, log, files } = host;
   const path = posix.join(options.workDirectory, 'logs', 'audit.json');
   const backups = posix.join(options.workDirectory, 'backups');
   let report: AuditReport | null = null;
-  let running: { readonly stop: AbortController; readonly done: Promise<void> } | undefined;
+  let running: Running | undefined;
   let compared = 0;
   let disarm: () => void = () => undefined;
   let isClosed = false;
@@ -83,7 +90,12 @@ export function createAuditor(host: Host, options: AuditorOptions): Auditor {
       host.memory.trim();
       arm();
     });
-    running = { stop, done };
+    running = { stop, done, isPaced: bytesPerSecond !== undefined };
+  };
+
+  const cancel = async (): Promise<void> => {
+    running?.stop.abort(new UpdateError('CANCELLED', 'other work begins'));
+    await running?.done;
   };
 
   /** The next one by itself is due an interval after the last, also where the device was off meanwhile. */
@@ -105,11 +117,11 @@ export function createAuditor(host: Host, options: AuditorOptions): Auditor {
 
   return {
     state: () => ({ running: running !== undefined, files: compared, report }),
-    begin: () => begin(undefined),
-    cancel: async () => {
-      running?.stop.abort(new UpdateError('CANCELLED', 'other work begins'));
-      await running?.done;
+    begin: async () => {
+      if (running?.isPaced) await cancel();
+      begin(undefined);
     },
+    cancel,
     publish,
     open: async () => {
       report = await lastReport(host, path);

@@ -26,8 +26,11 @@ export async function repair(
 ): Promise<Outcome> {
   const { host, backupDirectory } = context;
   const signal = AbortSignal.any([context.cancel, context.shutdown]);
-  const onFile = (files: number) => context.progress(0, `comparing what is deployed: ${files} files`);
-  const result = await audit(host, backupDirectory, { signal, pace: () => undefined, onFile });
+  const result = await audit(host, backupDirectory, {
+    signal,
+    pace: () => undefined,
+    onFile: () => undefined,
+  });
   const tell = (mended: ReadonlyMap<string, Mended>) => publish(reportOf(result, host.clock.now(), mended));
   host.memory.trim();
   if (result.damages.length === 0 && result.missingDirectories.length === 0) {

@@ -99,7 +99,8 @@ export function createUpdater(
       command(async () => {
         if (!repair) {
           checkAudit(state);
-          return auditor.begin();
+          await auditor.begin();
+          return;
         }
         step(state, { kind: 'repair' }); // a refusal by the stage comes first
         await openCurrentRecord(host.files, backups);

@@ -50,6 +50,7 @@ export async function prepareScenario(scenario: Scenario): Promise<PreparedScena
     answersReports: scenario.answersReports,
     programs,
     isStubborn: scenario.isStubborn,
+    keepPackage: scenario.keepPackage,
     download: store?.bytes,
     onStage: (how: string, stage: Stage) => disk.mark(`${how} ${stage}`),
     onProgram: (event: string, argv: readonly string[]) => disk.mark(`${event} ${argv.join(' ')}`),
@@ -164,7 +165,7 @@ export function marksOf(disk: ModelDisk): string[] {
 /** The device before: files, work directory, earlier updates; and the package waiting unless it is to be downloaded. */
 async function prepareDisk(scenario: Scenario, store: Store | undefined): Promise<ModelState> {
   const disk = modelDisk(emptyModel(scenario.mounts));
-  for (const directory of ['tmp', 'backups'])
+  for (const directory of ['tmp', 'backups', 'logs'])
     await makePath(disk.files, posix.join(workDirectory, directory));
   await makePath(disk.files, allowedRoot);
   for (const [path, text] of Object.entries(scenario.files)) {
@@ -182,6 +183,14 @@ async function prepareDisk(scenario: Scenario, store: Store | undefined): Promis
       await session.updater.update({ version: earlier.request.version, allow_downgrade: false });
       await expectStage(session, 'success');
     });
+  }
+  for (const [path, text] of Object.entries(scenario.damage)) {
+    await disk.files.remove(path);
+    if (text === null) continue;
+    const file = await disk.files.open(path, 'create');
+    await file.setMode(0o755);
+    await file.write(Buffer.from(text), 0);
+    await file.close();
   }
   if (store !== undefined && scenario.act === 'update') {
     await life(disk, scenario, store, async (session) => {
@@ -203,6 +212,7 @@ async function life(
     answersReports: true,
     programs: scenario.programs.map((argv) => ({ argv })),
     isStubborn: false,
+    keepPackage: scenario.keepPackage,
     download: store.bytes,
     onStage: () => undefined,
     onProgram: () => undefined,

@@ -13,10 +13,12 @@ export interface Scenario {
   readonly files: Readonly<Record<string, string>>;
   /** Updates installed before the power is of interest. */
   readonly earlier: readonly PackageSpec[];
+  /** What became of deployed files since: other bytes, or null where they are gone. */
+  readonly damage: Readonly<Record<string, string | null>>;
   /** What the package store serves; downloaded and verified before the recording begins, unless `act` downloads. */
   readonly package: PackageSpec | undefined;
   /** What happens while the power may go. */
-  readonly act: 'download' | 'update' | 'rollback';
+  readonly act: 'download' | 'update' | 'rollback' | 'repair';
   /** The same package is asked for again when `act` has ended. */
   readonly thenDownload: boolean;
   /** Exit status of health checks; after a restart it may be another. */
@@ -24,6 +26,8 @@ export interface Scenario {
   readonly healthAfterRestart: number;
   /** The programs ignore signals, so that the update is given up before anything is switched. */
   readonly isStubborn: boolean;
+  /** The package stays after its install. */
+  readonly keepPackage: boolean;
   readonly answersReports: boolean;
   /** argv of what runs before. */
   readonly programs: readonly (readonly string[])[];
@@ -122,12 +126,14 @@ const usual = {
   mounts: [],
   files: before,
   earlier: [],
+  damage: {},
   package: threeModules('1.1.0'),
   act: 'update',
   thenDownload: false,
   healthStatus: 0,
   healthAfterRestart: 0,
   isStubborn: false,
+  keepPackage: false,
   answersReports: true,
   programs: [[api]],
   ends: 'new',
@@ -174,6 +180,21 @@ export const scenarios: readonly Scenario[] = [
     earlier: [threeModules('1.0.1'), newDirectories('1.0.2'), threeModules('1.0.3')],
     package: threeModules('1.0.4'),
   },
+  {
+    ...usual,
+    name: 'repair of what rotted, from backups and the kept package',
+    earlier: [threeModules('1.1.0'), { ...threeModules('1.1.0'), version: '1.1.1' }, tree('1.1.2')],
+    damage: {
+      [api]: 'edited',
+      [settings]: null,
+      '/opt/tope/web/js/app.js': 'rot',
+      '/opt/tope/web/index.html': null,
+    },
+    package: undefined,
+    act: 'repair',
+    keepPackage: true,
+  },
+  { ...usual, name: 'install whose package is kept', keepPackage: true },
   { ...usual, name: 'install, then the next download', thenDownload: true },
   { ...usual, name: 'install while device-api does not answer', answersReports: false },
   { ...usual, name: 'download, verification and state', act: 'download', ends: 'old' },
@@ -202,6 +223,9 @@ export async function act(
       break;
     case 'rollback':
       await updater.rollback(undefined);
+      break;
+    case 'repair':
+      await updater.audit({ repair: true });
       break;
     default:
       scenario.act satisfies never;

@@ -9,6 +9,8 @@ export const workDirectory = '/var/lib/tope';
 export const allowedRoot = '/opt/tope';
 
 export interface SessionScript extends Omit<Script, 'onReport'> {
+  /** --keep-package */
+  readonly keepPackage: boolean;
   /** Hears every stage that device-api was told (`reported`) or that /progress showed (`shown`). */
   readonly onStage: (how: 'reported' | 'shown', stage: Stage) => void;
 }
@@ -44,7 +46,7 @@ export async function startSession(files: Files, script: SessionScript): Promise
     guiPath: '/opt/tope/ota-gui',
     bytesPerSecond: undefined,
     downloadDeadlineMs: undefined,
-    keepPackage: false,
+    keepPackage: script.keepPackage,
     auditIntervalMs: undefined,
     trustedKeys: [],
     deviceType: undefined,

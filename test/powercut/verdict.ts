@@ -38,15 +38,19 @@ export function verdict(facts: Facts, state: ModelState, marks: readonly string[
     tornPackage(facts, state) ??
     leftovers(facts, state, marks) ??
     hollowRecord(state) ??
-    wrongRecord(state, deployedVersion(facts.scenario, isNew), false) ??
+    wrongRecord(state, deployedVersion(facts.scenario, isNew), !isNew && isDamaged(facts.scenario)) ??
     wrongHistory(facts, state, isNew, marks) ??
     wrongPrograms(facts)
   );
 }
 
+function isDamaged({ damage }: Scenario): boolean {
+  return Object.keys(damage).length > 0;
+}
+
 /** Undefined: nothing that the updater installed. */
 function deployedVersion({ act, earlier, package: wanted }: Scenario, isNew: boolean): string | undefined {
-  if (!isNew) return earlier.at(-1)?.version;
+  if (!isNew || act === 'repair') return earlier.at(-1)?.version;
   return act === 'rollback' ? earlier.at(-2)?.version : wanted?.version;
 }
 
@@ -96,7 +100,7 @@ function leftovers(facts: Facts, state: ModelState, marks: readonly string[]): s
   const records = inBackups.flatMap((name) => /^(\d{8}T\d{9}Z)\.journal$/.exec(name)?.[1] ?? []);
   if (records.length > updatesKept) return `${records.length} updates kept: ${records.join(', ')}`;
   const strays = inBackups.filter((name) => {
-    if (name === 'history.jsonl' || /^\d{8}T\d{9}Z\.(journal|deployed)$/.test(name)) return false;
+    if (name === 'history.jsonl' || /^\d{8}T\d{9}Z\.(journal|deployed|zip)$/.test(name)) return false;
     const id = /\.(\d{8}T\d{9}Z)\.bak(\/|$)/.exec(name)?.[1];
     return id === undefined || !records.includes(id);
   });

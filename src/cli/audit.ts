@@ -1,0 +1,98 @@
+/**
+ * `tope-updater audit`: has what was installed changed since? With `--repair`, restores what can be. The daemon does both;
+ * this asks for it, waits, and shows what came of it.
+ */
+import { realClock } from '../host/clock.ts';
+import type { AuditFinding, AuditReport } from '../updater/audit-report.ts';
+import type { CommandInvocation } from './arguments.ts';
+import { askFirst, followToEnd } from './carry-out.ts';
+import { type Client, clientOf } from './client.ts';
+import { differsExitCode } from './commands.ts';
+import { CommandError } from './failure.ts';
+import { bytesText, countText } from './figures.ts';
+import { isSet } from './flags.ts';
+import { createOutput, type Output } from './output.ts';
+
+const pollMs = 200;
+
+/** Exit status 0 where everything is as deployed, in the end; else 4. */
+export async function audit(invocation: CommandInvocation): Promise<number> {
+  const { flags } = invocation;
+  const client = await clientOf(flags);
+  const output = createOutput(process.stdout, process.env);
+  const isJson = isSet(flags, 'json');
+  const show = (report: AuditReport) =>
+    isJson ? output.line(JSON.stringify(report)) : print(output, report);
+  const found = await check(client, isJson ? undefined : output);
+  if (!isSet(flags, 'repair') || found.differing === 0 || found.unknown !== null) {
+    show(found);
+    if (found.unknown !== null) throw new CommandError(found.unknown);
+    return found.differing === 0 ? 0 : differsExitCode;
+  }
+  if (!isJson) print(output, found);
+  await askFirst(invocation, `Restore what differs, and restart the services concerned?`);
+  const [newest] = await client.history();
+  await client.startAudit(true);
+  try {
+    await followToEnd(
+      { client, output: isJson ? silent(output) : output, clock: realClock(), isJson: false },
+      newest,
+    );
+  } catch (thrown) {
+    const { report } = await client.audit();
+    if (report !== null && report.started_at !== found.started_at) show(report);
+    throw thrown;
+  }
+  const { report } = await client.audit();
+  // A daemon that was restarted in the middle has finished the repair, but not told of it: it is looked at once more.
+  const isTold = report !== null && report.started_at !== found.started_at;
+  const after = isTold ? report : await check(client, isJson ? undefined : output);
+  show(after);
+  return after.differing === 0 ? 0 : differsExitCode;
+}
+
+/** A check from its beginning to its report. `output`: where it may show how far it is. */
+async function check(client: Client, output: Output | undefined): Promise<AuditReport> {
+  const before = (await client.audit()).report?.started_at;
+  await client.startAudit(false);
+  const clock = realClock();
+  for (;;) {
+    const { running, files, report } = await client.audit();
+    output?.live(running ? `comparing: ${countText(files, 'file')}` : '');
+    if (running) {
+      await clock.sleep(pollMs);
+      continue;
+    }
+    if (report !== null && report.started_at !== before) return report;
+    const { message } = await client.current();
+    throw new CommandError(`the audit was given up, as other work began: ${message}`);
+  }
+}
+
+function print(output: Output, report: AuditReport): void {
+  const { version, files, bytes, differing, findings, extra, extra_files: extraFiles } = report;
+  for (const finding of findings) printFinding(output, finding);
+  const restored = findings.filter((finding) => finding.restored === true).length;
+  const unnamed = differing + restored - findings.length;
+  if (unnamed > 0) output.line(`and ${countText(unnamed, 'more file')}`);
+  for (const path of extraFiles) output.line(output.paint('dim', `extra       ${path}`));
+  if (extra > 0)
+    output.line(
+      `${countText(extra, 'file')} below directory modules that no package brought: no fault, services may write there`,
+    );
+  const what = `version ${version}: ${countText(files, 'file')}, ${bytesText(bytes)}, `;
+  const mended = restored === 0 ? '' : `, ${restored} restored`;
+  if (differing === 0) output.line(`${what}${output.paint('green', 'all as deployed')}${mended}`);
+  else output.line(`${what}${output.paint('red', `${differing} not as deployed`)}${mended}`);
+}
+
+function printFinding(output: Output, { path, kind, text, restored, note }: AuditFinding): void {
+  const word = restored === true ? output.paint('green', 'restored  ') : output.paint('red', kind.padEnd(10));
+  output.line(`${word}  ${path}`);
+  output.line(`${' '.repeat(12)}${text}`);
+  if (note !== null) output.line(`${' '.repeat(12)}-> ${restored === true ? `restored from ${note}` : note}`);
+}
+
+function silent(output: Output): Output {
+  return { ...output, isLive: false, line: () => undefined, live: () => undefined };
+}
