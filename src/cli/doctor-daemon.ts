@@ -3,9 +3,10 @@ import type { Config, Flags } from '../config.ts';
 import { errno } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import { socketHost, socketPort } from '../host/net-proxy.ts';
-import { clientOf } from './client.ts';
+import { type Client, clientOf } from './client.ts';
 import type { DoctorTarget } from './doctor-target.ts';
 import { CommandError } from './failure.ts';
+import { countText } from './figures.ts';
 import type { Finding } from './finding.ts';
 import { plainLine } from './progress-view.ts';
 
@@ -21,21 +22,39 @@ export async function daemonChecks(
   target: DoctorTarget,
   flags: Flags,
 ): Promise<Finding[]> {
-  return [await daemon(host, target, flags), await service(host), await deviceApi(host, target.config)];
+  const where = { ...addressOf(target.config), ...addressIn(flags) };
+  return [
+    await daemon(host, target, where),
+    await deployedFiles(where),
+    await service(host),
+    await deviceApi(host, target.config),
+  ].flatMap((finding) => finding ?? []);
+}
+
+/** All that can be known of a daemon elsewhere. */
+export async function answersOf(url: string, flags: Flags): Promise<Finding[]> {
+  const where = { url, 'token-file': flags['token-file'] };
+  const answers = async (): Promise<Finding> => {
+    try {
+      return await stateFound(await clientOf(where));
+    } catch (thrown) {
+      const [found = ''] = (thrown instanceof Error ? thrown.message : String(thrown)).split('\n');
+      const advice = 'does it listen on that address (run --host), and does nothing in between keep it away?';
+      return { check: 'daemon', level: 'fail', found, advice };
+    }
+  };
+  const found = await answers();
+  return [found, await deployedFiles(where)].flatMap((finding) => finding ?? []);
 }
 
 async function daemon(
   host: Surroundings,
   { config, daemonPid }: DoctorTarget,
-  flags: Flags,
+  where: Flags,
 ): Promise<Finding> {
   const check = 'daemon';
   try {
-    const client = await clientOf({ ...addressOf(config), ...addressIn(flags) });
-    const event = await client.current();
-    const found = `answers at ${client.place}; ${plainLine(event)}`;
-    if (event.stage !== 'failed') return { check, level: 'ok', found };
-    return { check, level: 'warn', found, advice: 'tope-updater history tells more' };
+    return await stateFound(await clientOf(where));
   } catch (thrown) {
     const [found = ''] = (thrown instanceof Error ? thrown.message : String(thrown)).split('\n');
     if (!(thrown instanceof CommandError) || thrown.exitCode !== 3)
@@ -51,6 +70,31 @@ async function daemon(
     const advice = 'start it: systemctl start tope-updater; why it ended: journalctl -u tope-updater';
     return { check, level: 'fail', found, advice };
   }
+}
+
+async function stateFound(client: Client): Promise<Finding> {
+  const check = 'daemon';
+  const event = await client.current();
+  const found = `answers at ${client.place}; ${plainLine(event)}`;
+  if (event.stage !== 'failed') return { check, level: 'ok', found };
+  return { check, level: 'warn', found, advice: 'tope-updater history tells more' };
+}
+
+/** What the last audit found; nothing where there was none, or where nobody answers, which is told already. */
+async function deployedFiles(where: Flags): Promise<Finding | undefined> {
+  const check = 'deployed files';
+  const state = await clientOf(where)
+    .then((client) => client.audit())
+    .catch(() => undefined);
+  const report = state?.report ?? null;
+  if (report === null) return undefined;
+  const when = `at the audit of ${report.ended_at.slice(0, 19)}Z`;
+  const advice = 'tope-updater audit names them, with --repair it restores them';
+  if (report.unknown !== null) return { check, level: 'warn', found: report.unknown };
+  if (report.differing === 0)
+    return { check, level: 'ok', found: `${countText(report.files, 'file')} as installed, ${when}` };
+  const found = `${countText(report.differing, 'file')} not as installed, ${when}`;
+  return { check, level: 'warn', found, advice };
 }
 
 /** Where a daemon of this configuration listens, as the client's flags. */

@@ -7,7 +7,7 @@ import { realFiles } from '../host/files.ts';
 import { realNet } from '../host/net.ts';
 import { realProcesses } from '../host/processes.ts';
 import type { CommandInvocation } from './arguments.ts';
-import { daemonChecks } from './doctor-daemon.ts';
+import { answersOf, daemonChecks } from './doctor-daemon.ts';
 import { placeChecks } from './doctor-places.ts';
 import { type DoctorTarget, doctorTarget } from './doctor-target.ts';
 import type { Finding } from './finding.ts';
@@ -26,11 +26,14 @@ export async function doctor({ flags }: CommandInvocation): Promise<number> {
   let findings: Finding[];
   try {
     const target = await doctorTarget(flags, host.processes);
-    findings = [
-      configurationFound(target),
-      ...(await daemonChecks(host, target, flags)),
-      ...(await placeChecks(host, target)),
-    ];
+    findings =
+      target.elsewhere === undefined
+        ? [
+            configurationFound(target),
+            ...(await daemonChecks(host, target, flags)),
+            ...(await placeChecks(host, target)),
+          ]
+        : [elsewhereFound(target.elsewhere), ...(await answersOf(target.elsewhere, flags))];
   } catch (thrown) {
     const why = thrown instanceof Error ? thrown.message : String(thrown);
     findings = [
@@ -48,6 +51,17 @@ function configurationFound({ daemonPid, workDirectory }: DoctorTarget): Finding
   const whose =
     daemonPid === undefined ? 'no daemon runs; looked at' : `of the daemon with pid ${daemonPid}:`;
   return { check: 'configuration', level: 'ok', found: `${whose} ${workDirectory}` };
+}
+
+/** Nothing of another device's disk, service or clock can be seen from here. */
+function elsewhereFound(url: string): Finding {
+  return {
+    check: 'configuration',
+    level: 'warn',
+    found: `the daemon at ${url} is not the one of this machine: only its answers are looked at`,
+    advice:
+      'run tope-updater doctor on that device for the rest, or name its settings with --config or --dir',
+  };
 }
 
 const styles: Record<Finding['level'], Style> = { ok: 'green', warn: 'yellow', fail: 'red' };

@@ -67,6 +67,7 @@ const textFiles = [
   'tmp/state.json.damaged',
   'tmp/outbox.json',
   'backups/history.jsonl',
+  'logs/audit.json',
   ...Array.from(
     { length: limits.logFiles },
     (_, index) => `logs/updater.log${index === 0 ? '' : `.${index}`}`,

@@ -90,7 +90,7 @@ const places: readonly (readonly [string, Record<string, unknown>, string, RegEx
 for (const [what, flags, expected, words] of places)
   test(`found: ${what}`, async () => {
     const config = resolveConfig(flags as Record<string, string>, undefined);
-    const target = { config, workDirectory: config.dir, daemonPid: undefined };
+    const target = { config, workDirectory: config.dir, daemonPid: undefined, elsewhere: undefined };
     const findings = await placeChecks({ files: realFiles(), clock: realClock() }, target);
     const finding = findings.find(({ check, level }) => `${check}: ${level}` === expected);
     assert.match(`${finding?.found} ${finding?.advice}`, words, JSON.stringify(findings));
@@ -105,7 +105,7 @@ test('found: a full disk, and a clock that cannot be right', async () => {
   const config = resolveConfig({ dir: folder, 'allow-root': [folder] }, undefined);
   const findings = await placeChecks(
     { files, clock },
-    { config, workDirectory: folder, daemonPid: undefined },
+    { config, workDirectory: folder, daemonPid: undefined, elsewhere: undefined },
   );
   const failed = findings.filter(({ level }) => level === 'fail').map(({ check }) => check);
   assert.equal(failed, ['free space', 'clock']);
@@ -140,6 +140,51 @@ test('found: another program on the port of the daemon', async () => {
   } finally {
     server.close();
   }
+});
+
+test('a daemon elsewhere: its answers are looked at, and nothing of this machine', async () => {
+  await withDevice(async (device) => {
+    const daemon = await device.start();
+    const { status, stdout } = await command(['doctor', '--json', '--url', daemon.url]);
+    // Whichever daemon runs on this machine, or none: it is not the one on that port.
+    const found = findingsIn(stdout);
+    assert.equal(Object.keys(found), ['configuration', 'daemon'], stdout);
+    assert.match(`${found.configuration?.found}`, /only its answers are looked at/);
+    assert.equal([status, found.daemon?.level], [0, 'ok']);
+  });
+});
+
+test('which daemon --url means: this machine by any of its names, and its port', async () => {
+  const argv = ['node', '/opt/tope-updater.cjs', 'run', '--host', '0.0.0.0', '--port', '4711', ''].join('\0');
+  const running: Processes = {
+    ...realProcesses(),
+    list: async () => [42],
+    read: async () => argv,
+    readLink: async () => '/opt/place',
+  };
+  const asked = async (url: string, more = {}) => (await doctorTarget({ url, ...more }, running)).elsewhere;
+  for (const url of ['http://localhost:4711', 'http://127.0.0.1:4711/'])
+    assert.is(await asked(url), undefined, url);
+  for (const url of ['http://localhost', 'http://127.0.0.1:4712', 'http://192.0.2.7:4711'])
+    assert.is(await asked(url), url);
+  assert.is(await asked('http://192.0.2.7:4711', { 'token-file': '/t' }), 'http://192.0.2.7:4711');
+  assert.is(await asked('http://192.0.2.7:4711', { dir: '/copied' }), undefined, 'its settings are given');
+});
+
+test('found: what the last audit found', async () => {
+  await withDevice(async (device) => {
+    const daemon = await device.start();
+    const { stage } = await device.install(daemon, device.usual('2.0.0'));
+    assert.is(stage, 'success');
+    rmSync(device.dataFile);
+    assert.is((await command(['audit', '--url', daemon.url])).status, 4);
+    const { stdout } = await command(['doctor', '--json', '--url', daemon.url, '--dir', device.work]);
+    const finding = findingsIn(stdout)['deployed files'];
+    assert.match(
+      `${finding?.level}: ${finding?.found}`,
+      /^warn: 1 file not as installed, at the audit of 20/,
+    );
+  });
 });
 
 test('found: a configuration that the daemon would refuse', async () => {

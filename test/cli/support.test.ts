@@ -38,6 +38,7 @@ tests('logs, state, history, versions and configuration, without any secret', ()
       'backups/history.jsonl',
       'config.json',
       'files.txt',
+      'logs/audit.json',
       'logs/updater.log',
       'tmp/state.json',
       'versions.json',
@@ -96,6 +97,8 @@ async function livedThrough(device: Device): Promise<void> {
   const daemon = await device.start([], environment);
   const { stage, error } = await device.install(daemon, device.usual('2.0.0'));
   assert.is(stage, 'success', error ?? '');
+  const audit = await command(['audit', '--token-file', join(device.folder, 'token'), '--url', daemon.url]);
+  assert.is(audit.status, 0, audit.stderr);
   const request = {
     version: '3.0.0',
     package_url: `${device.store.url.replace('//', `//user:${secrets.urlPassword}@`)}/absent.zip?X-Amz-Signature=${secrets.urlSignature}`,
