@@ -32,6 +32,10 @@ export const limits = {
 
   /** Size of one read from a socket or a file; what Node's own streams use. */
   chunkBytes: 64 * KiB,
+  /** Two of these take what a large download reads from its socket. */
+  socketBufferBytes: 256 * KiB,
+  /** TLS may still give so much after it was told to stop: what it had read, and a record begun before (RFC 8446 5.1). */
+  tlsBurstBytes: 96 * KiB,
   /** Size of one write to flash; two such buffers alternate so that disk and network overlap. */
   writeBufferBytes: 256 * KiB,
   /** Size of one read of a package, the next one under way: each is a trip to a worker thread and back. */

@@ -132,6 +132,7 @@ function realHost(config: Config, log: RunningLog, memory: Memory): Host {
     caFile: config.ca_file,
     clientCertFile: config.cert_file,
     clientKeyFile: config.key_file,
+    produced: memory.produced,
   });
   return { files: realFiles(), clock: realClock(), processes: realProcesses(), net, log, memory };
 }

@@ -155,6 +155,8 @@ export interface HttpRequest {
   readonly headTimeoutMs: number;
   /** Longest silence within the body, in ms. */
   readonly stallTimeoutMs: number;
+  /** True: the body is large, and its chunks are only read until the next is asked for. */
+  readonly isBulk?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -162,7 +164,7 @@ export interface HttpResponse {
   readonly status: number;
   /** Lower-case names; repeated headers joined by ", ". */
   readonly headers: Readonly<Record<string, string | undefined>>;
-  /** The body as it arrives, read at the reader's pace. Ends early only by throwing. */
+  /** The body as it arrives, read at the reader's pace. Ends early only by throwing. See isBulk. */
   readonly body: AsyncIterable<Uint8Array>;
   /** Gives the connection up without reading the rest. */
   discard(): void;

@@ -1,23 +1,44 @@
 /**
- * The body of an HTTP response as an async iterable, read at the reader's pace.
+ * The body of an HTTP response as an async iterable, read at the reader's pace, wherever its bytes come from: Node's parser
+ * (here) or the socket itself (net-bulk.ts).
  *
- * Invariants: at most one chunk waits beyond what the socket had already decrypted (a buffer that outlives two collections is
- * kept until a full one: a longer queue was seen to double the process's memory); silence is counted only while the
- * reader waits, so a slow disk is never taken for a stalled network; a body that ends before its declared end throws;
- * the connection is closed when the reader stops, for whatever reason.
+ * Invariants: silence is counted only while the reader waits, so a slow disk is never taken for a stalled network; what
+ * arrived before a failure is given before the failure; a body that ends before its declared end throws; the connection is
+ * closed when the reader stops, for whatever reason.
  */
 import type { IncomingMessage } from 'node:http';
 
-/** Reads `incoming`; throws ETIMEDOUT after `stallTimeoutMs` of silence, or the signal's reason when it aborts. */
-export function bodyOf(
+/** Where the bytes wait. */
+export interface BodySource {
+  /** What has arrived since the last call; its bytes are the reader's until the next call. */
+  take(): Uint8Array | undefined;
+  /** The reader waits: let more come. */
+  resume(): void;
+}
+
+export interface BodyReader {
+  readonly chunks: AsyncIterable<Uint8Array>;
+  /** The source has something to take. */
+  arrived(): void;
+  /** The source has given, or holds, everything. */
+  ended(): void;
+}
+
+/** Reads `source` for as long as `incoming` lives; throws ETIMEDOUT after `stallTimeoutMs` of silence, or the signal's reason when it aborts. */
+export function bodyReader(
   incoming: IncomingMessage,
+  source: BodySource,
   stallTimeoutMs: number,
   signal: AbortSignal,
-): AsyncIterable<Uint8Array> {
-  const arrived: Uint8Array[] = [];
-  let ended = false;
+): BodyReader {
+  let hasEnded = false;
   let failure: { readonly reason: unknown } | undefined;
-  let wake: () => void = () => undefined;
+  let waiting: (() => void) | undefined;
+  const wake = () => {
+    const go = waiting;
+    waiting = undefined;
+    go?.();
+  };
 
   const fail = (reason: unknown) => {
     failure ??= { reason };
@@ -28,17 +49,6 @@ export function bodyOf(
     incoming.destroy();
   };
   // Listening for errors starts now, not with the first read: an error nobody listens for ends the process.
-  incoming.pause();
-  incoming.on('data', (chunk: Uint8Array) => {
-    arrived.push(chunk);
-    wake();
-    // Only a reader that does not wait stops the socket: stopping it for every chunk costs speed.
-    if (arrived.length > 0) incoming.pause();
-  });
-  incoming.on('end', () => {
-    ended = true;
-    wake();
-  });
   incoming.on('error', fail);
   incoming.on('close', () => {
     signal.removeEventListener('abort', stop);
@@ -47,12 +57,19 @@ export function bodyOf(
   if (signal.aborted) stop();
   else signal.addEventListener('abort', stop, { once: true });
 
-  return { [Symbol.asyncIterator]: () => iterator() };
+  return {
+    chunks: { [Symbol.asyncIterator]: () => iterator() },
+    arrived: wake,
+    ended() {
+      hasEnded = true;
+      wake();
+    },
+  };
 
-  // By hand and not by a generator: this runs for every 64 KiB, in an interpreter where compilers are turned off.
+  // By hand and not by a generator: this runs for every chunk, in an interpreter where compilers are turned off.
   function iterator(): AsyncIterator<Uint8Array> {
     const stalled = setTimeout(() => {
-      fail(systemError('ETIMEDOUT', `no byte for ${stallTimeoutMs} ms`));
+      if (waiting !== undefined) fail(systemError('ETIMEDOUT', `no byte for ${stallTimeoutMs} ms`));
     }, stallTimeoutMs);
     const end = () => {
       clearTimeout(stalled);
@@ -62,9 +79,9 @@ export function bodyOf(
       resolve: (result: IteratorResult<Uint8Array>) => void,
       reject: (why: unknown) => void,
     ) => {
-      const value = arrived.shift();
+      const value = source.take();
       if (value !== undefined) return resolve({ done: false, value });
-      if (ended) {
+      if (hasEnded) {
         end();
         return resolve({ done: true, value: undefined });
       }
@@ -73,11 +90,8 @@ export function bodyOf(
         return reject(failure.reason);
       }
       stalled.refresh();
-      wake = () => {
-        wake = () => undefined;
-        settle(resolve, reject);
-      };
-      if (incoming.isPaused()) incoming.resume();
+      waiting = () => settle(resolve, reject);
+      source.resume();
     };
     return {
       next: () => new Promise(settle),
@@ -87,6 +101,37 @@ export function bodyOf(
       },
     };
   }
+}
+
+/**
+ * The body as Node's parser gives it, a buffer made for each chunk; `produced` is told of them. At most one chunk waits
+ * beyond what the socket had already decrypted: a buffer that outlives two collections is kept until a full one, and a
+ * longer queue was seen to double the process's memory.
+ */
+export function parsedBody(
+  incoming: IncomingMessage,
+  stallTimeoutMs: number,
+  signal: AbortSignal,
+  produced: (bytes: number) => void,
+): AsyncIterable<Uint8Array> {
+  const waiting: Uint8Array[] = [];
+  const source: BodySource = {
+    take: () => waiting.shift(),
+    resume: () => {
+      if (incoming.isPaused()) incoming.resume();
+    },
+  };
+  incoming.pause();
+  const reader = bodyReader(incoming, source, stallTimeoutMs, signal);
+  incoming.on('data', (chunk: Uint8Array) => {
+    produced(chunk.length);
+    waiting.push(chunk);
+    reader.arrived();
+    // Only a reader that does not wait stops the socket: stopping it for every chunk costs speed.
+    if (waiting.length > 0) incoming.pause();
+  });
+  incoming.on('end', reader.ended);
+  return reader.chunks;
 }
 
 /** An error shaped as Node's own: callers look at `code`. */

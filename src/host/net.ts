@@ -10,7 +10,8 @@ import { readFile } from 'node:fs/promises';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { connect as connectSocket, isIP, type Socket } from 'node:net';
 import type { HttpRequest, HttpResponse, Net } from './host.ts';
-import { bodyOf, systemError } from './net-body.ts';
+import { parsedBody, systemError } from './net-body.ts';
+import { type BulkConnection, bulkConnection } from './net-bulk.ts';
 import { type ProxyTarget, proxyFor, socketHost, socketPort } from './net-proxy.ts';
 
 export interface NetOptions {
@@ -21,6 +22,8 @@ export interface NetOptions {
   /** PEM files of the client's certificate (chain) and key, shown to servers that ask (mTLS). */
   readonly clientCertFile?: string | undefined;
   readonly clientKeyFile?: string | undefined;
+  /** Told of the short-lived buffers that bodies are made of, as Memory.produced. */
+  readonly produced?: (bytes: number) => void;
 }
 
 /** Happy eyeballs gives up an address after 250 ms by default, less than one round trip of a poor mobile link. */
@@ -32,6 +35,7 @@ export function realNet(options: NetOptions): Net {
 }
 
 async function request(options: NetOptions, asked: HttpRequest): Promise<HttpResponse> {
+  const produced = options.produced ?? (() => undefined);
   const stop = new AbortController();
   const pass = () => stop.abort(asked.signal?.reason);
   if (asked.signal?.aborted) pass();
@@ -40,12 +44,14 @@ async function request(options: NetOptions, asked: HttpRequest): Promise<HttpRes
     stop.abort(systemError('ETIMEDOUT', `no answer within ${asked.headTimeoutMs} ms`));
   }, asked.headTimeoutMs);
   try {
-    const incoming = await headOf(options, asked, stop.signal);
+    const bulk = asked.isBulk ? bulkConnection() : undefined;
+    const incoming = await headOf(options, asked, bulk, stop.signal);
     incoming.once('close', () => asked.signal?.removeEventListener('abort', pass));
+    const ends = [asked.stallTimeoutMs, stop.signal] as const;
     return {
       status: incoming.statusCode ?? 0,
       headers: headersOf(incoming),
-      body: bodyOf(incoming, asked.stallTimeoutMs, stop.signal),
+      body: bulk?.body(incoming, ...ends) ?? parsedBody(incoming, ...ends, produced),
       discard: () => incoming.destroy(),
     };
   } catch (thrown) {
@@ -57,7 +63,12 @@ async function request(options: NetOptions, asked: HttpRequest): Promise<HttpRes
 }
 
 /** Sends the request, directly or by the proxy, and waits for the head of the answer. */
-async function headOf(options: NetOptions, asked: HttpRequest, stop: AbortSignal): Promise<IncomingMessage> {
+async function headOf(
+  options: NetOptions,
+  asked: HttpRequest,
+  bulk: BulkConnection | undefined,
+  stop: AbortSignal,
+): Promise<IncomingMessage> {
   const url = new URL(asked.url);
   const { socketPath } = asked;
   const proxy = socketPath === undefined ? proxyFor(url, options.environment) : undefined;
@@ -72,10 +83,12 @@ async function headOf(options: NetOptions, asked: HttpRequest, stop: AbortSignal
   if (url.protocol === 'https:') {
     const https = await import('node:https');
     const secure = { ...target, ...(await tlsMaterial(options)), servername: serverName(url) };
-    if (proxy === undefined)
-      return answerTo(() => https.request({ ...secure, agent: false }), asked.body, stop);
-    const socket = await tunnel(proxy, url, stop);
     const tls = await import('node:tls');
+    if (proxy === undefined) {
+      const own = bulk === undefined ? { agent: false } : { createConnection: bulk.open(tls.connect) };
+      return answerTo(() => https.request({ ...secure, ...own }), asked.body, bulk, stop);
+    }
+    const socket = await tunnel(proxy, url, stop);
     const { host, servername, ca, cert, key } = secure;
     return answerTo(
       () =>
@@ -84,12 +97,15 @@ async function headOf(options: NetOptions, asked: HttpRequest, stop: AbortSignal
           createConnection: () => tls.connect({ socket, host, servername, ca, cert, key }),
         }),
       asked.body,
+      undefined,
       stop,
     );
   }
   const http = await import('node:http');
-  if (proxy === undefined)
-    return answerTo(() => http.request({ ...target, socketPath, agent: false }), asked.body, stop);
+  if (proxy === undefined) {
+    const own = bulk === undefined ? { agent: false } : { createConnection: bulk.open(connectSocket) };
+    return answerTo(() => http.request({ ...target, socketPath, ...own }), asked.body, bulk, stop);
+  }
   const module = proxy.protocol === 'https:' ? await import('node:https') : http;
   const byProxy = {
     ...target,
@@ -98,13 +114,14 @@ async function headOf(options: NetOptions, asked: HttpRequest, stop: AbortSignal
     path: url.href,
     headers: { ...target.headers, ...proxyHeaders(proxy) },
   };
-  return answerTo(() => module.request({ ...byProxy, agent: false }), asked.body, stop);
+  return answerTo(() => module.request({ ...byProxy, agent: false }), asked.body, undefined, stop);
 }
 
 /** Resolves with the head of the answer; an abort destroys the request and rejects with the signal's reason. */
 function answerTo(
   open: () => ClientRequest,
   body: string | undefined,
+  bulk: BulkConnection | undefined,
   stop: AbortSignal,
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
@@ -117,6 +134,7 @@ function answerTo(
     stop.addEventListener('abort', abandon, { once: true });
     sent.on('response', (incoming) => {
       stop.removeEventListener('abort', abandon);
+      bulk?.answered(incoming);
       resolve(incoming);
     });
     // Stays attached: trouble after the head reaches the body's reader by the response itself.

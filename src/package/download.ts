@@ -14,7 +14,7 @@ import type { ResumeInfo } from './resume.ts';
 import { transfer } from './transfer.ts';
 import { packageAddress } from './url-policy.ts';
 
-export type DownloadHost = Pick<Host, 'files' | 'clock' | 'net' | 'log' | 'memory'>;
+export type DownloadHost = Pick<Host, 'files' | 'clock' | 'net' | 'log'>;
 
 export interface DownloadOptions {
   /** The work directory's `tmp`; exists. */

@@ -43,6 +43,7 @@ export async function exchange(
       headers: headersFor(address, question),
       headTimeoutMs: options.stallTimeoutMs,
       stallTimeoutMs: options.stallTimeoutMs,
+      isBulk: true,
       signal: options.signal,
     });
     const decision = decide(question, response, limits.resumeWorthBytes);

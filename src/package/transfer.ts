@@ -38,13 +38,13 @@ interface Failure {
  * an UpdateError, or with the signal's reason; the bytes that arrived are then on disk and saved, unless the disk itself failed.
  */
 export async function transfer(
-  host: Pick<Host, 'clock' | 'net' | 'log' | 'memory'>,
+  host: Pick<Host, 'clock' | 'net' | 'log'>,
   start: Address,
   request: PackageRequest,
   part: PartFile,
   options: TransferOptions,
 ): Promise<boolean> {
-  const { clock, log, memory } = host;
+  const { clock, log } = host;
   const where = redactUrl(start.url.href);
   const totalBytes = request.package_size;
   const saved = checkpoints(clock, totalBytes, options.saveResume);
@@ -143,7 +143,6 @@ export async function transfer(
   /** Takes the body to its end. A whole body of the wrong size is final, one that was put together is not. */
   async function take(response: HttpResponse): Promise<Failure | undefined> {
     for await (const chunk of response.body) {
-      memory.produced(chunk.length);
       if (part.sizeBytes + chunk.length > totalBytes) return wrongSize('more than');
       // Awaiting nothing would still cost a turn of the microtask queue for each chunk, without a compiler to hide it.
       const written = part.append(chunk);

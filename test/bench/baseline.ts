@@ -12,7 +12,7 @@ export interface Timed {
 
 /** `curl -s URL | tee f | md5sum`: download and digest, nothing made durable. */
 export function runBaseline(folder: string, url: string): Timed {
-  return timed(folder, `curl -s ${url} | tee f | md5sum`);
+  return timed(folder, `curl -sf ${url} | tee f | md5sum`);
 }
 
 /** The files copied and synced: what the durable write of the content costs by itself. */

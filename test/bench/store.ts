@@ -3,7 +3,7 @@
  * of its own where there is none. Over http, and over https with a certificate of an authority made for the occasion.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Certificates, makeCertificates } from '../network/certificates.ts';
 import { provideProgram } from './machine.ts';
@@ -23,8 +23,6 @@ export interface Store {
 /** Serves the files of `folder`; its own files go to `own`. */
 export async function openStore(folder: string, own: string): Promise<Store> {
   mkdirSync(own, { recursive: true });
-  // The workers of nginx run as another user.
-  for (const path of [folder, own]) chmodSync(path, 0o755);
   const certificates = makeCertificates();
   const [port, securePort] = [await freePort(), await freePort()];
   const isNginx = provideProgram('nginx', 'nginx-light') === undefined;
@@ -65,9 +63,11 @@ function startNginx({ folder, own, port, securePort, certificates }: Plan): Chil
       ? ''
       : `server { listen 127.0.0.1:${securePort} ssl; root ${folder};
           ssl_certificate ${certificates.server.certFile}; ssl_certificate_key ${certificates.server.keyFile}; }`;
+  // Its workers would run as a user who cannot enter a temporary folder.
+  const user = process.getuid?.() === 0 ? 'user root;' : '';
   writeFileSync(
     join(own, 'nginx.conf'),
-    `daemon off; worker_processes 1; pid ${own}/pid; error_log stderr; events {}
+    `daemon off; ${user} worker_processes 1; pid ${own}/pid; error_log stderr; events {}
      http { access_log off; sendfile on; ${temporary} server { listen 127.0.0.1:${port}; root ${folder}; } ${secure} }`,
   );
   const PATH = `${process.env.PATH}:/usr/sbin:/sbin`;

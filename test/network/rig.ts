@@ -39,7 +39,6 @@ export function testHost(parts: Partial<DownloadHost> = {}, net: Partial<NetOpti
     clock: quickClock(),
     net: realNet({ environment: {}, ...net }),
     log: { debug: line, info: line, warn: line, error: line },
-    memory: { produced: () => undefined, trim: () => undefined },
     lines,
     ...parts,
   };
