@@ -82,7 +82,7 @@ export const words: Words = {
       'The old version could not be restored. Please call service.',
       '旧版本无法恢复，请联系售后。',
     ],
-    NO_BACKUP: ['There is no earlier version to go back to.', '没有可以回退的版本。'],
+    NO_BACKUP: ['There is no backup to go back to.', '没有可用的备份。'],
     CANCELLED: ['The update was cancelled.', '更新已取消。'],
     INTERNAL_ERROR: ['Something unexpected went wrong.', '发生意外错误。'],
   },

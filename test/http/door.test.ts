@@ -40,6 +40,26 @@ for (const [host, expected] of [
 ] as const)
   test(`Host "${host}": ${expected}`, () => assert.is(statusFor(host), expected));
 
+test('one path may take two methods, and a third is told both', () => {
+  const policy = { host: 'printer.local', token: undefined };
+  const head = (method: string): RequestHead => ({
+    method,
+    url: '/api/v1.0/audit',
+    headers: { host: 'printer.local' },
+    headersDistinct: { host: ['printer.local'] },
+  });
+  assert.is(admit(head('GET'), policy), 'audit');
+  assert.is(admit(head('POST'), policy), 'startAudit');
+  try {
+    admit(head('PUT'), policy);
+    assert.unreachable();
+  } catch (thrown) {
+    assert.instance(thrown, HttpError);
+    const { status, headers } = thrown as HttpError;
+    assert.equal([status, headers], [405, { Allow: 'GET, HEAD, POST' }]);
+  }
+});
+
 test('a page that the updater served itself may come back, by the name it was served under', () => {
   const post = (origin: string) =>
     statusFor('printer.local:12315', {
