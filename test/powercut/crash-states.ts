@@ -23,11 +23,19 @@ export interface CutOptions {
   readonly metadata: 'weak' | 'ordered';
   /** With up to this many unforced operations every subset is made, beyond it a choice (see `chooseSubsets`). */
   readonly exhaustiveUpTo: number;
-  /** Random subsets at a step that has more. */
+  /** At a step that has more: 0 makes the few subsets next to none and to all of them, else that many random ones too. */
   readonly samples: number;
   readonly seed: number;
   /** States already looked at (`key`), left out here and added to; for runs over variants of one recording. */
   readonly known?: Set<string>;
+  /** Cuts only after so many steps; for variants that differ from a known recording only there. */
+  readonly window?: Window;
+}
+
+/** Both ends included. */
+export interface Window {
+  readonly from: number;
+  readonly to: number;
 }
 
 export interface CrashState {
@@ -58,8 +66,10 @@ export function* crashStates(recording: Recording, options: CutOptions): Generat
   const applied = new Set<string>();
   const known = options.known ?? new Set<string>();
   const random = seededRandom(options.seed);
+  const window = options.window ?? { from: 0, to: steps.length };
 
   function* cut(at: number): Generator<CrashState> {
+    if (at < window.from || at > window.to) return;
     const pending = changes.filter((change) => !forced.has(change));
     for (const chosen of chooseSubsets(pending.length, options, random)) {
       const kept = legal(pending, chosen, options.metadata);
@@ -136,8 +146,8 @@ function legal(
 }
 
 /**
- * Subsets of `count` operations, as flags. All of them for a few; else none, all, every prefix, each one alone, each one
- * missing, each one moved past its elders (a suffix), and random ones of every density.
+ * Subsets of `count` operations, as flags. All of them for a few; else none, all, each one alone, each one missing, and
+ * where samples are wanted also every prefix, each one moved past its elders (a suffix), random ones of every density.
  */
 function* chooseSubsets(
   count: number,
@@ -155,6 +165,7 @@ function* chooseSubsets(
   for (let one = 0; one < count; one++) {
     yield flags((index) => index === one);
     yield flags((index) => index !== one);
+    if (options.samples === 0) continue;
     yield flags((index) => index < one);
     yield flags((index) => index >= one);
   }

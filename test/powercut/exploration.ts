@@ -22,6 +22,8 @@ export interface ExplorationOptions {
   readonly nestedCut: CutOptions;
   /** Stops after this many failures; a mutant is caught by one, a count is more telling. */
   readonly failuresWanted?: number;
+  /** Stops after this many states of the first cut. */
+  readonly statesAtMost?: number;
   /** Hears of each state that was looked at, and what its recovery did. */
   readonly onRecovered?: (cut: CrashState, recovery: Recording) => void;
 }
@@ -51,7 +53,7 @@ export async function explore(
   const knownNested = new Map<string, Set<string>>();
 
   for (const cut of crashStates(recording, options.cut)) {
-    if (failures.length >= wanted) break;
+    if (failures.length >= wanted || states >= (options.statesAtMost ?? Number.POSITIVE_INFINITY)) break;
     states += 1;
     const outcome = await recoverOn(cut.state, cut.marks, subject);
     const where = describeCut(recording, cut);

@@ -3,11 +3,14 @@
  * this fsync, without the journal, with two steps swapped. The program itself never sees the difference (an fsync has no
  * result, and what was written is read back from memory), so the log is all that has to change.
  */
+import type { Window } from './crash-states.ts';
 import type { Recording, Step } from './model-log.ts';
 
 export interface Mutant {
   readonly name: string;
   readonly recording: Recording;
+  /** Where it can leave other disks behind than the sound program; undefined: anywhere. */
+  readonly window: Window | undefined;
 }
 
 /** One mutant for each fsync in the recording, that one left out; named for what it syncs and the code that asks for it. */
@@ -16,7 +19,16 @@ export function withoutEachSync(recording: Recording): Mutant[] {
     if (step.kind !== 'sync') return [];
     const record = journalState(recording.steps[at - 1]);
     const name = `without ${syncName(step)}${record === undefined ? '' : ` [${record}]`}`;
-    return [{ name, recording: withSteps(recording, recording.steps.toSpliced(at, 1)) }];
+    // The next sync of the same file forces all that this one would have.
+    const next = recording.steps.findIndex(
+      (later, index) =>
+        index > at &&
+        later.kind === 'sync' &&
+        later.inode === step.inode &&
+        (step.dataOnly || !later.dataOnly),
+    );
+    const window = { from: at, to: next < 0 ? recording.steps.length : next - 1 };
+    return [{ name, recording: withSteps(recording, recording.steps.toSpliced(at, 1)), window }];
   });
 }
 
@@ -44,7 +56,7 @@ export function withoutSyncs(
   isDropped: (sync: Extract<Step, { kind: 'sync' }>) => boolean,
 ): Mutant {
   const steps = recording.steps.filter((step) => step.kind !== 'sync' || !isDropped(step));
-  return { name, recording: withSteps(recording, steps) };
+  return { name, recording: withSteps(recording, steps), window: undefined };
 }
 
 /** Nothing that `isDropped` names reaches the disk. */
@@ -54,7 +66,7 @@ export function withoutChanges(
   isDropped: (what: string) => boolean,
 ): Mutant {
   const steps = recording.steps.filter((step) => step.kind !== 'change' || !isDropped(step.what));
-  return { name, recording: withSteps(recording, steps) };
+  return { name, recording: withSteps(recording, steps), window: undefined };
 }
 
 /** The last step that `isMoved` names happens before the first one that `isOvertaken` names, wherever that is earlier. */
@@ -70,7 +82,7 @@ export function withEarlier(
   const moved = recording.steps[from];
   if (moved === undefined || to < 0 || to >= from) throw new Error(`${name}: no such order in the recording`);
   const steps = recording.steps.toSpliced(from, 1).toSpliced(to, 0, moved);
-  return { name, recording: withSteps(recording, steps) };
+  return { name, recording: withSteps(recording, steps), window: undefined };
 }
 
 function withSteps(recording: Recording, steps: readonly Step[]): Recording {

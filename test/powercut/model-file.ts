@@ -95,12 +95,14 @@ function writeBlocks(log: ModelLog, inode: number, path: string, bytes: Uint8Arr
   }
 }
 
+const zeroBlock = Buffer.alloc(blockBytes);
+
 /** How many bytes from here on are whole blocks (or a last part of one) of zeros. */
 function leadingZeroBytes(bytes: Uint8Array, offset: number): number {
   let length = 0;
   while (length < bytes.length) {
     const end = Math.min(bytes.length, length + blockBytes - ((offset + length) % blockBytes));
-    if (bytes.subarray(length, end).some((byte) => byte !== 0)) break;
+    if (!zeroBlock.subarray(0, end - length).equals(bytes.subarray(length, end))) break;
     length = end;
   }
   return length;

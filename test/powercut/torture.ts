@@ -4,21 +4,22 @@
  * misbehaves. One summary line for each; exit 1 when anything is bad. What this machine lacks is reported as skipped,
  * with the reason.
  *
- * Usage: tsx test/powercut/torture.ts [SEED [PART ...]]   parts: model mutants disks kills loop installs downloads
+ * Usage: tsx test/powercut/torture.ts [SEED [PART ...]]   parts: model mutants faults disks kills loop installs downloads
  */
 import { fileURLToPath } from 'node:url';
 import { crashLoop } from './crash-loop.ts';
-import { explore } from './exploration.ts';
+import { sweepFaults, sweptScenarios } from './fault-sweep.ts';
 import { filesystems, whyUnavailable } from './filesystems.ts';
 import { installMany } from './install-cycles.ts';
 import { killAtEveryCall, whyNoStrace } from './kill-points.ts';
 import { runMutants } from './mutant-run.ts';
-import { prepareScenario } from './prepared-scenario.ts';
 import { cutOnRealDisk } from './real-disk.ts';
 import { run } from './run-tool.ts';
+import { runScenario } from './scenario-run.ts';
 import { scenarios } from './scenarios.ts';
 
 const seed = Number(process.argv[2] ?? 1);
+const modelDepth = { exhaustiveUpTo: 7, nestedExhaustiveUpTo: 5, samples: 16, nestedEvery: 12, killEvery: 1 };
 const cutsPerFilesystem = { success: 300, 'failing health': 100 } as const;
 const endings = ['success', 'failing health'] as const;
 const cycles = 1000;
@@ -29,6 +30,7 @@ let badCount = 0;
 const parts: Readonly<Record<string, () => Promise<void>>> = {
   model,
   mutants,
+  faults,
   disks: realDisks,
   kills,
   loop,
@@ -43,34 +45,36 @@ process.exit(badCount > 0 ? 1 : 0);
 
 async function model(): Promise<void> {
   for (const scenario of scenarios) {
-    const since = performance.now();
-    const prepared = await prepareScenario(scenario);
-    let [states, second, bad] = [0, 0, 0];
-    for (const metadata of ['weak', 'ordered'] as const) {
-      const cut = { metadata, exhaustiveUpTo: 7, samples: 16, seed };
-      const nestedCut = { ...cut, exhaustiveUpTo: 5, samples: 2 };
-      const found = await explore(prepared.recording, prepared.subject, { cut, nestedEvery: 12, nestedCut });
-      states += found.states;
-      second += found.nestedStates;
-      bad += found.failures.length;
-      for (const failure of found.failures.slice(0, 3)) console.log(`${failure.why}\n${failure.cut}`);
-    }
-    badCount += bad;
+    const found = await runScenario(scenario, { ...modelDepth, seed });
+    badCount += found.failures.length;
+    for (const failure of found.failures.slice(0, 3)) console.log(`${failure.why}\n${failure.cut}`);
     console.log(
-      `model: ${scenario.name}: ${states} states, ${second} with a second cut, ${bad} bad, ${seconds(since)} s`,
+      `model: ${scenario.name}: ${found.states} states, ${found.nestedStates} with a second cut, ${found.kills} kills, ${found.failures.length} bad, ${(found.ms / 1000).toFixed(0)} s`,
     );
   }
 }
 
 async function mutants(): Promise<void> {
   const since = performance.now();
-  const outcome = await runMutants({ failuresWanted: 20, seed, recoveries: 6 }, (line) =>
+  const outcome = await runMutants({ failuresWanted: 20, seed, recoveries: 6, tryKnown: true }, (line) =>
     console.log(`mutant: ${line}`),
   );
   badCount += outcome.survivors.length;
   console.log(
-    `mutants: ${outcome.total}, ${outcome.survivors.length} not caught, ${seconds(since)} s${outcome.survivors.map((name) => `\n  NOT CAUGHT ${name}`).join('')}`,
+    `mutants: ${outcome.total}: ${outcome.caught} caught, ${outcome.known} harmless for a known reason, ${outcome.survivors.length} not caught, ${seconds(since)} s${outcome.survivors.map((name) => `\n  NOT CAUGHT ${name}`).join('')}`,
   );
+}
+
+async function faults(): Promise<void> {
+  for (const name of sweptScenarios) {
+    const since = performance.now();
+    const result = await sweepFaults(name, { allCodes: true, recoveries: 8 });
+    badCount += result.bad.length;
+    for (const bad of result.bad.slice(0, 3)) console.log(bad);
+    console.log(
+      `n-th fault: ${name}: ${result.faults} faults at ${result.calls} calls, ${result.fullDisks} full disks, ${result.recoveryFaults} faults in recoveries, ${result.bad.length} bad, ${seconds(since)} s`,
+    );
+  }
 }
 
 async function realDisks(): Promise<void> {

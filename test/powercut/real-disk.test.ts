@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { crashLoop } from './crash-loop.ts';
 import { program } from './daemon.ts';
 import { filesystems, whyUnavailable } from './filesystems.ts';
 import { installMany } from './install-cycles.ts';
@@ -34,6 +35,15 @@ orSkip('kill points', whyNotBuilt ?? (await whyNoStrace()))('killed at file-chan
     assert.equal(result.bad, []);
     assert.is(result.kills, 4);
   }
+});
+
+orSkip('crash loop', whyNotBuilt)('a crash loop in mid-install ends in a defined state', async () => {
+  const result = await crashLoop({ starts: 5, lifeMs: 700 });
+  console.log(
+    `\nmeasured: crash loop: killed ${result.killsInInstall} times in mid-install: rests as ${result.stage}, the set is ${result.set}`,
+  );
+  assert.is(result.bad, undefined);
+  assert.ok(result.killsInInstall > 0);
 });
 
 orSkip('many installs', whyNotBuilt)('installs on one daemon leave nothing behind', async () => {
