@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Row, skippedRow } from './figures.ts';
-import { dropPageCache, isRoot, type MemoryUse, memoryOf } from './machine.ts';
+import { defaultReadAhead, dropPageCache, isRoot, type MemoryUse, memoryOf } from './machine.ts';
 import { type BenchPackage, memoryPackage } from './packages.ts';
 import type { Bench } from './setting.ts';
 import { startUpdater, targetsOf, type UpdaterOptions } from './updater.ts';
@@ -88,6 +88,7 @@ async function cgroupRow(bench: Bench, made: BenchPackage): Promise<Row> {
   const what = `processes killed inside a memory cgroup of ${boundMb} MB, 500 MB update`;
   const cgroup = openCgroup();
   if (typeof cgroup === 'string') return skippedRow('g', what, cgroup);
+  const restoreReadAhead = defaultReadAhead(bench.executable);
   try {
     dropPageCache();
     const begun = performance.now();
@@ -97,6 +98,7 @@ async function cgroupRow(bench: Bench, made: BenchPackage): Promise<Row> {
     const note = `cgroup ${cgroup.version}, finished in ${tookS} s; ${describe(sampled)}`;
     return { id: 'g', what, value: cgroup.killed(), unit: '', target: 0, note };
   } finally {
+    restoreReadAhead();
     await cgroup.remove();
   }
 }
