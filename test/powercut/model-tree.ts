@@ -1,6 +1,6 @@
 /** Looks at a model state without the product: what is where, in words that can be compared and shown. */
 import { createHash } from 'node:crypto';
-import { type FileContent, wholeContent } from './file-content.ts';
+import { contentDigest, type FileContent, wholeContent } from './file-content.ts';
 import { lookup, nodeAt } from './model-lookup.ts';
 import type { ModelState } from './model-state.ts';
 
@@ -52,8 +52,9 @@ function contentOf(node: {
   readonly target?: string;
 }): string {
   if (node.content === undefined) return `-> ${node.target}`;
-  const bytes = wholeContent(node.content);
-  const zeros = bytes.length > 0 && bytes.every((byte) => byte === 0);
-  const start = zeros ? 'zeros' : JSON.stringify(bytes.toString('latin1', 0, 24));
-  return `${bytes.length} bytes ${createHash('md5').update(bytes).digest('hex').slice(0, 8)} ${start}`;
+  const { sizeBytes, blocks } = node.content;
+  const isZeros = sizeBytes > 0 && blocks.every((block) => block === undefined);
+  const start = isZeros ? 'zeros' : JSON.stringify(blocks[0]?.toString('latin1', 0, 24) ?? '');
+  const digest = createHash('md5').update(contentDigest(node.content)).digest('hex').slice(0, 8);
+  return `${sizeBytes} bytes ${digest} ${start}`;
 }
