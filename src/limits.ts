@@ -13,8 +13,18 @@ export const limits = {
   requestMs: 15_000,
   keepAliveMs: 10_000,
   connections: 256,
+  /** So many may come together before the first of them could be read. */
+  connectionsAtOnce: 1024,
   /** A client that neither sends nor reads for this long is gone. */
   connectionIdleMs: 30_000,
+  /** The API's part of the event loop's time, so that an update has the rest: about 1500 answers a second on x64. */
+  apiShare: 0.2,
+  /** What is kept of that part while it is not used: clients that ask now and then never wait. */
+  apiSavedMs: 50,
+  /** More connections than this that all ask without pause are no screens: their part shrinks as they grow more. */
+  apiCrowd: 100,
+  /** Those who asked for more are looked at this often, or sooner. */
+  apiTickMs: 10,
   /** Watchers of GET /events: a screen, a technician's browser, a script; each holds a connection for long. */
   eventStreams: 16,
   /** How often a watcher hears of bytes; what changes the stage or the words is told at once. */

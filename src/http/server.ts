@@ -22,6 +22,7 @@ import { readBody } from './body.ts';
 import { boundConnections, type Connections } from './connections.ts';
 import { admit, isDocument } from './door.ts';
 import { createEvents, type Events } from './events.ts';
+import { type FairShare, fairShare } from './fair-share.ts';
 import { HttpError } from './http-error.ts';
 import { rawReply, sendJson } from './reply.ts';
 import { answer, type Service } from './routes.ts';
@@ -57,10 +58,11 @@ export interface RunningServer {
  * then nothing is left open.
  */
 export async function startServer(updater: Updater, options: ServerOptions): Promise<RunningServer> {
-  const connections = boundConnections(limits.connections);
+  const share = fairShare(options.clock);
+  const connections = boundConnections(options.clock, share.isWaiting);
   const listeners: Server[] = [];
   const events = options.events ?? createEvents(options.clock, updater.progress);
-  const handle = requestHandler(updater, { ...options, events }, connections);
+  const handle = requestHandler(updater, { ...options, events }, connections, share);
   const open = async (where: ListenOptions, name: string): Promise<Server> => {
     const server = createLimitedServer(handle, connections);
     await listen(server, where, name);
@@ -163,6 +165,7 @@ function requestHandler(
   updater: Updater,
   options: ServerOptions & { readonly events: Events },
   connections: Connections,
+  share: FairShare,
 ): Handle {
   const { log, version, clock } = options;
   const policy = { host: options.host, token: options.token };
@@ -178,13 +181,17 @@ function requestHandler(
   };
   return (request, response) => {
     connections.began(request);
+    const beganMs = clock.elapsed();
     handle(request, response)
       .catch((thrown: unknown) => {
         const error = thrown instanceof HttpError ? thrown : unexpected(thrown, log);
         log.debug(`request refused: ${error.message}`);
         sendJson(response, error.status, JSON.stringify(error.envelope), error.headers);
       })
-      .finally(() => connections.answered(request));
+      .finally(() => {
+        connections.answered(request);
+        share.spent(request.socket, clock.elapsed() - beganMs);
+      });
   };
 }
 

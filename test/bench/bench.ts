@@ -2,10 +2,11 @@
  * The benchmark: speed and memory of the packed executable against bounds and peers (docs/performance.md says what each
  * line means). Prints a table, writes dist/bench.json; exit code 1 where a target was missed.
  *
- * Usage: tsx test/bench/bench.ts [speed polls reports startup memory wire]     all of them when none is named
+ * Usage: tsx test/bench/bench.ts [speed polls reports startup memory wire hostile]     all of them when none is named
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { type Row, verdictOf } from './figures.ts';
+import { measureHostile } from './hostile.ts';
 import { type MachineFacts, machineFacts } from './machine.ts';
 import { measureMemory } from './memory.ts';
 import { measurePolls } from './polls.ts';
@@ -22,6 +23,7 @@ const measurements: Readonly<Record<string, (bench: Bench) => Promise<Row[]>>> =
   startup: measureStartup,
   memory: measureMemory,
   wire: measureWire,
+  hostile: measureHostile,
 };
 
 async function main(names: readonly string[]): Promise<void> {

@@ -1,6 +1,6 @@
 /** What every measurement is given: the executable, the store, the folders, how often. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { openStore, type Store } from './store.ts';
@@ -30,6 +30,8 @@ export async function openBench(): Promise<Bench> {
   const scratch = kept === undefined ? mkdtempSync(join(tmpdir(), 'tope-bench-')) : resolve(kept);
   const [www, plain] = [join(scratch, 'www'), join(scratch, 'plain')];
   for (const path of [www, plain]) mkdirSync(path, { recursive: true });
+  // The store's program may run as another user, who must get through to what it serves.
+  chmodSync(scratch, 0o755);
   const executable = process.env.BENCH_EXECUTABLE ?? builtExecutable();
   const store = await openStore(www, join(scratch, 'store'));
   return {

@@ -190,6 +190,24 @@ test('idle connections beyond the bound cost the oldest, never the next client',
   assert.not(context.clients.at(-1)?.socket.destroyed);
 });
 
+test('a crowd that comes all at once costs neither a known client nor the one that comes in its midst', async (context) => {
+  const known = await newClient(context);
+  known.send(get(progress));
+  await known.until((text) => statuses(text).length === 1);
+  const crowd = () => Array.from({ length: limits.connections + 100 }, () => newClient(context));
+  const before = crowd();
+  const honest = newClient(context).then((client) => {
+    client.send(get(progress));
+    return client;
+  });
+  await Promise.all([...before, ...crowd()]);
+  assert.equal(statuses(await (await honest).until((text) => statuses(text).length === 1)), [200]);
+  known.send(get(progress));
+  assert.equal(statuses(await known.until((text) => statuses(text).length === 2)), [200, 200]);
+  const open = () => context.clients.filter(({ socket }) => !socket.destroyed).length;
+  await until(() => open() <= limits.connections);
+});
+
 test('requests that never end cost the oldest, never the next client', async (context) => {
   for (let index = 0; index < limits.connections + 50; index += 1) {
     const client = await newClient(context);

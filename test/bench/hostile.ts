@@ -1,0 +1,101 @@
+/**
+ * (i) How much longer an update takes while a crowd is at the API: 200 pollers that ask once a second, the same beside a
+ * hostile client, and pollers that never pause. The crowd needs a processor too: a program that only burns one is
+ * measured as well, and what it costs is not the API's doing.
+ */
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { type Crowd, type CrowdOptions, type CrowdReport, startCrowd } from '../fixtures/crowd.ts';
+import { median, type Row, ratios, spread } from './figures.ts';
+import { settleDisk } from './machine.ts';
+import { speedPackage } from './packages.ts';
+import type { Bench } from './setting.ts';
+import { startUpdater, targetsOf } from './updater.ts';
+
+interface Situation {
+  readonly what: string;
+  /** Times the update alone. */
+  readonly target?: number;
+  readonly crowd?: Omit<CrowdOptions, 'port'>;
+  readonly isBusy?: boolean;
+}
+
+const [pollers, oncePerSecond, withoutPause] = [200, 1_000, 0];
+const situations: readonly Situation[] = [
+  { what: 'alone' },
+  { what: '200 pollers, once a second', target: 1.2, crowd: { pollers, pauseMs: oncePerSecond } },
+  {
+    what: '200 pollers and a hostile client',
+    target: 1.5,
+    crowd: { pollers, pauseMs: oncePerSecond, hostileReconnectMs: 1_000 },
+  },
+  { what: '200 pollers without pause', crowd: { pollers, pauseMs: withoutPause } },
+  {
+    what: 'the same and a hostile client',
+    crowd: { pollers, pauseMs: withoutPause, hostileReconnectMs: 1_000 },
+  },
+  {
+    what: 'the same, which reconnects at once',
+    crowd: { pollers, pauseMs: withoutPause, hostileReconnectMs: 0 },
+  },
+  { what: 'a program that keeps one processor busy', isBusy: true },
+];
+
+interface Outcome {
+  readonly totalMs: number;
+  readonly report: CrowdReport | undefined;
+}
+
+export async function measureHostile(bench: Bench): Promise<Row[]> {
+  const outcomes = situations.map((): Outcome[] => []);
+  for (let round = 1; round <= bench.rounds; round++) {
+    for (const [index, situation] of situations.entries())
+      outcomes[index]?.push(await oneUpdate(bench, situation));
+    const latest = outcomes.map((all) => `${((all.at(-1)?.totalMs ?? 0) / 1000).toFixed(2)} s`);
+    bench.say(`round ${round}: ${latest.join(', ')}`);
+  }
+  const [alone = []] = outcomes.map((all) => all.map(({ totalMs }) => totalMs));
+  return situations.flatMap(({ what, target }, index) => {
+    if (index === 0) return [];
+    const all = outcomes[index] ?? [];
+    const samples = ratios(
+      all.map(({ totalMs }) => totalMs),
+      alone,
+    );
+    const note = `${spread(samples, 2)}${noteOf(all)}`;
+    return [
+      { id: 'i', what: `update beside ${what}`, value: median(samples), unit: 'x alone', target, note },
+    ];
+  });
+}
+
+async function oneUpdate(bench: Bench, { crowd, isBusy }: Situation): Promise<Outcome> {
+  const folder = join(bench.scratch, 'speed');
+  const made = await speedPackage(bench.www, targetsOf(folder));
+  const updater = await startUpdater({ folder, executable: bench.executable });
+  const port = Number(new URL(updater.progressUrl).port);
+  const busy = isBusy ? spawn(process.execPath, ['-e', 'for (;;);'], { stdio: 'ignore' }) : undefined;
+  let present: Crowd | undefined;
+  try {
+    present = crowd && (await startCrowd({ port, ...crowd }));
+    settleDisk();
+    const { totalMs } = await updater.update(made, bench.store.url(made.name));
+    const report = await present?.end();
+    present = undefined;
+    return { totalMs, report };
+  } finally {
+    busy?.kill('SIGKILL');
+    await present?.end();
+    await updater.stop();
+  }
+}
+
+function noteOf(all: readonly Outcome[]): string {
+  const reports = all.flatMap(({ report }) => report ?? []);
+  if (reports.length === 0) return '';
+  const sum = (key: 'polls' | 'unanswered' | 'refused' | 'attacks') =>
+    reports.reduce((total, report) => total + report[key], 0);
+  const half = median(reports.map(({ p50Ms }) => p50Ms)).toFixed(1);
+  const slow = median(reports.map(({ p99Ms }) => p99Ms)).toFixed(0);
+  return `; ${sum('polls')} polls (p50 ${half} ms, p99 ${slow} ms), ${sum('unanswered') + sum('refused')} without answer, ${sum('attacks')} hostile connections`;
+}
