@@ -72,17 +72,16 @@ export async function writeRecord(
   header: RecordHeader,
   lines: readonly RecordLine[],
 ): Promise<void> {
-  const path = deployedPath(backupDirectory, header.id);
-  const before = await currentRecord(files, backupDirectory);
-  const kept = before === undefined ? [] : await readKept(files, backupDirectory, before, lines);
+  const kept = await keptLines(files, backupDirectory, lines);
   const { createHash } = await import('node:crypto');
   const encode = (line: AnyLine) => {
     const text = JSON.stringify(line);
     return `${createHash('sha256').update(text).digest('hex')} ${text}\n`;
   };
-  const file = await files.open(path, 'create');
+  const file = await files.open(deployedPath(backupDirectory, header.id), 'create');
   try {
     let position = 0;
+    let count = 0;
     let pending = '';
     const flush = async () => {
       const bytes = Buffer.from(pending);
@@ -90,12 +89,15 @@ export async function writeRecord(
       position += bytes.length;
       pending = '';
     };
-    const all: readonly AnyLine[] = [header, ...lines, ...kept];
-    for (const line of all) {
+    const add = async (line: AnyLine) => {
       pending += encode(line);
+      count += 1;
       if (pending.length >= limits.chunkBytes) await flush();
-    }
-    pending += encode({ kind: 'end', lines: all.length });
+    };
+    await add(header);
+    for (const line of lines) await add(line);
+    for await (const line of kept) await add(line);
+    await add({ kind: 'end', lines: count });
     await flush();
     await file.sync();
   } finally {
@@ -132,27 +134,33 @@ async function* bodyOf(files: Files, path: string): AsyncGenerator<RecordLine> {
   throw damaged(path, 'it has no end');
 }
 
-async function readKept(
+/** Of the record that counts now, what belongs to other modules than those of `lines`; nothing where it is damaged. */
+async function keptLines(
   files: Files,
   backupDirectory: string,
-  id: string,
   lines: readonly RecordLine[],
-): Promise<RecordLine[]> {
+): Promise<AsyncIterable<RecordLine> | readonly RecordLine[]> {
+  const id = await currentRecord(files, backupDirectory);
+  if (id === undefined) return [];
   const modules = new Set(lines.flatMap((line) => (line.kind === 'module' ? [line.name] : [])));
   const paths = new Set(lines.flatMap((line) => (line.kind === 'module' ? [] : [line.path])));
-  const kept: RecordLine[] = [];
+  const isKept = (line: RecordLine) =>
+    line.kind === 'module' ? !modules.has(line.name) : !modules.has(line.module) && !paths.has(line.path);
   try {
     const record = await openRecord(files, backupDirectory, id);
-    for await (const line of record.lines()) {
-      const isRenewed =
-        line.kind === 'module' ? modules.has(line.name) : modules.has(line.module) || paths.has(line.path);
-      if (!isRenewed) kept.push(line);
-    }
+    for await (const _ of record.lines()); // to its end: it is whole
+    return only(record.lines(), isKept);
   } catch (thrown) {
     if (thrown instanceof UpdateError) return [];
     throw thrown;
   }
-  return kept;
+}
+
+async function* only(
+  lines: AsyncIterable<RecordLine>,
+  isKept: (line: RecordLine) => boolean,
+): AsyncGenerator<RecordLine> {
+  for await (const line of lines) if (isKept(line)) yield line;
 }
 
 async function* readLines(files: Files, path: string): AsyncGenerator<AnyLine> {

@@ -52,7 +52,10 @@ export interface AuditResult {
   readonly extraFiles: readonly string[];
 }
 
-type AuditHost = Pick<Host, 'files' | 'clock' | 'log'>;
+type AuditHost = Pick<Host, 'files' | 'clock' | 'memory'>;
+
+/** Digests of small files live until a full collection: so many of them take some 2 MB. */
+const filesPerTrim = 500;
 
 /**
  * Compares everything. Throws NO_BACKUP where there is no record, or a damaged one, with what to do; rejects with the
@@ -82,6 +85,7 @@ export async function audit(
       if (modules.get(line.module)?.tree !== null) known.add(line.path);
       const difference: Difference | undefined = await comparer.file(line);
       if (difference !== undefined) damages.push({ file: line, ...difference });
+      if (count % filesPerTrim === filesPerTrim - 1) host.memory.trim();
       count += 1;
       bytes += line.sizeBytes;
       options.onFile(count);
