@@ -17,7 +17,7 @@ BUNDLE  := dist/tope-updater.cjs
 TOOLS   := build/packaging/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench build dist dist-twice test-executables install uninstall torture fuzz boot-test release-check clean
+.PHONY: help demo test check bench build dist dist-twice test-executables test-dist install uninstall torture fuzz boot-test release-check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
@@ -53,6 +53,11 @@ dist-twice: $(MODULES) $(TOOLS) ## builds the executables twice from nothing and
 
 test-executables: $(MODULES) ## what dist made, whole updates: natively, and under qemu for ARM
 	@ARCH='$(ARCH)' $(TSX) test/run.ts test/executable
+
+test-dist: $(MODULES) ## the integration suite with the packed executable of this machine (T=test/integration/start.test.ts)
+	@bin="$$PWD/dist/tope-updater-$$(node -p process.arch)"; \
+	  [ -x "$$bin" ] || { echo "$$bin is not there: make dist makes it"; exit 1; }; \
+	  TOPE_UPDATER_BIN="$$bin" $(TSX) test/run.ts $(or $(T),test/integration)
 
 install: ## the executable of this machine to DESTDIR + PREFIX, and the systemd unit or init script
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' UNITDIR='$(UNITDIR)' ARCH='$(ARCH)' sh deploy/install.sh --from dist
