@@ -36,7 +36,7 @@ const situations: readonly Situation[] = [
   },
   {
     what: 'the same, which reconnects at once',
-    crowd: { pollers, pauseMs: withoutPause, hostileReconnectMs: 0 },
+    crowd: { pollers, pauseMs: withoutPause, hostileReconnectMs: 10 },
   },
   { what: 'a program that keeps one processor busy', isBusy: true },
 ];

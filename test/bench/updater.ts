@@ -148,12 +148,15 @@ async function answers(url: string, child: ChildProcess, said: () => string): Pr
 }
 
 async function post(url: string, body: unknown): Promise<void> {
-  const answer = await fetch(url, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-    signal: AbortSignal.timeout(10_000),
-  });
+  const ask = () =>
+    fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+      signal: AbortSignal.timeout(10_000),
+    });
+  // In a flood of connections one may be closed before it is read; clients try again then.
+  const answer = await ask().catch(ask);
   const { code, msg } = (await answer.json()) as { code: number; msg: string };
   if (code !== 200) throw new Error(`${url}: ${msg}`);
 }
