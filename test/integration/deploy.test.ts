@@ -34,6 +34,7 @@ tests('after a success the package and the state are removed, backups and histor
     assert.match((await daemon.post('rollback', { version: '9.9.9' })).msg, /^NO_BACKUP/); // waits until all is tidy
     const backups = device.namesBelow(join(device.work, 'backups'));
     const patterns = [
+      /^\w+\.deployed$/,
       /^\w+\.journal$/,
       /^alpha\.\w+\.bak$/,
       /^beta\.\w+\.bak$/,
