@@ -103,6 +103,10 @@ async function stagePackage(
   const moduleOf = new Map(putSteps(plan).map((step) => [step.source, step.module]));
   const totalBytes = archive.sizeBytes;
   let module: string | undefined;
+  // One digest tells whether these are the bytes that were verified: the stronger one where both are known.
+  const sha256 = request.package_sha256;
+  const [name, expected] =
+    sha256 === undefined ? (['md5', request.package_md5] as const) : (['sha256', sha256] as const);
   try {
     const digests = await archive.extract({
       wanted: stager.sources,
@@ -110,21 +114,15 @@ async function stagePackage(
         module = moduleOf.get(entry.name);
         return stager.open(entry.name);
       },
-      digests: request.package_sha256 === undefined ? ['md5'] : ['md5', 'sha256'],
+      digests: [name],
       onBytes: (bytes) =>
         context.progress((90 * bytes) / totalBytes, 'unpacking', { bytes, totalBytes, module }),
       signal: AbortSignal.any([context.cancel, context.shutdown]),
     });
-    if (digests.md5 !== request.package_md5) {
+    if (digests[name] !== expected) {
       throw new UpdateError(
-        'MD5_MISMATCH',
-        `the package changed on the disk: ${request.package_md5} expected, ${digests.md5} found`,
-      );
-    }
-    if (request.package_sha256 !== undefined && digests.sha256 !== request.package_sha256) {
-      throw new UpdateError(
-        'SHA256_MISMATCH',
-        `the package changed on the disk: ${request.package_sha256} expected, ${digests.sha256} found`,
+        name === 'md5' ? 'MD5_MISMATCH' : 'SHA256_MISMATCH',
+        `the package changed on the disk: ${expected} expected, ${digests[name]} found`,
       );
     }
     return stager.sha256;

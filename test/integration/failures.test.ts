@@ -1,5 +1,7 @@
 /** Updates that fail on the way: everything is put back, the old services run, one error says why. */
+
 import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { closeSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -181,26 +183,31 @@ tests('a package of another size is SIZE_MISMATCH, and nothing of it is installe
   }),
 );
 
-tests(
-  'a package that was changed on the disk after its verification is MD5_MISMATCH before anything is switched',
-  () =>
-    withDevice(async (device) => {
-      const daemon = await device.start();
-      const before = device.files();
-      const filler = { content: { random: 300_000 }, compress: false };
-      const request = await device.offer(device.usual('2.0.0', { filler }));
-      await daemon.post('download', request);
-      await daemon.reach('toInstall');
-      const file = openSync(join(device.work, 'tmp', request.package_name), 'r+');
-      writeSync(file, 'X', 100_000);
-      closeSync(file);
-      await daemon.post('update', { version: '2.0.0' });
-      const { error } = await daemon.reach('failed');
-      assert.match(error ?? '', /^MD5_MISMATCH: .*changed on the disk/);
-      assert.equal(device.files(), before);
-      assert.equal(device.events(), [], 'no service was touched');
-    }),
-);
+for (const code of ['MD5_MISMATCH', 'SHA256_MISMATCH'] as const)
+  tests(
+    `a package that was changed on the disk after its verification is ${code} before anything is switched`,
+    () =>
+      withDevice(async (device) => {
+        const daemon = await device.start();
+        const before = device.files();
+        const filler = { content: { random: 300_000 }, compress: false };
+        const asked = await device.offer(device.usual('2.0.0', { filler }));
+        const path = join(device.work, 'tmp', asked.package_name);
+        // The SHA-256 is compared where it was given, in place of the MD5.
+        const served = Buffer.from(await (await fetch(asked.package_url)).arrayBuffer());
+        const sha256 = createHash('sha256').update(served).digest('hex');
+        await daemon.post('download', code === 'MD5_MISMATCH' ? asked : { ...asked, package_sha256: sha256 });
+        await daemon.reach('toInstall');
+        const file = openSync(path, 'r+');
+        writeSync(file, 'X', 100_000);
+        closeSync(file);
+        await daemon.post('update', { version: '2.0.0' });
+        const { error } = await daemon.reach('failed');
+        assert.match(error ?? '', new RegExp(`^${code}: .*changed on the disk`));
+        assert.equal(device.files(), before);
+        assert.equal(device.events(), [], 'no service was touched');
+      }),
+  );
 
 tests('a digest in the manifest that its file does not have is refused before anything is switched', () =>
   withDevice(async (device) => {
