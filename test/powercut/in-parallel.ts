@@ -24,7 +24,10 @@ export async function runInParallel<T>(entry: URL): Promise<T[]> {
     const env = { NODE_V8_COVERAGE: '' };
     const outputs = await Promise.all(
       Array.from({ length: shares }, (_, share) =>
-        run([process.execPath, bundle, String(share), String(shares)], { env, timeoutMs }),
+        run([process.execPath, '--enable-source-maps', bundle, String(share), String(shares)], {
+          env,
+          timeoutMs,
+        }),
       ),
     );
     return outputs.flatMap((output) => output.split('\n').filter((line) => line !== '')).map(parse<T>);

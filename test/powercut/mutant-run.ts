@@ -4,7 +4,7 @@
  */
 import { codeSite } from './code-site.ts';
 import { type CutOptions, crashStates } from './crash-states.ts';
-import { explore, recoverOn, type Subject } from './exploration.ts';
+import { type Exploration, explore, recoverOn, type Subject } from './exploration.ts';
 import { type Mutant, withEarlier, withoutChanges, withoutEachSync, withoutSyncs } from './log-mutants.ts';
 import type { Recording } from './model-log.ts';
 import { type PreparedScenario, prepareScenario } from './prepared-scenario.ts';
@@ -63,39 +63,40 @@ const knownSurvivors: readonly { readonly name: RegExp; readonly why: string }[]
   { name: /durable-file\.ts writeDurably\)/, why: 'toInstall is reported again by each start' },
 ];
 
-/** Runs all; `tell` gets one line for each, as soon as it is decided. */
+/** Runs all, or those that `shareOf` picks; `tell` gets one line for each, as soon as it is decided. */
 export async function runMutants(
   options: MutantOptions,
   tell: (line: string) => void,
+  shareOf: (names: readonly string[]) => readonly string[] = (names) => names,
 ): Promise<MutantOutcome> {
+  const byName = new Map<string, MutantOfSource[]>();
+  for (const one of await mutantsOfAll(options))
+    byName.set(one.mutant.name, [...(byName.get(one.mutant.name) ?? []), one]);
+  const names = shareOf([...byName.keys()]);
   const caught = new Set<string>();
   const alive = new Map<string, number>();
-  const all = await mutantsOfAll(options);
-  // What is caught at all is mostly caught by some scenario within a few states: those are tried first.
+  const catches = new Map<Source, number>();
+  // Most are caught within a few states by some scenario, and often by one that has caught others: those are tried first.
   for (const statesAtMost of [6, 30, Number.POSITIVE_INFINITY]) {
-    for (const { mutant, source, scenario } of all) {
-      if (caught.has(mutant.name)) continue;
-      if (!options.tryKnown && reasonFor(mutant.name) !== undefined) {
-        alive.set(mutant.name, 0);
-        continue;
+    alive.clear();
+    for (const name of names) {
+      if (caught.has(name)) continue;
+      const occurrences = byName.get(name) ?? [];
+      alive.set(name, 0);
+      if (!options.tryKnown && reasonFor(name) !== undefined) continue;
+      occurrences.sort((a, b) => (catches.get(b.source) ?? 0) - (catches.get(a.source) ?? 0));
+      for (const occurrence of occurrences) {
+        const found = await tryMutant(occurrence, options.failuresWanted, statesAtMost);
+        const [first] = found.failures;
+        alive.set(name, (alive.get(name) ?? 0) + found.states);
+        if (first === undefined) continue;
+        caught.add(name);
+        alive.delete(name);
+        catches.set(occurrence.source, (catches.get(occurrence.source) ?? 0) + 1);
+        const count = `${found.failures.length} of ${found.states} states fail`;
+        tell(`caught, ${count}: ${name}; ${occurrence.scenario}: ${first.why.split('\n')[0]}`);
+        break;
       }
-      const found = await explore(mutant.recording, source.subject, {
-        cut: { ...source.cut, known: new Set(source.known), ...(mutant.window && { window: mutant.window }) },
-        nestedEvery: 0,
-        nestedCut: source.cut,
-        failuresWanted: options.failuresWanted,
-        statesAtMost,
-      });
-      const [first] = found.failures;
-      if (first === undefined) {
-        alive.set(mutant.name, (alive.get(mutant.name) ?? 0) + found.states);
-        continue;
-      }
-      caught.add(mutant.name);
-      alive.delete(mutant.name);
-      const why = first.why.split('\n')[0];
-      const count = `${found.failures.length} of ${found.states} states fail`;
-      tell(`caught, ${count}: ${mutant.name}; ${scenario}: ${why}`);
     }
   }
   const survivors: string[] = [];
@@ -108,6 +109,21 @@ export async function runMutants(
   }
   const known = alive.size - survivors.length;
   return { total: caught.size + alive.size, caught: caught.size, known, survivors };
+}
+
+function tryMutant(
+  { mutant, source }: MutantOfSource,
+  failuresWanted: number,
+  statesAtMost: number,
+): Promise<Exploration> {
+  const { window } = mutant;
+  return explore(mutant.recording, source.subject, {
+    cut: { ...source.cut, known: new Set(source.known), ...(window && { window }) },
+    nestedEvery: 0,
+    nestedCut: source.cut,
+    failuresWanted,
+    statesAtMost,
+  });
 }
 
 function reasonFor(name: string): string | undefined {

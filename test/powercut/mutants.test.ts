@@ -1,19 +1,23 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { runMutants } from './mutant-run.ts';
+import { runInParallel } from './in-parallel.ts';
+import type { MutantOutcome } from './mutant-run.ts';
 
 const test = suite('broken variants of the updater');
 
 test('each missing fsync, the missing journal and a swapped order are caught by the model', async () => {
-  const lines: string[] = [];
-  const outcome = await runMutants({ failuresWanted: 1, seed: 1, recoveries: 0, tryKnown: false }, (line) =>
-    lines.push(line),
+  const shares = await runInParallel<{ lines: string[]; outcome: MutantOutcome }>(
+    new URL('./mutants-share.ts', import.meta.url),
   );
-  for (const line of lines) console.log(`\nmeasured: mutant ${line}`);
+  for (const { lines } of shares) for (const line of lines) console.log(`\nmeasured: mutant ${line}`);
+  const sum = (key: 'total' | 'caught' | 'known') =>
+    shares.reduce((all, { outcome }) => all + outcome[key], 0);
+  const survivors = shares.flatMap(({ outcome }) => outcome.survivors);
   console.log(
-    `\nmeasured: ${outcome.total} mutants: ${outcome.caught} caught, ${outcome.known} known as harmless, ${outcome.survivors.length} neither`,
+    `\nmeasured: ${sum('total')} mutants: ${sum('caught')} caught, ${sum('known')} known as harmless, ${survivors.length} neither`,
   );
-  assert.equal(outcome.survivors, []);
+  assert.equal(survivors, []);
+  assert.ok(sum('caught') > 30);
 });
 
 test.run();
