@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { type Crowd, type CrowdOptions, type CrowdReport, startCrowd } from '../fixtures/crowd.ts';
 import { median, type Row, ratios, spread } from './figures.ts';
-import { settleDisk } from './machine.ts';
+import { memoryOf, settleDisk } from './machine.ts';
 import { speedPackage } from './packages.ts';
 import type { Bench } from './setting.ts';
 import { startUpdater, targetsOf } from './updater.ts';
@@ -44,6 +44,8 @@ const situations: readonly Situation[] = [
 interface Outcome {
   readonly totalMs: number;
   readonly report: CrowdReport | undefined;
+  /** The updater's largest resident size. */
+  readonly peakKb: number;
 }
 
 export async function measureHostile(bench: Bench): Promise<Row[]> {
@@ -62,7 +64,8 @@ export async function measureHostile(bench: Bench): Promise<Row[]> {
       all.map(({ totalMs }) => totalMs),
       alone,
     );
-    const note = `${spread(samples, 2)}${noteOf(all)}`;
+    const peakMb = (Math.max(...all.map(({ peakKb }) => peakKb)) / 1024).toFixed(1);
+    const note = `${spread(samples, 2)}; peak ${peakMb} MB${noteOf(all)}`;
     return [
       { id: 'i', what: `update beside ${what}`, value: median(samples), unit: 'x alone', target, note },
     ];
@@ -82,7 +85,7 @@ async function oneUpdate(bench: Bench, { crowd, isBusy }: Situation): Promise<Ou
     const { totalMs } = await updater.update(made, bench.store.url(made.name));
     const report = await present?.end();
     present = undefined;
-    return { totalMs, report };
+    return { totalMs, report, peakKb: memoryOf(updater.pid).peakKb };
   } finally {
     busy?.kill('SIGKILL');
     await present?.end();
