@@ -36,19 +36,20 @@ export interface Daemon {
 
 const resting: readonly Stage[] = ['idle', 'toInstall', 'success', 'failed'];
 
-/** Starts `run` and waits until it answers. `env` is added to the environment. */
+/** Starts `run` and waits until it answers. `env` is added to the environment, `flags` are V8's. */
 export async function startDaemon(
   place: DaemonPlace,
   env: Readonly<Record<string, string>> = {},
+  flags: readonly string[] = [],
 ): Promise<Daemon> {
-  const flags = {
+  const options = {
     '--dir': place.workDirectory,
     '--socket': place.socket,
     '--allow-root': place.allowedRoot,
     '--report-url': 'http://127.0.0.1:9/report',
     '--gui': '/nonexistent/gui',
   };
-  const child = spawn(process.execPath, [program, 'run', ...Object.entries(flags).flat()], {
+  const child = spawn(process.execPath, [...flags, program, 'run', ...Object.entries(options).flat()], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
   });
