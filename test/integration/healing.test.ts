@@ -156,7 +156,8 @@ for (const moment of moments) {
 
       const second = await device.start();
       const { stage, error } = await second.reach('success', 'failed', 'idle');
-      assert.is(stage, 'success', `${seen}; ${error}`);
+      // A busy machine may see the moment too late, when all is done.
+      assert.ok(stage === 'success' || seen.startsWith('success'), `${seen}; ${stage}; ${error}`);
       await until('both new services run', () => device.running().join() === 'alpha 2.0.0,beta 2.0.0');
       assert.is(readFileSync(device.dataFile, 'utf8'), 'model of 2.0.0');
       assert.equal(Object.keys(device.files()).length, 6, 'no staged file is left beside its target');
