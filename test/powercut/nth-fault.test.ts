@@ -1,32 +1,22 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { sweepFaults, sweptScenarios } from './fault-sweep.ts';
-
-/** A share of the long run: fewer recoveries, and across filesystems one code at each call. */
-const depths = [
-  { allCodes: true, recoveries: 3 },
-  { allCodes: true, recoveries: 3 },
-  { allCodes: false, recoveries: 2 },
-];
+import { type SweepResult, sweptScenarios } from './fault-sweep.ts';
+import { runInParallel } from './in-parallel.ts';
 
 const test = suite('the n-th file call fails');
+const results = await runInParallel<{ name: string; result: SweepResult }>(
+  new URL('./nth-fault-share.ts', import.meta.url),
+);
 
-/** A fault that nobody awaits must not hide. */
-const unheard: unknown[] = [];
-process.on('unhandledRejection', (reason) => unheard.push(reason));
-
-for (const [index, name] of sweptScenarios.entries()) {
-  test(`${name}: the set is whole, the error told, the daemon alive`, async () => {
-    const result = await sweepFaults(name, depths[index] ?? { allCodes: true, recoveries: 3 });
+for (const swept of sweptScenarios) {
+  test(`${swept}: the set is whole, the error told and no fault unheard, the daemon alive`, () => {
+    const result = results.find(({ name }) => name === swept)?.result;
+    assert.ok(result, 'no result');
     console.log(
-      `\nmeasured: ${name}: ${result.faults} faults at ${result.calls} calls, ${result.fullDisks} full disks, ${result.recoveryFaults} faults in recoveries, ${result.bad.length} bad`,
+      `\nmeasured: ${swept}: ${result.faults} faults at ${result.calls} calls, ${result.fullDisks} full disks, ${result.recoveryFaults} faults in recoveries, ${result.bad.length} bad`,
     );
     assert.is(result.bad.length, 0, result.bad.slice(0, 3).join('\n'));
   });
 }
-
-test('no fault went unheard', () => {
-  assert.equal(unheard, []);
-});
 
 test.run();
