@@ -1,6 +1,6 @@
 /** Survey, stage, backup, switch and undo together on a real disk: old set -> new set -> old set, byte for byte. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -283,7 +283,9 @@ test('a file that another program holds open and writes keeps what it wrote thro
 
 const isRoot = process.getuid?.() === 0;
 
-test('a target on another filesystem is backed up by a copy and restored from it', async ({ d }) => {
+test('a target on another filesystem is backed up by a copy and restored, also where the disk is full by then', async ({
+  d,
+}) => {
   const mount = join(d.targets, 'ram');
   mkdirSync(mount);
   if (!isRoot || spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', mount]).status !== 0) {
@@ -299,7 +301,10 @@ test('a target on another filesystem is backed up by a copy and restored from it
     await prepare(d, plan);
     await switchTargets(d.host, plan);
     assert.ok(d.snapshot().includes('targets/ram/app/tool 750 new'));
+    const filler = join(mount, 'filler');
+    assert.throws(() => writeFileSync(filler, Buffer.alloc(9_000_000)), /ENOSPC/);
     await restoreTargets(d.host, plan);
+    rmSync(filler);
     assert.equal(d.snapshot('targets/ram'), before);
 
     const large = {
