@@ -16,8 +16,13 @@ export interface CommandOptions {
   readonly input?: string;
   readonly environment?: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  /** Acts on the running command once it has printed `when`. */
-  readonly on?: { readonly when: RegExp; readonly act: (command: Running) => void };
+  /** Acts on the running command once it has printed `when`; one after the other. */
+  readonly on?: readonly Reaction[];
+}
+
+interface Reaction {
+  readonly when: RegExp;
+  readonly act: (command: Running) => void;
 }
 
 export interface Running {
@@ -55,13 +60,12 @@ function runProgram(argv: readonly string[], options: CommandOptions): Promise<C
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
   const text = { stdout: '', stderr: '' };
-  let hasActed = false;
+  const reactions = [...(options.on ?? [])];
   for (const name of ['stdout', 'stderr'] as const)
     child[name].setEncoding('utf8').on('data', (piece: string) => {
       text[name] += piece;
-      if (hasActed || options.on === undefined || !options.on.when.test(text[name])) return;
-      hasActed = true;
-      options.on.act({
+      if (!reactions[0]?.when.test(text[name])) return;
+      reactions.shift()?.act({
         kill: (signal) => child.kill(signal),
         type: (typed) => child.stdin.write(typed),
       });

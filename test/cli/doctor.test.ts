@@ -144,9 +144,10 @@ test('found: another program on the port of the daemon', async () => {
 
 test('a daemon elsewhere: its answers are looked at, and nothing of this machine', async () => {
   await withDevice(async (device) => {
-    const daemon = await device.start();
-    const { status, stdout } = await command(['doctor', '--json', '--url', daemon.url]);
-    // Whichever daemon runs on this machine, or none: it is not the one on that port.
+    const daemon = await device.start(['--host', '0.0.0.0']);
+    // No interface of this machine has that address, so whichever daemon runs here: it is not taken for the one there.
+    const url = daemon.url.replace('127.0.0.1', '127.0.0.2');
+    const { status, stdout } = await command(['doctor', '--json', '--url', url]);
     const found = findingsIn(stdout);
     assert.equal(Object.keys(found), ['configuration', 'daemon'], stdout);
     assert.match(`${found.configuration?.found}`, /only its answers are looked at/);

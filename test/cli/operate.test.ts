@@ -120,12 +120,14 @@ test('the daemon may restart in the middle: the file is served on, and the downl
     const { status, stdout, stderr } = await command(
       ['install', '-y', await stick(device, '2.0.0', bytes), ...at(first)],
       {
-        on: {
-          when: /downloading [2-9]\d %/,
-          act: () => {
-            second = first.end('SIGTERM').then(() => device.start(['--port', port]));
+        on: [
+          {
+            when: /downloading [2-9]\d %/,
+            act: () => {
+              second = first.end('SIGTERM').then(() => device.start(['--port', port]));
+            },
           },
-        },
+        ],
       },
     );
     await second;
@@ -140,7 +142,7 @@ test('Ctrl-C during the download cancels it in the daemon', async () => {
     const daemon = await device.start(['--rate-limit', '500000']);
     const { status, stderr } = await command(
       ['install', '-y', await stick(device, '2.0.0', 4_000_000), ...at(daemon)],
-      { on: { when: /downloading/, act: ({ kill }) => kill('SIGINT') } },
+      { on: [{ when: /downloading/, act: ({ kill }) => kill('SIGINT') }] },
     );
     assert.is(status, 130);
     assert.match(stderr, /the download was cancelled/);
@@ -158,10 +160,17 @@ test('cancel stops a download', async () => {
       await device.offer(device.usual('2.0.0', { pad: { content: { random: 2e6 } } })),
     );
     await daemon.reach('downloading');
-    const watch = command(['status', '--watch', '--json', ...at(daemon)], {
-      on: { when: /"stage":"idle"/, act: ({ kill }) => kill('SIGTERM') },
+    let isWatched: () => void = () => undefined;
+    const watched = new Promise<void>((resolve) => {
+      isWatched = resolve;
     });
-    await daemon.reach('downloading');
+    const watch = command(['status', '--watch', '--json', ...at(daemon)], {
+      on: [
+        { when: /"stage":"downloading"/, act: () => isWatched() },
+        { when: /"stage":"idle"/, act: ({ kill }) => kill('SIGTERM') },
+      ],
+    });
+    await watched;
     const { status, stdout } = await command(['cancel', '--json', ...at(daemon)]);
     assert.equal([status, stdout], [0, '{"status":"idle"}\n']);
     const events = (await watch).stdout.trim().split('\n');

@@ -73,7 +73,7 @@ testOnTerminal('the password of a key is not shown while it is typed; backspace 
     await command(['init', join(folder, 'starter')]);
     const args = ['pack', join(folder, 'starter'), '--sign', key, '-o', join(folder, 'p.zip')];
     const typed = await commandOnTerminal(args, {
-      on: { when: /password of .*: $/, act: ({ type }) => type('open sesamx\u007fe\n') },
+      on: [{ when: /password of .*: $/, act: ({ type }) => type('open sesamx\u007fe\n') }],
     });
     assert.is(typed.status, 0, typed.stdout);
     assert.match(typed.stdout, /password of \S+secret\.key: /);
