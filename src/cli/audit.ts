@@ -71,6 +71,7 @@ async function check(client: Client, output: Output | undefined): Promise<AuditR
 
 function print(output: Output, report: AuditReport): void {
   const { version, files, bytes, differing, findings, extra, extra_files: extraFiles } = report;
+  output.live(''); // the last step of a repair
   for (const finding of findings) printFinding(output, finding);
   const restored = findings.filter((finding) => finding.restored === true).length;
   const unnamed = differing + restored - findings.length;
@@ -80,6 +81,7 @@ function print(output: Output, report: AuditReport): void {
     output.line(
       `${countText(extra, 'file')} below directory modules that no package brought: no fault, services may write there`,
     );
+  if (version === null) return;
   const what = `version ${version}: ${countText(files, 'file')}, ${bytesText(bytes)}, `;
   const mended = restored === 0 ? '' : `, ${restored} restored`;
   if (differing === 0) output.line(`${what}${output.paint('green', 'all as deployed')}${mended}`);
