@@ -60,10 +60,10 @@ for (const example of examples) {
       const wrong = { ...request, package_md5: '0'.repeat(32) };
       const failed = await runExample(device, example, wrong);
       assert.is(failed.status, 1, failed.output);
-      assert.match(failed.output, /^end: failed MD5_MISMATCH: .*expected 0{32}/m);
+      assert.match(failed.output, /^end: failed MD5_MISMATCH: .*expected 0{32}/m, failed.output);
       const refused = await runExample(device, example, { ...request, package_size: 0 });
       assert.is(refused.status, 1, refused.output);
-      assert.match(refused.output, /^refused: VALIDATION_ERROR: package_size: /m);
+      assert.match(refused.output, /^refused: VALIDATION_ERROR: package_size: /m, refused.output);
       assert.equal(device.running(), ['alpha 1.0.0', 'beta 1.0.0']);
     }),
   );
