@@ -1,6 +1,6 @@
 /**
  * The long proof (`make torture`): the model disk in depth with all mutants, at least 1000 power cuts on four real
- * filesystems, at least 200 kill points, a crash loop, 1000 installs on one daemon, 1000 downloads from a store that
+ * filesystems, at least 200 kill points, a crash loop, 1000 installs on one daemon, 3000 downloads from a store that
  * misbehaves. One summary line for each; exit 1 when anything is bad. What this machine lacks is reported as skipped,
  * with the reason.
  *
@@ -23,7 +23,7 @@ const modelDepth = { exhaustiveUpTo: 7, nestedExhaustiveUpTo: 5, samples: 16, ne
 const cutsPerFilesystem = { success: 300, 'failing health': 100 } as const;
 const endings = ['success', 'failing health'] as const;
 const cycles = 1000;
-const faultScripts = 1000;
+const faultScripts = 3000;
 const started = performance.now();
 let badCount = 0;
 
