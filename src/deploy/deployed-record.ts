@@ -63,8 +63,8 @@ type AnyLine = RecordHeader | RecordLine | { readonly kind: 'end'; readonly line
 
 /**
  * Writes the record of an update: its own lines, and of the record before it what belongs to other modules. Its content
- * is durable when it resolves, its name is when saveBackups() has synced backups/. A damaged record before it counts as none: those modules are known again when they
- * are installed again.
+ * is durable when it resolves, its name is when saveBackups() has synced backups/. A damaged record before it counts as
+ * none: those modules are known again when they are installed again.
  */
 export async function writeRecord(
   files: Files,

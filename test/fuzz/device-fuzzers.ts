@@ -1,11 +1,13 @@
 /**
- * Fuzzers of what the device itself hands the daemon: state.json, the journal, /proc text, raw HTTP. Each takes a seed,
+ * Fuzzers of what the device itself hands the daemon: state.json, the journal, the record of what is deployed, /proc text,
+ * raw HTTP. Each takes a seed,
  * damages something honest with it, and throws when a property does not hold.
  */
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openRecord, type RecordLine, writeRecord } from '../../src/deploy/deployed-record.ts';
 import { decodeJournal, encodeRecord, type JournalRecord } from '../../src/deploy/journal.ts';
 import { parseOwner } from '../../src/deploy/owner.ts';
 import type { Plan } from '../../src/deploy/plan.ts';
@@ -40,6 +42,7 @@ export async function deviceFuzzers(): Promise<RunningFuzzers> {
     fuzzers: [
       { name: 'state.json', run: (seed) => fuzzState(directory, seed) },
       { name: 'journal', run: fuzzJournal },
+      { name: 'deployed record', run: (seed) => fuzzDeployedRecord(directory, seed) },
       { name: '/proc text', run: fuzzProc },
       http.fuzzer,
     ],
@@ -117,6 +120,55 @@ async function fuzzJournal(seed: number): Promise<string> {
   if (!records.some(({ state }) => state === decoded.journal.state))
     throw new Error('a state that nobody wrote');
   return decoded.journal.state;
+}
+
+const noService = {
+  module: 'a',
+  processName: undefined,
+  restartOrder: undefined,
+  unit: undefined,
+  start: undefined,
+  health: undefined,
+};
+const deployed: readonly RecordLine[] = [
+  { kind: 'module', name: 'a', id: plan.id, tree: '/opt/tope/a', service: noService },
+  { kind: 'directory', module: 'a', path: '/opt/tope/a', mode: 0o755, uid: 0, gid: 0 },
+  ...['x', 'y'].map((name) => ({
+    kind: 'file' as const,
+    module: 'a',
+    path: `/opt/tope/a/${name}`,
+    entry: name,
+    sizeBytes: 1,
+    mode: 0o644,
+    uid: 0,
+    gid: 0,
+    sha256: digest(name),
+  })),
+];
+
+/** A record is refused with its name, or every line that it gives is one that was written. */
+async function fuzzDeployedRecord(directory: string, seed: number): Promise<string> {
+  const files = realFiles();
+  const path = join(directory, `${plan.id}.deployed`);
+  const from = { sizeBytes: 1, md5: '0'.repeat(32), sha256: null };
+  const header = { kind: 'header', format: 1, id: plan.id, version: '2.0.0', package: from } as const;
+  rmSync(path, { force: true });
+  await writeRecord(files, directory, header, deployed);
+  const honest = readFileSync(path);
+  const starts = [...honest.keys()].filter((at) => at === 0 || honest[at - 1] === 0x0a);
+  const dice = chance(seed);
+  writeFileSync(path, dice.below(4) === 0 ? honest : mutateBytes(honest, dice, starts));
+  const written = new Set(deployed.map((line) => JSON.stringify(line)));
+  try {
+    const record = await openRecord(files, directory, plan.id);
+    if (JSON.stringify(record.header) !== JSON.stringify(header)) throw new Error('a header nobody wrote');
+    for await (const line of record.lines())
+      if (!written.has(JSON.stringify(line))) throw new Error('a line nobody wrote');
+    return 'read';
+  } catch (thrown) {
+    if (!(thrown instanceof UpdateError) || !thrown.message.includes(path)) throw thrown;
+    return thrown.code;
+  }
 }
 
 const procTexts = [
