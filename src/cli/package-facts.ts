@@ -17,7 +17,11 @@ export interface PackageFacts {
 }
 
 /** Reads nothing of a package's content into memory that grows with it. */
-export const quietMemory: Host['memory'] = { produced: () => undefined, trim: () => undefined };
+export const quietMemory: Host['memory'] = {
+  produced: () => undefined,
+  releasePages: () => undefined,
+  trim: () => undefined,
+};
 
 /** The version in the manifest of the package at `path`. Throws INVALID_PACKAGE or INVALID_MANIFEST. */
 export async function readVersion(files: Files, path: string): Promise<string> {

@@ -5,7 +5,7 @@
  * buffers that are made, full collections between two phases, and, in the packed executable on Node 26 or newer,
  * handing back clean pages of the executable itself (they come back from the page cache when they are used again).
  *
- * Invariant: only mappings that are read-only, backed by a file and without one private page are handed back; dropping
+ * Invariant: only mappings of the executable that are read-only and without one private page are handed back; dropping
  * anything else would lose data.
  */
 import { readFileSync } from 'node:fs';
@@ -28,6 +28,9 @@ export async function realMemory(): Promise<Memory> {
       if (producedBytes < limits.garbageBytes) return;
       producedBytes = 0;
       collect?.({ type: 'minor' });
+    },
+    releasePages() {
+      releasePages?.();
     },
     trim() {
       releasePages?.();
@@ -74,7 +77,10 @@ interface ForeignFunctions {
   ): { functions: { madvise: (address: bigint, length: bigint, advice: number) => number } };
 }
 
-/** A function that hands the clean pages of this process's mapped files back, or undefined where Node cannot. */
+/**
+ * A function that hands the clean pages of the executable back, or undefined where Node cannot. The mappings are looked
+ * up once: those of the executable stay as they are as long as the process lives, and nothing writes to them.
+ */
 function pageReleaser(): (() => void) | undefined {
   // Absent from Node 20.11, whatever the types say.
   const builtin = process.getBuiltinModule as ((id: string) => object | undefined) | undefined;
@@ -84,9 +90,9 @@ function pageReleaser(): (() => void) | undefined {
     const { madvise } = ffi.dlopen(null, {
       madvise: { arguments: ['uint64', 'uint64', 'int32'], return: 'int32' },
     }).functions;
+    const clean = cleanFileMappings(readFileSync('/proc/self/smaps', 'latin1'), process.execPath);
     return () => {
-      for (const { address, length } of cleanFileMappings(readFileSync('/proc/self/smaps', 'latin1')))
-        madvise(address, length, MADV_DONTNEED);
+      for (const { address, length } of clean) madvise(address, length, MADV_DONTNEED);
     };
   } catch {
     return undefined; // a libc or a sandbox without it: the product works the same, some 12 MB larger
@@ -98,17 +104,17 @@ interface Mapping {
   readonly length: bigint;
 }
 
-/** From the text of /proc/self/smaps: the private read-only mappings of files that hold no page of their own. */
-export function cleanFileMappings(smaps: string): Mapping[] {
+/** From the text of /proc/self/smaps: the private read-only mappings of the file `path` that hold no page of their own. */
+export function cleanFileMappings(smaps: string, path: string): Mapping[] {
   const clean: Mapping[] = [];
   let candidate: Mapping | undefined;
   for (const line of smaps.split('\n')) {
     const head = /^([0-9a-f]+)-([0-9a-f]+) (\S{4}) \S+ \S+ \d+ *(.*)$/.exec(line);
     if (head !== null) {
       const [, start = '', end = '', permissions = '', file = ''] = head;
-      const isFile = /^r-[x-]p$/.test(permissions) && file.startsWith('/') && !file.startsWith('/dev/');
+      const isCode = /^r-[x-]p$/.test(permissions) && file === path;
       const address = BigInt(`0x${start}`);
-      candidate = isFile ? { address, length: BigInt(`0x${end}`) - address } : undefined;
+      candidate = isCode ? { address, length: BigInt(`0x${end}`) - address } : undefined;
     } else if (candidate !== undefined && /^Anonymous:\s+0 kB$/.test(line)) {
       clean.push(candidate);
       candidate = undefined;

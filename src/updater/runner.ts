@@ -48,7 +48,8 @@ export function createUpdater(
   const tmp = posix.join(settings.workDirectory, 'tmp');
   const backups = posix.join(settings.workDirectory, 'backups');
   const store = createStore(host, tmp);
-  const progress = createProgress(listeners);
+  // At each percent: what the work of the last one touched of the executable is not needed for the next.
+  const progress = createProgress([...listeners, () => host.memory.releasePages()]);
   const holds = createHolds(host.clock);
   const shutdown = new AbortController();
 

@@ -12,10 +12,12 @@ Anonymous:             8 kB
 Anonymous:             0 kB
 0b200000-0b300000 r--p 00000000 00:00 0
 Anonymous:             0 kB
-7f0000000000-7f0000010000 r-xp 00000000 fe:00 77 /lib/name with spaces.so
+7f0000000000-7f0000010000 r-xp 00000000 fe:00 77 /opt/tope/updater/tope-updater
 Anonymous:             0 kB
 AnonHugePages:         0 kB
-7f0000020000-7f0000030000 r--s 00000000 fe:00 78 /var/shared
+7f0000010000-7f0000020000 r-xp 00000000 fe:00 77 /lib/another.so
+Anonymous:             0 kB
+7f0000020000-7f0000030000 r--s 00000000 fe:00 1049 /opt/tope/updater/tope-updater
 Anonymous:             0 kB
 7f0000040000-7f0000050000 r--p 00000000 00:01 79 /dev/zero
 Anonymous:             0 kB
@@ -23,8 +25,8 @@ Anonymous:             0 kB
 Anonymous:             0 kB
 `;
 
-test('only private read-only mappings of files without a page of their own are given back', () => {
-  assert.equal(cleanFileMappings(smaps), [
+test('only private read-only mappings of the executable without a page of their own are given back', () => {
+  assert.equal(cleanFileMappings(smaps, '/opt/tope/updater/tope-updater'), [
     { address: 0x400000n, length: 0x9c00000n },
     { address: 0x7f0000000000n, length: 0x10000n },
   ]);

@@ -5,7 +5,10 @@ import { dirname, join } from 'node:path';
 import { realFiles } from '../../src/host/files.ts';
 import { type PackOptions, packFolder } from '../../src/pack/pack.ts';
 
-export const packHost = { files: realFiles(), memory: { produced: () => undefined, trim: () => undefined } };
+export const packHost = {
+  files: realFiles(),
+  memory: { produced: () => undefined, releasePages: () => undefined, trim: () => undefined },
+};
 
 export interface SourceFolder {
   /** The scratch folder; the sources are below `source`, packages beside it. */

@@ -16,7 +16,11 @@ import { buildPackage, contentBytes, digestsOf } from '../fixtures/package-build
 import { descriptor, extraField, rawZip, u64, zip64Extra } from '../fixtures/raw-zip.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'archive-'));
-const memory = { produced: (_bytes: number) => undefined, trim: () => undefined };
+const memory = {
+  produced: (_bytes: number) => undefined,
+  releasePages: () => undefined,
+  trim: () => undefined,
+};
 
 function hostWith(files: Files) {
   return { files, memory };

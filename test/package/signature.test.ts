@@ -142,7 +142,10 @@ const spec: PackageSpec = {
 async function read(changes: Partial<PackageSpec>, keys: readonly TrustedKey[]) {
   const { path } = await buildPackage({ ...spec, ...changes }, join(directory, 'package.zip'));
   const archive = await openArchive(
-    { files: realFiles(), memory: { produced: () => undefined, trim: () => undefined } },
+    {
+      files: realFiles(),
+      memory: { produced: () => undefined, releasePages: () => undefined, trim: () => undefined },
+    },
     path,
   );
   try {

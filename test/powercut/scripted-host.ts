@@ -65,7 +65,7 @@ export function scriptedHost(files: Files, script: Script): ScriptedHost {
     processes,
     net: scriptedNet(script, stopped),
     log: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },
-    memory: { produced: () => undefined, trim: () => undefined },
+    memory: { produced: () => undefined, releasePages: () => undefined, trim: () => undefined },
     lines,
     programs,
     advance,
