@@ -25,7 +25,7 @@ export interface DownloadOptions {
   readonly onProgress: (bytes: number) => void;
   /** A try failed in a way that may pass, and is followed by another. Must not throw. */
   readonly onRetry?: () => void;
-  /** Remembers durably what a resume needs; called every 5 %, every 5 s, and when validators become known. */
+  /** Remembers durably, in `directory`, what a resume needs; called every 5 %, every 5 s, and when validators become known. */
   readonly saveResume: (info: ResumeInfo) => Promise<void>;
   /** Aborted: the download ends with CANCELLED, the partial file is kept and synced. */
   readonly signal: AbortSignal;

@@ -21,7 +21,10 @@ export interface PartFileOptions {
   readonly signal: AbortSignal;
 }
 
-/** Opens or creates `directory`/`name`. Anything but a regular file under that name is removed first. */
+/**
+ * Opens or creates `directory`/`name`. Anything but a regular file under that name is removed first. A new name is not
+ * synced here: no byte of it counts before the state file beside it was saved, and that syncs their directory.
+ */
 export async function openPartFile(
   files: Files,
   directory: string,
@@ -30,18 +33,13 @@ export async function openPartFile(
 ): Promise<PartFile> {
   const path = `${directory}/${name}`;
   try {
-    return await opened(files, directory, path, options);
+    return await opened(files, path, options);
   } catch (thrown) {
     throw options.signal.aborted ? thrown : asUpdateError(thrown, 'DOWNLOAD_FAILED', `open ${path}`);
   }
 }
 
-async function opened(
-  files: Files,
-  directory: string,
-  path: string,
-  options: PartFileOptions,
-): Promise<PartFile> {
+async function opened(files: Files, path: string, options: PartFileOptions): Promise<PartFile> {
   const found = await files.stat(path);
   const keep = found?.kind === 'file' && options.keep && found.sizeBytes <= options.maxBytes;
   if (found !== undefined && !keep) await files.remove(path);
@@ -49,7 +47,6 @@ async function opened(
   const part = new PartFile(path, file, await newDigests(options.withSha256), options.withSha256);
   try {
     if (keep) await part.rehash(options.signal);
-    else await files.syncDirectory(directory); // or a power cut could take the name, and with it the bytes
     return part;
   } catch (thrown) {
     await file.close();
