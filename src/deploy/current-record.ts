@@ -1,7 +1,7 @@
 /**
  * The records of what is deployed (deployed-record.ts) as files of backups/: which one counts, which ones go.
  *
- * Invariants: a record is durable before its journal says `staged`, so that the update stands or falls together with it;
+ * Invariants: a record is durable before its journal says `switching`, so that the update stands or falls together with it;
  * the newest one counts, because that of an update which is undone or taken back goes before the journal does.
  *
  * `<id>.zip` beside it is the package it came from, where the configuration keeps it for a repair. That is no promise: a
@@ -33,22 +33,7 @@ export async function currentRecord(files: Files, backupDirectory: string): Prom
   return newest !== undefined && (lastUpdate === undefined || newest >= lastUpdate) ? newest : undefined;
 }
 
-/** Removes the records of these updates, durably. */
-export async function dropDeployed(
-  files: Files,
-  backupDirectory: string,
-  ids: readonly string[],
-): Promise<void> {
-  let hasRemoved = false;
-  for (const path of ids.map((id) => deployedPath(backupDirectory, id))) {
-    if ((await files.stat(path)) === undefined) continue;
-    await files.remove(path);
-    hasRemoved = true;
-  }
-  if (hasRemoved) await files.syncDirectory(backupDirectory);
-}
-
-/** Keeps the records that a rollback of `keptUpdates` may lead to, and the current one with its package. */
+/** Keeps the records that a rollback of `keptUpdates` may lead to, and the current one with its package. Not synced. */
 export async function pruneDeployed(
   files: Files,
   backupDirectory: string,
@@ -58,7 +43,7 @@ export async function pruneDeployed(
   const ids = idsIn(names, recordName);
   const oldest = [...keptUpdates].sort()[0];
   const before = ids.filter((id) => oldest === undefined || id < oldest);
-  await dropDeployed(files, backupDirectory, before.slice(0, -1));
+  for (const id of before.slice(0, -1)) await files.remove(deployedPath(backupDirectory, id));
   for (const id of idsIn(names, packageName))
     if (id !== ids.at(-1)) await files.remove(keptPackagePath(backupDirectory, id));
 }

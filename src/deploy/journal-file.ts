@@ -2,8 +2,8 @@
  * The journal on the disk: `backups/journal` while a transaction runs, `backups/<id>.journal` once it is committed
  * and its backups are kept for a rollback.
  *
- * Invariants: append() returns only when the record is durable; room for later records is taken at the start, so
- * that a disk that fills up in mid-install cannot keep us from writing down that we undo.
+ * Invariants: append() returns only when the record is durable, and with it all before it; room for later records is
+ * taken at the start, so that a disk that fills up in mid-install cannot keep us from writing down that we undo.
  */
 import { posix } from 'node:path';
 import { UpdateError } from '../errors.ts';
@@ -21,6 +21,11 @@ import {
 import type { Plan } from './plan.ts';
 
 export interface JournalFile {
+  /**
+   * Writes `record` behind the earlier ones: a killed daemon's successor reads it, a power cut may take it. Durable with
+   * the next append(), which must follow: behind two records that were only noted, a torn write would look like damage.
+   */
+  note(record: JournalRecord): Promise<void>;
   /** Makes `record` durable behind the earlier ones. */
   append(record: JournalRecord): Promise<void>;
   close(): Promise<void>;
@@ -83,18 +88,19 @@ async function loadDigest(): Promise<Digest> {
 
 function journalWriter(file: OpenFile, start: number, digest: Digest): JournalFile {
   let position = start;
+  const add = async (record: JournalRecord, bring: (bytes: Uint8Array) => Promise<void>) => {
+    const bytes = encodeRecord(record, digest);
+    // One repetition: a passing fault (EIO of a tired flash, EINTR of a signal) must not cost the undo its record.
+    await bring(bytes).catch(() => bring(bytes));
+    position += bytes.length;
+  };
   return {
-    append: async (record) => {
-      const bytes = encodeRecord(record, digest);
-      // One repetition: a passing fault (EIO of a tired flash, EINTR of a signal) must not cost the undo its record.
-      await writeSynced(file, bytes, position).catch(() => writeSynced(file, bytes, position));
-      position += bytes.length;
-    },
+    note: (record) => add(record, (bytes) => file.write(bytes, position)),
+    append: (record) =>
+      add(record, async (bytes) => {
+        await file.write(bytes, position);
+        await file.sync();
+      }),
     close: () => file.close(),
   };
-}
-
-async function writeSynced(file: OpenFile, bytes: Uint8Array, position: number): Promise<void> {
-  await file.write(bytes, position);
-  await file.sync();
 }

@@ -9,11 +9,12 @@
  * rest of a record whose fsync never returned: it does not count. A bad record with a good one behind it is no torn
  * write but damage, and so is a first record that names no plan.
  *
- * What is true in each state (the record is durable before the step it announces is taken):
+ * What is true in each state (the record is durable before the step it announces is taken, but for `stopping`):
  *
- *     staging    staged files may lie beside their targets; nothing else has changed
- *     staged     every staged file and every backup is complete and durable
- *     stopping   services may be down (this record lists them); no target has changed
+ *     staging    staged files may lie beside their targets; services may be down; no target has changed
+ *     staged     every staged file and every backup is complete and durable (written by 0.1.0, still read)
+ *     stopping   the same; services may be down: this record lists them, for the successor of a killed daemon to start
+ *                again. A power cut may take it, for it takes the services, too, and the boot starts them
  *     switching  targets may be old or new, one by one; backups hold all that is old
  *     switched   every target is new and durable; services may run
  *     rebooting  the same; the machine is to end the boot that the record names, services run after it

@@ -3,12 +3,12 @@
  *
  * Layout of backups/: `<id>.journal` is the record of a committed update, `<module>.<id>.bak` what it replaced,
  * `<id>.deployed` what stood after it (deployed-record.ts).
- * Invariant: a record stands only as long as all its backups do (it goes first, durably).
+ * Invariant: a record that a rollback may be asked of stands only as long as all its backups do.
  */
 import { posix } from 'node:path';
 import type { Files, Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
-import { pruneDeployed } from './current-record.ts';
+import { deployedPath, pruneDeployed } from './current-record.ts';
 import { readJournal } from './journal-file.ts';
 import { fileSteps, type Plan, type Want } from './plan.ts';
 
@@ -66,8 +66,8 @@ export async function wantsOfRollback(files: Files, chain: readonly Plan[]): Pro
 }
 
 /**
- * Removes the backups of all but the newest updates, and every backup that belongs to no record. Not synced at its end:
- * a backup without a record that a power cut brings back goes at the next start, which prunes again.
+ * Removes the records and backups of all but the newest updates, and every backup that belongs to no record. Not synced:
+ * what a power cut brings back is as old as it was, and goes at the next start, which prunes before it takes a command.
  */
 export async function prunePastUpdates(
   files: Files,
@@ -76,7 +76,7 @@ export async function prunePastUpdates(
 ): Promise<void> {
   const ids = await recordIds(files, backupDirectory);
   const kept = new Set(ids.slice(0, keep));
-  await dropRecords(files, backupDirectory, ids.slice(keep));
+  for (const id of ids.slice(keep)) await files.remove(recordPath(backupDirectory, id));
   await pruneDeployed(files, backupDirectory, [...kept]);
   const orphans = (await files.list(backupDirectory)).filter((name) => {
     const id = backupName.exec(name)?.[1];
@@ -85,17 +85,15 @@ export async function prunePastUpdates(
   for (const name of orphans) await removeTree(files, posix.join(backupDirectory, name));
 }
 
-/** Removes the records of these updates, durably; their backups are then anyone's to prune. */
-export async function dropRecords(
+/** Removes all records of these updates, durably; their backups are then anyone's to prune. */
+export async function forgetUpdates(
   files: Files,
   backupDirectory: string,
   ids: readonly string[],
 ): Promise<void> {
-  for (const id of ids) {
-    const path = recordPath(backupDirectory, id);
-    if (await files.stat(path)) await files.remove(path);
-  }
-  if (ids.length > 0) await files.syncDirectory(backupDirectory);
+  const paths = ids.flatMap((id) => [recordPath(backupDirectory, id), deployedPath(backupDirectory, id)]);
+  for (const path of paths) if (await files.stat(path)) await files.remove(path);
+  await files.syncDirectory(backupDirectory); // also where an earlier run has removed them: it may have been killed
 }
 
 /** True where every backup that the chain needs is still there. */

@@ -1,8 +1,8 @@
 /**
- * Small whole files that must survive a power cut: state, journal, outbox.
+ * Small whole files: those that must survive a power cut (state, history, outbox), and one that may be lost in it.
  *
- * Invariant: under `path` stands the whole old content or the whole new content, at every instant, also across a power
- * cut; when `writeDurably` has returned it is the new one. The name beside it, `<path>.new`, is scratch: whatever is
+ * Invariant: under `path` stands the whole old content or the whole new content, at every instant, and of what
+ * `writeDurably` wrote also across a power cut; when it has returned it is the new one. The name beside it, `<path>.new`, is scratch: whatever is
  * found there is a leftover of a cut and is removed.
  */
 import type { Files, OpenFile } from './host.ts';
@@ -18,18 +18,15 @@ export async function writeDurably(
   bytes: Uint8Array,
   mode?: number,
 ): Promise<void> {
-  const scratch = `${path}.new`;
-  if ((await files.stat(scratch)) !== undefined) await files.remove(scratch);
-  const file = await files.open(scratch, 'create');
-  try {
-    if (mode !== undefined) await file.setMode(mode);
-    await file.write(bytes, 0);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await files.rename(scratch, path);
-  await files.syncDirectory(directoryOf(path));
+  await replace(files, path, bytes, { mode, isDurable: true });
+}
+
+/**
+ * The same without a sync, for what can be made anew: a kill leaves the old or the new content, a power cut soon after may
+ * also leave an empty or a torn file, which the reader must take for none.
+ */
+export async function writeWhole(files: Files, path: string, bytes: Uint8Array): Promise<void> {
+  await replace(files, path, bytes, { mode: undefined, isDurable: false });
 }
 
 /**
@@ -51,6 +48,26 @@ export async function readWhole(
   } finally {
     await file.close();
   }
+}
+
+async function replace(
+  files: Files,
+  path: string,
+  bytes: Uint8Array,
+  { mode, isDurable }: { readonly mode: number | undefined; readonly isDurable: boolean },
+): Promise<void> {
+  const scratch = `${path}.new`;
+  if ((await files.stat(scratch)) !== undefined) await files.remove(scratch);
+  const file = await files.open(scratch, 'create');
+  try {
+    if (mode !== undefined) await file.setMode(mode);
+    await file.write(bytes, 0);
+    if (isDurable) await file.sync();
+  } finally {
+    await file.close();
+  }
+  await files.rename(scratch, path);
+  if (isDurable) await files.syncDirectory(directoryOf(path));
 }
 
 async function readToEnd(file: OpenFile, path: string, maxBytes: number): Promise<Uint8Array> {

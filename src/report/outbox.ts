@@ -1,6 +1,6 @@
 /**
- * The last word that device-api has not answered yet, kept across restarts and power cuts: `tmp/outbox.json`, the
- * body of one report. The file exists exactly as long as the word is owed.
+ * The end of an operation that device-api has not heard of yet, kept across restarts and power cuts: `tmp/outbox.json`,
+ * the body of one report. The file exists exactly as long as the word is owed.
  *
  * Invariants: operations happen in the order they were asked for; a disk that fails costs durability, never a report.
  */
@@ -26,12 +26,18 @@ export interface Outbox {
 export function openOutbox(files: Files, log: Log, path: string): Outbox {
   let last: Promise<unknown> = Promise.resolve();
   const inOrder = <Result>(what: string, action: () => Promise<Result>): Promise<Result | undefined> => {
-    const done = last.then(action).catch((thrown: unknown) => {
-      log.warn(
-        `outbox ${path}: cannot ${what}: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
-      );
-      return undefined;
-    });
+    const after = async (earlier: Promise<unknown>) => {
+      await earlier;
+      try {
+        return await action();
+      } catch (thrown) {
+        log.warn(
+          `outbox ${path}: cannot ${what}: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
+        );
+        return undefined;
+      }
+    };
+    const done = after(last);
     last = done;
     return done;
   };

@@ -5,9 +5,11 @@
  * Invariants
  * - One report at a time, in the order of the changes. Waiting progress reports collapse to the newest; stage changes
  *   never do, up to `limits.reportQueue` of them.
- * - A last word (toInstall, success, failed) stays at the head of the queue, and on the disk, until device-api has
- *   answered with any 2xx: device-api itself is often what was just replaced. A later stage takes its place, except
- *   that `idle`, which only follows, waits behind success and failed.
+ * - A last word (toInstall, success, failed) stays at the head of the queue until device-api has answered with any 2xx:
+ *   device-api itself is often what was just replaced. A later stage takes its place, except that `idle`, which only
+ *   follows, waits behind success and failed.
+ * - An end (success, failed) is on the disk as long. `toInstall` need not be: it stands in state.json, and each start that
+ *   finds it there says it again.
  * - Every other report gets one try of `limits.reportTimeoutMs`.
  */
 import { progressEnvelope } from '../envelope.ts';
@@ -24,9 +26,9 @@ export interface ReporterOptions {
 
 export interface Reporter {
   readonly listener: ProgressListener;
-  /** Takes up the last word that an earlier run still owed. */
+  /** Takes up the end that an earlier run still owed. */
   start(): Promise<void>;
-  /** Sends what is quick to send (`limits.reportFlushMs`), then ends; a last word not answered stays on the disk. */
+  /** Sends what is quick to send (`limits.reportFlushMs`), then ends; an end not answered stays on the disk. */
   stop(): Promise<void>;
 }
 
@@ -62,7 +64,7 @@ export function createReporter(
     return kept;
   };
 
-  /** Resolves when a last word is on the disk. */
+  /** Resolves when an end is on the disk. */
   function enqueueChange(progress: Progress): Promise<void> | undefined {
     hasHeardChange = true;
     lastStep = stepOf(progress);
@@ -70,7 +72,7 @@ export function createReporter(
     if (supersedes(progress.stage, queue)) release(queue);
     const kept = queue.filter((waiting) => waiting.isLastWord || waiting.tries === 0);
     queue = bounded([...kept, report]);
-    return report.isLastWord ? outbox.keep(report.body) : undefined;
+    return ends.includes(report.stage) ? outbox.keep(report.body) : undefined;
   }
 
   function enqueueProgress(progress: Progress): undefined {
@@ -154,7 +156,9 @@ export function createReporter(
   };
 }
 
-const lastWords: readonly Stage[] = ['toInstall', 'success', 'failed'];
+/** What no later start would say by itself. */
+const ends: readonly Stage[] = ['success', 'failed'];
+const lastWords: readonly Stage[] = ['toInstall', ...ends];
 
 function reportOf(progress: Progress, kind: Report['kind']): Report {
   const { stage, message, error } = progress;

@@ -1,6 +1,7 @@
 /**
  * Audits as the daemon runs them: one that was asked for at full speed, one now and then by itself, slowly; and the last
- * report, kept in `logs/audit.json`, so that it outlives a restart.
+ * report, kept in `logs/audit.json`, so that it outlives a restart. It is not synced: what a power cut takes of it, the next
+ * audit finds again, and without a report the next one by itself is due at once.
  *
  * Invariants: an audit only reads, and is given up when work begins that changes files (cancel), so nothing ever waits for
  * it; one that is given up leaves the last report as it was.
@@ -8,7 +9,7 @@
 import { posix } from 'node:path';
 import * as v from 'valibot';
 import { UpdateError } from '../errors.ts';
-import { readWhole, writeDurably } from '../host/durable-file.ts';
+import { readWhole, writeWhole } from '../host/durable-file.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { pacer } from '../package/pace.ts';
@@ -59,7 +60,7 @@ export function createAuditor(host: Host, options: AuditorOptions): Auditor {
     report = next;
     tell(log, next);
     try {
-      await writeDurably(files, path, Buffer.from(`${JSON.stringify(next, undefined, 2)}\n`));
+      await writeWhole(files, path, Buffer.from(`${JSON.stringify(next, undefined, 2)}\n`));
     } catch (thrown) {
       log.warn(`the audit's report is kept in memory only: ${text(thrown)}`);
     }

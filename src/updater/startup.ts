@@ -53,7 +53,10 @@ export type LeftoverJournal =
   | { readonly kind: 'damaged'; readonly why: string }
   | { readonly kind: 'journal'; readonly journal: Journal };
 
-/** A journal whose first record is torn announced nothing that was done: it is removed and counts as none. */
+/**
+ * A journal whose first record is torn announced nothing that was done: it is removed and counts as none. Not synced: one
+ * that a power cut brings back is as empty as before.
+ */
 export async function readLeftoverJournal(files: Files, backups: string): Promise<LeftoverJournal> {
   const path = journalPath(backups);
   if ((await files.stat(path)) === undefined) return { kind: 'none' };
@@ -64,7 +67,6 @@ export async function readLeftoverJournal(files: Files, backups: string): Promis
     return { kind: 'damaged', why: asUpdateError(thrown, 'DEPLOYMENT_FAILED', 'reading it').message };
   }
   await files.remove(path);
-  await files.syncDirectory(backups);
   return { kind: 'none' };
 }
 

@@ -65,7 +65,7 @@ export function createStore(host: Pick<Host, 'files' | 'log'>, directory: string
         host.log.error(
           `${path} is unreadable and is moved aside: ${thrown instanceof Error ? thrown.message : thrown}`,
         );
-        await moveAside(host, directory, path);
+        await moveAside(host, path);
         return undefined;
       }
     },
@@ -78,10 +78,9 @@ export function createStore(host: Pick<Host, 'files' | 'log'>, directory: string
   };
 }
 
-async function moveAside(host: Pick<Host, 'files' | 'log'>, directory: string, path: string): Promise<void> {
+async function moveAside(host: Pick<Host, 'files' | 'log'>, path: string): Promise<void> {
   try {
-    await host.files.rename(path, `${path}.damaged`);
-    await host.files.syncDirectory(directory);
+    await host.files.rename(path, `${path}.damaged`); // not synced: where it comes back it is moved again
   } catch (thrown) {
     host.log.error(`moving ${path} aside: ${thrown instanceof Error ? thrown.message : thrown}`);
   }

@@ -3,9 +3,8 @@
  *
  * Invariant: everything here may be cut anywhere and repeated at the next start; the outcome does not change.
  */
-import { dropDeployed } from '../deploy/current-record.ts';
 import { journalPath } from '../deploy/journal-file.ts';
-import { dropRecords, prunePastUpdates, recordPath } from '../deploy/past-updates.ts';
+import { forgetUpdates, prunePastUpdates, recordPath } from '../deploy/past-updates.ts';
 import { clearAway } from '../deploy/switch.ts';
 import { discardStaged } from '../deploy/undo.ts';
 import type { UpdateError } from '../errors.ts';
@@ -27,8 +26,7 @@ export async function tidyCommitted(run: Run, isRepeated = false): Promise<Outco
       await files.syncDirectory(directory);
       await prunePastUpdates(files, directory);
     } else {
-      await dropRecords(files, directory, plan.consumes);
-      await dropDeployed(files, directory, plan.consumes);
+      await forgetUpdates(files, directory, plan.consumes);
       await prunePastUpdates(files, directory);
       await removeJournal(files, directory);
     }
@@ -42,7 +40,7 @@ export async function tidyUndone(run: Run, error: UpdateError): Promise<Outcome>
   await startOld(run);
   await tidy(run, async (files, directory) => {
     await discardStaged(context.host, plan);
-    await dropDeployed(files, directory, [plan.id]);
+    await forgetUpdates(files, directory, [plan.id]);
     await context.onEnd(plan, error);
     await prunePastUpdates(files, directory);
     await removeJournal(files, directory);

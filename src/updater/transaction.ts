@@ -2,8 +2,9 @@
  * The order of a transaction: stage, back up, stop, switch, start, check, commit; or undo. Every step lives in
  * deploy/ and services/; what is durable before which step is decided here and nowhere else (see deploy/journal.ts).
  *
- * Invariants: the journal's record is durable before the step it announces; once `switching` is written the set is
- * made all new or all old, whatever fails; the journal goes last, when all that it guards is durable.
+ * Invariants: the journal's record is durable before a step that changes a target, and before the services run that may
+ * change what was just deployed or put back; once `switching` is written the set is made all new or all old, whatever
+ * fails; the journal goes last, when all that it guards is durable.
  */
 import * as v from 'valibot';
 import { saveBackups } from '../deploy/backup.ts';
@@ -38,11 +39,10 @@ export async function runTransaction(
     await syncStaged(host, plan);
     context.progress(91, 'saving backups');
     await saveBackups(host, backupDirectory, plan);
-    await journal.append({ state: 'staged' });
     stopIfAsked(context);
     const services = await captureServices(host, plan.services);
     run = { ...run, services };
-    await journal.append({ state: 'stopping', services });
+    await journal.note({ state: 'stopping', services });
     context.progress(93, 'stopping services');
     await stopServices(host, services, { signal: context.shutdown });
     stopIfAsked(context);

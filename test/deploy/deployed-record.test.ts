@@ -3,8 +3,9 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { currentRecord, dropDeployed, pruneDeployed } from '../../src/deploy/current-record.ts';
+import { currentRecord, pruneDeployed } from '../../src/deploy/current-record.ts';
 import { openRecord, type RecordLine, writeRecord } from '../../src/deploy/deployed-record.ts';
+import { forgetUpdates } from '../../src/deploy/past-updates.ts';
 import { UpdateError } from '../../src/errors.ts';
 import type { ServiceSpec } from '../../src/release.ts';
 import { type Device, device } from './rig.ts';
@@ -86,7 +87,7 @@ test('the newest counts, unless a later update has left none', async ({ d }) => 
   await write(d, ids[2], moduleOf(ids[2], 'web', '/w'));
   assert.is(await currentRecord(files, d.backups), ids[2]);
   assert.equal(await pathsIn(d, ids[2]), ['/w'], 'what the one in between changed is not known');
-  await dropDeployed(files, d.backups, [ids[2]]);
+  await forgetUpdates(files, d.backups, [ids[2]]);
   assert.is(await currentRecord(files, d.backups), undefined);
 });
 

@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { errno } from '../../src/errors.ts';
-import { readWhole, writeDurably } from '../../src/host/durable-file.ts';
+import { readWhole, writeDurably, writeWhole } from '../../src/host/durable-file.ts';
 import { realFiles } from '../../src/host/files.ts';
 import type { Files, OpenFile } from '../../src/host/host.ts';
 
@@ -46,6 +46,12 @@ test('the order is create, write, fsync, close, rename, fsync of the directory',
   const calls: string[] = [];
   await writeDurably(recording(calls), path, bytes('x'));
   assert.equal(calls, ['open create', 'write', 'sync', 'close', 'rename', 'syncDirectory']);
+});
+
+test('what need not be durable is replaced in the same order, without a sync', async () => {
+  const calls: string[] = [];
+  await writeWhole(recording(calls), scratchPath(), bytes('x'));
+  assert.equal(calls, ['open create', 'write', 'close', 'rename']);
 });
 
 test('a leftover of a cut is removed first, also when it is a symlink', async () => {
