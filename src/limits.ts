@@ -13,8 +13,23 @@ export const limits = {
   requestMs: 15_000,
   keepAliveMs: 10_000,
   connections: 256,
-  /** So many may come together before the first of them could be read. */
-  connectionsAtOnce: 1024,
+  /** Memory of one, and of one that has not sent anything yet (x64). */
+  connectionBytes: 8 * KiB,
+  newcomerBytes: 1.5 * KiB,
+  /** So much of it may have come and gone before garbage is collected. */
+  connectionsGarbageBytes: 1.5 * MiB,
+  /** Connections that have not sent a request yet. */
+  newcomers: 2048,
+  /** What they may have sent before they are let in; a request is a few hundred bytes. */
+  newcomersBytes: 256 * KiB,
+  /** Their part of the event loop's time: about 250 connections a second on x64. */
+  newcomersShare: 0.1,
+  /** What is kept of that part while it is not used: as many as `connections` may come together. */
+  newcomersSavedMs: 100,
+  /** The part of those whose request is no HTTP, what is kept of it, and how late the answer to more of them comes. */
+  brokenShare: 0.02,
+  brokenSavedMs: 20,
+  brokenDelayMs: 1_000,
   /** A client that neither sends nor reads for this long is gone. */
   connectionIdleMs: 30_000,
   /** The API's part of the event loop's time, so that an update has the rest: about 1500 answers a second on x64. */

@@ -75,6 +75,7 @@ export async function run(flags: Flags, version: string, memory: Memory): Promis
     version,
     log,
     clock: host.clock,
+    memory,
     events,
     metrics: metrics.text,
   });

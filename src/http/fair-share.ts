@@ -16,6 +16,8 @@ export interface FairShare {
   spent(socket: Socket, ms: number): void;
   /** Is this connection not read at present? Its next request may be here already. */
   isWaiting(socket: Socket): boolean;
+  /** What a request takes of the event loop at present, from its parsing to its answer. */
+  requestMs(): number;
 }
 
 export function fairShare(clock: Pick<Clock, 'elapsed' | 'after'>): FairShare {
@@ -24,15 +26,17 @@ export function fairShare(clock: Pick<Clock, 'elapsed' | 'after'>): FairShare {
   const known = new WeakSet<Socket>();
   /** How long a request takes on this machine, whatever its kind: moves by one part in 64 with each. */
   let typicalMs = 0.1;
+  let leastMs = Number.POSITIVE_INFINITY;
   let savedMs: number = limits.apiSavedMs;
   let earnedAtMs = clock.elapsed();
 
   return {
     spent(socket, ms) {
       if (owed.size === 0) savedMs = Math.min(limits.apiSavedMs, savedMs + earned());
+      leastMs = Math.min(leastMs, ms);
       // What took much longer was waiting: for a body, for a disk, for a processor.
-      typicalMs += (Math.min(ms, 2 * typicalMs) - typicalMs) / 64;
-      const cost = typicalMs * nodeFactor;
+      typicalMs += (Math.min(ms, 2 * typicalMs, crowdFactor * leastMs) - typicalMs) / 64;
+      const cost = requestMs();
       const unpaid = (owed.get(socket) ?? 0) + Math.max(0, cost - savedMs);
       savedMs = Math.max(0, savedMs - cost);
       if (unpaid === 0 || socket.destroyed) return;
@@ -41,7 +45,12 @@ export function fairShare(clock: Pick<Clock, 'elapsed' | 'after'>): FairShare {
       if (owed.size === 1) collectIn(unpaid / limits.apiShare);
     },
     isWaiting: (socket) => owed.has(socket),
+    requestMs,
   };
+
+  function requestMs(): number {
+    return typicalMs * nodeFactor;
+  }
 
   /** What the API may use of the time since this was last asked. */
   function earned(): number {
@@ -92,6 +101,9 @@ export function fairShare(clock: Pick<Clock, 'elapsed' | 'after'>): FairShare {
     socket.resume();
   }
 }
+
+/** A request takes no longer than so many times the shortest; thousands in one packet wait for each other. */
+const crowdFactor = 4;
 
 /** Parsing a request and writing its answer to the socket take as long again as what is measured (x64, Node 26). */
 const nodeFactor = 2;

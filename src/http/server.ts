@@ -14,17 +14,19 @@ import {
 } from 'node:http';
 import type { AddressInfo, ListenOptions, Socket } from 'node:net';
 import { errno } from '../errors.ts';
-import type { Clock, Log } from '../host/host.ts';
+import type { Clock, Log, Memory } from '../host/host.ts';
 import { guardSocket, removeStaleSocket } from '../host/unix-socket.ts';
 import { limits } from '../limits.ts';
 import type { Updater } from '../updater/state.ts';
 import { readBody } from './body.ts';
+import { brokenHttpRefusal, type RefuseBroken } from './broken-http.ts';
 import { boundConnections, type Connections } from './connections.ts';
 import { admit, isDocument } from './door.ts';
 import { createEvents, type Events } from './events.ts';
 import { type FairShare, fairShare } from './fair-share.ts';
 import { HttpError } from './http-error.ts';
-import { rawReply, sendJson } from './reply.ts';
+import { type Newcomers, receiveNewcomers } from './newcomers.ts';
+import { sendJson } from './reply.ts';
 import { answer, type Service } from './routes.ts';
 import { documentSender } from './send-document.ts';
 
@@ -40,6 +42,8 @@ export interface ServerOptions {
   readonly version: string;
   readonly log: Log;
   readonly clock: Clock;
+  /** Told of the buffers that are made; without it the collector comes when it likes. */
+  readonly memory?: Memory;
   /** The streams of GET /events, told of every change; without them there are streams that only look now and then. */
   readonly events?: Events;
   /** The text of GET /metrics; undefined: there are none. */
@@ -59,20 +63,22 @@ export interface RunningServer {
  */
 export async function startServer(updater: Updater, options: ServerOptions): Promise<RunningServer> {
   const share = fairShare(options.clock);
-  const connections = boundConnections(options.clock, share.isWaiting);
-  const listeners: Server[] = [];
+  const connections = boundConnections(share.isWaiting);
+  const listeners: Listener[] = [];
   const events = options.events ?? createEvents(options.clock, updater.progress);
   const handle = requestHandler(updater, { ...options, events }, connections, share);
+  const refuseBroken = brokenHttpRefusal(options.clock, connections, share.requestMs);
   const open = async (where: ListenOptions, name: string): Promise<Server> => {
-    const server = createLimitedServer(handle, connections);
+    const server = createLimitedServer(handle, connections, refuseBroken);
+    const newcomers = holdNewcomers(server, options, connections, share);
     await listen(server, where, name);
     // Later failures are of single accepts (too many open files, say): the next may succeed.
     server.on('error', (error) => options.log.error(`${name}: ${error.message}`));
-    listeners.push(server);
+    listeners.push({ server, newcomers });
     return server;
   };
   const closeAll = () =>
-    Promise.all(listeners.map((server) => closeServer(server, connections, options.clock)));
+    Promise.all(listeners.map((listener) => closeListener(listener, connections, options.clock)));
 
   try {
     const { host, port, socketPath } = options;
@@ -93,6 +99,11 @@ export async function startServer(updater: Updater, options: ServerOptions): Pro
   }
 }
 
+interface Listener {
+  readonly server: Server;
+  readonly newcomers: Newcomers;
+}
+
 type Handle = (request: IncomingMessage, response: ServerResponse) => void;
 
 const socketLimits: SocketLimits = {
@@ -106,12 +117,36 @@ const socketLimits: SocketLimits = {
   requireHostHeader: false,
 };
 
-function createLimitedServer(handle: Handle, connections: Connections): Server {
+function createLimitedServer(handle: Handle, connections: Connections, refuseBroken: RefuseBroken): Server {
   const server = createServer(socketLimits, handle);
   server.timeout = limits.connectionIdleMs;
   server.on('connection', connections.opened);
-  server.on('clientError', (error, socket) => refuseBrokenHttp(error, socket as Socket, connections));
+  server.on('clientError', (error, socket) => refuseBroken(error, socket as Socket));
   return server;
+}
+
+/** Puts the wait before a server's own listeners, of which Node's makes the HTTP parser. */
+function holdNewcomers(
+  server: Server,
+  { clock, memory }: ServerOptions,
+  connections: Connections,
+  share: FairShare,
+): Newcomers {
+  const listeners = server.listeners('connection');
+  server.removeAllListeners('connection');
+  const newcomers = receiveNewcomers({
+    clock,
+    memory,
+    requestMs: share.requestMs,
+    letIn(socket, first) {
+      for (const listener of listeners) listener.call(server, socket);
+      // As if they came now, so that a request is known of before the next newcomer is let in.
+      if (!socket.destroyed) socket.emit('data', first);
+      return connections.requestsOf(socket);
+    },
+  });
+  server.on('connection', newcomers.arrived);
+  return newcomers;
 }
 
 function listen(server: Server, where: ListenOptions, name: string): Promise<void> {
@@ -128,37 +163,20 @@ function listen(server: Server, where: ListenOptions, name: string): Promise<voi
   });
 }
 
-function closeServer(server: Server, connections: Connections, clock: Clock): Promise<void> {
+function closeListener(
+  { server, newcomers }: Listener,
+  connections: Connections,
+  clock: Clock,
+): Promise<void> {
   return new Promise((resolve) => {
     const cancel = clock.after(limits.serverCloseMs, () => server.closeAllConnections());
     server.close(() => {
       cancel();
       resolve();
     });
+    newcomers.close();
     connections.close();
   });
-}
-
-/** What Node's parser refuses: no request object exists, so the reply is written by hand. */
-function refuseBrokenHttp(error: Error, socket: Socket, connections: Connections): void {
-  // A reply here would be taken for the one that is still owed.
-  if (connections.isOwed(socket)) {
-    socket.pause();
-    connections.endWhenAnswered(socket);
-    return;
-  }
-  if (!socket.writable || errno(error) === 'ECONNRESET') {
-    socket.destroy();
-    return;
-  }
-  socket.end(rawReply(brokenHttp(errno(error))), () => socket.destroy());
-}
-
-function brokenHttp(code: string | undefined): HttpError {
-  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new HttpError(408, 'the request took too long to arrive');
-  if (code === 'HPE_HEADER_OVERFLOW')
-    return new HttpError(431, `the headers may hold ${limits.requestHeaderBytes} bytes`);
-  return new HttpError(400, `not HTTP (${code ?? 'unknown'})`);
 }
 
 function requestHandler(

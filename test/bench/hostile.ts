@@ -43,6 +43,8 @@ const situations: readonly Situation[] = [
 
 interface Outcome {
   readonly totalMs: number;
+  /** What the updater itself used during the update. */
+  readonly cpuSeconds: number;
   readonly report: CrowdReport | undefined;
   /** The updater's largest resident size. */
   readonly peakKb: number;
@@ -65,7 +67,8 @@ export async function measureHostile(bench: Bench): Promise<Row[]> {
       alone,
     );
     const peakMb = (Math.max(...all.map(({ peakKb }) => peakKb)) / 1024).toFixed(1);
-    const note = `${spread(samples, 2)}; peak ${peakMb} MB${noteOf(all)}`;
+    const cpu = median(all.map(({ cpuSeconds }) => cpuSeconds)).toFixed(1);
+    const note = `${spread(samples, 2)}; updater's CPU ${cpu} s; peak ${peakMb} MB${noteOf(all)}`;
     return [
       { id: 'i', what: `update beside ${what}`, value: median(samples), unit: 'x alone', target, note },
     ];
@@ -82,10 +85,10 @@ async function oneUpdate(bench: Bench, { crowd, isBusy }: Situation): Promise<Ou
   try {
     present = crowd && (await startCrowd({ port, ...crowd }));
     settleDisk();
-    const { totalMs } = await updater.update(made, bench.store.url(made.name));
+    const { totalMs, cpuSeconds } = await updater.update(made, bench.store.url(made.name));
     const report = await present?.end();
     present = undefined;
-    return { totalMs, report, peakKb: memoryOf(updater.pid).peakKb };
+    return { totalMs, cpuSeconds, report, peakKb: memoryOf(updater.pid).peakKb };
   } finally {
     busy?.kill('SIGKILL');
     await present?.end();

@@ -3,6 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type RunningServer, startServer } from '../../src/http/server.ts';
 import { limits } from '../../src/limits.ts';
+import { movedClock } from '../fixtures/moved-clock.ts';
 import { type RawClient, rawClient } from '../fixtures/raw-client.ts';
 import { collectingLog, type ScriptedUpdater, scriptedUpdater } from '../fixtures/scripted-updater.ts';
 
@@ -118,36 +119,6 @@ function isAnswered(client: RawClient): boolean {
 async function untilItWaits(client: RawClient): Promise<void> {
   for (let round = 0; round < 20 * limits.apiSavedMs; round++) if (!(await answered(client, 100))) return;
   throw new Error('it was always answered at once');
-}
-
-/** Time goes on by 1 ms whenever it is looked at, and as `move` says; what is due then is done. */
-function movedClock() {
-  let elapsedMs = 0;
-  const due = new Map<object, { readonly atMs: number; readonly action: () => void }>();
-  return {
-    now: () => elapsedMs,
-    elapsed: () => {
-      elapsedMs += 1;
-      return elapsedMs;
-    },
-    sleep: () => Promise.reject(new Error('nobody sleeps here')),
-    after: (ms: number, action: () => void) => {
-      const key = {};
-      due.set(key, { atMs: elapsedMs + ms, action });
-      return () => void due.delete(key);
-    },
-    move(ms: number) {
-      const endMs = elapsedMs + ms;
-      while (elapsedMs < endMs) {
-        elapsedMs += 1;
-        for (const [key, { atMs, action }] of due)
-          if (atMs <= elapsedMs) {
-            due.delete(key);
-            action();
-          }
-      }
-    },
-  };
 }
 
 test.run();

@@ -184,7 +184,7 @@ test('a client that leaves within its body runs nothing and harms nothing', asyn
 });
 
 test('idle connections beyond the bound cost the oldest, never the next client', async (context) => {
-  for (let index = 0; index < limits.connections + 50; index += 1) await newClient(context);
+  for (let index = 0; index < limits.newcomers + 50; index += 1) await newClient(context);
   await assertAnswers(context);
   await context.clients[0]?.closed();
   assert.not(context.clients.at(-1)?.socket.destroyed);
@@ -194,7 +194,11 @@ test('a crowd that comes all at once costs neither a known client nor the one th
   const known = await newClient(context);
   known.send(get(progress));
   await known.until((text) => statuses(text).length === 1);
-  const crowd = () => Array.from({ length: limits.connections + 100 }, () => newClient(context));
+  const talker = async () => {
+    const client = await newClient(context);
+    client.send(`GET ${progress} HTT`);
+  };
+  const crowd = () => Array.from({ length: limits.connections / 2 + 50 }, talker);
   const before = crowd();
   const honest = newClient(context).then((client) => {
     client.send(get(progress));
