@@ -55,7 +55,7 @@ export interface JournalRecord {
   readonly services?: unknown;
   /** Of `rebooting`: the boot that is to end. */
   readonly bootId?: string;
-  /** Of `undoing` and `undone`: why, as `CODE: text`. */
+  /** Of `undoing` and `undone`: why, as `CODE: text`; absent where the operation is tried again afterwards. */
   readonly error?: string;
 }
 

@@ -24,22 +24,27 @@ export interface Outbox {
 }
 
 export function openOutbox(files: Files, log: Log, path: string): Outbox {
-  let last: Promise<unknown> = Promise.resolve();
-  const inOrder = <Result>(what: string, action: () => Promise<Result>): Promise<Result | undefined> => {
-    const after = async (earlier: Promise<unknown>) => {
-      await earlier;
-      try {
-        return await action();
-      } catch (thrown) {
-        log.warn(
-          `outbox ${path}: cannot ${what}: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
-        );
-        return undefined;
-      }
-    };
-    const done = after(last);
-    last = done;
-    return done;
+  let last: Promise<void> = Promise.resolve();
+  const inOrder = async <Result>(
+    what: string,
+    action: () => Promise<Result>,
+  ): Promise<Result | undefined> => {
+    const earlier = last;
+    let end: () => void = () => undefined;
+    last = new Promise((resolve) => {
+      end = resolve;
+    });
+    await earlier;
+    try {
+      return await action();
+    } catch (thrown) {
+      log.warn(
+        `outbox ${path}: cannot ${what}: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
+      );
+      return undefined;
+    } finally {
+      end();
+    }
   };
   const remove = async () => {
     if ((await files.stat(path)) !== undefined) await files.remove(path);

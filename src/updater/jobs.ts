@@ -166,6 +166,7 @@ async function undoWhatIsStuck(context: JobContext): Promise<void> {
 
 function transactionContext(context: JobContext, isSilent = false): TransactionContext {
   const { host, backups, cancel, shutdown, progress } = context;
+  const goesOn = () => isSilent || shutdown.aborted;
   return {
     host,
     backupDirectory: backups,
@@ -175,9 +176,9 @@ function transactionContext(context: JobContext, isSilent = false): TransactionC
     onSwitching: context.switching,
     onRebooting: () => context.end({ kind: 'rebooting' }),
     forget: context.forget,
+    goesOn,
     onEnd: async (plan, error) => {
-      // An attempt that is made again at once, or at the next start, has not ended.
-      if (error !== null && (isSilent || shutdown.aborted)) return;
+      if (error !== null && goesOn()) return;
       await addToHistory(host.files, backups, entryOf(plan, error, host.clock.now()));
       if (isSilent) return;
       await context.end(error === null ? { kind: 'committed' } : { kind: 'failed', error });

@@ -4,7 +4,9 @@
  *     journal                    saved stage   starts  decision
  *     damaged                    any           any     block: nothing is touched, a person must look
  *     committed                  any           any     forward (tidying only)
- *     undoing, undone            any           any     undo (finish it)
+ *     undoing, undone, with why  any           any     undo (finish it)
+ *     undoing, undone, without   installing    < 3     undo, then install again
+ *     undoing, undone, without   else          any     undo
  *     switching .. rebooting     installing    < 3     forward: finish the switch, start, check, commit
  *     switching .. rebooting     else          any     undo
  *     staging, staged, stopping  installing    < 3     undo, then install again
@@ -28,6 +30,8 @@ import type { Saved } from './store.ts';
 export interface Found {
   readonly saved: Saved | undefined;
   readonly journal: JournalState | 'none' | 'damaged';
+  /** The journal says why the transaction is undone: that is the operation's end. */
+  readonly isEnding: boolean;
   /** Of a damaged journal: what is wrong. */
   readonly damage: string | undefined;
   /** The verified package of the saved update is on the disk. */
@@ -58,7 +62,7 @@ export function decideRecovery(found: Found): Decision {
       return { do: 'forward' };
     case 'undoing':
     case 'undone':
-      return { do: 'undo', error: interrupted(found), thenInstall: false };
+      return { do: 'undo', error: interrupted(found), thenInstall: !found.isEnding && mayGoOn(found) };
     case 'switching':
     case 'switched':
     case 'rebooting':

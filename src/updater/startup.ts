@@ -34,6 +34,7 @@ export async function findWhatIsLeft(
   const decision = decideRecovery({
     saved,
     journal: leftover.kind === 'journal' ? leftover.journal.state : leftover.kind,
+    isEnding: leftover.kind === 'journal' && leftover.journal.error !== undefined,
     damage: leftover.kind === 'damaged' ? leftover.why : undefined,
     packageThere:
       saved?.operation === 'update' &&

@@ -21,6 +21,8 @@ export interface TransactionContext {
   readonly onRebooting: () => Promise<void>;
   /** Forgets the operation in state.json, durably: a start that finds a journal not committed takes it back then. */
   readonly forget: () => Promise<void>;
+  /** Whether an undo is no end: the operation is tried again, at once or at the next start, and nobody is told. */
+  readonly goesOn: () => boolean;
   /** Durable bookkeeping of the end (history, state, last report), before the journal goes. Must be repeatable. */
   readonly onEnd: (plan: Plan, error: UpdateError | null) => Promise<void>;
 }

@@ -127,7 +127,7 @@ async function finish(run: Run, from: From): Promise<Outcome> {
 /** Nothing has been switched: the staged files go, the services come back. */
 async function withdraw(run: Run, error: UpdateError): Promise<Outcome> {
   try {
-    await announceUndo(run, { state: 'undone', error: error.message });
+    await announceUndo(run, undoRecord(run, 'undone', error));
   } catch (thrown) {
     return stuck(run, asUpdateError(thrown, 'ROLLBACK_FAILED', `${error.message}; then the journal`));
   }
@@ -143,7 +143,7 @@ async function undo(run: Run, error: UpdateError, reached: Reached = 'not commit
   host.log.error(`${error.message}; everything is put back`);
   context.progress(97, 'putting everything back');
   try {
-    const record = { state: 'undoing', error: error.message } as const;
+    const record = undoRecord(run, 'undoing', error);
     if (reached === 'maybe committed') await journal.append(record);
     else await announceUndo(run, record);
     await stopServices(host, services, { signal: context.shutdown }).catch((thrown: unknown) =>
@@ -155,11 +155,16 @@ async function undo(run: Run, error: UpdateError, reached: Reached = 'not commit
     return stuck(run, asUpdateError(thrown, 'ROLLBACK_FAILED', `${error.message}; then undoing`));
   }
   await journal
-    .append({ state: 'undone', error: error.message })
+    .append(undoRecord(run, 'undone', error))
     .catch((thrown: unknown) =>
       host.log.error(`all is put back, a next start will look once more: ${text(thrown)}`),
     );
   return tidyUndone(run, error);
+}
+
+/** The reason stands in the record of an end only: where there is none, a start that finds it tries again. */
+function undoRecord({ context }: Run, state: 'undoing' | 'undone', error: UpdateError): JournalRecord {
+  return context.goesOn() ? { state } : { state, error: error.message };
 }
 
 /**

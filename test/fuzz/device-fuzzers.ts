@@ -83,7 +83,8 @@ async function fuzzState(directory: string, seed: number): Promise<string> {
   if (loaded === undefined) return 'moved aside';
   if (/[/\0]/.test(loaded.operation === 'update' ? loaded.package_name : ''))
     throw new Error('a path as package_name');
-  const found = { saved: loaded, journal: 'none' as const, damage: undefined, packageThere: false, nowMs: 0 };
+  const nothingElse = { journal: 'none', isEnding: false, damage: undefined, packageThere: false } as const;
+  const found = { saved: loaded, ...nothingElse, nowMs: 0 };
   return `taken, ${decideRecovery(found).do}`;
 }
 

@@ -1,6 +1,9 @@
 /** Names the product code that is calling right now. */
 
-/** The innermost three functions of src/ on the stack, as `file function`, innermost first. No line numbers: names last. */
+/**
+ * The innermost three functions of src/ on the stack, as `file function`, innermost first; those of a port count as one, the
+ * outermost. No line numbers: names last.
+ */
 export function codeSite(): string {
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 50;
@@ -10,5 +13,9 @@ export function codeSite(): string {
     const [, name, file] = /at (?:async )?(?:(\S+) \()?.*\/src\/([^:]+):\d+/.exec(line) ?? [];
     return file === undefined ? [] : [`${file} ${name ?? '<anonymous>'}`];
   });
-  return frames.slice(0, 3).join(' < ');
+  const callers = frames.findIndex((frame) => !frame.startsWith('host/'));
+  return frames
+    .slice(Math.max(0, callers - 1))
+    .slice(0, 3)
+    .join(' < ');
 }

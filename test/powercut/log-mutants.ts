@@ -8,17 +8,24 @@ import type { Recording, Step } from './model-log.ts';
 
 export interface Mutant {
   readonly name: string;
+  /** An fsync is left out once, or each time that this line of code asks for it: its next one may make up for the last. */
+  readonly scope: 'once' | 'always';
   readonly recording: Recording;
   /** Where it can leave other disks behind than the sound program; undefined: anywhere. */
   readonly window: Window | undefined;
 }
 
-/** One mutant for each fsync in the recording, that one left out; named for what it syncs and the code that asks for it. */
+/**
+ * One mutant for each fsync in the recording, that one left out, named for what it syncs and the code that asks for it; and
+ * one for each line of code that asks more than once, all of them left out. Those of programs (no site) are not ours.
+ */
 export function withoutEachSync(recording: Recording): Mutant[] {
-  return recording.steps.flatMap((step, at) => {
-    if (step.kind !== 'sync') return [];
+  const syncs = recording.steps.flatMap((step, at) => {
+    if (step.kind !== 'sync' || step.site === '') return [];
     const record = journalState(recording.steps[at - 1]);
-    const name = `without ${syncName(step)}${record === undefined ? '' : ` [${record}]`}`;
+    return [{ step, at, name: `without ${syncName(step)}${record === undefined ? '' : ` [${record}]`}` }];
+  });
+  const once = syncs.map(({ step, at, name }): Mutant => {
     // The next sync of the same file forces all that this one would have.
     const next = recording.steps.findIndex(
       (later, index) =>
@@ -28,8 +35,19 @@ export function withoutEachSync(recording: Recording): Mutant[] {
         (step.dataOnly || !later.dataOnly),
     );
     const window = { from: at, to: next < 0 ? recording.steps.length : next - 1 };
-    return [{ name, recording: withSteps(recording, recording.steps.toSpliced(at, 1)), window }];
+    const steps = recording.steps.toSpliced(at, 1);
+    return { name, scope: 'once', recording: withSteps(recording, steps), window };
   });
+  const always = [...new Set(syncs.map(({ name }) => name))].flatMap((name): Mutant[] => {
+    const all = syncs.filter((sync) => sync.name === name);
+    const [first, second] = all;
+    if (first === undefined || second === undefined) return [];
+    const dropped = new Set<Step>(all.map(({ step }) => step));
+    const steps = recording.steps.filter((step) => !dropped.has(step));
+    const window = { from: first.at, to: steps.length };
+    return [{ name, scope: 'always', recording: withSteps(recording, steps), window }];
+  });
+  return [...once, ...always];
 }
 
 /** The same for the same code and the same kind of file, whatever the scenario: no ids, no target paths. */
@@ -56,7 +74,7 @@ export function withoutSyncs(
   isDropped: (sync: Extract<Step, { kind: 'sync' }>) => boolean,
 ): Mutant {
   const steps = recording.steps.filter((step) => step.kind !== 'sync' || !isDropped(step));
-  return { name, recording: withSteps(recording, steps), window: undefined };
+  return { name, scope: 'once', recording: withSteps(recording, steps), window: undefined };
 }
 
 /** Nothing that `isDropped` names reaches the disk. */
@@ -66,7 +84,7 @@ export function withoutChanges(
   isDropped: (what: string) => boolean,
 ): Mutant {
   const steps = recording.steps.filter((step) => step.kind !== 'change' || !isDropped(step.what));
-  return { name, recording: withSteps(recording, steps), window: undefined };
+  return { name, scope: 'once', recording: withSteps(recording, steps), window: undefined };
 }
 
 /** The last step that `isMoved` names happens before the first one that `isOvertaken` names, wherever that is earlier. */
@@ -82,7 +100,7 @@ export function withEarlier(
   const moved = recording.steps[from];
   if (moved === undefined || to < 0 || to >= from) throw new Error(`${name}: no such order in the recording`);
   const steps = recording.steps.toSpliced(from, 1).toSpliced(to, 0, moved);
-  return { name, recording: withSteps(recording, steps), window: undefined };
+  return { name, scope: 'once', recording: withSteps(recording, steps), window: undefined };
 }
 
 function withSteps(recording: Recording, steps: readonly Step[]): Recording {

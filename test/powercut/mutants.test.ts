@@ -10,14 +10,11 @@ test('each missing fsync, the missing journal and a swapped order are caught by 
     new URL('./mutants-share.ts', import.meta.url),
   );
   for (const { lines } of shares) for (const line of lines) console.log(`\nmeasured: mutant ${line}`);
-  const sum = (key: 'total' | 'caught' | 'known') =>
-    shares.reduce((all, { outcome }) => all + outcome[key], 0);
+  const sum = (key: 'total' | 'caught') => shares.reduce((all, { outcome }) => all + outcome[key], 0);
   const survivors = shares.flatMap(({ outcome }) => outcome.survivors);
-  console.log(
-    `\nmeasured: ${sum('total')} mutants: ${sum('caught')} caught, ${sum('known')} known as harmless, ${survivors.length} neither`,
-  );
+  console.log(`\nmeasured: ${sum('total')} mutants: ${sum('caught')} caught, ${survivors.length} not`);
   assert.equal(survivors, []);
-  assert.ok(sum('caught') > 30);
+  assert.ok(sum('total') > 30);
 });
 
 test.run();

@@ -1,19 +1,20 @@
 /** Makes a scenario ready to be cut: the device as it was, durable; the recording of what happens; how both ends look. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join, posix } from 'node:path';
 import type { Files } from '../../src/host/host.ts';
 import type { PackageRequest } from '../../src/package/request.ts';
 import type { Stage } from '../../src/updater/state.ts';
-import { buildPackage, type PackageSpec } from '../fixtures/package-builder.ts';
 import { codeSite } from './code-site.ts';
 import type { Subject } from './exploration.ts';
+import { startMark } from './lives.ts';
 import { type ModelDisk, modelDisk } from './model-disk.ts';
 import type { Recording } from './model-log.ts';
-import { emptyModel, type ModelState } from './model-state.ts';
+import type { ModelState } from './model-state.ts';
 import { type Tree, treeOf } from './model-tree.ts';
+import { appendLine, keptMark } from './own-file.ts';
+import { prepareDisk, type Store, storePackage } from './prepare-disk.ts';
+import { askedMark } from './repetition-verdict.ts';
 import { act, type Scenario } from './scenarios.ts';
-import { allowedRoot, type Session, startSession, workDirectory } from './session.ts';
+import type { ScriptedProgram } from './scripted-host.ts';
+import { allowedRoot, type Session, startSession } from './session.ts';
 import { verdict } from './verdict.ts';
 
 export interface PreparedScenario {
@@ -34,26 +35,28 @@ export interface PreparedScenario {
   judge(disk: ModelDisk, session: Session, marks: readonly string[]): string | undefined;
 }
 
-export const packageName = 'package.zip';
-
-interface Store {
-  readonly bytes: Buffer;
-  readonly request: PackageRequest;
-}
-
 export async function prepareScenario(scenario: Scenario): Promise<PreparedScenario> {
   const store = scenario.package === undefined ? undefined : await storePackage(scenario.package);
-  const before = await prepareDisk(scenario, store);
+  const { old, before } = await prepareDisk(scenario, store);
   const programs = scenario.programs.map((argv) => ({ argv }));
-  const scriptFor = (disk: ModelDisk) => ({
+  /** `told`: how much the world was told in the lives before. */
+  const scriptFor = (disk: ModelDisk, told = 0) => ({
+    bornMs: 1000 * (scenario.cutBefore.length + told),
     healthStatus: scenario.healthStatus,
     answersReports: scenario.answersReports,
     programs,
-    isStubborn: scenario.isStubborn,
+    stubborn: scenario.stubborn,
     keepPackage: scenario.keepPackage,
     download: store?.bytes,
+    breaksAfterBytes: scenario.breaksAfterBytes,
+    onAsked: (fromByte: number) => disk.mark(askedMark(fromByte)),
     onStage: (how: string, stage: Stage) => disk.mark(`${how} ${stage}`),
-    onProgram: (event: string, argv: readonly string[]) => disk.mark(`${event} ${argv.join(' ')}`),
+    onProgram: async (event: string, argv: readonly string[]) => {
+      disk.mark(`${event} ${argv.join(' ')}`);
+      if (event !== 'started' || scenario.ownFile === undefined) return;
+      const line = `${argv.join(' ')} ${told + marksOf(disk).length}`;
+      disk.mark(keptMark(await appendLine(disk.files, scenario.ownFile, line), line));
+    },
   });
   const perform = (session: Session): Promise<void> => act(session, scenario, () => requestOf(store));
 
@@ -64,8 +67,8 @@ export async function prepareScenario(scenario: Scenario): Promise<PreparedScena
   const { stage } = session.updater.progress();
   if (stage !== expectedStage(scenario))
     throw new Error(`${scenario.name}: undisturbed it ends as ${stage}\n${session.host.lines.join('\n')}`);
-  const oldTree = treeOf(before, allowedRoot);
-  const newTree = await treeAfterSuccess(scenario, before, disk.state(), async (healthy) => {
+  const oldTree = treeOf(old, allowedRoot);
+  const newTree = await treeAfterSuccess(scenario, old, disk.state(), async (healthy) => {
     const lucky = await startSession(healthy.files, { ...scriptFor(healthy), healthStatus: 0 });
     await perform(lucky);
     await lucky.stop();
@@ -84,34 +87,31 @@ export async function prepareScenario(scenario: Scenario): Promise<PreparedScena
     const wrong = verdict(facts, judged.state(), [...marks, ...marksOf(judged)]);
     return wrong === undefined ? undefined : `${wrong}\n  log: ${after.host.lines.join('\n       ')}`;
   };
+  const restart = async (
+    restarted: ModelDisk,
+    marks: readonly string[],
+    running: readonly ScriptedProgram[],
+  ): Promise<string | undefined> => {
+    restarted.mark(startMark);
+    const after = await startSession(restarted.files, {
+      ...scriptFor(restarted, marks.length),
+      healthStatus: scenario.healthAfterRestart,
+      answersReports: true,
+      programs: running,
+    });
+    await after.rest();
+    await after.stop();
+    return judge(restarted, after, marks);
+  };
   return {
     scenario,
     before,
     oldTree,
     newTree,
     recording: disk.recording(),
-    subject: async (restarted, marks) => {
-      // A power cut ends device-api and the programs, too: the boot starts them again.
-      const after = await startSession(restarted.files, {
-        ...scriptFor(restarted),
-        healthStatus: scenario.healthAfterRestart,
-        answersReports: true,
-      });
-      await after.rest();
-      await after.stop();
-      return judge(restarted, after, marks);
-    },
-    killSubject: async (restarted, marks) => {
-      const after = await startSession(restarted.files, {
-        ...scriptFor(restarted),
-        healthStatus: scenario.healthAfterRestart,
-        answersReports: true,
-        programs: runningAfter(programs, marks),
-      });
-      await after.rest();
-      await after.stop();
-      return judge(restarted, after, marks);
-    },
+    // A power cut ends device-api and the programs, too: the boot starts them again.
+    subject: (restarted, marks) => restart(restarted, marks, programs),
+    killSubject: (restarted, marks) => restart(restarted, marks, runningAfter(programs, marks)),
     start: (started, files = started.files) => startSession(files, scriptFor(started)),
     act: perform,
     judge,
@@ -126,17 +126,17 @@ function expectedStage(scenario: Scenario): Stage {
 /** Where the new set is a possible end: how it looks. Else the old tree once more. */
 async function treeAfterSuccess(
   scenario: Scenario,
-  before: ModelState,
+  old: ModelState,
   after: ModelState,
   succeed: (disk: ModelDisk) => Promise<void>,
 ): Promise<Tree> {
   switch (scenario.ends) {
     case 'old':
-      return treeOf(before, allowedRoot);
+      return treeOf(old, allowedRoot);
     case 'new':
       return treeOf(after, allowedRoot);
     case 'oldUnlessCut': {
-      const disk = modelDisk(before);
+      const disk = modelDisk(old);
       await succeed(disk);
       return treeOf(disk.state(), allowedRoot);
     }
@@ -145,10 +145,7 @@ async function treeAfterSuccess(
   }
 }
 
-function runningAfter(
-  programs: readonly { readonly argv: readonly string[] }[],
-  marks: readonly string[],
-): readonly { readonly argv: readonly string[] }[] {
+function runningAfter(programs: readonly ScriptedProgram[], marks: readonly string[]): ScriptedProgram[] {
   return programs.filter(({ argv }) => {
     const name = argv.join(' ');
     return (
@@ -162,98 +159,7 @@ export function marksOf(disk: ModelDisk): string[] {
   return disk.recording().steps.flatMap((step) => (step.kind === 'mark' ? [step.name] : []));
 }
 
-/** The device before: files, work directory, earlier updates; and the package waiting unless it is to be downloaded. */
-async function prepareDisk(scenario: Scenario, store: Store | undefined): Promise<ModelState> {
-  const disk = modelDisk(emptyModel(scenario.mounts));
-  for (const directory of ['tmp', 'backups', 'logs'])
-    await makePath(disk.files, posix.join(workDirectory, directory));
-  await makePath(disk.files, allowedRoot);
-  for (const [path, text] of Object.entries(scenario.files)) {
-    await makePath(disk.files, posix.dirname(path));
-    const file = await disk.files.open(path, 'create');
-    await file.setMode(0o755);
-    await file.write(Buffer.from(text), 0);
-    await file.close();
-  }
-  for (const spec of scenario.earlier) {
-    const earlier = await storePackage(spec);
-    await life(disk, scenario, earlier, async (session) => {
-      await session.updater.download(earlier.request);
-      await expectStage(session, 'toInstall');
-      await session.updater.update({ version: earlier.request.version, allow_downgrade: false });
-      await expectStage(session, 'success');
-    });
-  }
-  for (const [path, text] of Object.entries(scenario.damage)) {
-    await disk.files.remove(path);
-    if (text === null) continue;
-    const file = await disk.files.open(path, 'create');
-    await file.setMode(0o755);
-    await file.write(Buffer.from(text), 0);
-    await file.close();
-  }
-  if (store !== undefined && scenario.act === 'update') {
-    await life(disk, scenario, store, async (session) => {
-      await session.updater.download(store.request);
-      await expectStage(session, 'toInstall');
-    });
-  }
-  return disk.state();
-}
-
-async function life(
-  disk: ModelDisk,
-  scenario: Scenario,
-  store: Store,
-  action: (session: Session) => Promise<void>,
-): Promise<void> {
-  const session = await startSession(disk.files, {
-    healthStatus: 0,
-    answersReports: true,
-    programs: scenario.programs.map((argv) => ({ argv })),
-    isStubborn: false,
-    keepPackage: scenario.keepPackage,
-    download: store.bytes,
-    onStage: () => undefined,
-    onProgram: () => undefined,
-  });
-  await action(session);
-  session.host.advance(60_000);
-  await session.stop();
-}
-
-async function expectStage(session: Session, wanted: string): Promise<void> {
-  const stage = await session.rest();
-  if (stage !== wanted)
-    throw new Error(
-      `${wanted} expected, it is ${stage}: ${session.updater.progress().error}\n${session.host.lines.join('\n')}`,
-    );
-}
-
-async function storePackage(spec: PackageSpec): Promise<Store> {
-  const directory = await mkdtemp(join(tmpdir(), 'powercut-'));
-  try {
-    const built = await buildPackage(spec, join(directory, packageName));
-    const request = {
-      version: spec.version,
-      package_url: `http://127.0.0.1/${packageName}`,
-      package_name: packageName,
-      package_size: built.sizeBytes,
-      package_md5: built.md5,
-    };
-    return { bytes: await readFile(built.path), request };
-  } finally {
-    await rm(directory, { recursive: true });
-  }
-}
-
 function requestOf(store: Store | undefined): PackageRequest {
   if (store === undefined) throw new Error('the scenario has no package');
   return store.request;
-}
-
-async function makePath(files: Files, path: string): Promise<void> {
-  if ((await files.stat(path)) !== undefined) return;
-  await makePath(files, posix.dirname(path));
-  await files.makeDirectory(path, 0o755);
 }

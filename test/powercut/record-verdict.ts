@@ -11,12 +11,13 @@ const backups = `${workDirectory}/backups`;
 /**
  * The newest record is that of `version` (undefined: there is none) and tells of every file exactly what is on the disk;
  * older ones are there for a rollback, and no more than one of them leads to before the oldest.
- * `isDamaged`: somebody has changed deployed files, the record is right and the disk is not.
+ * `isDamaged`: somebody has changed deployed files, the record is right and the disk is not; `ownFile`: a program has
+ * changed that one, as it may.
  */
 export function wrongRecord(
   state: ModelState,
   version: string | undefined,
-  isDamaged: boolean,
+  { isDamaged, ownFile }: { readonly isDamaged: boolean; readonly ownFile: string | undefined },
 ): string | undefined {
   const names = [...treeOf(state, backups).keys()].map((path) => path.slice(backups.length + 1));
   const idsOf = (ending: string) =>
@@ -31,11 +32,12 @@ export function wrongRecord(
   const [header, ...lines] = text
     .split('\n')
     .slice(0, -2)
-    .map((line) => JSON.parse(line.slice(65))) as [RecordHeader, ...RecordLine[]];
+    .map((line) => JSON.parse(line.slice(65))) as [RecordHeader?, ...RecordLine[]];
+  if (header === undefined) return 'the record is empty';
   if (header.version !== version) return `the record is of ${header.version}, ${version} is deployed`;
   if (isDamaged) return undefined;
   for (const line of lines) {
-    if (line.kind !== 'file') continue;
+    if (line.kind !== 'file' || line.path === ownFile) continue;
     const attributes = `file ${line.mode.toString(8)} ${line.uid}:${line.gid} `;
     const stands = treeOf(state, dirname(line.path)).get(line.path);
     if (!stands?.startsWith(attributes)) return `the record says ${attributes}of ${line.path}: ${stands}`;

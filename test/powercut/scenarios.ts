@@ -17,15 +17,21 @@ export interface Scenario {
   readonly damage: Readonly<Record<string, string | null>>;
   /** What the package store serves; downloaded and verified before the recording begins, unless `act` downloads. */
   readonly package: PackageSpec | undefined;
-  /** What happens while the power may go. */
-  readonly act: 'download' | 'update' | 'rollback' | 'repair';
+  /** The answer to the first question of each life breaks off after so many bytes. */
+  readonly breaksAfterBytes: number | undefined;
+  /** Lives of the updater that a power cut ended, each at the first program that it ended or started. */
+  readonly cutBefore: readonly ('ended' | 'started')[];
+  /** What happens while the power may go; `restart`: the updater starts and goes on by itself. */
+  readonly act: 'download' | 'update' | 'rollback' | 'repair' | 'restart';
   /** The same package is asked for again when `act` has ended. */
   readonly thenDownload: boolean;
   /** Exit status of health checks; after a restart it may be another. */
   readonly healthStatus: number;
   readonly healthAfterRestart: number;
-  /** The programs ignore signals, so that the update is given up before anything is switched. */
-  readonly isStubborn: boolean;
+  /** Programs that ignore signals, so that the update is given up before anything is switched. */
+  readonly stubborn: readonly string[];
+  /** A deployed file that every program writes a line to when it is started. */
+  readonly ownFile: string | undefined;
   /** The package stays after its install. */
   readonly keepPackage: boolean;
   readonly answersReports: boolean;
@@ -78,6 +84,17 @@ function threeModules(version: string): PackageSpec {
   };
 }
 
+/** The same with two running programs, of which `voice` is stopped first. */
+function twoPrograms(version: string): PackageSpec {
+  const { modules, ...rest } = threeModules(version);
+  return {
+    ...rest,
+    modules: modules.map((module) =>
+      module.name === 'voice' ? { ...module, process_name: 'voice', start: [voice] } : module,
+    ),
+  };
+}
+
 /** A tree that replaces, adds and leaves out files and directories, beside a single file. */
 function tree(version: string): PackageSpec {
   return {
@@ -95,18 +112,21 @@ function tree(version: string): PackageSpec {
   };
 }
 
+/** Of what stands on a device before any update. */
+export const versionBefore = '1.0.0';
+
 const before = {
-  [api]: content('api', '1.0.0', 1),
-  [voice]: content('voice', '1.0.0'),
-  [settings]: content('settings', '1.0.0'),
+  [api]: content('api', versionBefore, 1),
+  [voice]: content('voice', versionBefore),
+  [settings]: content('settings', versionBefore),
 };
 
 const beforeTree = {
-  [api]: content('api', '1.0.0', 1),
-  '/opt/tope/web/index.html': content('index', '1.0.0'),
-  '/opt/tope/web/js/app.js': content('app', '1.0.0'),
-  '/opt/tope/web/js/gone.js': content('gone', '1.0.0'),
-  '/opt/tope/web/old/deep/gone.html': content('gone', '1.0.0', 1),
+  [api]: content('api', versionBefore, 1),
+  '/opt/tope/web/index.html': content('index', versionBefore),
+  '/opt/tope/web/js/app.js': content('app', versionBefore),
+  '/opt/tope/web/js/gone.js': content('gone', versionBefore),
+  '/opt/tope/web/old/deep/gone.html': content('gone', versionBefore, 1),
 };
 
 const newDirectories = (version: string): PackageSpec => ({
@@ -128,11 +148,14 @@ const usual = {
   earlier: [],
   damage: {},
   package: threeModules('1.1.0'),
+  breaksAfterBytes: undefined,
+  cutBefore: [],
   act: 'update',
   thenDownload: false,
   healthStatus: 0,
   healthAfterRestart: 0,
-  isStubborn: false,
+  stubborn: [],
+  ownFile: undefined,
   keepPackage: false,
   answersReports: true,
   programs: [[api]],
@@ -156,8 +179,29 @@ export const scenarios: readonly Scenario[] = [
     ends: 'oldUnlessCut',
   },
   { ...failing, name: 'failing health while device-api does not answer', answersReports: false },
+  { ...failing, name: 'failing health of programs that write to a deployed file', ownFile: settings },
   { ...failing, name: 'failing health, then the next download', thenDownload: true },
-  { ...usual, name: 'program that cannot be stopped', isStubborn: true, ends: 'old' },
+  {
+    ...usual,
+    name: 'program that cannot be stopped beside one that can and writes to a deployed file',
+    package: twoPrograms('1.1.0'),
+    programs: [[api], [voice]],
+    stubborn: [api],
+    ownFile: settings,
+    ends: 'old',
+  },
+  {
+    ...failing,
+    name: 'restart after a cut before the switch, then failing health',
+    cutBefore: ['ended'],
+    act: 'restart',
+  },
+  {
+    ...usual,
+    name: 'second restart after cuts when the programs were started',
+    cutBefore: ['started', 'started'],
+    act: 'restart',
+  },
   {
     ...usual,
     name: 'asked rollback',
@@ -197,11 +241,13 @@ export const scenarios: readonly Scenario[] = [
   { ...usual, name: 'install whose package is kept', keepPackage: true },
   { ...usual, name: 'install, then the next download', thenDownload: true },
   { ...usual, name: 'install while device-api does not answer', answersReports: false },
+  { ...usual, name: 'install of programs that write to a deployed file', ownFile: settings },
   { ...usual, name: 'download, verification and state', act: 'download', ends: 'old' },
   {
     ...usual,
-    name: 'download while device-api does not answer',
+    name: 'download that breaks off while device-api does not answer',
     act: 'download',
+    breaksAfterBytes: 5000,
     answersReports: false,
     ends: 'old',
   },
@@ -226,6 +272,8 @@ export async function act(
       break;
     case 'repair':
       await updater.audit({ repair: true });
+      break;
+    case 'restart':
       break;
     default:
       scenario.act satisfies never;

@@ -23,18 +23,24 @@ export interface ScriptedProgram {
 }
 
 export interface Script {
+  /** How long ago the first life began. */
+  readonly bornMs: number;
   /** Exit status of every health check and helper program. */
   readonly healthStatus: number;
   /** Whether device-api answers reports. */
   readonly answersReports: boolean;
   /** What runs at the start. */
   readonly programs: readonly ScriptedProgram[];
-  /** Programs ignore signals. */
-  readonly isStubborn: boolean;
-  /** Hears of each program that a signal ended or that was started. */
-  readonly onProgram: (event: 'ended' | 'started', argv: readonly string[]) => void;
+  /** argv[0] of the programs that ignore signals. */
+  readonly stubborn: readonly string[];
+  /** Hears of each program that a signal ended or that was started; what it returns is what the program does first. */
+  readonly onProgram: (event: 'ended' | 'started', argv: readonly string[]) => void | Promise<void>;
   /** What any GET is answered with, with ranges. */
   readonly download: Buffer | undefined;
+  /** The answer to the first GET breaks off after so many bytes. */
+  readonly breaksAfterBytes: number | undefined;
+  /** Hears of each GET, and from which byte on. */
+  readonly onAsked: (fromByte: number) => void;
   /** Hears the body of each report that device-api answered. */
   readonly onReport: (body: string) => void;
 }
@@ -57,7 +63,7 @@ export function scriptedHost(files: Files, script: Script): ScriptedHost {
   };
   let isStopped = false;
   const stopped = () => isStopped;
-  const { clock, advance } = scriptedClock(stopped);
+  const { clock, advance } = scriptedClock(script.bornMs, stopped);
   const { processes, programs } = scriptedProcesses(script, stopped);
   return {
     files,
@@ -75,7 +81,10 @@ export function scriptedHost(files: Files, script: Script): ScriptedHost {
   };
 }
 
-function scriptedClock(stopped: () => boolean): { clock: Clock; advance: (ms: number) => void } {
+function scriptedClock(
+  bornMs: number,
+  stopped: () => boolean,
+): { clock: Clock; advance: (ms: number) => void } {
   let elapsedMs = 0;
   let timers: { readonly atMs: number; readonly action: () => void }[] = [];
   const advance = (ms: number): void => {
@@ -85,7 +94,7 @@ function scriptedClock(stopped: () => boolean): { clock: Clock; advance: (ms: nu
     for (const timer of due) if (!stopped()) timer.action();
   };
   const clock: Clock = {
-    now: () => startMs + elapsedMs,
+    now: () => startMs + bornMs + elapsedMs,
     elapsed: () => elapsedMs,
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
@@ -122,7 +131,7 @@ function scriptedProcesses(
     if (stopped()) throw systemError('ESRCH', 'spawn', command.argv.join(' '));
     const pid = nextPid++;
     running.set(pid, command.argv);
-    script.onProgram('started', command.argv);
+    await script.onProgram('started', command.argv);
     return { pid, ended: new Promise<number>(() => undefined) };
   };
 
@@ -139,9 +148,9 @@ function scriptedProcesses(
       },
       signal: (pid) => {
         const argv = running.get(pid);
-        if (argv === undefined || script.isStubborn) return argv !== undefined;
+        if (argv === undefined || script.stubborn.includes(argv[0] ?? '')) return argv !== undefined;
         running.delete(pid);
-        script.onProgram('ended', argv);
+        void script.onProgram('ended', argv);
         return true;
       },
       start,
@@ -178,12 +187,19 @@ function procText(
 
 function scriptedNet(script: Script, stopped: () => boolean): Net {
   const refuse = (where: string) => systemError('ECONNREFUSED', 'connect', where);
+  let breaksAfterBytes = script.breaksAfterBytes;
   return {
     request: async (request: HttpRequest): Promise<HttpResponse> => {
       if (stopped()) throw refuse(request.url);
       if (request.method === 'GET') {
         if (script.download === undefined) throw refuse(request.url);
-        return rangeReply(script.download, request.headers);
+        const from = Number(/^bytes=(\d+)-$/.exec(headerOf(request.headers, 'range') ?? '')?.[1] ?? 0);
+        script.onAsked(from);
+        const reply = rangeReply(script.download, from);
+        if (breaksAfterBytes === undefined) return reply;
+        const body = broken(script.download.subarray(from, from + breaksAfterBytes), request.url);
+        breaksAfterBytes = undefined;
+        return { ...reply, body };
       }
       if (!script.answersReports) throw refuse(request.url);
       script.onReport(request.body ?? '');
@@ -196,9 +212,7 @@ function scriptedNet(script: Script, stopped: () => boolean): Net {
 }
 
 /** RFC 9110 section 14, as far as a client that resumes asks for it. */
-function rangeReply(content: Buffer, asked: HttpRequest['headers']): HttpResponse {
-  const range = Object.entries(asked).find(([name]) => name.toLowerCase() === 'range')?.[1];
-  const from = Number(/^bytes=(\d+)-$/.exec(range ?? '')?.[1] ?? 0);
+function rangeReply(content: Buffer, from: number): HttpResponse {
   const common = { etag: '"one"', 'accept-ranges': 'bytes', 'content-length': `${content.length - from}` };
   const discard = () => undefined;
   if (from === 0) return { status: 200, headers: common, body: chunks(content), discard };
@@ -211,6 +225,15 @@ function rangeReply(content: Buffer, asked: HttpRequest['headers']): HttpRespons
     };
   const headers = { ...common, 'content-range': `bytes ${from}-${content.length - 1}/${content.length}` };
   return { status: 206, headers, body: chunks(content.subarray(from)), discard };
+}
+
+function headerOf(headers: HttpRequest['headers'], wanted: string): string | undefined {
+  return Object.entries(headers).find(([name]) => name.toLowerCase() === wanted)?.[1];
+}
+
+async function* broken(content: Buffer, url: string): AsyncGenerator<Uint8Array> {
+  yield* chunks(content);
+  throw systemError('ECONNRESET', 'read', url);
 }
 
 async function* chunks(content: Buffer): AsyncGenerator<Uint8Array> {

@@ -5,8 +5,10 @@
 import type { Stage } from '../../src/updater/state.ts';
 import type { ModelState } from './model-state.ts';
 import { bytesAt, difference, type Tree, textAt, treeOf } from './model-tree.ts';
+import { wrongOwnFile } from './own-file.ts';
 import { wrongRecord } from './record-verdict.ts';
-import type { Scenario } from './scenarios.ts';
+import { fetchedAgain, startedTooOften } from './repetition-verdict.ts';
+import { type Scenario, versionBefore } from './scenarios.ts';
 import { allowedRoot, workDirectory } from './session.ts';
 
 export interface Facts {
@@ -27,9 +29,11 @@ const updatesKept = 3;
 
 /** The first thing that is wrong, or undefined. `marks`: all that was shown and reported, before and after the cut. */
 export function verdict(facts: Facts, state: ModelState, marks: readonly string[]): string | undefined {
-  const tree = treeOf(state, allowedRoot);
-  const fromOld = difference(facts.oldTree, tree);
-  const fromNew = difference(facts.newTree, tree);
+  const { ownFile, cutBefore } = facts.scenario;
+  const deployed = (tree: Tree) => new Map([...tree].filter(([path]) => path !== ownFile));
+  const tree = deployed(treeOf(state, allowedRoot));
+  const fromOld = difference(deployed(facts.oldTree), tree);
+  const fromNew = difference(deployed(facts.newTree), tree);
   if (fromOld.length > 0 && fromNew.length > 0)
     return `neither old nor new:\n  old: ${fromOld.join('\n       ')}\n  new: ${fromNew.join('\n       ')}`;
   const isNew = fromNew.length === 0 && facts.scenario.ends !== 'old';
@@ -38,9 +42,15 @@ export function verdict(facts: Facts, state: ModelState, marks: readonly string[
     tornPackage(facts, state) ??
     leftovers(facts, state, marks) ??
     hollowRecord(state) ??
-    wrongRecord(state, deployedVersion(facts.scenario, isNew), !isNew && isDamaged(facts.scenario)) ??
+    wrongRecord(state, deployedVersion(facts.scenario, isNew), {
+      isDamaged: !isNew && isDamaged(facts.scenario),
+      ownFile,
+    }) ??
     wrongHistory(facts, state, isNew, marks) ??
-    wrongPrograms(facts)
+    wrongPrograms(facts) ??
+    (ownFile && wrongOwnFile(state, ownFile, standingVersion(facts.scenario, isNew), marks)) ??
+    fetchedAgain(marks) ??
+    (isNew ? startedTooOften(cutBefore, marks) : undefined)
   );
 }
 
@@ -54,9 +64,13 @@ function deployedVersion({ act, earlier, package: wanted }: Scenario, isNew: boo
   return act === 'rollback' ? earlier.at(-2)?.version : wanted?.version;
 }
 
+function standingVersion(scenario: Scenario, isNew: boolean): string {
+  return deployedVersion(scenario, isNew) ?? versionBefore;
+}
+
 function brokenPromise(facts: Facts, isNew: boolean, marks: readonly string[]): string | undefined {
   const said = (stage: Stage) => marks.some((mark) => mark.endsWith(` ${stage}`));
-  const { act, thenDownload } = facts.scenario;
+  const { act, thenDownload, ends } = facts.scenario;
   if (said('downloading') && facts.stage !== 'toInstall')
     return `the accepted download ended as ${facts.stage}`;
   if (
@@ -66,6 +80,9 @@ function brokenPromise(facts: Facts, isNew: boolean, marks: readonly string[]): 
   )
     return 'device-api never learns that the package waits';
   if (act === 'download') return undefined;
+  const mayGiveUp = act === 'restart' || marks.includes(diskFault);
+  if (said('installing') && ends === 'new' && !isNew && !mayGiveUp)
+    return `only the power was in its way, and the accepted ${act} was not carried out`;
   if (said('success') && !isNew) return 'success was told, the set is old';
   if (said('failed') && isNew) return 'failure was told, the set is new';
   if (isNew && !marks.includes('reported success')) return 'device-api never learns of the success';

@@ -40,8 +40,14 @@ function saved(stage: Stage, starts = 1, verifiedHoursAgo = 1): Saved {
   };
 }
 
-function decide(state: Saved | undefined, journal: Found['journal'], packageThere = true): string {
-  const decision = decideRecovery({ saved: state, journal, damage: 'bad byte', packageThere, nowMs: now });
+function decide(
+  state: Saved | undefined,
+  journal: Found['journal'],
+  packageThere = true,
+  isEnding = true,
+): string {
+  const damage = 'bad byte';
+  const decision = decideRecovery({ saved: state, journal, isEnding, damage, packageThere, nowMs: now });
   return decision.do === 'undo' && decision.thenInstall ? 'undo, install' : decision.do;
 }
 
@@ -94,6 +100,15 @@ for (const journal of journals) {
   });
 }
 
+test('an undo that was no end is followed by another try, up to the third start', () => {
+  for (const journal of ['undoing', 'undone'] as const) {
+    assert.is(decide(saved('installing', 2), journal, true, false), 'undo, install');
+    assert.is(decide(saved('installing', 3), journal, true, false), 'undo');
+    assert.is(decide(saved('toInstall', 1), journal, true, false), 'undo');
+    assert.is(decide(undefined, journal, true, false), 'undo');
+  }
+});
+
 test('a waiting package expires after 24 hours, there or not', () => {
   assert.is(decide(saved('toInstall', 1, 25), 'none'), 'expire');
   assert.is(decide(saved('toInstall', 1, 25), 'none', false), 'expire');
@@ -119,6 +134,7 @@ test('a damaged journal says what is wrong and what to do', () => {
   const decision = decideRecovery({
     saved: undefined,
     journal: 'damaged',
+    isEnding: false,
     damage: 'bad record at byte 7',
     packageThere: false,
     nowMs: now,

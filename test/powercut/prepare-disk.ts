@@ -1,0 +1,151 @@
+/** The device of a scenario as it is when the recording begins: files, earlier updates, damage, lives that were cut. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, posix } from 'node:path';
+import type { Files } from '../../src/host/host.ts';
+import type { PackageRequest } from '../../src/package/request.ts';
+import { buildPackage, type PackageSpec } from '../fixtures/package-builder.ts';
+import { type ModelDisk, modelDisk } from './model-disk.ts';
+import { cloneState, emptyModel, type ModelState } from './model-state.ts';
+import type { Scenario } from './scenarios.ts';
+import { allowedRoot, type Session, type SessionScript, startSession, workDirectory } from './session.ts';
+
+export interface Store {
+  readonly bytes: Buffer;
+  readonly request: PackageRequest;
+}
+
+const packageName = 'package.zip';
+
+/** Builds a package and the request for it. */
+export async function storePackage(spec: PackageSpec): Promise<Store> {
+  const directory = await mkdtemp(join(tmpdir(), 'powercut-'));
+  try {
+    const built = await buildPackage(spec, join(directory, packageName));
+    const request = {
+      version: spec.version,
+      package_url: `http://127.0.0.1/${packageName}`,
+      package_name: packageName,
+      package_size: built.sizeBytes,
+      package_md5: built.md5,
+    };
+    return { bytes: await readFile(built.path), request };
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+}
+
+/** `old`: the device as the update finds it, the package waiting unless it is to be downloaded; `before`: after the cuts. */
+export async function prepareDisk(
+  scenario: Scenario,
+  store: Store | undefined,
+): Promise<{ readonly old: ModelState; readonly before: ModelState }> {
+  const disk = modelDisk(emptyModel(scenario.mounts));
+  for (const directory of ['tmp', 'backups', 'logs'])
+    await makePath(disk.files, posix.join(workDirectory, directory));
+  await makePath(disk.files, allowedRoot);
+  for (const [path, text] of Object.entries(scenario.files)) {
+    await makePath(disk.files, posix.dirname(path));
+    await writeFile(disk.files, path, text);
+  }
+  for (const spec of scenario.earlier) {
+    const earlier = await storePackage(spec);
+    await life(disk, scenario, earlier, async (session) => {
+      await session.updater.download(earlier.request);
+      await expectStage(session, 'toInstall');
+      await session.updater.update({ version: earlier.request.version, allow_downgrade: false });
+      await expectStage(session, 'success');
+    });
+  }
+  for (const [path, text] of Object.entries(scenario.damage)) {
+    await disk.files.remove(path);
+    if (text !== null) await writeFile(disk.files, path, text);
+  }
+  if (store !== undefined && scenario.act !== 'download') {
+    await life(disk, scenario, store, async (session) => {
+      await session.updater.download(store.request);
+      await expectStage(session, 'toInstall');
+    });
+  }
+  const old = disk.state();
+  let before = old;
+  for (const [index, at] of scenario.cutBefore.entries())
+    before = await stateAt(before, scenario, store, at, 1000 * index);
+  return { old, before };
+}
+
+/** The disk at the moment when the update has ended or started its first program, nothing lost. */
+async function stateAt(
+  before: ModelState,
+  scenario: Scenario,
+  store: Store | undefined,
+  at: Scenario['cutBefore'][number],
+  bornMs: number,
+): Promise<ModelState> {
+  const disk = modelDisk(before);
+  let found: ModelState | undefined;
+  const onProgram = (event: string) => {
+    if (event === at) found ??= cloneState(disk.state());
+  };
+  await life(
+    disk,
+    scenario,
+    store,
+    async ({ updater, rest }) => {
+      const { stage } = updater.progress();
+      if (stage === 'toInstall')
+        await updater.update({ version: store?.request.version ?? '', allow_downgrade: false });
+      await rest();
+    },
+    { bornMs, onProgram },
+  );
+  if (found === undefined) throw new Error(`${scenario.name}: no program was ${at}`);
+  return found;
+}
+
+async function life(
+  disk: ModelDisk,
+  scenario: Scenario,
+  store: Store | undefined,
+  action: (session: Session) => Promise<void>,
+  more: Partial<Pick<SessionScript, 'bornMs' | 'onProgram'>> = {},
+): Promise<void> {
+  const session = await startSession(disk.files, {
+    bornMs: 0,
+    healthStatus: 0,
+    answersReports: true,
+    programs: scenario.programs.map((argv) => ({ argv })),
+    stubborn: [],
+    keepPackage: scenario.keepPackage,
+    download: store?.bytes,
+    breaksAfterBytes: undefined,
+    onAsked: () => undefined,
+    onStage: () => undefined,
+    onProgram: () => undefined,
+    ...more,
+  });
+  await action(session);
+  session.host.advance(60_000);
+  await session.stop();
+}
+
+async function expectStage(session: Session, wanted: string): Promise<void> {
+  const stage = await session.rest();
+  if (stage !== wanted)
+    throw new Error(
+      `${wanted} expected, it is ${stage}: ${session.updater.progress().error}\n${session.host.lines.join('\n')}`,
+    );
+}
+
+async function writeFile(files: Files, path: string, text: string): Promise<void> {
+  const file = await files.open(path, 'create');
+  await file.setMode(0o755);
+  await file.write(Buffer.from(text), 0);
+  await file.close();
+}
+
+async function makePath(files: Files, path: string): Promise<void> {
+  if ((await files.stat(path)) !== undefined) return;
+  await makePath(files, posix.dirname(path));
+  await files.makeDirectory(path, 0o755);
+}

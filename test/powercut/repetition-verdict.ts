@@ -1,0 +1,38 @@
+/** What a restart does again, and how often it may: bytes are fetched once, and a deadly update is not started for ever. */
+import { limits } from '../../src/limits.ts';
+import { livesOf } from './lives.ts';
+import type { Scenario } from './scenarios.ts';
+
+/** The mark of a question to the package store. */
+export function askedMark(fromByte: number): string {
+  return `asked from ${fromByte}`;
+}
+
+/**
+ * A download goes on at least where the last question before the cut had begun: all before was promised to be kept. Bytes
+ * that came later may be torn; where the comparison has looked at all of them, it may have found that, and they go.
+ */
+export function fetchedAgain(marks: readonly string[]): string | undefined {
+  let keptBytes = 0;
+  for (const life of livesOf(marks)) {
+    const isCompared = life.includes('shown verifying');
+    const asked = isCompared ? life.slice(0, life.indexOf('shown verifying')) : life;
+    const from = asked.flatMap((mark) => /^asked from (\d+)$/.exec(mark)?.[1] ?? []).map(Number);
+    const [first] = from;
+    if (first !== undefined && first < keptBytes)
+      return `after a restart the store was asked from byte ${first} on, before it from ${keptBytes}`;
+    keptBytes = isCompared ? 0 : (from.at(-1) ?? keptBytes);
+  }
+  return undefined;
+}
+
+/** Of a set that stands: so many lives ended when they had started its programs, and it was started once more. */
+export function startedTooOften(
+  cutBefore: Scenario['cutBefore'],
+  marks: readonly string[],
+): string | undefined {
+  const lives = livesOf(marks).map((life) => life.some((mark) => mark.startsWith('started ')));
+  const ended = lives.slice(0, -1).filter(Boolean).length + cutBefore.filter((at) => at === 'started').length;
+  if (lives.at(-1) !== true || ended < limits.installStarts) return undefined;
+  return `its programs were started again after ${ended} starts that were cut`;
+}
