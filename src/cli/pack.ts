@@ -4,6 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import type { Flags } from '../config.ts';
 import { errno, UpdateError } from '../errors.ts';
 import { realFiles } from '../host/files.ts';
+import { freeMemory } from '../host/memory.ts';
 import { downloadBody, packFolder, readSource } from '../pack/pack.ts';
 import { openSecretKey, type SigningKey } from '../pack/secret-key.ts';
 import type { CommandInvocation } from './arguments.ts';
@@ -11,12 +12,11 @@ import { CommandError } from './failure.ts';
 import { bytesText, countText } from './figures.ts';
 import { isSet, textFlag } from './flags.ts';
 import { createOutput } from './output.ts';
-import { quietMemory } from './package-facts.ts';
 import { askHidden } from './prompt.ts';
 import { refusalText, targetRulesOf } from './target-rules.ts';
 
 export async function pack({ flags, operands }: CommandInvocation): Promise<number> {
-  const host = { files: realFiles(), memory: quietMemory };
+  const host = { files: realFiles(), memory: freeMemory };
   const source = await sourceAt(operands[0] ?? '');
   const { manifest } = await readSource(host, source.manifestPath);
   const usualName = `${basename(source.folder)}-${manifest.version}.zip`;

@@ -2,7 +2,8 @@
  * What has to be told to the daemon of a package, read from the package itself: version, size and digests. Whether it
  * may be installed is for the daemon to say.
  */
-import type { Files, Host } from '../host/host.ts';
+import type { Files } from '../host/host.ts';
+import { freeMemory } from '../host/memory.ts';
 import { limits } from '../limits.ts';
 import { openArchive } from '../package/archive.ts';
 import { parseManifest } from '../package/manifest.ts';
@@ -16,16 +17,9 @@ export interface PackageFacts {
   readonly sha256: string | undefined;
 }
 
-/** Reads nothing of a package's content into memory that grows with it. */
-export const quietMemory: Host['memory'] = {
-  produced: () => undefined,
-  releasePages: () => undefined,
-  trim: () => undefined,
-};
-
 /** The version in the manifest of the package at `path`. Throws INVALID_PACKAGE or INVALID_MANIFEST. */
 export async function readVersion(files: Files, path: string): Promise<string> {
-  const archive = await openArchive({ files, memory: quietMemory }, path);
+  const archive = await openArchive({ files, memory: freeMemory }, path);
   try {
     const bytes = await archive.readSmall('manifest.json', limits.manifestBytes);
     if (bytes === undefined) throw new CommandError(`${path} has no manifest.json: it is not a package`);
@@ -38,5 +32,5 @@ export async function readVersion(files: Files, path: string): Promise<string> {
 export async function readFacts(files: Files, path: string): Promise<PackageFacts> {
   const version = await readVersion(files, path);
   const signal = new AbortController().signal;
-  return { version, ...(await hashPackage({ files }, path, true, signal)) };
+  return { version, ...(await hashPackage({ files, memory: freeMemory }, path, true, signal)) };
 }

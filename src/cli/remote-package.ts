@@ -5,6 +5,7 @@
  * known before.
  */
 import type { Files, HttpResponse, Net, OpenFile } from '../host/host.ts';
+import { freeMemory } from '../host/memory.ts';
 import { limits } from '../limits.ts';
 import { newDigests } from '../package/digest.ts';
 import { type Address, packageAddress, redactUrl, redirectAddress } from '../package/url-policy.ts';
@@ -48,7 +49,7 @@ async function contentFacts(
   const { sizeBytes: givenBytes, md5: givenMd5, sha256: givenSha256 } = known;
   if (givenBytes !== undefined && givenMd5 !== undefined)
     return { sizeBytes: givenBytes, md5: givenMd5, sha256: givenSha256 };
-  const digests = await newDigests(true);
+  const digests = await newDigests(freeMemory, true, 0);
   const response = await ask(net, address, {}, 200);
   let sizeBytes = 0;
   for await (const chunk of response.body) {
@@ -56,7 +57,7 @@ async function contentFacts(
     sizeBytes += chunk.length;
     onBytes(sizeBytes);
   }
-  const found = { sizeBytes, ...digests.finish() };
+  const found = { sizeBytes, ...(await digests.finish()) };
   for (const key of ['sizeBytes', 'md5', 'sha256'] as const) {
     const told = known[key];
     if (told !== undefined && told !== found[key])

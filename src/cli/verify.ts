@@ -3,6 +3,7 @@ import { realpath } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { errno } from '../errors.ts';
 import { realFiles } from '../host/files.ts';
+import { freeMemory } from '../host/memory.ts';
 import { type Inspection, inspectPackage } from '../pack/inspect.ts';
 import type { ReleaseModule } from '../release.ts';
 import type { CommandInvocation } from './arguments.ts';
@@ -10,7 +11,6 @@ import { CommandError } from './failure.ts';
 import { bytesText, countText, exactText, tableLines } from './figures.ts';
 import { isSet, listFlag } from './flags.ts';
 import { createOutput, type Output } from './output.ts';
-import { quietMemory } from './package-facts.ts';
 import { refusalText, targetRulesOf } from './target-rules.ts';
 import { readTrustedKey } from './trusted-key.ts';
 
@@ -22,7 +22,7 @@ export async function verify({ flags, operands }: CommandInvocation): Promise<nu
   });
   const keys = await Promise.all(listFlag(flags, 'trust-key').map(readTrustedKey));
   const rules = targetRulesOf(flags);
-  const host = { files: realFiles(), memory: quietMemory };
+  const host = { files: realFiles(), memory: freeMemory };
   const inspection = await inspectPackage(host, path, rules, keys).catch((thrown: unknown) => {
     throw new CommandError(`${place}: a device would refuse it: ${refusalText(thrown)}`, 1, {
       cause: thrown,

@@ -188,6 +188,8 @@ export interface Log {
 
 /** Keeps the resident size down where the runtime lets us; every call may do nothing. */
 export interface Memory {
+  /** False where a second thread that runs JavaScript, some 8 MB, would go beyond the bound. */
+  readonly hasRoomForThread: boolean;
   /** Tells that `bytes` of short-lived buffers were made since the last call. */
   produced(bytes: number): void;
   /** Gives clean pages of the executable back: 0.2 ms, for work that lasts. */

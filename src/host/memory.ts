@@ -24,6 +24,8 @@ export async function realMemory(): Promise<Memory> {
   const collect = await garbageCollector();
   let producedBytes = 0;
   return {
+    // What a thread takes, pages handed back make up for; plain Node has no bound to keep.
+    hasRoomForThread: !isPacked() || releasePages !== undefined,
     produced(bytes) {
       producedBytes += bytes;
       if (producedBytes < limits.garbageBytes) return;
@@ -46,6 +48,14 @@ export async function realMemory(): Promise<Memory> {
  * pays after a package of thousands of files.
  */
 const largeHeapBytes = 14 * 1024 * 1024;
+
+/** Of a process that lives for one command: it has no bound to keep. */
+export const freeMemory: Memory = {
+  hasRoomForThread: true,
+  produced: () => undefined,
+  releasePages: () => undefined,
+  trim: () => undefined,
+};
 
 /** One for the file operation in flight, one so that a name lookup or a state save never waits for a slow fsync. */
 const workerThreads = '2';

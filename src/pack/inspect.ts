@@ -3,9 +3,10 @@
  * Changes nothing and needs no device.
  */
 import { UpdateError } from '../errors.ts';
-import type { Host } from '../host/host.ts';
+import type { Host, Memory } from '../host/host.ts';
 import type { Archive } from '../package/archive.ts';
 import { openArchive } from '../package/archive.ts';
+import { newDigests } from '../package/digest.ts';
 import type { EntrySink } from '../package/extraction.ts';
 import { readRelease } from '../package/read-release.ts';
 import type { Signed, TrustedKey } from '../package/signature.ts';
@@ -42,7 +43,7 @@ export async function inspectPackage(
       { ...rules, expectedVersion: undefined },
       trustedKeys,
     );
-    const { md5, sha256 } = await readEverything(archive, release);
+    const { md5, sha256 } = await readEverything(host.memory, archive, release);
     return {
       release,
       sizeBytes: archive.sizeBytes,
@@ -57,20 +58,30 @@ export async function inspectPackage(
   }
 }
 
-async function readEverything(archive: Archive, release: Release): Promise<{ md5: string; sha256: string }> {
+async function readEverything(
+  memory: Memory,
+  archive: Archive,
+  release: Release,
+): Promise<{ md5: string; sha256: string }> {
   const byEntry = new Map<string, ReleaseFile[]>();
   for (const file of release.modules.flatMap((module) => module.files))
     byEntry.set(file.entry, [...(byEntry.get(file.entry) ?? []), file]);
-  const { md5, sha256 } = await archive.extract({
-    // Every file entry: the content of one that is not deployed is checked too.
-    wanted: new Set(archive.entries.filter((entry) => !entry.isDirectory).map((entry) => entry.name)),
-    open: (entry) => digestSink(byEntry.get(entry.name) ?? []),
-    digests: ['md5', 'sha256'],
-    onBytes: () => undefined,
-    signal: new AbortController().signal,
-  });
-  if (md5 === undefined || sha256 === undefined) throw new Error('a digest that was asked for is missing');
-  return { md5, sha256 };
+  const digest = await newDigests(memory, true, archive.sizeBytes);
+  try {
+    await archive.extract({
+      // Every file entry: the content of one that is not deployed is checked too.
+      wanted: new Set(archive.entries.filter((entry) => !entry.isDirectory).map((entry) => entry.name)),
+      open: (entry) => digestSink(byEntry.get(entry.name) ?? []),
+      digest,
+      onBytes: () => undefined,
+      signal: new AbortController().signal,
+    });
+    const { md5, sha256 } = await digest.finish();
+    if (sha256 === undefined) throw new Error('a digest that was asked for is missing');
+    return { md5, sha256 };
+  } finally {
+    digest.abort();
+  }
 }
 
 /** Compares the content with what the manifest says of each file that is made of it. */

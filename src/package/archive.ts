@@ -22,14 +22,7 @@ import {
   type LocalRecord,
   nameRegister,
 } from './entry-policy.ts';
-import {
-  type Extraction,
-  extract,
-  type PackageDigests,
-  readFully,
-  readSmall,
-  type Source,
-} from './extraction.ts';
+import { type Extraction, extract, readFully, readSmall, type Source } from './extraction.ts';
 import { printable, quoted } from './path-fault.ts';
 import {
   checkEnd,
@@ -48,7 +41,7 @@ export interface Archive {
    * Reads the whole package once. Rejects with INVALID_PACKAGE for content that is not as declared, with the reason of
    * `signal`, or with whatever a sink threw.
    */
-  extract(extraction: Extraction): Promise<PackageDigests>;
+  extract(extraction: Extraction): Promise<void>;
   close(): Promise<void>;
 }
 

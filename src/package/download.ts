@@ -14,7 +14,7 @@ import type { ResumeInfo } from './resume.ts';
 import { transfer } from './transfer.ts';
 import { packageAddress } from './url-policy.ts';
 
-export type DownloadHost = Pick<Host, 'files' | 'clock' | 'net' | 'log'>;
+export type DownloadHost = Pick<Host, 'files' | 'clock' | 'net' | 'log' | 'memory'>;
 
 export interface DownloadOptions {
   /** The work directory's `tmp`; exists. */
@@ -64,7 +64,7 @@ export async function download(
   const start = packageAddress(request.package_url, options.allowHttp);
   const stop = stopSignal(host.clock, request, options);
   try {
-    const part = await openPartFile(host.files, options.directory, `${request.package_name}.part`, {
+    const part = await openPartFile(host, options.directory, `${request.package_name}.part`, {
       withSha256: request.package_sha256 !== undefined,
       keep: options.resume !== undefined,
       maxBytes: request.package_size,
@@ -78,8 +78,8 @@ export async function download(
         stallTimeoutMs: options.stallTimeoutMs ?? limits.downloadStallMs,
         signal: stop.signal,
       });
-      const sizeBytes = part.sizeBytes;
-      return { kind: 'downloaded', path: part.path, sizeBytes, ...part.finish(), resumed } as const;
+      const digests = await part.finish();
+      return { kind: 'downloaded', path: part.path, sizeBytes: part.sizeBytes, ...digests, resumed } as const;
     });
   } finally {
     stop.release();

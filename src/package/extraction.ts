@@ -6,8 +6,8 @@
  *
  * Memory: two read buffers and one inflater, whatever the package's size.
  */
-import type { Hash } from 'node:crypto';
 import { asUpdateError } from '../errors.ts';
+import type { DigestStream } from '../host/digest-thread.ts';
 import type { OpenFile } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { type Decoder, type DecoderParts, entryDecoder, type Output } from './entry-decoder.ts';
@@ -28,17 +28,11 @@ export interface Extraction {
   readonly wanted: ReadonlySet<string>;
   /** Called for each wanted entry in the order of the file, one at a time. */
   open(entry: ArchiveEntry): Promise<EntrySink>;
-  /** Digests of the whole package to compute on the way. */
-  readonly digests: readonly ('md5' | 'sha256')[];
+  /** Takes every byte of the package, in order. */
+  readonly digest: Pick<DigestStream, 'update'> | undefined;
   /** Hears how many bytes of the package have been read so far. */
   onBytes(packageBytesRead: number): void;
   readonly signal: AbortSignal;
-}
-
-/** Lower-case hex of the digests that were asked for. */
-export interface PackageDigests {
-  readonly md5?: string;
-  readonly sha256?: string;
 }
 
 /** An open package whose entries were accepted. */
@@ -80,17 +74,17 @@ export async function readSmall(
 }
 
 /** See Archive.extract. */
-export async function extract(source: Source, extraction: Extraction): Promise<PackageDigests> {
+export async function extract(source: Source, extraction: Extraction): Promise<void> {
   const wanted = wantedInOrder(source, extraction.wanted);
-  const hashes = await startHashes(extraction.digests);
   const feed = entryFeed(source, wanted, extraction);
   const reader = readAhead(source);
   try {
     for (let position = 0; position < source.sizeBytes; ) {
       extraction.signal.throwIfAborted();
       const chunk = await reader.next();
-      for (const hash of hashes.values()) hash.update(chunk);
+      const digested = extraction.digest?.update(chunk);
       await feed.take(chunk, position);
+      await digested;
       position += chunk.length;
       extraction.onBytes(position);
     }
@@ -98,19 +92,12 @@ export async function extract(source: Source, extraction: Extraction): Promise<P
     feed.abort();
     await reader.idle();
   }
-  return Object.fromEntries([...hashes].map(([name, hash]) => [name, hash.digest('hex')]));
 }
 
 function wantedInOrder(source: Source, wanted: ReadonlySet<string>): ArchiveEntry[] {
   const found = source.entries.filter((entry) => wanted.has(entry.name) && !entry.isDirectory);
   if (found.length !== wanted.size) throw new Error('a wanted entry is not a file of this archive');
   return found.sort((a, b) => a.dataStart - b.dataStart);
-}
-
-async function startHashes(names: Extraction['digests']): Promise<Map<string, Hash>> {
-  if (names.length === 0) return new Map();
-  const { createHash } = await import('node:crypto');
-  return new Map(names.map((name) => [name, createHash(name)]));
 }
 
 /** The whole file in order: the next chunk is read while the one before it is digested and written. */

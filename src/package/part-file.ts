@@ -7,7 +7,7 @@
  * failures of the network.
  */
 import { asUpdateError } from '../errors.ts';
-import type { Files, OpenFile } from '../host/host.ts';
+import type { Host, OpenFile } from '../host/host.ts';
 import { type WriteBehind, writeBehind } from '../host/write-behind.ts';
 import { limits } from '../limits.ts';
 import { type Digests, newDigests } from './digest.ts';
@@ -26,30 +26,35 @@ export interface PartFileOptions {
  * synced here: no byte of it counts before the state file beside it was saved, and that syncs their directory.
  */
 export async function openPartFile(
-  files: Files,
+  host: Pick<Host, 'files' | 'memory'>,
   directory: string,
   name: string,
   options: PartFileOptions,
 ): Promise<PartFile> {
   const path = `${directory}/${name}`;
   try {
-    return await opened(files, path, options);
+    return await opened(host, path, options);
   } catch (thrown) {
     throw options.signal.aborted ? thrown : asUpdateError(thrown, 'DOWNLOAD_FAILED', `open ${path}`);
   }
 }
 
-async function opened(files: Files, path: string, options: PartFileOptions): Promise<PartFile> {
+async function opened(
+  { files, memory }: Pick<Host, 'files' | 'memory'>,
+  path: string,
+  options: PartFileOptions,
+): Promise<PartFile> {
   const found = await files.stat(path);
   const keep = found?.kind === 'file' && options.keep && found.sizeBytes <= options.maxBytes;
   if (found !== undefined && !keep) await files.remove(path);
   const file = await files.open(path, keep ? 'update' : 'create');
-  const part = new PartFile(path, file, await newDigests(options.withSha256), options.withSha256);
+  const startDigests = () => newDigests(memory, options.withSha256, options.maxBytes);
+  const part = new PartFile(path, file, await startDigests(), startDigests);
   try {
     if (keep) await part.rehash(options.signal);
     return part;
   } catch (thrown) {
-    await file.close();
+    await part.close();
     if (!keep) await files.remove(path);
     throw thrown;
   }
@@ -58,15 +63,15 @@ async function opened(files: Files, path: string, options: PartFileOptions): Pro
 export class PartFile {
   readonly path: string;
   readonly #file: OpenFile;
-  readonly #withSha256: boolean;
+  readonly #startDigests: () => Promise<Digests>;
   readonly #out: WriteBehind;
   #digests: Digests;
 
-  constructor(path: string, file: OpenFile, digests: Digests, withSha256: boolean) {
+  constructor(path: string, file: OpenFile, digests: Digests, startDigests: () => Promise<Digests>) {
     this.path = path;
     this.#file = file;
     this.#digests = digests;
-    this.#withSha256 = withSha256;
+    this.#startDigests = startDigests;
     this.#out = writeBehind({
       write: (bytes, position) => this.#disk('write', () => file.write(bytes, position)),
       syncData: () => this.#disk('sync', () => file.syncData()),
@@ -90,15 +95,17 @@ export class PartFile {
       signal.throwIfAborted();
       const got = await this.#file.read(buffer, 0, buffer.length, position);
       if (got === 0) return this.#out.restartAt(position);
-      this.#digests.update(buffer.subarray(0, got));
+      await this.#digests.update(buffer.subarray(0, got));
       position += got;
     }
   }
 
   /** Takes the next bytes; to be awaited where it returns a promise, as WriteBehind.write. */
   append(bytes: Uint8Array): Promise<void> | undefined {
-    this.#digests.update(bytes);
-    return this.#out.write(bytes);
+    const digested = this.#digests.update(bytes);
+    const written = this.#out.write(bytes);
+    if (digested === undefined || written === undefined) return digested ?? written;
+    return both(digested, written);
   }
 
   /** Writes what is waiting and brings everything to the disk (fsync). */
@@ -112,7 +119,8 @@ export class PartFile {
     await this.#out.restartAt(0);
     await this.#disk('truncate', () => this.#file.truncate(0));
     await this.#disk('sync', () => this.#file.sync());
-    this.#digests = await newDigests(this.#withSha256);
+    this.#digests.abort();
+    this.#digests = await this.#startDigests();
   }
 
   /** Digests of all bytes, after `settle`. The file takes no more bytes. */
@@ -122,6 +130,7 @@ export class PartFile {
 
   /** Waits for what is in flight, whatever becomes of it, and closes. */
   async close(): Promise<void> {
+    this.#digests.abort();
     await this.#out.idle();
     await this.#file.close();
   }
@@ -133,4 +142,8 @@ export class PartFile {
       throw asUpdateError(thrown, 'DOWNLOAD_FAILED', `${what} ${this.path}`);
     }
   }
+}
+
+async function both(first: Promise<void>, second: Promise<void>): Promise<void> {
+  await Promise.all([first, second]);
 }

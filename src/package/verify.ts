@@ -53,7 +53,7 @@ export async function verifyPackage(
  * verifyPackage does, and CANCELLED's signal reason when the signal aborts.
  */
 export async function verifyStored(
-  host: Pick<Host, 'files'>,
+  host: Pick<Host, 'files' | 'memory'>,
   directory: string,
   request: PackageRequest,
   signal: AbortSignal,
@@ -74,25 +74,26 @@ export async function verifyStored(
 
 /** Reads a file once: constant memory, yields to the event loop between reads. Throws DOWNLOAD_FAILED, or the signal's reason. */
 export async function hashPackage(
-  host: Pick<Host, 'files'>,
+  host: Pick<Host, 'files' | 'memory'>,
   path: string,
   withSha256: boolean,
   signal: AbortSignal,
 ): Promise<PackageDigests> {
-  const digests = await newDigests(withSha256);
   const buffer = new Uint8Array(limits.writeBufferBytes);
   let sizeBytes = 0;
   try {
     const file = await host.files.open(path, 'read');
+    const digests = await newDigests(host.memory, withSha256, (await file.stat()).sizeBytes);
     try {
       for (;;) {
         signal.throwIfAborted();
         const got = await file.read(buffer, 0, buffer.length, sizeBytes);
-        if (got === 0) return { sizeBytes, ...digests.finish() };
-        digests.update(buffer.subarray(0, got));
+        if (got === 0) return { sizeBytes, ...(await digests.finish()) };
+        await digests.update(buffer.subarray(0, got));
         sizeBytes += got;
       }
     } finally {
+      digests.abort();
       await file.close();
     }
   } catch (thrown) {

@@ -11,6 +11,7 @@ import { checkPlanFits, type Survey, surveyRelease } from '../deploy/survey.ts';
 import { asUpdateError, UpdateError } from '../errors.ts';
 import type { Files } from '../host/host.ts';
 import { type Archive, openArchive } from '../package/archive.ts';
+import { newDigest } from '../package/digest.ts';
 import { readRelease } from '../package/read-release.ts';
 import type { PackageRequest } from '../package/request.ts';
 import type { Release } from '../release.ts';
@@ -107,26 +108,29 @@ async function stagePackage(
   const sha256 = request.package_sha256;
   const [name, expected] =
     sha256 === undefined ? (['md5', request.package_md5] as const) : (['sha256', sha256] as const);
+  const digest = await newDigest(context.host.memory, name, totalBytes);
   try {
-    const digests = await archive.extract({
+    await archive.extract({
       wanted: stager.sources,
       open: (entry) => {
         module = moduleOf.get(entry.name);
         return stager.open(entry.name);
       },
-      digests: [name],
+      digest,
       onBytes: (bytes) =>
         context.progress((90 * bytes) / totalBytes, 'unpacking', { bytes, totalBytes, module }),
       signal: AbortSignal.any([context.cancel, context.shutdown]),
     });
-    if (digests[name] !== expected) {
+    const found = await digest.finish();
+    if (found !== expected) {
       throw new UpdateError(
         name === 'md5' ? 'MD5_MISMATCH' : 'SHA256_MISMATCH',
-        `the package changed on the disk: ${expected} expected, ${digests[name]} found`,
+        `the package changed on the disk: ${expected} expected, ${found} found`,
       );
     }
     return stager.sha256;
   } finally {
+    digest.abort();
     await stager.close();
   }
 }

@@ -29,7 +29,7 @@ export interface Sources {
 
 /** Looks for the bytes of every damaged file. Reads only; rejects with the signal's reason. */
 export async function findSources(
-  host: Pick<Host, 'files' | 'log'>,
+  host: Pick<Host, 'files' | 'log' | 'memory'>,
   backupDirectory: string,
   result: AuditResult,
   signal: AbortSignal,
@@ -100,7 +100,7 @@ async function extract(
     await archive.extract({
       wanted,
       open: (entry) => stager.open(entry.name),
-      digests: [],
+      digest: undefined,
       onBytes: (bytes) => progress((90 * bytes) / totalBytes, 'restoring files', { bytes, totalBytes }),
       signal,
     });
@@ -141,7 +141,7 @@ async function obstacleAt(files: Files, { file, text }: Damage): Promise<string 
 
 /** Of the backups of past updates, the newest that holds the bytes a file was deployed with. */
 async function backupFinder(
-  host: Pick<Host, 'files' | 'log'>,
+  host: Pick<Host, 'files' | 'log' | 'memory'>,
   backupDirectory: string,
   signal: AbortSignal,
 ): Promise<(damage: Damage) => Promise<Restorable | undefined>> {
@@ -167,7 +167,7 @@ async function backupFinder(
 
 /** Null: the package that was kept is the one that was installed. */
 async function packageFault(
-  host: Pick<Host, 'files'>,
+  host: Pick<Host, 'files' | 'memory'>,
   path: string,
   { header }: AuditResult,
   signal: AbortSignal,

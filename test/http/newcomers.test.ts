@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { freeMemory } from '../../src/host/memory.ts';
 import { type RunningServer, startServer } from '../../src/http/server.ts';
 import { limits } from '../../src/limits.ts';
 import { movedClock } from '../fixtures/moved-clock.ts';
@@ -33,8 +34,7 @@ test.before.each(async (context) => {
     log: collectingLog(),
     clock: context.clock,
     memory: {
-      produced: () => undefined,
-      releasePages: () => undefined,
+      ...freeMemory,
       trim: () => {
         context.trims += 1;
       },

@@ -7,6 +7,7 @@ import { UpdateError } from '../../src/errors.ts';
 import { realClock } from '../../src/host/clock.ts';
 import { realFiles } from '../../src/host/files.ts';
 import type { Clock } from '../../src/host/host.ts';
+import { freeMemory } from '../../src/host/memory.ts';
 import { type NetOptions, realNet } from '../../src/host/net.ts';
 import type { DownloadHost } from '../../src/package/download.ts';
 import { type ObtainOptions, obtainPackage } from '../../src/package/obtain.ts';
@@ -36,6 +37,7 @@ export function testHost(parts: Partial<DownloadHost> = {}, net: Partial<NetOpti
   const line = (text: string) => void lines.push(text);
   return {
     files: realFiles(),
+    memory: freeMemory,
     clock: quickClock(),
     net: realNet({ environment: {}, ...net }),
     log: { debug: line, info: line, warn: line, error: line },

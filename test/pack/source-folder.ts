@@ -3,11 +3,12 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { realFiles } from '../../src/host/files.ts';
+import { freeMemory } from '../../src/host/memory.ts';
 import { type PackOptions, packFolder } from '../../src/pack/pack.ts';
 
 export const packHost = {
   files: realFiles(),
-  memory: { produced: () => undefined, releasePages: () => undefined, trim: () => undefined },
+  memory: freeMemory,
 };
 
 export interface SourceFolder {

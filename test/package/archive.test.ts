@@ -9,21 +9,18 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { realFiles } from '../../src/host/files.ts';
 import type { Files, OpenFile } from '../../src/host/host.ts';
+import { freeMemory } from '../../src/host/memory.ts';
 import { openArchive } from '../../src/package/archive.ts';
 import { fastestCrc32, gzipCrc32 } from '../../src/package/crc32.ts';
+import { newDigests } from '../../src/package/digest.ts';
 import type { Extraction } from '../../src/package/extraction.ts';
 import { buildPackage, contentBytes, digestsOf } from '../fixtures/package-builder.ts';
 import { descriptor, extraField, rawZip, u64, zip64Extra } from '../fixtures/raw-zip.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'archive-'));
-const memory = {
-  produced: (_bytes: number) => undefined,
-  releasePages: () => undefined,
-  trim: () => undefined,
-};
 
 function hostWith(files: Files) {
-  return { files, memory };
+  return { files, memory: freeMemory };
 }
 
 function inFile(bytes: Uint8Array): string {
@@ -39,9 +36,10 @@ async function unpack(path: string, files = realFiles(), changes: Partial<Extrac
   const modes = new Map(archive.entries.map(({ name, mode }) => [name, mode]));
   const opened: string[] = [];
   try {
-    const digests = await archive.extract({
+    const digest = await newDigests(freeMemory, true, archive.sizeBytes);
+    await archive.extract({
       wanted: new Set(archive.entries.filter(({ isDirectory }) => !isDirectory).map(({ name }) => name)),
-      digests: ['md5', 'sha256'],
+      digest,
       onBytes: () => undefined,
       signal: new AbortController().signal,
       async open({ name }) {
@@ -59,7 +57,7 @@ async function unpack(path: string, files = realFiles(), changes: Partial<Extrac
       },
       ...changes,
     });
-    return { contents, modes, opened, digests, archive };
+    return { contents, modes, opened, digests: await digest.finish(), archive };
   } finally {
     await archive.close();
   }
@@ -104,14 +102,12 @@ for (const zip64 of [false, true]) {
 reading('only wanted entries are opened, in the order of the file, and an empty one too', async () => {
   const entries = [{ name: 'c' }, { name: 'b', content: 'b' }, { name: 'a', content: 'a', method: 8 }];
   const path = inFile(rawZip({ entries }));
-  const { opened, contents, digests } = await unpack(path, realFiles(), {
+  const { opened, contents } = await unpack(path, realFiles(), {
     wanted: new Set(['a', 'c']),
-    digests: [],
   });
   assert.equal(opened, ['c', 'a']);
   assert.is(contents.get('c')?.length, 0);
   assert.is(contents.get('a')?.toString(), 'a');
-  assert.equal(digests, {});
 });
 
 reading('entries of every size around a read buffer arrive whole', async () => {
@@ -326,7 +322,7 @@ failing('a file that shrinks while it is read is noticed', async () => {
   const thrown = await archive
     .extract({
       wanted: new Set(),
-      digests: [],
+      digest: undefined,
       onBytes: () => undefined,
       signal: new AbortController().signal,
       open: () => Promise.reject(new Error('nothing was wanted')),

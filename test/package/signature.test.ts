@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { realFiles } from '../../src/host/files.ts';
+import { freeMemory } from '../../src/host/memory.ts';
 import { openArchive } from '../../src/package/archive.ts';
 import { readRelease } from '../../src/package/read-release.ts';
 import { parseTrustedKey, type TrustedKey, verifyManifestSignature } from '../../src/package/signature.ts';
@@ -144,7 +145,7 @@ async function read(changes: Partial<PackageSpec>, keys: readonly TrustedKey[]) 
   const archive = await openArchive(
     {
       files: realFiles(),
-      memory: { produced: () => undefined, releasePages: () => undefined, trim: () => undefined },
+      memory: freeMemory,
     },
     path,
   );

@@ -5,6 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { realFiles } from '../../src/host/files.ts';
 import type { Files } from '../../src/host/host.ts';
+import { freeMemory } from '../../src/host/memory.ts';
 import type { DownloadedPackage } from '../../src/package/download.ts';
 import { hashPackage, verifyPackage, verifyStored } from '../../src/package/verify.ts';
 import { requestFor, someBytes, temporaryDirectory } from '../network/rig.ts';
@@ -13,7 +14,7 @@ const bytes = someBytes(700_001);
 const digest = (algorithm: string) => createHash(algorithm).update(bytes).digest('hex');
 const request = requestFor('https://store.example.com/p', bytes);
 const withSha256 = { ...request, package_sha256: digest('sha256') };
-const host = { files: realFiles() };
+const host = { files: realFiles(), memory: freeMemory };
 const never = new AbortController().signal;
 
 interface Context {

@@ -16,6 +16,7 @@ import type {
   Net,
   Processes,
 } from '../../src/host/host.ts';
+import { freeMemory } from '../../src/host/memory.ts';
 import { systemError } from './system-error.ts';
 
 export interface ScriptedProgram {
@@ -71,7 +72,7 @@ export function scriptedHost(files: Files, script: Script): ScriptedHost {
     processes,
     net: scriptedNet(script, stopped),
     log: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },
-    memory: { produced: () => undefined, releasePages: () => undefined, trim: () => undefined },
+    memory: freeMemory,
     lines,
     programs,
     advance,
