@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { settleDisk } from './machine.ts';
+import { settleMachine } from './machine.ts';
 
 export interface Timed {
   readonly ms: number;
@@ -25,7 +25,7 @@ export function timed(parent: string, line: string): Timed {
   const folder = join(parent, 'timed');
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder);
-  settleDisk();
+  settleMachine();
   const begun = performance.now();
   const { status, stdout, stderr } = spawnSync('sh', ['-c', `set -e\n${line}\necho; times`], { cwd: folder });
   const ms = performance.now() - begun;

@@ -3,7 +3,7 @@ import { Agent, request } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { median, percentile, type Row } from './figures.ts';
-import { settleDisk } from './machine.ts';
+import { settleMachine } from './machine.ts';
 import { speedPackage } from './packages.ts';
 import type { Bench } from './setting.ts';
 import { startUpdater, targetsOf } from './updater.ts';
@@ -24,7 +24,7 @@ export async function measurePolls(bench: Bench): Promise<Row[]> {
     });
     const poller = startPoller(updater.progressUrl, times);
     try {
-      settleDisk();
+      settleMachine();
       await updater.update(made, bench.store.url(made.name));
     } finally {
       await poller.stop();

@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { runBaseline, runDurableCopy, type Timed } from './baseline.ts';
 import { median, type Row, ratios, skippedRow, spread } from './figures.ts';
-import { settleDisk } from './machine.ts';
+import { settleMachine } from './machine.ts';
 import { speedPackage, writePlainFiles } from './packages.ts';
 import { preparePeers } from './peers.ts';
 import type { Bench } from './setting.ts';
@@ -114,7 +114,7 @@ async function oneUpdate(
 ): Promise<UpdateTimes> {
   const updater = await startUpdater({ folder, executable: bench.executable });
   try {
-    settleDisk();
+    settleMachine();
     return await updater.update(made, url);
   } finally {
     await updater.stop();
