@@ -1,7 +1,7 @@
 /**
  * (i) How much longer an update takes while a crowd is at the API: 200 pollers that ask once a second, the same beside a
- * hostile client, and pollers that never pause. The crowd needs a processor too: a program that only burns one is
- * measured as well, and what it costs is not the API's doing.
+ * hostile client, and pollers that never pause. The crowd needs a processor too, so two controls are measured as well,
+ * whose cost is not the API's doing: the same crowd at another program's server, and a program that only burns one.
  */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
@@ -9,34 +9,48 @@ import { type Crowd, type CrowdOptions, type CrowdReport, startCrowd } from '../
 import { median, type Row, ratios, spread } from './figures.ts';
 import { memoryOf, settleDisk } from './machine.ts';
 import { speedPackage } from './packages.ts';
+import { freePort, listens } from './ports.ts';
 import type { Bench } from './setting.ts';
 import { startUpdater, targetsOf } from './updater.ts';
+import { waitUntil } from './wait.ts';
 
 interface Situation {
   readonly what: string;
   /** Times the update alone. */
   readonly target?: number;
   readonly crowd?: Omit<CrowdOptions, 'port'>;
+  /** The crowd is at a server of its own, nobody at the updater. */
+  readonly isElsewhere?: boolean;
   readonly isBusy?: boolean;
 }
 
 const [pollers, oncePerSecond, withoutPause] = [200, 1_000, 0];
+const usual = { pollers, pauseMs: oncePerSecond };
+const greedy = { pollers, pauseMs: withoutPause };
 const situations: readonly Situation[] = [
   { what: 'alone' },
-  { what: '200 pollers, once a second', target: 1.2, crowd: { pollers, pauseMs: oncePerSecond } },
+  { what: '200 pollers, once a second', target: 1.1, crowd: usual },
   {
     what: '200 pollers and a hostile client',
-    target: 1.5,
-    crowd: { pollers, pauseMs: oncePerSecond, hostileReconnectMs: 1_000 },
+    target: 1.1,
+    crowd: { ...usual, hostileReconnectMs: 1_000 },
   },
-  { what: '200 pollers without pause', crowd: { pollers, pauseMs: withoutPause } },
   {
-    what: 'the same and a hostile client',
-    crowd: { pollers, pauseMs: withoutPause, hostileReconnectMs: 1_000 },
+    what: 'the same crowd at another server',
+    crowd: { ...usual, hostileReconnectMs: 1_000 },
+    isElsewhere: true,
   },
+  { what: '200 pollers without pause', crowd: greedy },
+  { what: 'the same and a hostile client', crowd: { ...greedy, hostileReconnectMs: 1_000 } },
   {
     what: 'the same, which reconnects at once',
-    crowd: { pollers, pauseMs: withoutPause, hostileReconnectMs: 10 },
+    target: 1.5,
+    crowd: { ...greedy, hostileReconnectMs: 10 },
+  },
+  {
+    what: 'the same crowd at another server',
+    crowd: { ...greedy, hostileReconnectMs: 10 },
+    isElsewhere: true,
   },
   { what: 'a program that keeps one processor busy', isBusy: true },
 ];
@@ -75,11 +89,12 @@ export async function measureHostile(bench: Bench): Promise<Row[]> {
   });
 }
 
-async function oneUpdate(bench: Bench, { crowd, isBusy }: Situation): Promise<Outcome> {
+async function oneUpdate(bench: Bench, { crowd, isElsewhere, isBusy }: Situation): Promise<Outcome> {
   const folder = join(bench.scratch, 'speed');
   const made = await speedPackage(bench.www, targetsOf(folder));
   const updater = await startUpdater({ folder, executable: bench.executable });
-  const port = Number(new URL(updater.progressUrl).port);
+  const elsewhere = isElsewhere ? await startOtherServer() : undefined;
+  const port = elsewhere?.port ?? Number(new URL(updater.progressUrl).port);
   const busy = isBusy ? spawn(process.execPath, ['-e', 'for (;;);'], { stdio: 'ignore' }) : undefined;
   let present: Crowd | undefined;
   try {
@@ -92,8 +107,18 @@ async function oneUpdate(bench: Bench, { crowd, isBusy }: Situation): Promise<Ou
   } finally {
     busy?.kill('SIGKILL');
     await present?.end();
+    elsewhere?.stop();
     await updater.stop();
   }
+}
+
+/** Answers everything with a few bytes; Node's defaults otherwise. */
+async function startOtherServer(): Promise<{ port: number; stop: () => void }> {
+  const port = await freePort();
+  const script = `require('node:http').createServer((_, r) => r.end('{}')).listen(${port}, '127.0.0.1')`;
+  const child = spawn(process.execPath, ['-e', script], { stdio: 'ignore' });
+  await waitUntil('the other server listens', 10_000, () => listens(port));
+  return { port, stop: () => void child.kill('SIGKILL') };
 }
 
 function noteOf(all: readonly Outcome[]): string {
