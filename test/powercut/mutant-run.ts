@@ -99,7 +99,7 @@ async function mutantsOfAll(options: MutantOptions): Promise<MutantOfSource[]> {
   for (const scenario of scenarios) {
     const prepared = await prepareScenario(scenario);
     for (const source of await sourcesOf(prepared, options))
-      for (const mutant of mutantsOf(source, prepared)) all.push({ mutant, source, scenario: scenario.name });
+      for (const mutant of mutantsOf(source)) all.push({ mutant, source, scenario: scenario.name });
   }
   return all;
 }
@@ -134,9 +134,13 @@ async function sourcesOf(prepared: PreparedScenario, options: MutantOptions): Pr
   return sources;
 }
 
-function mutantsOf({ recording, isRecovery }: Source, { scenario }: PreparedScenario): Mutant[] {
+function mutantsOf({ recording, isRecovery }: Source): Mutant[] {
   const mutants = withoutEachSync(recording);
-  if (scenario.act === 'download' || scenario.act === 'restart' || isRecovery) return mutants;
+  const happens = (what: RegExp) =>
+    recording.steps.some((step) => step.kind === 'change' && what.test(step.what));
+  const isWhole =
+    happens(/^open .*\/backups\/journal$/) && happens(/^(rename|unlink) .*\/backups\/journal( |$)/);
+  if (isRecovery || !isWhole) return mutants;
   const isJournal = (what: string) => what.includes('/backups/journal');
   const isDirectory = (what: string) => what.startsWith('fsync directory');
   return [

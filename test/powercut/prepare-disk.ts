@@ -111,6 +111,7 @@ async function life(
   more: Partial<Pick<SessionScript, 'bornMs' | 'onProgram'>> = {},
 ): Promise<void> {
   const session = await startSession(disk.files, {
+    bootId: 'boot-0',
     bornMs: 0,
     healthStatus: 0,
     answersReports: true,
@@ -120,6 +121,7 @@ async function life(
     download: store?.bytes,
     breaksAfterBytes: undefined,
     onAsked: () => undefined,
+    onReboot: () => undefined,
     onStage: () => undefined,
     onProgram: () => undefined,
     ...more,

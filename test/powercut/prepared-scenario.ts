@@ -11,7 +11,7 @@ import type { ModelState } from './model-state.ts';
 import { type Tree, treeOf } from './model-tree.ts';
 import { appendLine, keptMark } from './own-file.ts';
 import { prepareDisk, type Store, storePackage } from './prepare-disk.ts';
-import { askedMark } from './repetition-verdict.ts';
+import { askedMark, rebootedAgain, rebootMark } from './repetition-verdict.ts';
 import { act, type Scenario } from './scenarios.ts';
 import type { ScriptedProgram } from './scripted-host.ts';
 import { allowedRoot, type Session, startSession } from './session.ts';
@@ -40,7 +40,8 @@ export async function prepareScenario(scenario: Scenario): Promise<PreparedScena
   const { old, before } = await prepareDisk(scenario, store);
   const programs = scenario.programs.map((argv) => ({ argv }));
   /** `told`: how much the world was told in the lives before. */
-  const scriptFor = (disk: ModelDisk, told = 0) => ({
+  const scriptFor = (disk: ModelDisk, told = 0, bootId = firstBoot) => ({
+    bootId,
     bornMs: 1000 * (scenario.cutBefore.length + told),
     healthStatus: scenario.healthStatus,
     answersReports: scenario.answersReports,
@@ -50,6 +51,7 @@ export async function prepareScenario(scenario: Scenario): Promise<PreparedScena
     download: store?.bytes,
     breaksAfterBytes: scenario.breaksAfterBytes,
     onAsked: (fromByte: number) => disk.mark(askedMark(fromByte)),
+    onReboot: () => disk.mark(rebootMark(bootId)),
     onStage: (how: string, stage: Stage) => disk.mark(`${how} ${stage}`),
     onProgram: async (event: string, argv: readonly string[]) => {
       disk.mark(`${event} ${argv.join(' ')}`);
@@ -91,17 +93,19 @@ export async function prepareScenario(scenario: Scenario): Promise<PreparedScena
     restarted: ModelDisk,
     marks: readonly string[],
     running: readonly ScriptedProgram[],
+    bootId: string,
   ): Promise<string | undefined> => {
     restarted.mark(startMark);
     const after = await startSession(restarted.files, {
-      ...scriptFor(restarted, marks.length),
+      ...scriptFor(restarted, marks.length, bootId),
       healthStatus: scenario.healthAfterRestart,
       answersReports: true,
       programs: running,
     });
-    await after.rest();
+    const stage = await after.rest();
     await after.stop();
-    return judge(restarted, after, marks);
+    if (stage !== 'rebooting') return judge(restarted, after, marks);
+    return rebootedAgain(marksOf(restarted)) ?? restart(restarted, marks, programs, `${bootId}'`);
   };
   return {
     scenario,
@@ -110,15 +114,18 @@ export async function prepareScenario(scenario: Scenario): Promise<PreparedScena
     newTree,
     recording: disk.recording(),
     // A power cut ends device-api and the programs, too: the boot starts them again.
-    subject: (restarted, marks) => restart(restarted, marks, programs),
-    killSubject: (restarted, marks) => restart(restarted, marks, runningAfter(programs, marks)),
+    subject: (restarted, marks) => restart(restarted, marks, programs, `${firstBoot}+${marks.length}`),
+    killSubject: (restarted, marks) => restart(restarted, marks, runningAfter(programs, marks), firstBoot),
     start: (started, files = started.files) => startSession(files, scriptFor(started)),
     act: perform,
     judge,
   };
 }
 
+const firstBoot = 'boot';
+
 function expectedStage(scenario: Scenario): Stage {
+  if (scenario.package?.manifest?.reboot === true) return 'rebooting';
   if (scenario.act === 'download' || scenario.thenDownload) return 'toInstall';
   return scenario.ends === 'new' ? 'success' : 'failed';
 }

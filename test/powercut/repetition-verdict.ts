@@ -1,4 +1,7 @@
-/** What a restart does again, and how often it may: bytes are fetched once, and a deadly update is not started for ever. */
+/**
+ * What a restart does again, and how often it may: bytes are fetched once, the machine restarts once, and a deadly update is
+ * not started for ever.
+ */
 import { limits } from '../../src/limits.ts';
 import { livesOf } from './lives.ts';
 import type { Scenario } from './scenarios.ts';
@@ -24,6 +27,19 @@ export function fetchedAgain(marks: readonly string[]): string | undefined {
     keptBytes = isCompared ? 0 : (from.at(-1) ?? keptBytes);
   }
   return undefined;
+}
+
+/** The mark of a request to restart the machine. */
+export function rebootMark(bootId: string): string {
+  return `reboot of ${bootId}`;
+}
+
+/** Where the power went instead, the machine has restarted, too. Within one boot a request may be repeated. */
+export function rebootedAgain(marks: readonly string[]): string | undefined {
+  const boots = new Set(marks.filter((mark) => mark.startsWith(rebootMark(''))));
+  return boots.size > 1
+    ? `the machine was to restart ${boots.size} times: ${[...boots].join(', ')}`
+    : undefined;
 }
 
 /** Of a set that stands: so many lives ended when they had started its programs, and it was started once more. */

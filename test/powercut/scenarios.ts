@@ -3,6 +3,17 @@
  * Files are a few blocks at most: what matters is how many there are, where, and in which order they change.
  */
 import type { PackageSpec } from '../fixtures/package-builder.ts';
+import {
+  api,
+  before,
+  beforeTree,
+  newDirectories,
+  settings,
+  threeModules,
+  tree,
+  twoPrograms,
+  voice,
+} from './scenario-packages.ts';
 import type { Session } from './session.ts';
 
 export interface Scenario {
@@ -43,104 +54,6 @@ export interface Scenario {
    */
   readonly ends: 'old' | 'new' | 'oldUnlessCut';
 }
-
-const api = '/opt/tope/api/api';
-const voice = '/opt/tope/voice/bin/voice';
-const settings = '/opt/tope/etc/settings.json';
-
-/** `blocks` full 4 KiB blocks and a rest, different in each block, version and path. */
-function content(name: string, version: string, blocks = 0): string {
-  const line = (block: number) => `${name} ${version} block ${block} `;
-  const full = Array.from({ length: blocks }, (_, block) => line(block).repeat(4096).slice(0, 4096));
-  return `${full.join('')}${line(blocks)}`;
-}
-
-function stored(text: string, mode = 0o755) {
-  return { content: text, mode, compress: false };
-}
-
-/** Three modules of one file each in three directories, the first a running program with a health check. */
-function threeModules(version: string): PackageSpec {
-  return {
-    version,
-    modules: [
-      {
-        name: 'api',
-        src: 'm/api',
-        dst: api,
-        process_name: 'api',
-        restart_order: 1,
-        start: [api],
-        health: { exec: ['/bin/check'] },
-      },
-      { name: 'voice', src: 'm/voice', dst: voice },
-      { name: 'settings', src: 'm/settings', dst: settings, mode: '0600' },
-    ],
-    files: {
-      'm/api': stored(content('api', version, 2)),
-      'm/voice': stored(content('voice', version)),
-      'm/settings': stored(content('settings', version)),
-    },
-  };
-}
-
-/** The same with two running programs, of which `voice` is stopped first. */
-function twoPrograms(version: string): PackageSpec {
-  const { modules, ...rest } = threeModules(version);
-  return {
-    ...rest,
-    modules: modules.map((module) =>
-      module.name === 'voice' ? { ...module, process_name: 'voice', start: [voice] } : module,
-    ),
-  };
-}
-
-/** A tree that replaces, adds and leaves out files and directories, beside a single file. */
-function tree(version: string): PackageSpec {
-  return {
-    version,
-    modules: [
-      { name: 'web', src: 'web', dst: '/opt/tope/web', health: { exec: ['/bin/check'] } },
-      { name: 'api', src: 'm/api', dst: api },
-    ],
-    files: {
-      'web/index.html': stored(content('index', version), 0o644),
-      'web/js/app.js': stored(content('app', version, 1), 0o644),
-      'web/new/deep/page.html': stored(content('page', version), 0o644),
-      'm/api': stored(content('api', version)),
-    },
-  };
-}
-
-/** Of what stands on a device before any update. */
-export const versionBefore = '1.0.0';
-
-const before = {
-  [api]: content('api', versionBefore, 1),
-  [voice]: content('voice', versionBefore),
-  [settings]: content('settings', versionBefore),
-};
-
-const beforeTree = {
-  [api]: content('api', versionBefore, 1),
-  '/opt/tope/web/index.html': content('index', versionBefore),
-  '/opt/tope/web/js/app.js': content('app', versionBefore),
-  '/opt/tope/web/js/gone.js': content('gone', versionBefore),
-  '/opt/tope/web/old/deep/gone.html': content('gone', versionBefore, 1),
-};
-
-const newDirectories = (version: string): PackageSpec => ({
-  version,
-  modules: [
-    { name: 'tool', src: 'm/tool', dst: '/opt/tope/tools/bin/tool' },
-    { name: 'data', src: 'data', dst: '/opt/tope/share/data' },
-  ],
-  files: {
-    'm/tool': stored(content('tool', version, 1)),
-    'data/one': stored(content('one', version)),
-    'data/sub/two': stored(content('two', version)),
-  },
-});
 
 const usual = {
   mounts: [],
@@ -239,6 +152,11 @@ export const scenarios: readonly Scenario[] = [
     keepPackage: true,
   },
   { ...usual, name: 'install whose package is kept', keepPackage: true },
+  {
+    ...usual,
+    name: 'install that restarts the machine',
+    package: { ...threeModules('1.1.0'), manifest: { reboot: true } },
+  },
   { ...usual, name: 'install, then the next download', thenDownload: true },
   { ...usual, name: 'install while device-api does not answer', answersReports: false },
   { ...usual, name: 'install of programs that write to a deployed file', ownFile: settings },

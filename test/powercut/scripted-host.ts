@@ -17,6 +17,7 @@ import type {
   Processes,
 } from '../../src/host/host.ts';
 import { freeMemory } from '../../src/host/memory.ts';
+import { limits } from '../../src/limits.ts';
 import { systemError } from './system-error.ts';
 
 export interface ScriptedProgram {
@@ -24,6 +25,7 @@ export interface ScriptedProgram {
 }
 
 export interface Script {
+  readonly bootId: string;
   /** How long ago the first life began. */
   readonly bornMs: number;
   /** Exit status of every health check and helper program. */
@@ -42,6 +44,8 @@ export interface Script {
   readonly breaksAfterBytes: number | undefined;
   /** Hears of each GET, and from which byte on. */
   readonly onAsked: (fromByte: number) => void;
+  /** Hears of each request to restart the machine. */
+  readonly onReboot: () => void;
   /** Hears the body of each report that device-api answered. */
   readonly onReport: (body: string) => void;
 }
@@ -102,6 +106,7 @@ function scriptedClock(
         if (signal?.aborted) return reject(signal.reason);
         const abort = () => reject(signal?.reason);
         signal?.addEventListener('abort', abort, { once: true });
+        if (ms >= limits.rebootMs) return; // whoever waits so long waits for the end of the boot
         setImmediate(() => {
           signal?.removeEventListener('abort', abort);
           if (stopped()) return;
@@ -140,7 +145,7 @@ function scriptedProcesses(
     programs: () => [...running.values()],
     processes: {
       ownPid: 50,
-      bootId: async () => 'boot-1',
+      bootId: async () => script.bootId,
       list: async () => [1, 50, ...running.keys()],
       read: async (pid, file) => procText(pid, running.get(pid), file),
       readLink: async (pid, link) => {
@@ -155,7 +160,10 @@ function scriptedProcesses(
         return true;
       },
       start,
-      run: async () => ({ status: script.healthStatus, stdout: '', stderr: '' }),
+      run: async (argv) => {
+        if (argv.includes('reboot')) script.onReboot();
+        return { status: script.healthStatus, stdout: '', stderr: '' };
+      },
     },
   };
 }

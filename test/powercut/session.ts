@@ -18,7 +18,7 @@ export interface SessionScript extends Omit<Script, 'onReport'> {
 export interface Session {
   readonly updater: RunningUpdater;
   readonly host: ScriptedHost;
-  /** Waits until no work is left to do, and says where it ended. */
+  /** Waits until no work is left to do, or until the machine is to restart, and says where it ended. */
   rest(): Promise<Stage>;
   /** SIGTERM. */
   stop(): Promise<void>;
@@ -31,8 +31,13 @@ const patienceMs = 20_000;
 /** Starts the daemon on these files; it recovers by itself. The work directory's own directories must be there. */
 export async function startSession(files: Files, script: SessionScript): Promise<Session> {
   const stageOf = (body: string) => (JSON.parse(body) as { stage: Stage }).stage;
+  let isRebooting = false;
   const host = scriptedHost(files, {
     ...script,
+    onReboot: () => {
+      isRebooting = true;
+      script.onReboot();
+    },
     onReport: (body) => script.onStage('reported', stageOf(body)),
   });
   const reporter = createReporter(host, {
@@ -65,6 +70,7 @@ export async function startSession(files: Files, script: SessionScript): Promise
     async rest() {
       const deadline = performance.now() + patienceMs;
       while (performance.now() < deadline) {
+        if (isRebooting) return updater.progress().stage;
         if (resting.includes(updater.progress().stage)) {
           await updater.settled();
           return updater.progress().stage;

@@ -2,13 +2,16 @@
  * What must be true of a device after any power cut and the restart that followed, whatever the product thinks of itself:
  * the targets are all old or all new, promises made before the cut hold, nothing is left over, services run.
  */
+import { limits } from '../../src/limits.ts';
 import type { Stage } from '../../src/updater/state.ts';
+import { livesOf } from './lives.ts';
 import type { ModelState } from './model-state.ts';
 import { bytesAt, difference, type Tree, textAt, treeOf } from './model-tree.ts';
 import { wrongOwnFile } from './own-file.ts';
 import { wrongRecord } from './record-verdict.ts';
-import { fetchedAgain, startedTooOften } from './repetition-verdict.ts';
-import { type Scenario, versionBefore } from './scenarios.ts';
+import { fetchedAgain, rebootedAgain, startedTooOften } from './repetition-verdict.ts';
+import { versionBefore } from './scenario-packages.ts';
+import type { Scenario } from './scenarios.ts';
 import { allowedRoot, workDirectory } from './session.ts';
 
 export interface Facts {
@@ -50,6 +53,7 @@ export function verdict(facts: Facts, state: ModelState, marks: readonly string[
     wrongPrograms(facts) ??
     (ownFile && wrongOwnFile(state, ownFile, standingVersion(facts.scenario, isNew), marks)) ??
     fetchedAgain(marks) ??
+    rebootedAgain(marks) ??
     (isNew ? startedTooOften(cutBefore, marks) : undefined)
   );
 }
@@ -70,7 +74,7 @@ function standingVersion(scenario: Scenario, isNew: boolean): string {
 
 function brokenPromise(facts: Facts, isNew: boolean, marks: readonly string[]): string | undefined {
   const said = (stage: Stage) => marks.some((mark) => mark.endsWith(` ${stage}`));
-  const { act, thenDownload, ends } = facts.scenario;
+  const { act, thenDownload, ends, cutBefore } = facts.scenario;
   if (said('downloading') && facts.stage !== 'toInstall')
     return `the accepted download ended as ${facts.stage}`;
   if (
@@ -80,7 +84,8 @@ function brokenPromise(facts: Facts, isNew: boolean, marks: readonly string[]): 
   )
     return 'device-api never learns that the package waits';
   if (act === 'download') return undefined;
-  const mayGiveUp = act === 'restart' || marks.includes(diskFault);
+  const starts = cutBefore.length + livesOf(marks).length - 1;
+  const mayGiveUp = starts >= limits.installStarts || marks.includes(diskFault);
   if (said('installing') && ends === 'new' && !isNew && !mayGiveUp)
     return `only the power was in its way, and the accepted ${act} was not carried out`;
   if (said('success') && !isNew) return 'success was told, the set is old';

@@ -1,0 +1,100 @@
+/** What stands on the devices of the scenarios, and the packages that change it: a few small files each. */
+import type { PackageSpec } from '../fixtures/package-builder.ts';
+
+export const api = '/opt/tope/api/api';
+export const voice = '/opt/tope/voice/bin/voice';
+export const settings = '/opt/tope/etc/settings.json';
+
+/** `blocks` full 4 KiB blocks and a rest, different in each block, version and path. */
+function content(name: string, version: string, blocks = 0): string {
+  const line = (block: number) => `${name} ${version} block ${block} `;
+  const full = Array.from({ length: blocks }, (_, block) => line(block).repeat(4096).slice(0, 4096));
+  return `${full.join('')}${line(blocks)}`;
+}
+
+function stored(text: string, mode = 0o755) {
+  return { content: text, mode, compress: false };
+}
+
+/** Three modules of one file each in three directories, the first a running program with a health check. */
+export function threeModules(version: string): PackageSpec {
+  return {
+    version,
+    modules: [
+      {
+        name: 'api',
+        src: 'm/api',
+        dst: api,
+        process_name: 'api',
+        restart_order: 1,
+        start: [api],
+        health: { exec: ['/bin/check'] },
+      },
+      { name: 'voice', src: 'm/voice', dst: voice },
+      { name: 'settings', src: 'm/settings', dst: settings, mode: '0600' },
+    ],
+    files: {
+      'm/api': stored(content('api', version, 2)),
+      'm/voice': stored(content('voice', version)),
+      'm/settings': stored(content('settings', version)),
+    },
+  };
+}
+
+/** The same with two running programs, of which `voice` is stopped first. */
+export function twoPrograms(version: string): PackageSpec {
+  const { modules, ...rest } = threeModules(version);
+  return {
+    ...rest,
+    modules: modules.map((module) =>
+      module.name === 'voice' ? { ...module, process_name: 'voice', start: [voice] } : module,
+    ),
+  };
+}
+
+/** A tree that replaces, adds and leaves out files and directories, beside a single file. */
+export function tree(version: string): PackageSpec {
+  return {
+    version,
+    modules: [
+      { name: 'web', src: 'web', dst: '/opt/tope/web', health: { exec: ['/bin/check'] } },
+      { name: 'api', src: 'm/api', dst: api },
+    ],
+    files: {
+      'web/index.html': stored(content('index', version), 0o644),
+      'web/js/app.js': stored(content('app', version, 1), 0o644),
+      'web/new/deep/page.html': stored(content('page', version), 0o644),
+      'm/api': stored(content('api', version)),
+    },
+  };
+}
+
+/** Of what stands on a device before any update. */
+export const versionBefore = '1.0.0';
+
+export const before = {
+  [api]: content('api', versionBefore, 1),
+  [voice]: content('voice', versionBefore),
+  [settings]: content('settings', versionBefore),
+};
+
+export const beforeTree = {
+  [api]: content('api', versionBefore, 1),
+  '/opt/tope/web/index.html': content('index', versionBefore),
+  '/opt/tope/web/js/app.js': content('app', versionBefore),
+  '/opt/tope/web/js/gone.js': content('gone', versionBefore),
+  '/opt/tope/web/old/deep/gone.html': content('gone', versionBefore, 1),
+};
+
+export const newDirectories = (version: string): PackageSpec => ({
+  version,
+  modules: [
+    { name: 'tool', src: 'm/tool', dst: '/opt/tope/tools/bin/tool' },
+    { name: 'data', src: 'data', dst: '/opt/tope/share/data' },
+  ],
+  files: {
+    'm/tool': stored(content('tool', version, 1)),
+    'data/one': stored(content('one', version)),
+    'data/sub/two': stored(content('two', version)),
+  },
+});
