@@ -22,7 +22,7 @@ interface Context {
 const test = suite<Context>('newcomers');
 
 test.before.each(async (context) => {
-  context.clock = movedClock();
+  context.clock = movedClock(0.1);
   context.socketPath = join(tmpdir(), `newcomers-${process.pid}.sock`);
   context.clients = [];
   context.trims = 0;
@@ -134,6 +134,29 @@ test('a crowd at the port keeps nobody waiting at the unix socket', async (conte
   socket.destroy();
 });
 
+test('a first packet of many requests is paid for by those that come next', async (context) => {
+  const many = await newClient(context);
+  many.send(ask.repeat(1_000));
+  await many.until(() => answers(many) > 0);
+  const next = await newClient(context);
+  assert.not(await isAnswered(next, 300));
+  await letTimePass(context, () => answers(next) === 1);
+});
+
+test('one broken request is answered at once, a stream of them late', async (context) => {
+  const first = await sendBroken(context);
+  await first.closed();
+  assert.ok(first.text().startsWith('HTTP/1.1 400 '));
+  let late = first;
+  for (let round = 0; round < 1_000 && late.socket.destroyed; round++) {
+    late = await sendBroken(context);
+    await late.closed(300).catch(() => undefined);
+  }
+  assert.is(late.text(), '');
+  await letTimePass(context, () => late.text().startsWith('HTTP/1.1 400 '));
+  await late.closed();
+});
+
 test('what many connections leave behind is cleared away', async (context) => {
   const before = context.trims;
   const enough = Math.ceil(limits.connectionsGarbageBytes / limits.connectionBytes);
@@ -165,6 +188,12 @@ async function newClient({ server, clients }: Context): Promise<RawClient> {
 
 function newClients(context: Context, count: number): Promise<RawClient[]> {
   return Promise.all(Array.from({ length: count }, () => newClient(context)));
+}
+
+async function sendBroken(context: Context): Promise<RawClient> {
+  const client = await newClient(context);
+  client.send('BROKEN\r\n\r\n');
+  return client;
 }
 
 /** Does the answer to one request come without any time passing but what looking at the clock takes? */
