@@ -142,7 +142,8 @@ function digestSlots(threads: typeof Threads, crypto: typeof Crypto): void {
   const { algorithm, ring, control, at, slotCount, slotBytes } = threads.workerData as Shared;
   const hash = crypto.createHash(algorithm);
   for (let done = 0, length = 1; length > 0; ) {
-    Atomics.wait(control, at.submitted, done);
+    // In a loop: a notification may come so late that its slot is done already, and then wakes for nothing.
+    while (Atomics.load(control, at.submitted) === done) Atomics.wait(control, at.submitted, done);
     const slot = done % slotCount;
     length = control[at.lengths + slot] ?? 0;
     if (length > 0) hash.update(ring.subarray(slot * slotBytes, slot * slotBytes + length));

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { availableParallelism } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type DigestStream, isWorthThread, threadDigest } from '../../src/host/digest-thread.ts';
@@ -38,6 +39,27 @@ for (const algorithm of ['md5', 'sha256'] as const) {
     });
   }
 }
+
+test('a notification that comes when its bytes are digested already does no harm', async () => {
+  const { notify } = Atomics;
+  const twice = (array: Int32Array, index: number) => {
+    setTimeout(() => notify(array, index), 2);
+    return notify(array, index);
+  };
+  Object.assign(Atomics, { notify: twice });
+  try {
+    const digest = threadDigest(freeMemory, 'md5');
+    for (let at = 0; at < bytes.length; at += 131_072) {
+      const busy = digest.update(bytes.subarray(at, at + 131_072));
+      if (busy !== undefined) await busy;
+      await sleep(4);
+    }
+    assert.is(await digest.finish(), createHash('md5').update(bytes).digest('hex'));
+    digest.abort();
+  } finally {
+    Object.assign(Atomics, { notify });
+  }
+});
 
 test('nothing has a digest, too', async () => {
   assert.is(await threadDigest(freeMemory, 'md5').finish(), createHash('md5').digest('hex'));
