@@ -1,6 +1,6 @@
 /**
  * A package of 300 MB updates two running services, served by nginx and by Node: files, modes, order of restarts,
- * reports. Meanwhile GET /progress answers at once, and the daemon's event loop is never blocked for long.
+ * reports. Meanwhile GET /progress answers at once, and nothing in the daemon blocks its event loop for 20 ms.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { contentBytes, digestsOf, type PackageSpec } from '../fixtures/package-builder.ts';
-import { type Daemon, programArgv, until } from './daemon.ts';
+import { type Daemon, until } from './daemon.ts';
 import { type Device, makeDevice, type Request } from './harness.ts';
 import { nginxMissing, startNginx } from './nginx.ts';
 
@@ -20,11 +20,6 @@ const blobs = [0, 1, 2].map((offset) => random.subarray(offset, offset + blobByt
 const tests = suite('a package of 300 MB');
 const withoutNginx = nginxMissing();
 if (withoutNginx !== undefined) console.log(`skipped: served by nginx: ${withoutNginx}`);
-/** A packed executable does not load a module of ours first. */
-const canMeasureLoop = programArgv.length > 1;
-if (!canMeasureLoop)
-  console.log('skipped: delay of the event loop: needs the bundle, not a packed executable');
-
 let device: Device;
 let request: Request;
 
@@ -52,24 +47,23 @@ tests('served by Node, updates two running services', () => updatesAndGoesBack('
 tests.run();
 
 /**
- * Measures anew where the first measurement is bad. Where other programs wanted the processors all the time, it says
- * nothing of ours: what is measured is then printed, and not judged.
+ * Measures anew, once, where the first measurement is bad. What the daemon did to its loop is judged on any machine. How
+ * long an answer took says nothing of ours where other programs wanted the processors all the time: it is then printed,
+ * and not judged.
  */
 async function updatesAndGoesBack(server: string, wanted: Request): Promise<void> {
   const measured = [await measuredUpdate(server, wanted)];
   if (!measured.every(isFluent)) measured.push(await measuredUpdate(server, wanted));
   if (measured.some(isFluent)) return;
-  if (measured.every(({ waitedShare }) => waitedShare > busyShare)) {
-    console.log(`\nskipped: ${server}: judging the delays: the machine was busy with other programs`);
-    return;
-  }
-  assert.unreachable(`twice: ${JSON.stringify(measured)}`);
+  const isBusy = measured.every(({ waitedShare }) => waitedShare > busyShare);
+  if (!isBusy || !measured.some(isUnblocked)) assert.unreachable(`twice: ${JSON.stringify(measured)}`);
+  console.log(`\nskipped: ${server}: judging the answers: the machine was busy with other programs`);
 }
 
 interface Measured {
   /** GET /progress, 99th percentile. */
   readonly answerMs: number;
-  /** Delay of the event loop by the daemon's own doing, 99.9th percentile. */
+  /** Longest time that the event loop was blocked by the daemon's own doing, from its first answer to its end. */
   readonly loopMs: number;
   /** Share of the time in which the daemon could have run and had no processor. */
   readonly waitedShare: number;
@@ -77,22 +71,27 @@ interface Measured {
 
 const busyShare = 0.1;
 
-function isFluent({ answerMs, loopMs }: Measured): boolean {
-  return answerMs < 100 && loopMs < 20;
+function isFluent(measured: Measured): boolean {
+  return measured.answerMs < 100 && isUnblocked(measured);
+}
+
+function isUnblocked({ loopMs }: Measured): boolean {
+  return loopMs < 20;
 }
 
 async function measuredUpdate(server: string, wanted: Request): Promise<Measured> {
   const before = device.files();
   const loopFile = join(device.folder, `loop-${server}.json`);
-  const preload = {
-    NODE_OPTIONS: `--require=${join(import.meta.dirname, 'loop-delay.cjs')}`,
+  // Without the threads that collect garbage, as the executables run: on a busy machine it waits for them.
+  const daemon = await device.start([], {
+    NODE_OPTIONS: `--v8-pool-size=0 --require=${join(import.meta.dirname, 'loop-delay.cjs')}`,
     LOOP_DELAY_FILE: loopFile,
     NODE_V8_COVERAGE: undefined,
-  };
-  const daemon = await device.start([], canMeasureLoop ? preload : {});
+  });
   const reportsBefore = device.deviceApi.reports.length;
   const eventsBefore = device.events().length;
-  if (canMeasureLoop) daemon.kill('SIGUSR2');
+  assert.ok(existsSync(loopFile), 'the measurement was not loaded');
+  daemon.kill('SIGUSR2');
   const polls = pollProgress(daemon);
   const started = performance.now();
 
@@ -122,8 +121,7 @@ async function measuredUpdate(server: string, wanted: Request): Promise<Measured
   assert.equal(device.files(), before);
   await until('the old services run', () => device.running().join() === 'alpha 1.0.0,beta 1.0.0');
   assert.is(await daemon.end('SIGTERM'), 0);
-  const loop = canMeasureLoop ? loopDelay(server, loopFile) : { loopMs: 0, waitedShare: 0 };
-  return { answerMs: p99, ...loop };
+  return { answerMs: p99, ...loopDelay(server, loopFile) };
 }
 
 /** Two services in folders of their own with a large file beside the program, and a large file of data. */
@@ -211,15 +209,14 @@ function pollProgress(daemon: Daemon): { end(): Promise<number[]> } {
   };
 }
 
-/** The 99.9th percentile of what the daemon itself did to its loop; the worst is only reported. */
+/** What the daemon itself did to its loop. */
 function loopDelay(server: string, path: string): Pick<Measured, 'loopMs' | 'waitedShare'> {
-  assert.ok(existsSync(path), 'the measurement was not written');
   const written = JSON.parse(readFileSync(path, 'utf8')) as Record<string, number>;
-  const { samples, wallMaxMs = 0, ownMaxMs = 0, ownP999Ms = 0, waitedShare = 0 } = written;
+  const { samples, wallMaxMs = 0, ownMaxMs = Infinity, ownP999Ms = 0, waitedShare = 0 } = written;
   const figures = `99.9 % below ${ownP999Ms.toFixed(1)} ms, max ${ownMaxMs.toFixed(1)} ms`;
   const withWait = `${wallMaxMs.toFixed(1)} ms with the wait for a processor, ${(100 * waitedShare).toFixed(0)} % of the time`;
   console.log(`\nmeasured: ${server}: event loop delay, ${samples} samples: ${figures} (${withWait})`);
-  return { loopMs: ownP999Ms, waitedShare };
+  return { loopMs: ownMaxMs, waitedShare };
 }
 
 function spread(values: readonly number[]): { p99: number; max: number } {
