@@ -99,7 +99,7 @@ export function threadDigest(memory: Memory, algorithm: DigestName): DigestStrea
 
   async function start(): Promise<Threads.Worker> {
     // What came before the first byte, a TLS handshake perhaps, and what the start itself touches shall not add up.
-    memory.releasePages();
+    memory.shrink();
     const { Worker } = await import('node:worker_threads');
     const workerData: Shared = { algorithm, ring, control, at, slotCount, slotBytes };
     const thread = new Worker(`(${digestSlots})(require('node:worker_threads'), require('node:crypto'))`, {
@@ -111,7 +111,10 @@ export function threadDigest(memory: Memory, algorithm: DigestName): DigestStrea
     });
     thread.once('online', () => memory.releasePages());
     thread.once('error', end);
-    thread.once('exit', () => end(new Error(`the thread of the ${algorithm} digest ended`)));
+    thread.once('exit', () => {
+      end(new Error(`the thread of the ${algorithm} digest ended`));
+      memory.shrink();
+    });
     return thread;
   }
 

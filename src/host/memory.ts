@@ -35,6 +35,10 @@ export async function realMemory(): Promise<Memory> {
     releasePages() {
       releasePages?.();
     },
+    shrink() {
+      collect?.({ type: 'major', flavor: 'last-resort' });
+      releasePages?.();
+    },
     trim() {
       const isLarge = process.memoryUsage().heapTotal > largeHeapBytes;
       collect?.({ type: isLarge ? 'major' : 'minor' });
@@ -54,6 +58,7 @@ export const freeMemory: Memory = {
   hasRoomForThread: true,
   produced: () => undefined,
   releasePages: () => undefined,
+  shrink: () => undefined,
   trim: () => undefined,
 };
 
@@ -65,7 +70,7 @@ function isPacked(): boolean {
   return process.argv[1] === process.argv0;
 }
 
-type Collect = (options: { type: 'minor' | 'major' }) => unknown;
+type Collect = (options: { type: 'minor' | 'major'; flavor?: 'last-resort' }) => unknown;
 
 /**
  * The collector that `--expose-gc` of the executable made global. An executable whose Node takes no flags (20) gets
