@@ -3,11 +3,11 @@
  * hostile client, and pollers that never pause. The crowd needs a processor too, so two controls are measured as well,
  * whose cost is not the API's doing: the same crowd at another program's server, and a program that only burns one.
  */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { type Crowd, type CrowdOptions, type CrowdReport, startCrowd } from '../fixtures/crowd.ts';
 import { median, type Row, ratios, spread } from './figures.ts';
-import { memoryOf, settleDisk } from './machine.ts';
+import { dropPageCache, memoryOf, settleMachine } from './machine.ts';
 import { speedPackage } from './packages.ts';
 import { freePort, listens } from './ports.ts';
 import type { Bench } from './setting.ts';
@@ -92,6 +92,8 @@ export async function measureHostile(bench: Bench): Promise<Row[]> {
 async function oneUpdate(bench: Bench, { crowd, isElsewhere, isBusy }: Situation): Promise<Outcome> {
   const folder = join(bench.scratch, 'speed');
   const made = await speedPackage(bench.www, targetsOf(folder));
+  // Or the updater's largest size counts pages of an executable that was written a moment ago.
+  dropPageCache();
   const updater = await startUpdater({ folder, executable: bench.executable });
   const elsewhere = isElsewhere ? await startOtherServer() : undefined;
   const port = elsewhere?.port ?? Number(new URL(updater.progressUrl).port);
@@ -99,7 +101,8 @@ async function oneUpdate(bench: Bench, { crowd, isElsewhere, isBusy }: Situation
   let present: Crowd | undefined;
   try {
     present = crowd && (await startCrowd({ port, ...crowd }));
-    settleDisk();
+    execFileSync('cat', [join(bench.www, made.name)], { stdio: 'ignore' }); // into the page cache again
+    settleMachine();
     const { totalMs, cpuSeconds } = await updater.update(made, bench.store.url(made.name));
     const report = await present?.end();
     present = undefined;
