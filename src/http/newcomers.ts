@@ -4,8 +4,8 @@
  * bring them back. Those that speak are let in in the order of their first words, as fast as `limits.newcomersShare` of
  * the event loop allows.
  *
- * Invariants: who speaks while that share is not used up is let in at once; what is kept here is bounded in
- * connections and in bytes, and the oldest goes where it is too much. Nothing runs while nobody is here.
+ * Invariants: who speaks while that share is not used up is let in at once; what is kept here is bounded: of too many
+ * connections the oldest goes, of too many bytes the one that sent most. Nothing runs while nobody is here.
  */
 import type { Socket } from 'node:net';
 import type { Clock, Memory } from '../host/host.ts';
@@ -63,8 +63,8 @@ export function receiveNewcomers({ clock, memory, requestMs, letIn }: NewcomersO
   function hear(socket: Socket, bytes: Buffer): void {
     memory?.produced(bytes.length);
     if (waiting.size === 0 && budget.pay(requestMs())) handOver(socket, bytes);
-    else if (heldBytes + bytes.length > limits.newcomersBytes) socket.destroy();
     else keep(socket, bytes);
+    while (heldBytes > limits.newcomersBytes) closeGreediest();
   }
 
   function keep(socket: Socket, bytes: Buffer): void {
@@ -117,6 +117,17 @@ export function receiveNewcomers({ clock, memory, requestMs, letIn }: NewcomersO
         socket.destroy();
         return;
       }
+  }
+
+  /** A request is short: those that send much are not let keep others out. */
+  function closeGreediest(): void {
+    let greediest: Socket | undefined;
+    let mostBytes = 0;
+    for (const [socket, { length }] of waiting)
+      if (length > mostBytes) [greediest, mostBytes] = [socket, length];
+    if (greediest === undefined) return;
+    forget(greediest);
+    greediest.destroy();
   }
 
   function sweep(): void {
