@@ -20,8 +20,8 @@ export const limits = {
   connectionsGarbageBytes: 1.5 * MiB,
   /** Connections that have not sent a request yet. */
   newcomers: 2048,
-  /** What they may have sent before they are let in; a request is a few hundred bytes. */
-  newcomersBytes: 256 * KiB,
+  /** What all may have sent before they are let in: as much as two hundred usual requests. */
+  newcomersBytes: 64 * KiB,
   /** Their part of the event loop's time: about 250 connections a second on x64. */
   newcomersShare: 0.1,
   /** What is kept of that part while it is not used: as many as `connections` may come together. */
