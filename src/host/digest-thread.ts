@@ -100,7 +100,10 @@ export function threadDigest(memory: Memory, algorithm: DigestName): DigestStrea
   async function start(): Promise<Threads.Worker> {
     // What came before the first byte, a TLS handshake perhaps, and what the start itself touches shall not add up.
     memory.shrink();
+    // Each of these steps takes 5 to 10 ms; what waits for the event loop comes between.
+    await nextTurn();
     const { Worker } = await import('node:worker_threads');
+    await nextTurn();
     const workerData: Shared = { algorithm, ring, control, at, slotCount, slotBytes };
     const thread = new Worker(`(${digestSlots})(require('node:worker_threads'), require('node:crypto'))`, {
       eval: true,
@@ -113,7 +116,7 @@ export function threadDigest(memory: Memory, algorithm: DigestName): DigestStrea
     thread.once('error', end);
     thread.once('exit', () => {
       end(new Error(`the thread of the ${algorithm} digest ended`));
-      memory.shrink();
+      setImmediate(memory.shrink);
     });
     return thread;
   }
@@ -122,6 +125,10 @@ export function threadDigest(memory: Memory, algorithm: DigestName): DigestStrea
     failure ??= why;
     Atomics.notify(control, at.done); // whoever waits looks at the failure
   }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** More than two, so that the thread goes on with the next while we are told of the one before. */
