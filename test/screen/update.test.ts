@@ -62,7 +62,8 @@ withScreen('a whole update, and the way back by the button', async (browser, dev
   await screen.shows('title', /^Rolled back$/);
   assert.equal(device.running(), ['alpha 1.0.0', 'beta 1.0.0']);
   await screen.shows('showHistory', /^History$/);
-  assert.not(await screen.page.locator('#showQuestion').isVisible());
+  // It goes when the page has the new history.
+  await screen.page.locator('#showQuestion').waitFor({ state: 'hidden', timeout: 5_000 });
   assert.equal(screen.complaints, []);
   await screen.close();
 });
