@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { contentBytes, digestsOf, type PackageSpec } from '../fixtures/package-builder.ts';
-import { type Daemon, until } from './daemon.ts';
+import { type Daemon, programArgv, until } from './daemon.ts';
 import { type Device, makeDevice, type Request } from './harness.ts';
 import { nginxMissing, startNginx } from './nginx.ts';
 
@@ -18,6 +18,7 @@ const blobBytes = 100 * 1024 * 1024;
 const random = Buffer.alloc(blobBytes + 3, contentBytes({ random: 1024 * 1024 }));
 const blobs = [0, 1, 2].map((offset) => random.subarray(offset, offset + blobBytes));
 const tests = suite('a package of 300 MB');
+const isExecutable = programArgv.length === 1;
 const withoutNginx = nginxMissing();
 if (withoutNginx !== undefined) console.log(`skipped: served by nginx: ${withoutNginx}`);
 let device: Device;
@@ -47,17 +48,18 @@ tests('served by Node, updates two running services', () => updatesAndGoesBack('
 tests.run();
 
 /**
- * Measures anew, once, where the first measurement is bad. What the daemon did to its loop is judged on any machine. How
- * long an answer took says nothing of ours where other programs wanted the processors all the time: it is then printed,
- * and not judged.
+ * Measures anew, once, where the first measurement is bad. What the daemon did to its loop is judged on any machine with
+ * the bundle. With the executable, whose pages come back from the page cache, and of the answers it is printed and not
+ * judged where other programs wanted the processors all the time: it then says nothing of ours.
  */
 async function updatesAndGoesBack(server: string, wanted: Request): Promise<void> {
   const measured = [await measuredUpdate(server, wanted)];
   if (!measured.every(isFluent)) measured.push(await measuredUpdate(server, wanted));
   if (measured.some(isFluent)) return;
   const isBusy = measured.every(({ waitedShare }) => waitedShare > busyShare);
-  if (!isBusy || !measured.some(isUnblocked)) assert.unreachable(`twice: ${JSON.stringify(measured)}`);
-  console.log(`\nskipped: ${server}: judging the answers: the machine was busy with other programs`);
+  const isLoopFine = isExecutable || measured.some(isUnblocked);
+  if (!isBusy || !isLoopFine) assert.unreachable(`twice: ${JSON.stringify(measured)}`);
+  console.log(`\nskipped: ${server}: judging delays: the machine was busy with other programs`);
 }
 
 interface Measured {
