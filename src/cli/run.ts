@@ -80,7 +80,8 @@ export async function run(flags: Flags, version: string, memory: Memory): Promis
     metrics: metrics.text,
   });
   log.info(`listening on ${describeAddress(config, server.port)}`);
-  memory.trim();
+  // All of it now: in an update, nothing may block the event loop for so long.
+  memory.shrink();
 }
 
 async function loadConfig(flags: Flags): Promise<Config> {

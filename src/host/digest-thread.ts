@@ -99,8 +99,8 @@ export function threadDigest(memory: Memory, algorithm: DigestName): DigestStrea
 
   async function start(): Promise<Threads.Worker> {
     // What came before the first byte, a TLS handshake perhaps, and what the start itself touches shall not add up.
-    memory.shrink();
-    // Each of these steps takes 5 to 10 ms; what waits for the event loop comes between.
+    memory.trim();
+    // Each of these steps takes a few ms; what waits for the event loop comes between.
     await nextTurn();
     const { Worker } = await import('node:worker_threads');
     await nextTurn();
@@ -116,7 +116,7 @@ export function threadDigest(memory: Memory, algorithm: DigestName): DigestStrea
     thread.once('error', end);
     thread.once('exit', () => {
       end(new Error(`the thread of the ${algorithm} digest ended`));
-      setImmediate(memory.shrink);
+      memory.trim();
     });
     return thread;
   }

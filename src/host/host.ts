@@ -194,7 +194,7 @@ export interface Memory {
   produced(bytes: number): void;
   /** Gives clean pages of the executable back: 0.2 ms, for work that lasts. */
   releasePages(): void;
-  /** Collects all garbage and gives V8's spare pages back, too: 10 ms in which nothing else runs. */
+  /** Collects all garbage and gives V8's spare pages back, too: 16 to 20 ms in which nothing else runs, for a start only. */
   shrink(): void;
   /** Between two phases: collects garbage, too. */
   trim(): void;
