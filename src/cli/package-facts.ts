@@ -32,5 +32,6 @@ export async function readVersion(files: Files, path: string): Promise<string> {
 export async function readFacts(files: Files, path: string): Promise<PackageFacts> {
   const version = await readVersion(files, path);
   const signal = new AbortController().signal;
-  return { version, ...(await hashPackage({ files, memory: freeMemory }, path, true, signal)) };
+  const { sizeBytes, md5, sha256 } = await hashPackage({ files, memory: freeMemory }, path, true, signal);
+  return { version, sizeBytes, md5, sha256 };
 }

@@ -1,16 +1,25 @@
 /**
- * Digests of one stream of bytes. That of a long stream is computed on a thread of its own; where two are wanted, only
- * the slower one. node:crypto is loaded at the first use: it costs memory.
+ * Digests of one stream of bytes, and its seal. The MD5 of a long stream is computed on a thread of its own. node:crypto is
+ * loaded at the first use: it costs memory.
  */
-import { type DigestName, type DigestStream, isWorthThread, threadDigest } from '../host/digest-thread.ts';
+import { type DigestStream, isWorthThread, threadDigest } from '../host/digest-thread.ts';
 import type { Memory } from '../host/host.ts';
+import { newSealing, type Seal } from './seal.ts';
 
-/** MD5, and SHA-256 where it is wanted. */
+/** Of all bytes of a package. Lower-case hex. */
+export interface DigestsFound {
+  readonly md5: string;
+  /** Undefined where it was not wanted. */
+  readonly sha256: string | undefined;
+  readonly seal: Seal;
+}
+
+/** On their way. */
 export interface Digests {
   /** As DigestStream.update. */
   update(bytes: Uint8Array): Promise<void> | undefined;
-  /** Lower-case hex; ends the computation. `sha256` is undefined where it was not wanted. */
-  finish(): Promise<{ readonly md5: string; readonly sha256: string | undefined }>;
+  /** Ends the computation. */
+  finish(): Promise<DigestsFound>;
   /** Ends it without a result, after a failure; harmless after finish. */
   abort(): void;
 }
@@ -21,29 +30,28 @@ export async function newDigests(
   withSha256: boolean,
   expectedBytes: number,
 ): Promise<Digests> {
-  const md5 = await newDigest(memory, 'md5', expectedBytes);
+  const md5 = (await isWorthThread(memory, expectedBytes))
+    ? threadDigest(memory, 'md5')
+    : await digestHere('md5');
   const sha256 = withSha256 ? await digestHere('sha256') : undefined;
+  const seal = await newSealing();
   return {
     update(bytes) {
       const busy = md5.update(bytes);
       sha256?.update(bytes);
+      seal.update(bytes);
       return busy;
     },
-    finish: async () => ({ md5: await md5.finish(), sha256: await sha256?.finish() }),
+    finish: async () => ({
+      md5: await md5.finish(),
+      sha256: await sha256?.finish(),
+      seal: seal.finish(),
+    }),
     abort: md5.abort,
   };
 }
 
-/** `expectedBytes` as in newDigests. */
-export async function newDigest(
-  memory: Memory,
-  name: DigestName,
-  expectedBytes: number,
-): Promise<DigestStream> {
-  return (await isWorthThread(memory, expectedBytes)) ? threadDigest(memory, name) : digestHere(name);
-}
-
-async function digestHere(name: DigestName): Promise<DigestStream> {
+async function digestHere(name: 'md5' | 'sha256'): Promise<DigestStream> {
   const { createHash } = await import('node:crypto');
   const hash = createHash(name);
   return {

@@ -8,6 +8,7 @@
 import { asUpdateError, UpdateError } from '../errors.ts';
 import type { Clock, Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
+import type { DigestsFound } from './digest.ts';
 import { openPartFile, type PartFile } from './part-file.ts';
 import type { PackageRequest } from './request.ts';
 import type { ResumeInfo } from './resume.ts';
@@ -39,14 +40,10 @@ export interface DownloadOptions {
 }
 
 /** Evidence: a file with as many bytes as asked for is on disk. Made here only. */
-export interface DownloadedPackage {
+export interface DownloadedPackage extends DigestsFound {
   readonly kind: 'downloaded';
   readonly path: string;
   readonly sizeBytes: number;
-  /** Lower-case hex. */
-  readonly md5: string;
-  /** Undefined when the request has no package_sha256. */
-  readonly sha256: string | undefined;
   /** True when the bytes did not come in one piece: a wrong digest may then be the splice's fault. */
   readonly resumed: boolean;
 }

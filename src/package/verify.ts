@@ -7,24 +7,18 @@
 import { asUpdateError, errno, UpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
-import { newDigests } from './digest.ts';
+import { type DigestsFound, newDigests } from './digest.ts';
 import type { DownloadedPackage } from './download.ts';
 import type { PackageRequest } from './request.ts';
 
 /** Evidence: the file at `path`, its final name, is the package asked for. Made here only. */
-export interface VerifiedPackage {
+export interface VerifiedPackage extends PackageDigests {
   readonly kind: 'verified';
   readonly path: string;
-  readonly sizeBytes: number;
-  readonly md5: string;
-  readonly sha256: string | undefined;
 }
 
-export interface PackageDigests {
+export interface PackageDigests extends DigestsFound {
   readonly sizeBytes: number;
-  readonly md5: string;
-  /** Undefined where it was not wanted. */
-  readonly sha256: string | undefined;
 }
 
 /**
@@ -44,8 +38,8 @@ export async function verifyPackage(
   } catch (thrown) {
     throw asUpdateError(thrown, 'DOWNLOAD_FAILED', `rename ${downloaded.path} to ${path}`);
   }
-  const { sizeBytes, md5, sha256 } = downloaded;
-  return { kind: 'verified', path, sizeBytes, md5, sha256 };
+  const { sizeBytes, md5, sha256, seal } = downloaded;
+  return { kind: 'verified', path, sizeBytes, md5, sha256, seal };
 }
 
 /**
@@ -109,7 +103,7 @@ export function finalPath(directory: string, request: Pick<PackageRequest, 'pack
 async function compare(
   files: Files,
   path: string,
-  found: PackageDigests,
+  found: Omit<PackageDigests, 'seal'>,
   request: PackageRequest,
 ): Promise<void> {
   const mismatch = mismatchOf(found, request);
@@ -118,7 +112,7 @@ async function compare(
   throw mismatch;
 }
 
-function mismatchOf(found: PackageDigests, request: PackageRequest): UpdateError | undefined {
+function mismatchOf(found: Omit<PackageDigests, 'seal'>, request: PackageRequest): UpdateError | undefined {
   const name = request.package_name;
   if (found.sizeBytes !== request.package_size)
     return new UpdateError(

@@ -1,10 +1,17 @@
 /** What the state machine works on: its states, the events that move it, the effects it asks for. Types only. */
 import type { UpdateError } from '../errors.ts';
 import type { PackageRequest } from '../package/request.ts';
+import type { Seal } from '../package/seal.ts';
 import type { Stage } from './state.ts';
 
 export type Operation =
-  | { readonly kind: 'update'; readonly request: PackageRequest; readonly verifiedMs: number | null }
+  | {
+      readonly kind: 'update';
+      readonly request: PackageRequest;
+      /** Both null until the package was verified. */
+      readonly verifiedMs: number | null;
+      readonly seal: Seal | null;
+    }
   | { readonly kind: 'rollback'; readonly version: string | null }
   | { readonly kind: 'repair' };
 
@@ -27,7 +34,7 @@ export type Event =
   | { readonly kind: 'repair' }
   | { readonly kind: 'downloaded' }
   | { readonly kind: 'downloadingAgain' }
-  | { readonly kind: 'verified'; readonly nowMs: number }
+  | { readonly kind: 'verified'; readonly nowMs: number; readonly seal: Seal }
   | { readonly kind: 'expired' }
   | { readonly kind: 'switching' }
   | { readonly kind: 'rebooting' }

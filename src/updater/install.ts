@@ -2,34 +2,38 @@
  * Installing a package: what the manifest says becomes a plan, the plan a transaction.
  *
  * Nothing on the device changes before the plan is made and everything the package says has been checked; the package's
- * own digest is checked in the same read that fills the staged files, before anything is switched (FR-001b).
+ * seal is compared in the same read that fills the staged files, before anything is switched (FR-001b).
  */
 import { latestId } from '../deploy/past-updates.ts';
 import { makePlan, nextId, type Owner, type Plan, putSteps } from '../deploy/plan.ts';
 import { createStager } from '../deploy/stage.ts';
 import { checkPlanFits, type Survey, surveyRelease } from '../deploy/survey.ts';
 import { asUpdateError, UpdateError } from '../errors.ts';
-import type { Files } from '../host/host.ts';
+import type { Files, Host } from '../host/host.ts';
 import { type Archive, openArchive } from '../package/archive.ts';
-import { newDigest } from '../package/digest.ts';
 import { readRelease } from '../package/read-release.ts';
 import type { PackageRequest } from '../package/request.ts';
+import { newSealing, type Seal } from '../package/seal.ts';
+import { hashPackage } from '../package/verify.ts';
 import type { Release } from '../release.ts';
+import type { Operation } from './event.ts';
 import { checkFit } from './fit.ts';
 import { installedVersion, readHistory } from './history.ts';
 import { rememberDeployed } from './remember.ts';
 import type { Settings } from './settings.ts';
 import { runTransaction } from './transaction.ts';
 import type { Outcome, TransactionContext } from './transaction-context.ts';
+import { packagePath } from './work-files.ts';
 
-/** Installs the verified package at `path`. Throws an UpdateError where nothing was begun; else see Outcome. */
+/** Installs the verified package that lies in `directory`. Throws an UpdateError where nothing was begun; else see Outcome. */
 export async function installPackage(
   context: TransactionContext,
   settings: Settings,
-  request: PackageRequest,
-  path: string,
+  directory: string,
+  { request, seal }: Extract<Operation, { kind: 'update' }>,
 ): Promise<Outcome> {
   const { host } = context;
+  const path = packagePath(directory, request.package_name);
   const archive = await openArchive(host, path);
   try {
     const { release, warnings } = await readRelease(
@@ -47,7 +51,7 @@ export async function installPackage(
     const { plan, survey } = await planRelease(context, settings, release, installed);
     host.memory.trim();
     return await runTransaction(context, plan, async () => {
-      const sha256 = await stagePackage(context, plan, archive, request);
+      const sha256 = await stagePackage(context, plan, archive, { request, path, seal });
       const from = { release, survey, request };
       await rememberDeployed(host, context.backupDirectory, plan, from, sha256);
     });
@@ -91,24 +95,27 @@ async function planRelease(
   }
 }
 
-type PackageDigests = Pick<PackageRequest, 'package_md5' | 'package_sha256'>;
+interface StoredPackage {
+  readonly request: PackageRequest;
+  readonly path: string;
+  readonly seal: Seal | null;
+}
 
 /** Fills the staged files from the package, and gives the SHA-256 of each by its target. */
 async function stagePackage(
   context: TransactionContext,
   plan: Plan,
   archive: Archive,
-  request: PackageDigests,
+  stored: StoredPackage,
 ): Promise<ReadonlyMap<string, string>> {
   const stager = createStager(context.host, plan);
   const moduleOf = new Map(putSteps(plan).map((step) => [step.source, step.module]));
   const totalBytes = archive.sizeBytes;
   let module: string | undefined;
-  // One digest tells whether these are the bytes that were verified: the stronger one where both are known.
-  const sha256 = request.package_sha256;
-  const [name, expected] =
-    sha256 === undefined ? (['md5', request.package_md5] as const) : (['sha256', sha256] as const);
-  const digest = await newDigest(context.host.memory, name, totalBytes);
+  const { path } = stored;
+  const signal = AbortSignal.any([context.cancel, context.shutdown]);
+  const { key, tag } = stored.seal ?? (await checkDigest(context.host, stored, signal));
+  const sealing = await newSealing(key);
   try {
     await archive.extract({
       wanted: stager.sources,
@@ -116,23 +123,39 @@ async function stagePackage(
         module = moduleOf.get(entry.name);
         return stager.open(entry.name);
       },
-      digest,
+      digest: sealing,
       onBytes: (bytes) =>
         context.progress((90 * bytes) / totalBytes, 'unpacking', { bytes, totalBytes, module }),
-      signal: AbortSignal.any([context.cancel, context.shutdown]),
+      signal,
     });
-    const found = await digest.finish();
-    if (found !== expected) {
+    if (sealing.finish().tag !== tag) {
+      await checkDigest(context.host, stored, signal);
       throw new UpdateError(
-        name === 'md5' ? 'MD5_MISMATCH' : 'SHA256_MISMATCH',
-        `the package changed on the disk: ${expected} expected, ${found} found`,
+        'DEPLOYMENT_FAILED',
+        `${path} gave other bytes in two readings: is the disk failing?`,
       );
     }
     return stager.sha256;
   } finally {
-    digest.abort();
     await stager.close();
   }
+}
+
+/** Reads the package apart from its unpacking, for an error with both values where it is another one, or for a new seal. */
+async function checkDigest(
+  host: Pick<Host, 'files' | 'memory'>,
+  { request, path }: StoredPackage,
+  signal: AbortSignal,
+): Promise<Seal> {
+  const { package_md5: md5, package_sha256: sha256 } = request;
+  const found = await hashPackage(host, path, sha256 !== undefined, signal);
+  const [code, expected, actual] =
+    sha256 === undefined
+      ? (['MD5_MISMATCH', md5, found.md5] as const)
+      : (['SHA256_MISMATCH', sha256, found.sha256] as const);
+  if (actual !== expected)
+    throw new UpdateError(code, `the package changed on the disk: ${expected} expected, ${actual} found`);
+  return found.seal;
 }
 
 /** New files belong to whoever runs the updater: backups/ was made by it. */

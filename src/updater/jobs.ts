@@ -10,6 +10,7 @@ import type { Host } from '../host/host.ts';
 import { obtainPackage } from '../package/obtain.ts';
 import type { PackageRequest } from '../package/request.ts';
 import type { ResumeInfo } from '../package/resume.ts';
+import type { VerifiedPackage } from '../package/verify.ts';
 import type { AuditReport } from './audit-report.ts';
 import type { Event, Operation } from './event.ts';
 import { addToHistory, installedVersion, readHistory } from './history.ts';
@@ -23,7 +24,6 @@ import type { Settings } from './settings.ts';
 import { readLeftoverJournal } from './startup.ts';
 import { resumeForward, resumeUndo } from './transaction.ts';
 import type { Outcome, TransactionContext } from './transaction-context.ts';
-import { packagePath } from './work-files.ts';
 
 export interface JobContext {
   readonly host: Host;
@@ -57,8 +57,9 @@ export async function runDownload(
   const { host, settings, progress } = context;
   const { request } = operation;
   let bytesBefore: number | undefined;
+  let verified: VerifiedPackage;
   try {
-    await obtainPackage(host, request, {
+    verified = await obtainPackage(host, request, {
       directory: context.tmp,
       resume,
       onProgress: (bytes) => {
@@ -84,7 +85,7 @@ export async function runDownload(
     return { kind: 'failed', error: asUpdateError(thrown, 'DOWNLOAD_FAILED', request.package_name) };
   }
   host.memory.trim();
-  return { kind: 'verified', nowMs: host.clock.now() };
+  return { kind: 'verified', nowMs: host.clock.now(), seal: verified.seal };
 }
 
 /** An install or a rollback from its beginning. */
@@ -140,13 +141,7 @@ async function untilReleased({ host, holds, progress, cancel, shutdown }: JobCon
 function runOperation(context: JobContext, operation: Operation): Promise<Outcome> {
   if (operation.kind === 'rollback') return rollBack(transactionContext(context), operation.version);
   if (operation.kind === 'repair') return repair(transactionContext(context), context.publishAudit);
-  const { request } = operation;
-  return installPackage(
-    transactionContext(context),
-    context.settings,
-    request,
-    packagePath(context.tmp, request.package_name),
-  );
+  return installPackage(transactionContext(context), context.settings, context.tmp, operation);
 }
 
 /** An undo that failed earlier is tried again before anything new is begun. */

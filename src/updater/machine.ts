@@ -16,6 +16,7 @@
 import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { PackageRequest } from '../package/request.ts';
+import type { Seal } from '../package/seal.ts';
 import type { Effect, Event, Operation, State, Step } from './event.ts';
 import type { Stage } from './state.ts';
 
@@ -50,7 +51,7 @@ export function step(state: State, event: Event): Step {
       expect(state, event, 'downloading', 'verifying');
       return go(
         state,
-        { stage: 'toInstall', operation: verifiedAt(state.operation, event.nowMs) },
+        { stage: 'toInstall', operation: verified(state.operation, event.nowMs, event.seal) },
         'save',
         'armExpiry',
       );
@@ -116,7 +117,7 @@ function onDownload(state: State, request: PackageRequest): Step {
   refuseIfBlocked(state);
   const current = state.operation?.kind === 'update' ? state.operation.request : undefined;
   const same = current !== undefined && samePackage(current, request);
-  const operation: Operation = { kind: 'update', request, verifiedMs: null };
+  const operation: Operation = { kind: 'update', request, verifiedMs: null, seal: null };
   const begun = { stage: 'downloading', operation, error: null } as const;
   const startOver: Effect[] = current !== undefined && !same ? ['discardPackage'] : [];
   switch (state.stage) {
@@ -249,8 +250,8 @@ function refuseIfBlocked(state: State): void {
   if (state.blocked !== null) throw new UpdateError('OPERATION_IN_PROGRESS', state.blocked);
 }
 
-function verifiedAt(operation: Operation | null, verifiedMs: number): Operation | null {
-  return operation?.kind === 'update' ? { ...operation, verifiedMs } : operation;
+function verified(operation: Operation | null, verifiedMs: number, seal: Seal): Operation | null {
+  return operation?.kind === 'update' ? { ...operation, verifiedMs, seal } : operation;
 }
 
 function expiry(operation: Operation | null): UpdateError {

@@ -23,12 +23,14 @@ export function savedOf(
   };
   if (operation.kind === 'rollback') return { operation: 'rollback', version: operation.version, ...common };
   if (operation.kind === 'repair') return { operation: 'repair', ...common };
+  const { request, verifiedMs, seal } = operation;
   return {
     operation: 'update',
-    ...operation.request,
+    ...request,
     ...(resume ?? { bytes_downloaded: 0, ...noValidators }),
     ...common,
-    verified_at: operation.verifiedMs === null ? null : new Date(operation.verifiedMs).toISOString(),
+    verified_at: verifiedMs === null ? null : new Date(verifiedMs).toISOString(),
+    ...(seal === null ? {} : { package_seal: seal }),
   };
 }
 
@@ -78,6 +80,7 @@ function operationOf(saved: Saved): Operation {
     kind: 'update',
     request: requestOf(saved),
     verifiedMs: saved.verified_at === null ? null : Date.parse(saved.verified_at),
+    seal: saved.package_seal ?? null,
   };
 }
 

@@ -11,6 +11,7 @@ import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { PackageSchema, VersionSchema } from '../package/request.ts';
 import { ResumeSchema } from '../package/resume.ts';
+import { SealSchema } from '../package/seal.ts';
 import { stages } from './state.ts';
 
 const common = {
@@ -28,6 +29,8 @@ export const SavedUpdateSchema = v.object({
   ...common,
   /** ISO 8601; null until the package was verified. */
   verified_at: v.nullable(v.pipe(v.string(), v.isoTimestamp())),
+  /** Absent until then, too. */
+  package_seal: v.optional(SealSchema),
 });
 
 export const SavedRollbackSchema = v.object({

@@ -120,6 +120,51 @@ tests('toInstall: expires at a start after 24 hours, with a report, and nothing 
   }),
 );
 
+tests('toInstall: the seal outlives a restart; without it the digest of the request is compared', () =>
+  withDevice(async (device) => {
+    const { daemon: first, request } = await waiting(device);
+    await first.end('SIGKILL');
+    assert.match(stateOf(device).package_seal.tag, /^[0-9a-f]{32}$/);
+    changeState(device, { package_seal: undefined });
+    const path = join(device.work, 'tmp', request.package_name);
+    const intact = readFileSync(path);
+    const changed = Uint8Array.from(intact);
+    const middle = intact.length >> 1;
+    changed[middle] = (changed[middle] ?? 0) ^ 1;
+    for (const bytes of [changed, intact]) {
+      const waits = stateOf(device);
+      writeFileSync(path, bytes);
+      const daemon = await device.start();
+      await daemon.reach('toInstall');
+      if (bytes === intact) await isInstallable(device, daemon);
+      else {
+        const before = device.files();
+        await daemon.post('update', { version: '2.0.0' });
+        const { error } = await daemon.reach('failed');
+        assert.match(error ?? '', /^MD5_MISMATCH: .*changed on the disk/);
+        assert.equal(device.files(), before);
+        await daemon.end('SIGTERM');
+        writeFileSync(statePath(device), JSON.stringify(waits));
+      }
+    }
+  }),
+);
+
+tests('toInstall: a package whose digest is right and whose seal is not is not installed', () =>
+  withDevice(async (device) => {
+    const { daemon: first } = await waiting(device);
+    await first.end('SIGKILL');
+    const { package_seal } = stateOf(device);
+    changeState(device, { package_seal: { ...package_seal, tag: '0'.repeat(32) } });
+    const second = await device.start();
+    const before = device.files();
+    await second.post('update', { version: '2.0.0' });
+    const { error } = await second.reach('failed');
+    assert.match(error ?? '', /^DEPLOYMENT_FAILED: .*other bytes in two readings/);
+    assert.equal(device.files(), before);
+  }),
+);
+
 tests('toInstall: a package that is gone is an error that says so', () =>
   withDevice(async (device) => {
     const { daemon: first, request } = await waiting(device);

@@ -1,7 +1,7 @@
 /** Reading honest archives from many writers, whole and in order, through faults and within bounds. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as zlib from 'node:zlib';
@@ -16,6 +16,7 @@ import { newDigests } from '../../src/package/digest.ts';
 import type { Extraction } from '../../src/package/extraction.ts';
 import { buildPackage, contentBytes, digestsOf } from '../fixtures/package-builder.ts';
 import { descriptor, extraField, rawZip, u64, zip64Extra } from '../fixtures/raw-zip.ts';
+import { sealOf } from '../fixtures/seal-of.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'archive-'));
 
@@ -82,7 +83,8 @@ for (const zip64 of [false, true]) {
     const { contents, modes, digests } = await unpack(built.path, realFiles(), {
       onBytes: (bytes) => progress.push(bytes),
     });
-    assert.equal(digests, { md5: built.md5, sha256: built.sha256 });
+    const seal = sealOf(readFileSync(built.path), digests.seal.key);
+    assert.equal(digests, { md5: built.md5, sha256: built.sha256, seal });
     assert.ok(contents.get('empty')?.equals(Buffer.alloc(0)));
     assert.ok(contents.get('bin/program')?.equals(contentBytes({ random: 300_001 })));
     assert.ok(contents.get('bin/stored')?.equals(contentBytes({ random: 70_000, seed: 2 })));

@@ -8,6 +8,7 @@ import type { Files } from '../../src/host/host.ts';
 import { freeMemory } from '../../src/host/memory.ts';
 import type { DownloadedPackage } from '../../src/package/download.ts';
 import { hashPackage, verifyPackage, verifyStored } from '../../src/package/verify.ts';
+import { sealOf } from '../fixtures/seal-of.ts';
 import { requestFor, someBytes, temporaryDirectory } from '../network/rig.ts';
 
 const bytes = someBytes(700_001);
@@ -30,8 +31,8 @@ test.before.each((context) => {
   writeFileSync(path, bytes);
   context.directory = work.path;
   context.remove = work.remove;
-  const [md5, sha256] = [digest('md5'), digest('sha256')];
-  context.downloaded = { kind: 'downloaded', path, sizeBytes: bytes.length, md5, sha256, resumed: false };
+  const digests = { md5: digest('md5'), sha256: digest('sha256'), seal: sealOf(bytes, '0'.repeat(64)) };
+  context.downloaded = { kind: 'downloaded', path, sizeBytes: bytes.length, ...digests, resumed: false };
 });
 test.after.each((context) => context.remove());
 
@@ -93,6 +94,7 @@ test('a stored package is verified again by reading it', async ({ directory }) =
     sizeBytes: bytes.length,
     md5: digest('md5'),
     sha256: digest('sha256'),
+    seal: sealOf(bytes, verified?.seal.key ?? ''),
   });
 });
 
@@ -122,7 +124,8 @@ test('hashing leaves the event loop free, stops on a signal and tells an unreada
   const ticking = setInterval(() => turns++, 0);
   const digests = await hashPackage(host, downloaded.path, true, never);
   clearInterval(ticking);
-  assert.equal(digests, { sizeBytes: bytes.length, md5: digest('md5'), sha256: digest('sha256') });
+  const seal = sealOf(bytes, digests.seal.key);
+  assert.equal(digests, { sizeBytes: bytes.length, md5: digest('md5'), sha256: digest('sha256'), seal });
   const reason = new Error('enough');
   const stopped = await hashPackage(host, downloaded.path, false, AbortSignal.abort(reason)).catch(
     (e: unknown) => e,

@@ -14,7 +14,8 @@ const request: PackageRequest = {
   package_md5: '0'.repeat(32),
 };
 const other = { ...request, package_name: 'q.zip' };
-const update: Operation = { kind: 'update', request, verifiedMs: 1000 };
+const seal = { key: '0'.repeat(64), tag: '0'.repeat(32) };
+const update: Operation = { kind: 'update', request, verifiedMs: 1000, seal };
 const error = new UpdateError('MD5_MISMATCH', 'a, b');
 
 function at(stage: Stage, more: Partial<State> = {}): State {
@@ -40,7 +41,7 @@ const events: Record<string, Event> = {
   repair: { kind: 'repair' },
   downloaded: { kind: 'downloaded' },
   downloadingAgain: { kind: 'downloadingAgain' },
-  verified: { kind: 'verified', nowMs: 5 },
+  verified: { kind: 'verified', nowMs: 5, seal },
   expired: { kind: 'expired' },
   switching: { kind: 'switching' },
   rebooting: { kind: 'rebooting' },
