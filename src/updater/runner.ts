@@ -20,7 +20,7 @@ import { createHolds, holdCommands } from './hold.ts';
 import { createJobSlot } from './job-slot.ts';
 import { type JobContext, runDownload, runInstall, runRecovery } from './jobs.ts';
 import { checkAudit, initialState, isExpired, mayAudit, step } from './machine.ts';
-import { createProgress } from './progress.ts';
+import { atEachTenth, createProgress } from './progress.ts';
 import { updatesToTakeBack } from './rollback.ts';
 import { resumeOf, savedOf, stateOf } from './saved-state.ts';
 import type { Settings } from './settings.ts';
@@ -48,8 +48,7 @@ export function createUpdater(
   const tmp = posix.join(settings.workDirectory, 'tmp');
   const backups = posix.join(settings.workDirectory, 'backups');
   const store = createStore(host, tmp);
-  // At each percent: what the work of the last one touched of the executable is not needed for the next.
-  const progress = createProgress([...listeners, () => host.memory.releasePages()]);
+  const progress = createProgress([...listeners, atEachTenth(() => host.memory.releasePages())]);
   const holds = createHolds(host.clock);
   const shutdown = new AbortController();
 
