@@ -79,9 +79,13 @@ async function cleaner({ token_file }: Config): Promise<(text: string) => string
   const token = token_file === undefined ? '' : (await readFile(token_file, 'utf8').catch(() => '')).trim();
   return (text) => {
     const known = token === '' ? text : text.replaceAll(token, '...');
-    return withoutSecrets(known)
-      .replace(/([\w.-]*(?:signature|token|credential|secret|passw|key)[\w.-]*=)[^\s&"']+/gi, '$1...')
-      .replace(/\b(bearer|basic) +[\w.~+/=-]{6,}/gi, '$1 ...');
+    return (
+      withoutSecrets(known)
+        .replace(/([\w.-]*(?:signature|token|credential|secret|passw|key)[\w.-]*=)[^\s&"']+/gi, '$1...')
+        .replace(/\b(bearer|basic) +[\w.~+/=-]{6,}/gi, '$1 ...')
+        // Of a package's seal, in state.json (package/seal.ts).
+        .replace(/("key": *")[0-9a-f]{64}(?=")/g, '$1...')
+    );
   };
 }
 

@@ -90,6 +90,22 @@ tests('a device that never ran gives a bundle too, named by the time', () =>
   }),
 );
 
+tests('of a package that waits, the key of its seal stays on the device', () =>
+  withDevice(async (device) => {
+    const daemon = await device.start();
+    await daemon.post('download', await device.offer(device.usual('2.0.0')));
+    await daemon.reach('toInstall');
+    const { package_seal: seal } = JSON.parse(readFileSync(join(device.work, 'tmp/state.json'), 'utf8'));
+    const bundle = join(device.folder, 'bundle.tar.gz');
+    const { status, stderr } = await command(['support', '-o', bundle, '--dir', device.work]);
+    assert.is(status, 0, stderr);
+    const files = unpacked(device, bundle);
+    const told = JSON.parse(files.get('tmp/state.json') ?? '');
+    assert.equal(told.package_seal, { key: '...', tag: seal.tag });
+    for (const [file, text] of files) assert.not(text.includes(seal.key), file);
+  }),
+);
+
 /** One update that went well, and one that was cut off in the middle of its download. */
 async function livedThrough(device: Device): Promise<void> {
   writeFileSync(join(device.folder, 'token'), `${secrets.token}\n`);
