@@ -83,7 +83,7 @@ async function cleaner({ token_file }: Config): Promise<(text: string) => string
       withoutSecrets(known)
         .replace(/([\w.-]*(?:signature|token|credential|secret|passw|key)[\w.-]*=)[^\s&"']+/gi, '$1...')
         .replace(/\b(bearer|basic) +[\w.~+/=-]{6,}/gi, '$1 ...')
-        // Of a package's seal, in state.json (package/seal.ts).
+        // Of a package's seal, in state.json (seal.ts).
         .replace(/("key": *")[0-9a-f]+/g, '$1...')
     );
   };

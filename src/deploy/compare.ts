@@ -8,6 +8,7 @@ import { errno } from '../errors.ts';
 import type { FileStat, Files } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import type { DeployedDirectory, DeployedFile } from './deployed-record.ts';
+import { type Fingerprint, isSame, newFingerprinting } from './fingerprint.ts';
 
 /**
  * missing: nothing is there. kind: something else is (a symlink, a directory), also in the place of a directory above
@@ -33,8 +34,8 @@ export interface Comparer {
   file(file: DeployedFile): Promise<Difference | undefined>;
   /** A directory is compared by its kind alone: what it holds and who may write there is the services' matter too. */
   directory(directory: DeployedDirectory): Promise<Difference | undefined>;
-  /** SHA-256 of a regular file, lower-case hex. Rejects with the system error. */
-  sha256(path: string): Promise<string>;
+  /** True where a regular file holds the bytes of that fingerprint. Rejects with the system error. */
+  holds(path: string, wanted: Fingerprint): Promise<boolean>;
 }
 
 export function createComparer(files: Files, { signal, pace }: Comparison): Comparer {
@@ -53,16 +54,16 @@ export function createComparer(files: Files, { signal, pace }: Comparison): Comp
     }
   };
 
-  const sha256 = async (path: string): Promise<string> => {
-    const { createHash } = await import('node:crypto');
-    const hash = createHash('sha256');
+  /** To be compared with `wanted`. */
+  const fingerprint = async (path: string, wanted: Fingerprint): Promise<Fingerprint> => {
+    const fingerprinting = await newFingerprinting(wanted);
     const file = await files.open(path, 'read');
     try {
       for (let position = 0; ; ) {
         signal.throwIfAborted();
         const got = await file.read(buffer, 0, buffer.length, position);
-        if (got === 0) return hash.digest('hex');
-        hash.update(buffer.subarray(0, got));
+        if (got === 0) return fingerprinting.finish();
+        fingerprinting.update(buffer.subarray(0, got));
         position += got;
         await pace(got);
       }
@@ -96,7 +97,7 @@ export function createComparer(files: Files, { signal, pace }: Comparison): Comp
   };
 
   return {
-    sha256,
+    holds: async (path, wanted) => isSame(await fingerprint(path, wanted), wanted),
     file: (file) =>
       reading(async () => {
         await pace(limits.auditFileBytes);
@@ -107,12 +108,8 @@ export function createComparer(files: Files, { signal, pace }: Comparison): Comp
             kind: 'content',
             text: `holds ${found.sizeBytes} bytes, ${file.sizeBytes} were deployed`,
           };
-        const digest = await sha256(file.path);
-        if (digest !== file.sha256)
-          return {
-            kind: 'content',
-            text: `holds other bytes: SHA-256 ${short(digest)}, ${short(file.sha256)} was deployed`,
-          };
+        const now = await fingerprint(file.path, file);
+        if (!isSame(now, file)) return { kind: 'content', text: otherBytes(now, file) };
         return attributesOf(found, file);
       }),
     directory: (directory) =>
@@ -157,6 +154,13 @@ function attributesOf(found: FileStat, file: DeployedFile): Difference | undefin
   if (found.uid !== file.uid || found.gid !== file.gid)
     texts.push(`belongs to ${found.uid}:${found.gid}, ${file.uid}:${file.gid} was deployed`);
   return texts.length === 0 ? undefined : { kind: 'attributes', text: texts.join('; ') };
+}
+
+/** A seal tells nothing to anybody else. */
+function otherBytes(now: Fingerprint, deployed: Fingerprint): string {
+  if (now.sha256 === undefined || deployed.sha256 === undefined)
+    return 'holds other bytes than were deployed';
+  return `holds other bytes: SHA-256 ${short(now.sha256)}, ${short(deployed.sha256)} was deployed`;
 }
 
 /** Enough to tell two digests apart, and to look one up. */

@@ -14,10 +14,12 @@ import type { Files } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import type { ServiceSpec } from '../release.ts';
 import { currentRecord, deployedPath } from './current-record.ts';
+import type { Fingerprint } from './fingerprint.ts';
 
 export interface RecordHeader {
   readonly kind: 'header';
-  readonly format: 1;
+  /** 1: every file has its SHA-256. 2: it may have a seal in its place. */
+  readonly format: 1 | 2;
   /** Of the update that made this record. */
   readonly id: string;
   readonly version: string;
@@ -44,7 +46,9 @@ export interface DeployedDirectory {
   readonly gid: number;
 }
 
-export interface DeployedFile {
+export type DeployedFile = FileFacts & Fingerprint;
+
+interface FileFacts {
   readonly kind: 'file';
   readonly module: string;
   /** Absolute, free of symlinks when it was deployed. */
@@ -55,7 +59,6 @@ export interface DeployedFile {
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
-  readonly sha256: string;
 }
 
 export type RecordLine = DeployedModule | DeployedDirectory | DeployedFile;
@@ -115,7 +118,7 @@ export interface DeployedRecord {
 export async function openRecord(files: Files, backupDirectory: string, id: string): Promise<DeployedRecord> {
   const path = deployedPath(backupDirectory, id);
   for await (const line of readLines(files, path)) {
-    if (line.kind !== 'header' || line.format !== 1) break;
+    if (line.kind !== 'header' || (line.format !== 1 && line.format !== 2)) break;
     return { header: line, lines: () => bodyOf(files, path) };
   }
   throw damaged(path, 'its first line is no header');

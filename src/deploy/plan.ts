@@ -9,6 +9,7 @@ import { posix } from 'node:path';
 import { UpdateError } from '../errors.ts';
 import type { FileStat } from '../host/host.ts';
 import type { ServiceSpec } from '../release.ts';
+import type { Seal } from '../seal.ts';
 
 /** Replaces or creates one file (or symlink, when a rollback brings one back). */
 export interface PutStep {
@@ -27,6 +28,8 @@ export interface PutStep {
   readonly gid: number;
   readonly md5: string | null;
   readonly sha256: string | null;
+  /** Of a repair, whose file was remembered by its seal. */
+  readonly seal?: Seal | undefined;
 }
 
 export interface RemoveStep {
@@ -82,6 +85,7 @@ export type Want =
       readonly owner: Owner | undefined;
       readonly md5: string | undefined;
       readonly sha256: string | undefined;
+      readonly seal?: Seal | undefined;
     }
   | {
       readonly kind: 'directory';
@@ -164,6 +168,7 @@ export function makePlan(header: PlanHeader, wants: readonly Want[], facts: Fact
           gid: owner.gid,
           md5: want.md5 ?? null,
           sha256: want.sha256 ?? null,
+          ...(want.seal && { seal: want.seal }),
         });
         break;
       }

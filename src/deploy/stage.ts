@@ -8,6 +8,7 @@ import { asUpdateError, UpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
 import { writeBehind } from '../host/write-behind.ts';
 import { cloneFile, setAttributes } from './clone.ts';
+import { type Fingerprint, isSame, newFingerprinting } from './fingerprint.ts';
 import { directorySteps, type Plan, type PutStep, putSteps, stagedPath, touchedDirectories } from './plan.ts';
 
 /** Takes the content of one file, in order. A chunk is the caller's again once write() has resolved. */
@@ -32,8 +33,8 @@ export async function makeDirectories(host: Pick<Host, 'files'>, plan: Plan): Pr
 export interface Stager {
   /** Sources that the plan takes content from. */
   readonly sources: ReadonlySet<string>;
-  /** SHA-256 of each staged file that is complete, by its target. */
-  readonly sha256: ReadonlyMap<string, string>;
+  /** Of each staged file that is complete, by its target: what a later audit compares with. */
+  readonly fingerprints: ReadonlyMap<string, Fingerprint>;
   /** Opens the staged files that take the content of `source`: usually one, but a source may serve several targets. */
   open(source: string): Promise<StagedFileWriter>;
   /** Closes what a failure in mid-file left open; harmless after success. */
@@ -45,14 +46,14 @@ export function createStager(host: Pick<Host, 'files'>, plan: Plan): Stager {
   const stepsOf = new Map<string, PutStep[]>();
   for (const step of putSteps(plan)) stepsOf.set(step.source, [...(stepsOf.get(step.source) ?? []), step]);
   const unfinished = new Set<() => Promise<void>>();
-  const sha256 = new Map<string, string>();
+  const fingerprints = new Map<string, Fingerprint>();
   return {
     sources: new Set(stepsOf.keys()),
-    sha256,
+    fingerprints,
     open: async (source) => {
       const writers: StagedFileWriter[] = [];
       for (const step of stepsOf.get(source) ?? [])
-        writers.push(await openOne(host.files, step, unfinished, sha256));
+        writers.push(await openOne(host.files, step, unfinished, fingerprints));
       return {
         write: async (chunk) => {
           for (const writer of writers) await writer.write(chunk);
@@ -87,13 +88,12 @@ async function openOne(
   files: Files,
   step: PutStep,
   unfinished: Set<() => Promise<void>>,
-  sha256: Map<string, string>,
+  fingerprints: Map<string, Fingerprint>,
 ): Promise<StagedFileWriter> {
   const { createHash } = await import('node:crypto');
-  // The SHA-256 always: an audit compares with it later.
-  const digests = (['md5', 'sha256'] as const)
-    .filter((name) => step[name] !== null || name === 'sha256')
-    .map((name) => ({ name, hash: createHash(name) }));
+  const md5 = step.md5 === null ? undefined : createHash('md5');
+  const wanted = wantedOf(step);
+  const fingerprinting = await newFingerprinting(wanted);
   const file = await attempt(step.target, () => files.open(stagedPath(step), 'create'));
   const out = writeBehind(file, step.sizeBytes);
   const close = async () => {
@@ -109,19 +109,22 @@ async function openOne(
         `${step.source}: ${step.sizeBytes} bytes expected, ${out.position()} found`,
       );
     }
-    for (const { name, hash } of digests) {
-      const actual = hash.digest('hex');
-      if (name === 'sha256') sha256.set(step.target, actual);
-      if (step[name] === null || actual === step[name]) continue;
-      const code = name === 'md5' ? 'MD5_MISMATCH' : 'SHA256_MISMATCH';
-      throw new UpdateError(code, `${step.source}: ${step[name]} expected, ${actual} found`);
+    const foundMd5 = md5?.digest('hex') ?? null;
+    if (foundMd5 !== step.md5) throw mismatch('MD5_MISMATCH', step.source, step.md5, foundMd5);
+    const found = fingerprinting.finish();
+    if (wanted !== undefined && !isSame(found, wanted)) {
+      if (wanted.sha256 !== undefined)
+        throw mismatch('SHA256_MISMATCH', step.source, wanted.sha256, found.sha256);
+      throw new UpdateError('DEPLOYMENT_FAILED', `${step.source}: not the bytes that were deployed`);
     }
+    fingerprints.set(step.target, found);
   };
 
   return {
     write: (chunk) =>
       attempt(step.target, async () => {
-        for (const { hash } of digests) hash.update(chunk);
+        md5?.update(chunk);
+        fingerprinting.update(chunk);
         await out.write(chunk);
       }),
     end: () =>
@@ -134,6 +137,20 @@ async function openOne(
         await close();
       }),
   };
+}
+
+function wantedOf({ sha256, seal }: PutStep): Fingerprint | undefined {
+  if (sha256 !== null) return { sha256 };
+  return seal && { seal };
+}
+
+function mismatch(
+  code: 'MD5_MISMATCH' | 'SHA256_MISMATCH',
+  source: string,
+  expected: string | null,
+  found: string | null | undefined,
+): UpdateError {
+  return new UpdateError(code, `${source}: ${expected} expected, ${found} found`);
 }
 
 async function attempt<T>(target: string, action: () => Promise<T>): Promise<T> {

@@ -4,7 +4,7 @@
  */
 import { type DigestStream, isWorthThread, threadDigest } from '../host/digest-thread.ts';
 import type { Memory } from '../host/host.ts';
-import { newSealing, type Seal } from './seal.ts';
+import { newSealing, type Seal } from '../seal.ts';
 
 /** Of all bytes of a package. Lower-case hex. */
 export interface DigestsFound {

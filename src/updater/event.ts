@@ -1,7 +1,7 @@
 /** What the state machine works on: its states, the events that move it, the effects it asks for. Types only. */
 import type { UpdateError } from '../errors.ts';
 import type { PackageRequest } from '../package/request.ts';
-import type { Seal } from '../package/seal.ts';
+import type { Seal } from '../seal.ts';
 import type { Stage } from './state.ts';
 
 export type Operation =

@@ -4,6 +4,7 @@
  * Nothing on the device changes before the plan is made and everything the package says has been checked; the package's
  * seal is compared in the same read that fills the staged files, before anything is switched (FR-001b).
  */
+import type { Fingerprint } from '../deploy/fingerprint.ts';
 import { latestId } from '../deploy/past-updates.ts';
 import { makePlan, nextId, type Owner, type Plan, putSteps } from '../deploy/plan.ts';
 import { createStager } from '../deploy/stage.ts';
@@ -13,9 +14,9 @@ import type { Files, Host } from '../host/host.ts';
 import { type Archive, openArchive } from '../package/archive.ts';
 import { readRelease } from '../package/read-release.ts';
 import type { PackageRequest } from '../package/request.ts';
-import { newSealing, type Seal } from '../package/seal.ts';
 import { hashPackage } from '../package/verify.ts';
 import type { Release } from '../release.ts';
+import { newSealing, type Seal } from '../seal.ts';
 import type { Operation } from './event.ts';
 import { checkFit } from './fit.ts';
 import { installedVersion, readHistory } from './history.ts';
@@ -51,9 +52,9 @@ export async function installPackage(
     const { plan, survey } = await planRelease(context, settings, release, installed);
     host.memory.trim();
     return await runTransaction(context, plan, async () => {
-      const sha256 = await stagePackage(context, plan, archive, { request, path, seal });
+      const fingerprints = await stagePackage(context, plan, archive, { request, path, seal });
       const from = { release, survey, request };
-      await rememberDeployed(host, context.backupDirectory, plan, from, sha256);
+      await rememberDeployed(host, context.backupDirectory, plan, from, fingerprints);
     });
   } finally {
     await archive.close();
@@ -101,13 +102,13 @@ interface StoredPackage {
   readonly seal: Seal | null;
 }
 
-/** Fills the staged files from the package, and gives the SHA-256 of each by its target. */
+/** Fills the staged files from the package, and gives the fingerprint of each by its target. */
 async function stagePackage(
   context: TransactionContext,
   plan: Plan,
   archive: Archive,
   stored: StoredPackage,
-): Promise<ReadonlyMap<string, string>> {
+): Promise<ReadonlyMap<string, Fingerprint>> {
   const stager = createStager(context.host, plan);
   const moduleOf = new Map(putSteps(plan).map((step) => [step.source, step.module]));
   const totalBytes = archive.sizeBytes;
@@ -135,7 +136,7 @@ async function stagePackage(
         `${path} gave other bytes in two readings: is the disk failing?`,
       );
     }
-    return stager.sha256;
+    return stager.fingerprints;
   } finally {
     await stager.close();
   }

@@ -16,7 +16,7 @@
 import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { PackageRequest } from '../package/request.ts';
-import type { Seal } from '../package/seal.ts';
+import type { Seal } from '../seal.ts';
 import type { Effect, Event, Operation, State, Step } from './event.ts';
 import type { Stage } from './state.ts';
 

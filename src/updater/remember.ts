@@ -1,5 +1,6 @@
 /** What an update deploys becomes the record that a later audit compares with (deploy/deployed-record.ts). */
 import { type DeployedDirectory, type RecordLine, writeRecord } from '../deploy/deployed-record.ts';
+import type { Fingerprint } from '../deploy/fingerprint.ts';
 import { type Plan, putSteps } from '../deploy/plan.ts';
 import type { Survey } from '../deploy/survey.ts';
 import { asUpdateError } from '../errors.ts';
@@ -8,7 +9,7 @@ import type { PackageRequest } from '../package/request.ts';
 import type { Release } from '../release.ts';
 
 /**
- * To be called while the plan is staged and every directory stands. `sha256`: of each staged file, by its target. Throws
+ * To be called while the plan is staged and every directory stands. `fingerprints`: of each staged file, by its target. Throws
  * DEPLOYMENT_FAILED or DISK_FULL: an update that cannot be remembered is not made.
  */
 export async function rememberDeployed(
@@ -16,7 +17,7 @@ export async function rememberDeployed(
   backupDirectory: string,
   plan: Plan,
   from: { readonly release: Release; readonly survey: Survey; readonly request: PackageRequest },
-  sha256: ReadonlyMap<string, string>,
+  fingerprints: ReadonlyMap<string, Fingerprint>,
 ): Promise<void> {
   const { release, survey, request } = from;
   const modules = release.modules.map((module): RecordLine => {
@@ -24,13 +25,13 @@ export async function rememberDeployed(
     return { kind: 'module', name: module.name, id: plan.id, tree, service: module.service };
   });
   const files = putSteps(plan).map(({ module, target, source, sizeBytes, mode, uid, gid }): RecordLine => {
-    const digest = sha256.get(target);
-    if (digest === undefined) throw new Error(`${target} was not staged`);
-    return { kind: 'file', module, path: target, entry: source, sizeBytes, mode, uid, gid, sha256: digest };
+    const fingerprint = fingerprints.get(target);
+    if (fingerprint === undefined) throw new Error(`${target} was not staged`);
+    return { kind: 'file', module, path: target, entry: source, sizeBytes, mode, uid, gid, ...fingerprint };
   });
   const header = {
     kind: 'header',
-    format: 1,
+    format: 2,
     id: plan.id,
     version: plan.version,
     package: {

@@ -146,7 +146,7 @@ async function backupFinder(
   signal: AbortSignal,
 ): Promise<(damage: Damage) => Promise<Restorable | undefined>> {
   const past = await pastUpdates(host, backupDirectory);
-  const { sha256 } = createComparer(host.files, { signal, pace: () => undefined });
+  const { holds } = createComparer(host.files, { signal, pace: () => undefined });
   return async ({ file }) => {
     for (const plan of past) {
       const backup = fileSteps(plan).find(({ target }) => target === file.path)?.backup ?? null;
@@ -154,7 +154,7 @@ async function backupFinder(
       const saved = await host.files.stat(backup);
       if (saved?.kind !== 'file' || saved.sizeBytes !== file.sizeBytes) continue;
       try {
-        if ((await sha256(backup)) === file.sha256)
+        if (await holds(backup, file))
           return { source: backup, from: `the backup of ${plan.previousVersion ?? 'what was there before'}` };
       } catch (thrown) {
         signal.throwIfAborted();

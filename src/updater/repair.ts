@@ -102,7 +102,7 @@ async function planRepair(
 }
 
 function wantOf({ file }: Damage, { restorable }: Sources): Want {
-  const { module, path, sizeBytes, mode, uid, gid, sha256 } = file;
+  const { module, path, sizeBytes, mode, uid, gid, sha256, seal } = file;
   return {
     kind: 'file',
     module,
@@ -114,6 +114,7 @@ function wantOf({ file }: Damage, { restorable }: Sources): Want {
     owner: { uid, gid },
     md5: undefined,
     sha256,
+    seal,
   };
 }
 

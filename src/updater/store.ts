@@ -11,7 +11,7 @@ import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { PackageSchema, VersionSchema } from '../package/request.ts';
 import { ResumeSchema } from '../package/resume.ts';
-import { SealSchema } from '../package/seal.ts';
+import { SealSchema } from '../seal.ts';
 import { stages } from './state.ts';
 
 const common = {

@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert';
 import { createComparer, type Difference, extraFiles } from '../../src/deploy/compare.ts';
 import type { DeployedFile } from '../../src/deploy/deployed-record.ts';
 import type { Files } from '../../src/host/host.ts';
+import { sealOf } from '../fixtures/seal-of.ts';
 import { systemError } from '../powercut/system-error.ts';
 import { type Device, device } from './rig.ts';
 
@@ -103,6 +104,16 @@ for (const [what, change, kind, expected] of cases)
     assert.is(found?.kind, kind);
     assert.match(found?.text ?? '', expected);
   });
+
+test('remembered by its seal: no difference untouched, and one bit is told without a figure', async ({
+  d,
+}) => {
+  const { sha256: _, ...facts } = deployed(d);
+  const file: DeployedFile = { ...facts, seal: sealOf(Buffer.from(content), 'ab'.repeat(32)) };
+  assert.is(await compare(d, file), undefined);
+  writeFileSync(file.path, content.replace('was', 'wAs'));
+  assert.equal(await compare(d, file), { kind: 'content', text: 'holds other bytes than were deployed' });
+});
 
 test('its owner, as the record has it', async ({ d }) => {
   const found = await compare(d, { ...deployed(d), uid: uid + 1 });

@@ -2,6 +2,8 @@
 import { createHash } from 'node:crypto';
 import { dirname } from 'node:path/posix';
 import type { RecordHeader, RecordLine } from '../../src/deploy/deployed-record.ts';
+import type { Fingerprint } from '../../src/deploy/fingerprint.ts';
+import { sealOf } from '../fixtures/seal-of.ts';
 import type { ModelState } from './model-state.ts';
 import { bytesAt, textAt, treeOf } from './model-tree.ts';
 import { workDirectory } from './session.ts';
@@ -43,8 +45,12 @@ export function wrongRecord(
     if (!stands?.startsWith(attributes)) return `the record says ${attributes}of ${line.path}: ${stands}`;
     const bytes = bytesAt(state, line.path);
     if (bytes === undefined) return `the record tells of ${line.path}, which is not there`;
-    if (createHash('sha256').update(bytes).digest('hex') !== line.sha256)
-      return `the record is wrong about the content of ${line.path}`;
+    if (!isOf(bytes, line)) return `the record is wrong about the content of ${line.path}`;
   }
   return undefined;
+}
+
+function isOf(bytes: Uint8Array, { sha256, seal }: Fingerprint): boolean {
+  if (seal !== undefined) return sealOf(bytes, seal.key).tag === seal.tag;
+  return createHash('sha256').update(bytes).digest('hex') === sha256;
 }

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { newSealing } from '../../src/package/seal.ts';
-import { sealOf } from '../fixtures/seal-of.ts';
+import { newSealing } from '../src/seal.ts';
+import { sealOf } from './fixtures/seal-of.ts';
 
 const bytes = randomBytes(1_000_003);
 
