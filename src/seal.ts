@@ -1,13 +1,14 @@
 /**
- * A seal: what tells at an install, in one fast pass, that a file is still the one that was verified (FR-001b).
+ * A seal: what tells later, in one fast pass, that a file still holds the same bytes. An install compares a package with
+ * the seal of what was verified (FR-001b), an audit a deployed file with that of what was deployed (deploy/fingerprint.ts).
  *
- * It is a message authentication code, Poly1305 under a random key of its own (RFC 8439), made of the very bytes whose
- * digests were compared with the request. Equal seals mean equal bytes, and so equal digests; who does not know the key
+ * It is a message authentication code, Poly1305 under a random key of its own (RFC 8439), made of the very bytes that
+ * were judged. Equal seals mean equal bytes, and so equal digests; who does not know the key
  * can't make other bytes that fit, which for MD5 anyone can who made both. It takes a sixteenth of MD5's time.
  */
 import * as v from 'valibot';
 
-/** Lower-case hex. Kept in state.json (mode 0600) from the verification to the install. */
+/** Lower-case hex. Kept where only the updater reads: in state.json, in journals and in the records of what is deployed, mode 0600. */
 export const SealSchema = v.object({
   key: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
   tag: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/)),

@@ -2,7 +2,6 @@
  * What tells later whether a file still holds the bytes it was deployed with: their SHA-256 where the package declares it
  * and it has to be computed anyway, else a seal, which takes a seventh of the time and serves as well (seal.ts).
  */
-import type { Hash } from 'node:crypto';
 import { newSealing, type Seal } from '../seal.ts';
 
 export type Fingerprint =
@@ -22,7 +21,7 @@ export async function newFingerprinting(wanted?: Fingerprint): Promise<Fingerpri
     return { update: sealing.update, finish: () => ({ seal: sealing.finish() }) };
   }
   const { createHash } = await import('node:crypto');
-  const hash: Hash = createHash('sha256');
+  const hash = createHash('sha256');
   return { update: (bytes) => void hash.update(bytes), finish: () => ({ sha256: hash.digest('hex') }) };
 }
 

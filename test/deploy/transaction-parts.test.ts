@@ -1,5 +1,6 @@
 /** Survey, stage, backup, switch and undo together on a real disk: old set -> new set -> old set, byte for byte. */
 import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -12,6 +13,7 @@ import { clearAway, switchTargets } from '../../src/deploy/switch.ts';
 import { discardStaged, restoreTargets } from '../../src/deploy/undo.ts';
 import { UpdateError } from '../../src/errors.ts';
 import type { Release, ReleaseModule } from '../../src/release.ts';
+import { sealOf } from '../fixtures/seal-of.ts';
 import { type Device, device } from './rig.ts';
 
 interface Context {
@@ -114,6 +116,44 @@ async function refusal(action: () => Promise<unknown>): Promise<string> {
   }
   throw new Error('nothing was refused');
 }
+
+const digestOf = (name: 'md5' | 'sha256') => createHash(name).update('new').digest('hex');
+for (const [what, wanted, refused] of [
+  ['an MD5', { md5: digestOf('md5') }, /^MD5_MISMATCH: new: [0-9a-f]{32} expected, [0-9a-f]{32} found/],
+  [
+    'a SHA-256',
+    { sha256: digestOf('sha256') },
+    /^SHA256_MISMATCH: new: [0-9a-f]{64} expected, [0-9a-f]{64} found/,
+  ],
+  [
+    'a seal',
+    { seal: sealOf(Buffer.from('new'), 'ab'.repeat(32)) },
+    /^DEPLOYMENT_FAILED: .*new: not the bytes that were deployed/,
+  ],
+] as const)
+  test(`staging takes the bytes of ${what} and refuses others of the same size`, async ({ d }) => {
+    const { steps, ...rest } = await planFor(d, [moduleOf(d, 'app', { new: 'new' })]);
+    const plan = {
+      ...rest,
+      steps: steps.map((step) => (step.kind === 'put' ? { ...step, ...wanted } : step)),
+    };
+    await makeDirectories(d.host, plan);
+    const stage = async (content: string) => {
+      const stager = createStager(d.host, plan);
+      try {
+        const writer = await stager.open('new');
+        await writer.write(Buffer.from(content));
+        await writer.end();
+        return [...stager.fingerprints.keys()];
+      } finally {
+        await stager.close();
+        await discardStaged(d.host, plan);
+        await makeDirectories(d.host, plan);
+      }
+    };
+    assert.equal(await stage('new'), [join(d.targets, 'app/new')]);
+    assert.match(await refusal(() => stage('neW')), refused);
+  });
 
 test('a tree is replaced, extended and pruned, and undo brings every byte and mode back', async ({ d }) => {
   d.put('targets/app/keep', 'old keep', 0o755);
