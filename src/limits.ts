@@ -62,11 +62,11 @@ export const limits = {
   /** TLS may still give so much after it was told to stop: what it had read, and a record begun before (RFC 8446 5.1). */
   tlsBurstBytes: 96 * KiB,
   /** Size of one write to flash; two such buffers alternate so that disk and network overlap. */
-  writeBufferBytes: 256 * KiB,
+  writeBufferBytes: 512 * KiB,
   /** From this size on a package's digest gets a thread of its own: its start takes 30 ms, its work 1.2 ms a MiB. */
   digestThreadFromBytes: 16 * MiB,
   /** Size of one read of a package, the next one under way: each is a trip to a worker thread and back. */
-  readBufferBytes: 256 * KiB,
+  readBufferBytes: 512 * KiB,
   /** Dirty pages are pushed to disk this often, so that a 50 MB memory cgroup never fills with them. */
   dataSyncEveryBytes: 8 * MiB,
   /** Short-lived buffers made between two young-generation collections: keeps the heap from growing. */

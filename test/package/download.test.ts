@@ -4,8 +4,9 @@ import { existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from '
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { realClock } from '../../src/host/clock.ts';
-import type { Step } from '../network/fault-server.ts';
-import { obtain, quickClock, requestFor, type Sleeps, testHost } from '../network/rig.ts';
+import { limits } from '../../src/limits.ts';
+import { type Step, startFaultServer } from '../network/fault-server.ts';
+import { obtain, quickClock, requestFor, type Sleeps, someBytes, testHost } from '../network/rig.ts';
 import {
   asked,
   assertRight,
@@ -32,10 +33,16 @@ test('a healthy download asks once, for identity, and leaves only the final name
 });
 
 test('the state is saved when validators are known, about every 5 %, and at the end', async (context) => {
-  const { saved } = await run(context, []);
-  assert.equal(saved[0], { ...resumeInfo, bytes_downloaded: 0 });
-  assert.is(saved.at(-1)?.bytes_downloaded, size);
-  assert.ok(saved.length > 3 && saved.length < 30, `${saved.length} saves`);
+  const large = someBytes(8 * limits.writeBufferBytes);
+  const server = await startFaultServer({ versions: [large] });
+  try {
+    const { saved } = await obtain(testHost(), context.directory, requestFor(server.url, large));
+    assert.equal(saved[0], { ...resumeInfo, total: large.length, bytes_downloaded: 0 });
+    assert.is(saved.at(-1)?.bytes_downloaded, large.length);
+    assert.ok(saved.length > 3 && saved.length < 30, `${saved.length} saves`);
+  } finally {
+    await server.close();
+  }
 });
 
 test('a broken connection goes on from the exact byte, with If-Range', async (context) => {
