@@ -80,7 +80,8 @@ export async function run(flags: Flags, version: string, memory: Memory): Promis
     metrics: metrics.text,
   });
   log.info(`listening on ${describeAddress(config, server.port)}`);
-  // All of it now: in an update, nothing may block the event loop for so long.
+  // What blocks the event loop for long comes now: loading what every update needs, and a full collection.
+  await Promise.all([import('node:crypto'), import('node:zlib')]);
   memory.shrink();
 }
 

@@ -8,8 +8,10 @@
  * leaves no room for is dropped and counted. A file that cannot be written is tried again later, and stdout says so.
  * One call is one line: control characters are escaped. Query strings and passwords of URLs are never shown: they sign.
  */
+
 import { errno } from '../errors.ts';
 import { limits } from '../limits.ts';
+import { elapsedMs } from './clock.ts';
 import { realFiles } from './files.ts';
 import type { Files, Log, OpenFile } from './host.ts';
 
@@ -129,7 +131,7 @@ function logFile(files: Files, path: string, lineOf: LineOf, complain: (text: st
     current.sizeBytes += bytes.length;
   };
   const fail = async (thrown: unknown): Promise<void> => {
-    retryAt = performance.now() + limits.logRetryMs;
+    retryAt = elapsedMs() + limits.logRetryMs;
     const complainOf = (error: unknown) =>
       complain(`the log file cannot be written: ${error instanceof Error ? error.message : String(error)}`);
     complainOf(thrown);
@@ -142,7 +144,7 @@ function logFile(files: Files, path: string, lineOf: LineOf, complain: (text: st
       waiting = [];
       waitingChars = 0;
       dropped = 0;
-      if (performance.now() >= retryAt) await write(text).catch(fail);
+      if (elapsedMs() >= retryAt) await write(text).catch(fail);
     }
     writing = undefined;
   };

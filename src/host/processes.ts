@@ -5,12 +5,14 @@
  * and, where systemd runs, a scope unit of its own, because systemd ends everything inside the updater's unit when it
  * restarts the updater. No shell is ever involved. `node:child_process` is loaded at first use (memory).
  */
+
 import { constants as fsConstants } from 'node:fs';
 import { access, readFile, stat } from 'node:fs/promises';
 import { constants as osConstants } from 'node:os';
 import { resolve } from 'node:path';
 import { errno } from '../errors.ts';
 import { limits } from '../limits.ts';
+import { elapsedMs } from './clock.ts';
 import type { Command, Processes, StartedProcess } from './host.ts';
 import { listProcesses, readProc, readProcLink } from './proc.ts';
 
@@ -84,8 +86,8 @@ async function startDetached(command: Command, tools: Tools): Promise<StartedPro
  * middle of its execve(2), when it has no arguments yet, and behind a wrapper.
  */
 async function untilVisible(pid: number, wrappers: readonly (string | undefined)[]): Promise<void> {
-  const deadline = performance.now() + limits.startVisibleMs;
-  while (performance.now() < deadline) {
+  const deadline = elapsedMs() + limits.startVisibleMs;
+  while (elapsedMs() < deadline) {
     const stat = await readProc(`/proc/${pid}/stat`);
     const words = (await readProc(`/proc/${pid}/cmdline`))?.split('\0') ?? [];
     const isStarting = words[0] === '' || words.some((word) => wrappers.includes(word));
