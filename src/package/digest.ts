@@ -1,6 +1,6 @@
 /**
  * Digests of one stream of bytes, and its seal. The MD5 of a long stream is computed on a thread of its own. node:crypto is
- * loaded at the first use: it costs memory.
+ * imported where it is used: most commands do without it (the daemon loads it at its start, cli/run.ts).
  */
 import { type DigestStream, isWorthThread, threadDigest } from '../host/digest-thread.ts';
 import type { Memory } from '../host/host.ts';
