@@ -67,6 +67,8 @@ export async function run(flags: Flags, version: string, memory: Memory): Promis
   await reporter.start();
   // Before anyone can ask: the first answer must already tell of an install that is half done.
   await updater.recover();
+  // Every update needs these, and their loading blocks the event loop for long (docs/performance.md).
+  await Promise.all([import('node:crypto'), import('node:zlib')]);
   server = await startServer(updater, {
     host: config.host,
     port: config.port,
@@ -80,8 +82,7 @@ export async function run(flags: Flags, version: string, memory: Memory): Promis
     metrics: metrics.text,
   });
   log.info(`listening on ${describeAddress(config, server.port)}`);
-  // What blocks the event loop for long comes now: loading what every update needs, and a full collection.
-  await Promise.all([import('node:crypto'), import('node:zlib')]);
+  // All of it now: in an update, nothing may block the event loop for so long.
   memory.shrink();
 }
 

@@ -8,7 +8,6 @@
  * leaves no room for is dropped and counted. A file that cannot be written is tried again later, and stdout says so.
  * One call is one line: control characters are escaped. Query strings and passwords of URLs are never shown: they sign.
  */
-
 import { errno } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { elapsedMs } from './clock.ts';

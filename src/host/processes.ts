@@ -5,7 +5,6 @@
  * and, where systemd runs, a scope unit of its own, because systemd ends everything inside the updater's unit when it
  * restarts the updater. No shell is ever involved. `node:child_process` is loaded at first use (memory).
  */
-
 import { constants as fsConstants } from 'node:fs';
 import { access, readFile, stat } from 'node:fs/promises';
 import { constants as osConstants } from 'node:os';

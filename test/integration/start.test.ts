@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { concurrently } from './concurrently.ts';
-import { runToEnd, startDaemon } from './daemon.ts';
+import { runToEnd, startDaemon, until } from './daemon.ts';
 import { withDevice } from './harness.ts';
 
 const tests = concurrently('a start');
@@ -47,6 +47,9 @@ tests(
       const alias = join(device.folder, 'alias');
       symlinkSync(device.work, alias);
       writeFileSync(join(device.work, 'tmp', request.package_name), 'somebody else’s');
+      // The running one answers before its last line of the start has reached the log file.
+      const log = join(device.work, 'logs/updater.log');
+      await until('it says so in its log', () => readFileSync(log, 'utf8').includes('listening on'));
       const before = device
         .namesBelow(device.work)
         .map((name) => `${name} ${statSync(join(device.work, name)).mtimeMs}`);
