@@ -29,6 +29,8 @@ const pureFiles = [
   'src/errors.ts',
   'src/limits.ts',
   'src/release.ts',
+  'src/history.ts',
+  'src/version.ts',
   'src/host/host.ts',
   'src/updater/state.ts',
   'src/updater/machine.ts',
@@ -72,12 +74,22 @@ check('crypto, zlib, TLS, yauzl, yazl and the schema converter are loaded at fir
 );
 
 check('the stages do not import each other', () => {
-  const stages = ['package', 'deploy', 'services', 'report'];
+  const stages = ['download', 'package', 'deploy', 'services', 'report', 'fleet'];
   return imports
     .filter(({ from, of }) => {
       const [a, b] = [folderOf(from), folderOf(of)];
       return a !== b && stages.includes(a) && stages.includes(b);
     })
+    .map(({ from, of }) => `${from} imports ${of}`);
+});
+
+check('operations/ and audit/ do not know who calls them; audit/ only reads', () => {
+  const forbidden: Record<string, readonly string[]> = {
+    operations: ['updater', 'http', 'report', 'fleet', 'screen'],
+    audit: ['updater', 'http', 'report', 'fleet', 'screen', 'operations', 'services', 'package', 'download'],
+  };
+  return imports
+    .filter(({ from, of }) => forbidden[folderOf(from)]?.includes(folderOf(of)))
     .map(({ from, of }) => `${from} imports ${of}`);
 });
 

@@ -2,8 +2,9 @@
  * `tope-updater audit`: has what was installed changed since? With `--repair`, restores what can be. The daemon does both;
  * this asks for it, waits, and shows what came of it.
  */
+
+import type { AuditFinding, AuditReport } from '../audit/audit-report.ts';
 import { realClock } from '../host/clock.ts';
-import type { AuditFinding, AuditReport } from '../updater/audit-report.ts';
 import type { CommandInvocation } from './arguments.ts';
 import { askFirst, followToEnd } from './carry-out.ts';
 import { type Client, clientOf } from './client.ts';

@@ -1,5 +1,5 @@
 /** What install and rollback share: the question before, and the way to the end of what the daemon was told to do. */
-import type { HistoryEntry } from '../updater/state.ts';
+import type { HistoryEntry } from '../history.ts';
 import type { CommandInvocation } from './arguments.ts';
 import type { Client, ProgressEvent } from './client.ts';
 import { CommandError } from './failure.ts';

@@ -6,15 +6,16 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type * as v from 'valibot';
+import type { AuditState } from '../audit/audit-report.ts';
 import { type Flags, UsageError } from '../config.ts';
+import type { PackageRequest } from '../download/request.ts';
 import { errno } from '../errors.ts';
+import type { HistoryEntry } from '../history.ts';
 import type { HttpResponse, Net } from '../host/host.ts';
 import { realNet } from '../host/net.ts';
 import type { EventSchema } from '../http/contract.ts';
 import { limits } from '../limits.ts';
-import type { PackageRequest } from '../package/request.ts';
-import type { AuditState } from '../updater/audit-report.ts';
-import type { HistoryEntry, Progress, UpdateRequest } from '../updater/state.ts';
+import type { Progress, UpdateRequest } from '../updater/state.ts';
 import { CommandError } from './failure.ts';
 import { textFlag } from './flags.ts';
 import { readToken } from './token.ts';

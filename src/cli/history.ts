@@ -1,5 +1,5 @@
 /** `tope-updater history`: past updates and rollbacks, newest first. */
-import type { HistoryEntry } from '../updater/state.ts';
+import type { HistoryEntry } from '../history.ts';
 import type { CommandInvocation } from './arguments.ts';
 import { clientOf } from './client.ts';
 import { durationText, tableLines } from './figures.ts';

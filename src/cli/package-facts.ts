@@ -2,12 +2,13 @@
  * What has to be told to the daemon of a package, read from the package itself: version, size and digests. Whether it
  * may be installed is for the daemon to say.
  */
+
+import { hashPackage } from '../download/verify.ts';
 import type { Files } from '../host/host.ts';
 import { freeMemory } from '../host/memory.ts';
 import { limits } from '../limits.ts';
 import { openArchive } from '../package/archive.ts';
 import { parseManifest } from '../package/manifest.ts';
-import { hashPackage } from '../package/verify.ts';
 import { CommandError } from './failure.ts';
 
 export interface PackageFacts {

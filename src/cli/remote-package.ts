@@ -4,11 +4,12 @@
  * The daemon downloads the package again by itself, with all its resuming and checking; this is only what has to be
  * known before.
  */
+
+import { newDigests } from '../download/digest.ts';
+import { type Address, packageAddress, redactUrl, redirectAddress } from '../download/url-policy.ts';
 import type { Files, HttpResponse, Net, OpenFile } from '../host/host.ts';
 import { freeMemory } from '../host/memory.ts';
 import { limits } from '../limits.ts';
-import { newDigests } from '../package/digest.ts';
-import { type Address, packageAddress, redactUrl, redirectAddress } from '../package/url-policy.ts';
 import { CommandError } from './failure.ts';
 import { type PackageFacts, readVersion } from './package-facts.ts';
 

@@ -19,8 +19,8 @@ import { createEvents } from '../http/events.ts';
 import { createMetrics } from '../http/metrics.ts';
 import { type RunningServer, startServer } from '../http/server.ts';
 import { createReporter } from '../report/reporter.ts';
+import type { Settings } from '../settings.ts';
 import { createUpdater } from '../updater/runner.ts';
-import type { Settings } from '../updater/settings.ts';
 import { readToken } from './token.ts';
 import { readTrustedKey } from './trusted-key.ts';
 

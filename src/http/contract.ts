@@ -5,18 +5,18 @@
  * and the tests check every reply against that document. Names are as on the wire.
  */
 import * as v from 'valibot';
+import { AuditRequestSchema, AuditStateSchema } from '../audit/audit-report.ts';
+import { PackageSchema } from '../download/request.ts';
 import { type ErrorCode, errorCodes } from '../errors.ts';
-import { PackageSchema, VersionSchema } from '../package/request.ts';
-import { AuditRequestSchema, AuditStateSchema } from '../updater/audit-report.ts';
+import { HistoryEntrySchema, operationKinds } from '../history.ts';
 import {
-  HistoryEntrySchema,
   HoldRequestSchema,
   HoldSchema,
-  operationKinds,
   ReleaseRequestSchema,
   stages,
   UpdateRequestSchema,
 } from '../updater/state.ts';
+import { VersionSchema } from '../version.ts';
 
 const StageSchema = v.picklist(stages);
 const PercentSchema = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(100));

@@ -2,11 +2,12 @@
  * Looks at a package as a device would: the same reader, the same rules, every byte read and every digest compared.
  * Changes nothing and needs no device.
  */
+
+import { newDigests } from '../download/digest.ts';
 import { UpdateError } from '../errors.ts';
 import type { Host, Memory } from '../host/host.ts';
 import type { Archive } from '../package/archive.ts';
 import { openArchive } from '../package/archive.ts';
-import { newDigests } from '../package/digest.ts';
 import type { EntrySink } from '../package/extraction.ts';
 import { readRelease } from '../package/read-release.ts';
 import type { Signed, TrustedKey } from '../package/signature.ts';

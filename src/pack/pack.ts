@@ -5,14 +5,14 @@
  * reader and rules took it, and a failure leaves nothing behind. Spec section 4.
  */
 import * as v from 'valibot';
+import { type PackageRequest, PackageSchema } from '../download/request.ts';
+import { hashPackage } from '../download/verify.ts';
 import { asUpdateError, errno, UpdateError } from '../errors.ts';
 import { readWhole } from '../host/durable-file.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
-import { type PackageRequest, PackageSchema } from '../package/request.ts';
 import { parseTrustedKey } from '../package/signature.ts';
 import type { TargetRules } from '../package/targets.ts';
-import { hashPackage } from '../package/verify.ts';
 import { type Inspection, inspectPackage } from './inspect.ts';
 import {
   type FileFacts,

@@ -8,8 +8,8 @@
 import * as v from 'valibot';
 import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
+import { VersionSchema } from '../version.ts';
 import { isPrintable, pathFault, printable } from './path-fault.ts';
-import { VersionSchema } from './request.ts';
 import { parseStrictJson } from './strict-json.ts';
 
 const Text = (longest: number) =>

@@ -3,7 +3,8 @@
  * can meet, without words does not compile.
  */
 import type { ErrorCode } from '../errors.ts';
-import type { OperationKind, Stage } from '../updater/state.ts';
+import type { OperationKind } from '../history.ts';
+import type { Stage } from '../updater/state.ts';
 
 type Pair = readonly [english: string, chinese: string];
 

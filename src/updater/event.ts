@@ -1,6 +1,7 @@
 /** What the state machine works on: its states, the events that move it, the effects it asks for. Types only. */
+
+import type { PackageRequest } from '../download/request.ts';
 import type { UpdateError } from '../errors.ts';
-import type { PackageRequest } from '../package/request.ts';
 import type { Seal } from '../seal.ts';
 import type { Stage } from './state.ts';
 

@@ -3,27 +3,27 @@
  * its last event what came of it; undefined where the daemon stops and the next start is to go on.
  */
 
+import type { AuditReport } from '../audit/audit-report.ts';
+import { addToHistory, installedVersion, readHistory } from '../deploy/history-file.ts';
 import type { Journal } from '../deploy/journal.ts';
 import { nextId, type Plan } from '../deploy/plan.ts';
+import { obtainPackage } from '../download/obtain.ts';
+import type { PackageRequest } from '../download/request.ts';
+import type { ResumeInfo } from '../download/resume.ts';
+import type { VerifiedPackage } from '../download/verify.ts';
 import { asUpdateError, type UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
-import { obtainPackage } from '../package/obtain.ts';
-import type { PackageRequest } from '../package/request.ts';
-import type { ResumeInfo } from '../package/resume.ts';
-import type { VerifiedPackage } from '../package/verify.ts';
-import type { AuditReport } from './audit-report.ts';
+import { installPackage } from '../operations/install.ts';
+import { repair } from '../operations/repair.ts';
+import { rollBack } from '../operations/rollback.ts';
+import { resumeForward, resumeUndo } from '../operations/transaction.ts';
+import type { Outcome, TransactionContext } from '../operations/transaction-context.ts';
+import type { Settings } from '../settings.ts';
 import type { Event, Operation } from './event.ts';
-import { addToHistory, installedVersion, readHistory } from './history.ts';
 import type { Holds } from './hold.ts';
-import { installPackage } from './install.ts';
 import type { ProgressKeeper } from './progress.ts';
 import type { Decision } from './recover.ts';
-import { repair } from './repair.ts';
-import { rollBack } from './rollback.ts';
-import type { Settings } from './settings.ts';
 import { readLeftoverJournal } from './startup.ts';
-import { resumeForward, resumeUndo } from './transaction.ts';
-import type { Outcome, TransactionContext } from './transaction-context.ts';
 
 export interface JobContext {
   readonly host: Host;

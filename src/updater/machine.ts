@@ -13,9 +13,10 @@
  *
  * A command that a stage does not take is refused with an UpdateError before anything changes.
  */
+
+import type { PackageRequest } from '../download/request.ts';
 import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
-import type { PackageRequest } from '../package/request.ts';
 import type { Seal } from '../seal.ts';
 import type { Effect, Event, Operation, State, Step } from './event.ts';
 import type { Stage } from './state.ts';

@@ -1,14 +1,9 @@
 /** What GET /progress answers, kept in memory, and told to the listeners on every change. */
 import type { UpdateError } from '../errors.ts';
+import type { OperationKind } from '../history.ts';
+import type { Counted } from '../operations/transaction-context.ts';
 import type { Operation } from './event.ts';
-import type { OperationKind, Progress, ProgressFacts, ProgressListener, Stage } from './state.ts';
-
-/** How far the work at hand is, in bytes, and what it is at. */
-export interface Counted {
-  readonly bytes: number;
-  readonly totalBytes: number;
-  readonly module?: string | undefined;
-}
+import type { Progress, ProgressFacts, ProgressListener, Stage } from './state.ts';
 
 export interface ProgressKeeper {
   current(): Progress;

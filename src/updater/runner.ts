@@ -5,25 +5,25 @@
  * begins, and tells the listeners after; applies follow one another, never overlap; at most one job runs.
  */
 import { posix } from 'node:path';
+import { openCurrentRecord } from '../audit/audit.ts';
+import { createAuditor } from '../audit/auditor.ts';
+import { installedVersion, readHistory } from '../deploy/history-file.ts';
+import type { ResumeInfo } from '../download/resume.ts';
+import { packageAddress } from '../download/url-policy.ts';
 import { asUpdateError, UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
-import type { ResumeInfo } from '../package/resume.ts';
-import { packageAddress } from '../package/url-policy.ts';
+import { checkNoDowngrade } from '../operations/fit.ts';
+import { updatesToTakeBack } from '../operations/rollback.ts';
 import { launchGui } from '../services/gui.ts';
-import { openCurrentRecord } from './audit.ts';
-import { createAuditor } from './auditor.ts';
+import type { Settings } from '../settings.ts';
 import type { Effect, Event, State } from './event.ts';
-import { checkNoDowngrade } from './fit.ts';
-import { installedVersion, readHistory } from './history.ts';
 import { createHolds, holdCommands } from './hold.ts';
 import { createJobSlot } from './job-slot.ts';
 import { type JobContext, runDownload, runInstall, runRecovery } from './jobs.ts';
 import { checkAudit, initialState, isExpired, mayAudit, step } from './machine.ts';
 import { atEachTenth, createProgress } from './progress.ts';
-import { updatesToTakeBack } from './rollback.ts';
 import { resumeOf, savedOf, stateOf } from './saved-state.ts';
-import type { Settings } from './settings.ts';
 import { findWhatIsLeft } from './startup.ts';
 import type { ProgressListener, Stage, Updater } from './state.ts';
 import { createStore } from './store.ts';

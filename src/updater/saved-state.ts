@@ -1,6 +1,7 @@
 /** Between the machine's state and what state.json says of it. Pure. */
+
+import { noValidators, type ResumeInfo } from '../download/resume.ts';
 import type { UpdateError } from '../errors.ts';
-import { noValidators, type ResumeInfo } from '../package/resume.ts';
 import type { Operation, State } from './event.ts';
 import { initialState } from './machine.ts';
 import type { Decision } from './recover.ts';

@@ -1,13 +1,15 @@
 /** The look around at a start: state.json, the journal and the files of tmp/, and what recover.ts makes of them. */
+
+import { removeHistoryScratch } from '../deploy/history-file.ts';
 import type { Journal } from '../deploy/journal.ts';
 import { journalPath, readJournal } from '../deploy/journal-file.ts';
 import { prunePastUpdates } from '../deploy/past-updates.ts';
+import { packagePath } from '../download/request.ts';
 import { asUpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
-import { removeHistoryScratch } from './history.ts';
 import { type Decision, decideRecovery } from './recover.ts';
 import type { Saved, Store } from './store.ts';
-import { packagePath, removeLeftovers } from './work-files.ts';
+import { removeLeftovers } from './work-files.ts';
 
 export interface WhatIsLeft {
   readonly saved: Saved | undefined;

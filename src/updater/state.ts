@@ -1,12 +1,14 @@
 /**
- * The vocabulary of the state machine: stages, the package asked for, what /progress answers, what history keeps.
+ * The vocabulary of the state machine: stages, the package asked for, what /progress answers.
  * The schemas here are the one source for the API's requests, for state.json and for the OpenAPI document.
  */
 import * as v from 'valibot';
+import type { AuditRequest, AuditState } from '../audit/audit-report.ts';
+import type { PackageRequest } from '../download/request.ts';
 import type { UpdateError } from '../errors.ts';
+import type { HistoryEntry, OperationKind } from '../history.ts';
 import { limits } from '../limits.ts';
-import { type PackageRequest, VersionSchema } from '../package/request.ts';
-import type { AuditRequest, AuditState } from './audit-report.ts';
+import { VersionSchema } from '../version.ts';
 
 export const stages = [
   'idle',
@@ -39,10 +41,6 @@ export interface Progress {
   readonly facts?: ProgressFacts;
 }
 
-/** What the updater can be in the middle of. */
-export const operationKinds = ['update', 'rollback', 'repair'] as const;
-export type OperationKind = (typeof operationKinds)[number];
-
 /** What is known beyond the four fields above. */
 export interface ProgressFacts {
   /** What is, or was last, being done; null: nothing since the start. */
@@ -58,23 +56,6 @@ export interface ProgressFacts {
   readonly receivedBytes: number;
   readonly retries: number;
 }
-
-/** One entry of the history, as GET /history answers it and as it stands in history.jsonl. Times are ISO 8601. */
-export const HistoryEntrySchema = v.object({
-  id: v.string(),
-  kind: v.picklist(operationKinds),
-  version: v.string(),
-  previous_version: v.nullable(v.string()),
-  started_at: v.pipe(v.string(), v.isoTimestamp()),
-  ended_at: v.pipe(v.string(), v.isoTimestamp()),
-  outcome: v.picklist(['success', 'failed']),
-  error: v.nullable(v.string()),
-  bytes: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
-  modules: v.array(v.string()),
-});
-export type HistoryEntry = Readonly<Omit<v.InferOutput<typeof HistoryEntrySchema>, 'modules'>> & {
-  readonly modules: readonly string[];
-};
 
 const OwnerSchema = v.pipe(
   v.string(),

@@ -6,12 +6,13 @@
  */
 import { posix } from 'node:path';
 import * as v from 'valibot';
+import { PackageSchema } from '../download/request.ts';
+import { ResumeSchema } from '../download/resume.ts';
 import { readWhole, writeDurably } from '../host/durable-file.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
-import { PackageSchema, VersionSchema } from '../package/request.ts';
-import { ResumeSchema } from '../package/resume.ts';
 import { SealSchema } from '../seal.ts';
+import { VersionSchema } from '../version.ts';
 import { stages } from './state.ts';
 
 const common = {

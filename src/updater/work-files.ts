@@ -1,13 +1,9 @@
 /** The files of tmp/: which belong to the package at hand, which are leftovers. */
 import { posix } from 'node:path';
 import { currentRecord, keptPackagePath } from '../deploy/current-record.ts';
+import { packagePath } from '../download/request.ts';
 import type { Files, Host } from '../host/host.ts';
 import type { Operation } from './event.ts';
-
-/** Where the verified package of a name lies. */
-export function packagePath(tmp: string, packageName: string): string {
-  return posix.join(tmp, packageName);
-}
 
 /**
  * Removes the package of an operation and its partial download. Not synced: what a power cut brings back is removed by

@@ -2,11 +2,12 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { UpdateError } from '../../src/errors.ts';
+import type { HistoryEntry } from '../../src/history.ts';
 import { realClock } from '../../src/host/clock.ts';
 import { processFacts } from '../../src/host/process-facts.ts';
 import { createMetrics, type Metrics } from '../../src/http/metrics.ts';
 import { startServer } from '../../src/http/server.ts';
-import type { HistoryEntry, Progress, Stage } from '../../src/updater/state.ts';
+import type { Progress, Stage } from '../../src/updater/state.ts';
 import { collectingLog, type ScriptedUpdater, scriptedUpdater } from '../fixtures/scripted-updater.ts';
 
 interface Context {

@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import type { AuditReport } from '../../src/updater/audit-report.ts';
+import type { AuditReport } from '../../src/audit/audit-report.ts';
 import { command } from '../cli/command.ts';
 import { concurrently } from './concurrently.ts';
 import { type Daemon, until } from './daemon.ts';

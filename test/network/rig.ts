@@ -3,16 +3,16 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { DownloadHost } from '../../src/download/download.ts';
+import { type ObtainOptions, obtainPackage } from '../../src/download/obtain.ts';
+import type { PackageRequest } from '../../src/download/request.ts';
+import type { ResumeInfo } from '../../src/download/resume.ts';
 import { UpdateError } from '../../src/errors.ts';
 import { realClock } from '../../src/host/clock.ts';
 import { realFiles } from '../../src/host/files.ts';
 import type { Clock } from '../../src/host/host.ts';
 import { freeMemory } from '../../src/host/memory.ts';
 import { type NetOptions, realNet } from '../../src/host/net.ts';
-import type { DownloadHost } from '../../src/package/download.ts';
-import { type ObtainOptions, obtainPackage } from '../../src/package/obtain.ts';
-import type { PackageRequest } from '../../src/package/request.ts';
-import type { ResumeInfo } from '../../src/package/resume.ts';
 
 export type Sleeps = number[];
 

@@ -6,9 +6,9 @@ import { chmodSync, existsSync, mkdirSync, rmSync, utimesSync, writeFileSync } f
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { ResumeInfo } from '../../src/download/resume.ts';
 import type { HttpRequest, Net } from '../../src/host/host.ts';
 import { realNet } from '../../src/host/net.ts';
-import type { ResumeInfo } from '../../src/package/resume.ts';
 import { startFaultServer } from './fault-server.ts';
 import { programPath, type RealServer, realServers, startRealServer } from './real-servers.ts';
 import { obtain, requestFor, skipped, someBytes, temporaryDirectory, testHost } from './rig.ts';

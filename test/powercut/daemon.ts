@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { request as httpRequest } from 'node:http';
 import { fileURLToPath } from 'node:url';
-import type { PackageRequest } from '../../src/package/request.ts';
+import type { PackageRequest } from '../../src/download/request.ts';
 import type { Stage } from '../../src/updater/state.ts';
 
 export const program = fileURLToPath(new URL('../../dist/tope-updater.cjs', import.meta.url));

@@ -5,7 +5,7 @@
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { dirname, join } from 'node:path';
-import type { PackageRequest } from '../../src/package/request.ts';
+import type { PackageRequest } from '../../src/download/request.ts';
 import { buildPackage } from '../fixtures/package-builder.ts';
 import type { DaemonPlace } from './daemon.ts';
 import { treeOnDisk } from './disk-tree.ts';

@@ -2,8 +2,8 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, posix } from 'node:path';
+import type { PackageRequest } from '../../src/download/request.ts';
 import type { Files } from '../../src/host/host.ts';
-import type { PackageRequest } from '../../src/package/request.ts';
 import { buildPackage, type PackageSpec } from '../fixtures/package-builder.ts';
 import { type ModelDisk, modelDisk } from './model-disk.ts';
 import { cloneState, emptyModel, type ModelState } from './model-state.ts';

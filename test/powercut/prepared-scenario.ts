@@ -1,6 +1,7 @@
 /** Makes a scenario ready to be cut: the device as it was, durable; the recording of what happens; how both ends look. */
+
+import type { PackageRequest } from '../../src/download/request.ts';
 import type { Files } from '../../src/host/host.ts';
-import type { PackageRequest } from '../../src/package/request.ts';
 import type { Stage } from '../../src/updater/state.ts';
 import { codeSite } from './code-site.ts';
 import type { Subject } from './exploration.ts';

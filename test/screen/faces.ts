@@ -1,8 +1,10 @@
 /** Every face that the page can show, and a server that makes it show them. */
+
+import type { HistoryEntry } from '../../src/history.ts';
 import { realClock } from '../../src/host/clock.ts';
 import { createEvents } from '../../src/http/events.ts';
 import { startServer } from '../../src/http/server.ts';
-import type { HistoryEntry, Progress, ProgressFacts } from '../../src/updater/state.ts';
+import type { Progress, ProgressFacts } from '../../src/updater/state.ts';
 import { collectingLog, scriptedUpdater } from '../fixtures/scripted-updater.ts';
 
 export interface Face {

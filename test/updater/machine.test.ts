@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { PackageRequest } from '../../src/download/request.ts';
 import { type ErrorCode, UpdateError } from '../../src/errors.ts';
-import type { PackageRequest } from '../../src/package/request.ts';
 import type { Event, Operation, State } from '../../src/updater/event.ts';
 import { initialState, isExpired, step } from '../../src/updater/machine.ts';
 import type { Stage } from '../../src/updater/state.ts';

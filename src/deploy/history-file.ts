@@ -7,10 +7,10 @@
 import { posix } from 'node:path';
 import * as v from 'valibot';
 import { errno } from '../errors.ts';
+import { type HistoryEntry, HistoryEntrySchema } from '../history.ts';
 import { readWhole, writeDurably } from '../host/durable-file.ts';
 import type { Files } from '../host/host.ts';
 import { limits } from '../limits.ts';
-import { type HistoryEntry, HistoryEntrySchema } from './state.ts';
 
 /** Oldest first; empty where there is none or where it cannot be read. */
 export async function readHistory(files: Files, backupDirectory: string): Promise<HistoryEntry[]> {

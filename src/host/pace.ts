@@ -1,5 +1,5 @@
 /** How fast a download may go. */
-import type { Clock } from '../host/host.ts';
+import type { Clock } from './host.ts';
 
 /**
  * A bandwidth limit: call the result with each number of bytes received and wait for its promise, if there is one.

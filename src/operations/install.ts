@@ -5,33 +5,31 @@
  * seal is compared in the same read that fills the staged files, before anything is switched (FR-001b).
  */
 import type { Fingerprint } from '../deploy/fingerprint.ts';
+import { installedVersion, readHistory } from '../deploy/history-file.ts';
 import { latestId } from '../deploy/past-updates.ts';
 import { makePlan, nextId, type Owner, type Plan, putSteps } from '../deploy/plan.ts';
 import { createStager } from '../deploy/stage.ts';
 import { checkPlanFits, type Survey, surveyRelease } from '../deploy/survey.ts';
+import { type PackageRequest, packagePath } from '../download/request.ts';
+import { hashPackage } from '../download/verify.ts';
 import { asUpdateError, UpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
 import { type Archive, openArchive } from '../package/archive.ts';
 import { readRelease } from '../package/read-release.ts';
-import type { PackageRequest } from '../package/request.ts';
-import { hashPackage } from '../package/verify.ts';
 import type { Release } from '../release.ts';
 import { newSealing, type Seal } from '../seal.ts';
-import type { Operation } from './event.ts';
+import type { Settings } from '../settings.ts';
 import { checkFit } from './fit.ts';
-import { installedVersion, readHistory } from './history.ts';
 import { rememberDeployed } from './remember.ts';
-import type { Settings } from './settings.ts';
 import { runTransaction } from './transaction.ts';
 import type { Outcome, TransactionContext } from './transaction-context.ts';
-import { packagePath } from './work-files.ts';
 
 /** Installs the verified package that lies in `directory`. Throws an UpdateError where nothing was begun; else see Outcome. */
 export async function installPackage(
   context: TransactionContext,
   settings: Settings,
   directory: string,
-  { request, seal }: Extract<Operation, { kind: 'update' }>,
+  { request, seal }: { readonly request: PackageRequest; readonly seal: Seal | null },
 ): Promise<Outcome> {
   const { host } = context;
   const path = packagePath(directory, request.package_name);

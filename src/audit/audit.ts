@@ -17,11 +17,11 @@ import {
   openRecord,
   type RecordHeader,
 } from '../deploy/deployed-record.ts';
+import { installedVersion, readHistory } from '../deploy/history-file.ts';
 import { UpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import type { AuditReport } from './audit-report.ts';
-import { installedVersion, readHistory } from './history.ts';
 
 export interface AuditOptions {
   readonly signal: AbortSignal;

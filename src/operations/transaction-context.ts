@@ -4,7 +4,13 @@ import type { Plan } from '../deploy/plan.ts';
 import type { UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import type { ServiceSnapshot } from '../services/snapshot.ts';
-import type { ProgressKeeper } from './progress.ts';
+
+/** How far the work at hand is, in bytes, and what it is at. */
+export interface Counted {
+  readonly bytes: number;
+  readonly totalBytes: number;
+  readonly module?: string | undefined;
+}
 
 export interface TransactionContext {
   readonly host: Host;
@@ -13,8 +19,8 @@ export interface TransactionContext {
   readonly cancel: AbortSignal;
   /** Aborted: ends at the next point a later start can go on from. */
   readonly shutdown: AbortSignal;
-  /** 0-100. */
-  readonly progress: ProgressKeeper['advance'];
+  /** `percent` 0-100; `message` undefined: as before. */
+  readonly progress: (percent: number, message?: string, counted?: Counted) => void;
   /** From here on it cannot be cancelled. */
   readonly onSwitching: () => void;
   /** Everything is switched and the machine is about to restart; durable when it resolves. */

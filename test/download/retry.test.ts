@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { afterFailure, noTries, retryAfterMs } from '../../src/package/retry.ts';
+import { afterFailure, noTries, retryAfterMs } from '../../src/download/retry.ts';
 
 /** Plays failures, each with or without progress, until the chain ends; returns the waits, and 'end' if it ended. */
 function play(failures: readonly boolean[]): (number | 'end')[] {

@@ -3,11 +3,11 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFil
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { DownloadedPackage } from '../../src/download/download.ts';
+import { hashPackage, verifyPackage, verifyStored } from '../../src/download/verify.ts';
 import { realFiles } from '../../src/host/files.ts';
 import type { Files } from '../../src/host/host.ts';
 import { freeMemory } from '../../src/host/memory.ts';
-import type { DownloadedPackage } from '../../src/package/download.ts';
-import { hashPackage, verifyPackage, verifyStored } from '../../src/package/verify.ts';
 import { sealOf } from '../fixtures/seal-of.ts';
 import { requestFor, someBytes, temporaryDirectory } from '../network/rig.ts';
 

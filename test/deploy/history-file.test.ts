@@ -2,10 +2,10 @@ import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { addToHistory, installedVersion, readHistory } from '../../src/deploy/history-file.ts';
+import type { HistoryEntry } from '../../src/history.ts';
 import { limits } from '../../src/limits.ts';
-import { addToHistory, installedVersion, readHistory } from '../../src/updater/history.ts';
-import type { HistoryEntry } from '../../src/updater/state.ts';
-import { type Device, device } from '../deploy/rig.ts';
+import { type Device, device } from './rig.ts';
 
 interface Context {
   d: Device;

@@ -1,5 +1,5 @@
 /** What the updater is told by the configuration. Paths are absolute. */
-import type { TrustedKey } from '../package/signature.ts';
+import type { TrustedKey } from './package/signature.ts';
 
 export interface Settings {
   readonly workDirectory: string;

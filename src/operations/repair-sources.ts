@@ -1,16 +1,16 @@
 /** Where a repair takes the right bytes from, and the filling of its staged files with them. */
 import { posix } from 'node:path';
+import type { AuditResult, Damage, Mended } from '../audit/audit.ts';
 import { createComparer } from '../deploy/compare.ts';
 import { keptPackagePath } from '../deploy/current-record.ts';
 import { pastUpdates } from '../deploy/past-updates.ts';
 import { fileSteps, type Plan } from '../deploy/plan.ts';
 import { createStager, type Stager } from '../deploy/stage.ts';
+import { hashPackage } from '../download/verify.ts';
 import { UpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { openArchive } from '../package/archive.ts';
-import { hashPackage } from '../package/verify.ts';
-import type { AuditResult, Damage, Mended } from './audit.ts';
 import type { TransactionContext } from './transaction-context.ts';
 
 export interface Restorable {

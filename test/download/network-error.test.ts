@@ -1,7 +1,12 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import {
+  isFinal,
+  isNetworkError,
+  networkErrorText,
+  refusalReason,
+} from '../../src/download/network-error.ts';
 import { UpdateError } from '../../src/errors.ts';
-import { isFinal, isNetworkError, networkErrorText, refusalReason } from '../../src/package/network-error.ts';
 
 const coded = (code: string, text: string) => Object.assign(new Error(text), { code });
 

@@ -1,9 +1,9 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { checkpoints } from '../../src/download/checkpoint.ts';
+import { noValidators } from '../../src/download/resume.ts';
 import type { Clock } from '../../src/host/host.ts';
-import { checkpoints } from '../../src/package/checkpoint.ts';
-import { pacer } from '../../src/package/pace.ts';
-import { noValidators } from '../../src/package/resume.ts';
+import { pacer } from '../../src/host/pace.ts';
 
 /** A clock set by hand; sleeping moves it. */
 function handClock(): Clock & { ms: number; slept: number[] } {

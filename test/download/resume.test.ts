@@ -1,7 +1,13 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import * as v from 'valibot';
-import { decide, noValidators, type Question, ResumeSchema, rangeHeaders } from '../../src/package/resume.ts';
+import {
+  decide,
+  noValidators,
+  type Question,
+  ResumeSchema,
+  rangeHeaders,
+} from '../../src/download/resume.ts';
 
 const size = 3_000_000;
 const from = 2_000_000;

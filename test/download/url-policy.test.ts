@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { packageAddress, redactUrl, redirectAddress } from '../../src/download/url-policy.ts';
 import { UpdateError } from '../../src/errors.ts';
-import { packageAddress, redactUrl, redirectAddress } from '../../src/package/url-policy.ts';
 
 const allowed = [
   'https://store.example.com/p.zip',

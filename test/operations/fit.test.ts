@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { checkFit, checkNoDowngrade, compareVersions } from '../../src/operations/fit.ts';
 import type { Release } from '../../src/release.ts';
-import { checkFit, checkNoDowngrade, compareVersions } from '../../src/updater/fit.ts';
 
 const release: Release = {
   version: '2.0.0',

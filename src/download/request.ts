@@ -1,11 +1,7 @@
 /** What a package is asked for by: the body of POST /download, which state.json remembers (spec section 2). */
+import { posix } from 'node:path';
 import * as v from 'valibot';
-
-export const VersionSchema = v.pipe(
-  v.string(),
-  v.maxLength(64),
-  v.regex(/^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)$/, 'must be a version of the form x.y.z'),
-);
+import { VersionSchema } from '../version.ts';
 
 /** What POST /download asks for; also what state.json remembers of it. Names as on the wire (spec section 2). */
 export const PackageSchema = v.object({
@@ -35,3 +31,8 @@ export const PackageSchema = v.object({
   ),
 });
 export type PackageRequest = v.InferOutput<typeof PackageSchema>;
+
+/** Where the verified package of a name lies. */
+export function packagePath(directory: string, packageName: string): string {
+  return posix.join(directory, packageName);
+}

@@ -7,11 +7,11 @@
  */
 import { UpdateError } from '../errors.ts';
 import type { Host, HttpResponse } from '../host/host.ts';
+import { pacer } from '../host/pace.ts';
 import { limits } from '../limits.ts';
 import { checkpoints } from './checkpoint.ts';
 import { type ExchangeOptions, exchange } from './exchange.ts';
 import { isFinal, isNetworkError, networkErrorText } from './network-error.ts';
-import { pacer } from './pace.ts';
 import type { PartFile } from './part-file.ts';
 import type { PackageRequest } from './request.ts';
 import { noValidators, type ResumeInfo, type Validators, validatorsOf } from './resume.ts';

@@ -3,9 +3,9 @@ import { type DeployedDirectory, type RecordLine, writeRecord } from '../deploy/
 import type { Fingerprint } from '../deploy/fingerprint.ts';
 import { type Plan, putSteps } from '../deploy/plan.ts';
 import type { Survey } from '../deploy/survey.ts';
+import type { PackageRequest } from '../download/request.ts';
 import { asUpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
-import type { PackageRequest } from '../package/request.ts';
 import type { Release } from '../release.ts';
 
 /**

@@ -11,8 +11,8 @@ import * as v from 'valibot';
 import { UpdateError } from '../errors.ts';
 import { readWhole, writeWhole } from '../host/durable-file.ts';
 import type { Host } from '../host/host.ts';
+import { pacer } from '../host/pace.ts';
 import { limits } from '../limits.ts';
-import { pacer } from '../package/pace.ts';
 import { audit, reportOf, unknownReport } from './audit.ts';
 import { type AuditReport, AuditReportSchema, type AuditState } from './audit-report.ts';
 

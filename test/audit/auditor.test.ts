@@ -3,11 +3,11 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { type Auditor, createAuditor } from '../../src/audit/auditor.ts';
 import { writeRecord } from '../../src/deploy/deployed-record.ts';
 import { realFiles } from '../../src/host/files.ts';
 import type { Clock } from '../../src/host/host.ts';
 import { limits } from '../../src/limits.ts';
-import { type Auditor, createAuditor } from '../../src/updater/auditor.ts';
 import { type Device, device } from '../deploy/rig.ts';
 import { type ScriptedHost, scriptedHost } from '../powercut/scripted-host.ts';
 

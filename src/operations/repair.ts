@@ -5,12 +5,13 @@
  * A file is restored from its own bytes where only mode or owner are wrong, else from a backup that holds the very bytes
  * that were deployed, else from the package where it was kept. What none of them has is told, with what to do.
  */
+
+import { type AuditResult, audit, type Damage, type Mended, reportOf } from '../audit/audit.ts';
+import type { AuditReport } from '../audit/audit-report.ts';
 import { latestId } from '../deploy/past-updates.ts';
 import { makePlan, nextId, type Plan, type Want } from '../deploy/plan.ts';
 import { checkPlanFits, surveyWants } from '../deploy/survey.ts';
 import { UpdateError } from '../errors.ts';
-import { type AuditResult, audit, type Damage, type Mended, reportOf } from './audit.ts';
-import type { AuditReport } from './audit-report.ts';
 import { ownerOfUpdater } from './install.ts';
 import { findSources, type Sources, stageSources } from './repair-sources.ts';
 import { runTransaction } from './transaction.ts';

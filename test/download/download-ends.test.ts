@@ -205,7 +205,7 @@ test('a state that cannot be saved ends the download, the bytes stay', async (co
   const failing = async () => {
     throw Object.assign(new Error('EIO: i/o error, write'), { code: 'EIO' });
   };
-  const { download } = await import('../../src/package/download.ts');
+  const { download } = await import('../../src/download/download.ts');
   const options = {
     directory: context.directory,
     resume: undefined,

@@ -1,0 +1,23 @@
+/** What is remembered of each operation that ended. The schema is the one source for the API, the file and the OpenAPI document. */
+import * as v from 'valibot';
+
+/** What the updater can be in the middle of. */
+export const operationKinds = ['update', 'rollback', 'repair'] as const;
+export type OperationKind = (typeof operationKinds)[number];
+
+/** One entry of the history, as GET /history answers it and as it stands in history.jsonl. Times are ISO 8601. */
+export const HistoryEntrySchema = v.object({
+  id: v.string(),
+  kind: v.picklist(operationKinds),
+  version: v.string(),
+  previous_version: v.nullable(v.string()),
+  started_at: v.pipe(v.string(), v.isoTimestamp()),
+  ended_at: v.pipe(v.string(), v.isoTimestamp()),
+  outcome: v.picklist(['success', 'failed']),
+  error: v.nullable(v.string()),
+  bytes: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+  modules: v.array(v.string()),
+});
+export type HistoryEntry = Readonly<Omit<v.InferOutput<typeof HistoryEntrySchema>, 'modules'>> & {
+  readonly modules: readonly string[];
+};
