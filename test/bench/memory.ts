@@ -2,14 +2,13 @@
  * (g) Peak resident memory of the whole process over download + verify + install of 500 MB at full speed, polled every
  * 500 ms, from an empty page cache; and the same inside a memory cgroup of 50 MB, which counts the page cache too.
  */
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { openCgroup } from './cgroup.ts';
 import { type Row, skippedRow } from './figures.ts';
-import { defaultReadAhead, dropPageCache, isRoot, type MemoryUse, memoryOf } from './machine.ts';
+import { defaultReadAhead, dropPageCache, type MemoryUse, memoryOf } from './machine.ts';
 import { type BenchPackage, memoryPackage } from './packages.ts';
 import type { Bench } from './setting.ts';
 import { startUpdater, targetsOf, type UpdaterOptions } from './updater.ts';
-import { waitUntil } from './wait.ts';
 
 const boundMb = 50;
 
@@ -86,7 +85,7 @@ async function sampledUpdate(
 /** Finishing inside the group, not killed, is the demand; the figure is the number of processes killed in it. */
 async function cgroupRow(bench: Bench, made: BenchPackage): Promise<Row> {
   const what = `processes killed inside a memory cgroup of ${boundMb} MB, 500 MB update`;
-  const cgroup = openCgroup();
+  const cgroup = openCgroup(boundMb);
   if (typeof cgroup === 'string') return skippedRow('g', what, cgroup);
   const restoreReadAhead = defaultReadAhead(bench.executable);
   try {
@@ -101,43 +100,4 @@ async function cgroupRow(bench: Bench, made: BenchPackage): Promise<Row> {
     restoreReadAhead();
     await cgroup.remove();
   }
-}
-
-interface Cgroup {
-  readonly version: 'v1' | 'v2';
-  readonly procs: string;
-  killed(): number;
-  remove(): Promise<void>;
-}
-
-/** A group of the benchmark's own, or the reason why there is none. */
-function openCgroup(): Cgroup | string {
-  if (!isRoot) return 'only root can make a cgroup';
-  const root = '/sys/fs/cgroup';
-  const version = existsSync(join(root, 'memory/memory.limit_in_bytes')) ? 'v1' : 'v2';
-  const path = join(version === 'v1' ? join(root, 'memory') : root, `tope-bench-${process.pid}`);
-  const rules =
-    version === 'v1'
-      ? { limit: 'memory.limit_in_bytes', swap: 'memory.memsw.limit_in_bytes', events: 'memory.oom_control' }
-      : { limit: 'memory.max', swap: 'memory.swap.max', events: 'memory.events' };
-  try {
-    mkdirSync(path);
-    writeFileSync(join(path, rules.limit), String(boundMb * 2 ** 20));
-  } catch (thrown) {
-    return `the memory controller cannot be had: ${thrown instanceof Error ? thrown.message : thrown}`;
-  }
-  // Nothing may be swapped out of the group: a device has no swap.
-  const noSwap = version === 'v1' ? String(boundMb * 2 ** 20) : '0';
-  if (existsSync(join(path, rules.swap))) writeFileSync(join(path, rules.swap), noSwap);
-  return {
-    version,
-    procs: join(path, 'cgroup.procs'),
-    killed: () => Number(/^oom_kill (\d+)/m.exec(readFileSync(join(path, rules.events), 'utf8'))?.[1]),
-    remove: () =>
-      waitUntil('the cgroup is empty', 5_000, async () => {
-        if (readFileSync(join(path, 'cgroup.procs'), 'utf8') !== '') return false;
-        rmdirSync(path);
-        return true;
-      }),
-  };
 }

@@ -16,13 +16,17 @@ export async function measurePolls(bench: Bench): Promise<Row[]> {
   const folder = join(bench.scratch, 'speed');
   const made = await speedPackage(bench.www, targetsOf(folder));
   const times = { download: [] as number[], install: [] as number[] };
+  const sort = (stage: string, tookMs: number) => {
+    if (stage === 'downloading' || stage === 'verifying') times.download.push(tookMs);
+    if (stage === 'installing') times.install.push(tookMs);
+  };
   for (let update = 1; Math.min(times.download.length, times.install.length) < wantedPolls; update++) {
     if (update > 100) throw new Error('a hundred updates were too short for the polls');
     const updater = await startUpdater({
       folder: join(bench.scratch, 'speed'),
       executable: bench.executable,
     });
-    const poller = startPoller(updater.progressUrl, times);
+    const poller = startPoller(updater.progressUrl, sort);
     try {
       settleMachine();
       await updater.update(made, bench.store.url(made.name));
@@ -50,17 +54,18 @@ function rowOf(what: string, samples: readonly number[]): Row[] {
   ];
 }
 
-/** Polls over one connection until stopped, and sorts the times by the stage that the answer names. */
-function startPoller(url: string, times: { download: number[]; install: number[] }) {
+/** Polls over one connection until stopped, and tells of each poll the stage that its answer names. */
+export function startPoller(
+  url: string,
+  tell: (stage: string, tookMs: number) => void,
+): { stop: () => Promise<void> } {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   let isStopped = false;
   const run = async () => {
     while (!isStopped) {
       const begun = performance.now();
       const stage = await stageNow(url, agent);
-      const tookMs = performance.now() - begun;
-      if (stage === 'downloading' || stage === 'verifying') times.download.push(tookMs);
-      if (stage === 'installing') times.install.push(tookMs);
+      tell(stage, performance.now() - begun);
       await sleep(pauseMs);
     }
   };

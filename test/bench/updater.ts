@@ -28,7 +28,16 @@ export interface Updater {
   readonly progressUrl: string;
   /** A whole update. Rejects when it fails. */
   update(made: BenchPackage, url: string, withinMs?: number): Promise<UpdateTimes>;
+  /** Takes the last update back; ms from the request to the report of success. */
+  rollBack(withinMs: number): Promise<number>;
+  /** Compares all that is deployed; ms from the request to the report. Rejects when anything differs. */
+  audit(withinMs: number): Promise<number>;
   stop(): Promise<void>;
+}
+
+interface AuditAnswer {
+  readonly running: boolean;
+  readonly report: { readonly differing: number; readonly extra: number } | null;
 }
 
 export interface UpdateTimes {
@@ -52,7 +61,8 @@ export async function startUpdater(options: UpdaterOptions): Promise<Updater> {
   mkdirSync(targetsOf(folder));
   const deviceApi = await openDeviceApi();
   const port = await freePort();
-  const progressUrl = `http://127.0.0.1:${port}/api/v1.0/progress`;
+  const apiUrl = `http://127.0.0.1:${port}/api/v1.0`;
+  const progressUrl = `${apiUrl}/progress`;
   const output = openSync(join(folder, 'output'), 'w');
   const startedAt = performance.now();
   const child = spawn(...commandLine(options, work, port, deviceApi.url), {
@@ -73,15 +83,13 @@ export async function startUpdater(options: UpdaterOptions): Promise<Updater> {
   }
   const startMs = performance.now() - startedAt;
 
-  const whileAlive = <T>(promise: Promise<T>) =>
-    Promise.race([
-      promise,
-      new Promise<never>((_, reject) => {
-        child.once('exit', (status, signal) =>
-          reject(new Error(`the updater ended: ${signal ?? status}\n${said()}`)),
-        );
-      }),
-    ]);
+  const ended = new Promise<never>((_, reject) => {
+    child.once('exit', (status, signal) =>
+      reject(new Error(`the updater ended: ${signal ?? status}\n${said()}`)),
+    );
+  });
+  ended.catch(() => undefined); // heard by whoever waits for something then
+  const whileAlive = <T>(promise: Promise<T>) => Promise.race([promise, ended]);
   return {
     pid,
     startMs,
@@ -95,7 +103,7 @@ export async function startUpdater(options: UpdaterOptions): Promise<Updater> {
       const begun = performance.now();
       const verified = deviceApi.reached('toInstall', withinMs);
       verified.catch(() => undefined); // also awaited below, after the request's own failure
-      await post(`http://127.0.0.1:${port}/api/v1.0/download`, {
+      await post(`${apiUrl}/download`, {
         version: made.version,
         package_url: url,
         package_name: made.name,
@@ -106,16 +114,38 @@ export async function startUpdater(options: UpdaterOptions): Promise<Updater> {
       const downloadMs = performance.now() - begun;
       const installed = deviceApi.reached('success', withinMs);
       installed.catch(() => undefined);
-      await post(`http://127.0.0.1:${port}/api/v1.0/update`, { version: made.version });
+      await post(`${apiUrl}/update`, { version: made.version });
       await whileAlive(installed);
       const totalMs = performance.now() - begun;
       return { downloadMs, totalMs, cpuSeconds: cpuSecondsOf(pid) - cpuBefore };
     },
+    async rollBack(withinMs) {
+      const begun = performance.now();
+      const taken = deviceApi.reached('success', withinMs);
+      taken.catch(() => undefined);
+      await post(`${apiUrl}/rollback`, {});
+      await whileAlive(taken);
+      return performance.now() - begun;
+    },
+    async audit(withinMs) {
+      const begun = performance.now();
+      await post(`${apiUrl}/audit`, {});
+      await whileAlive(
+        waitUntil('the audit ends', withinMs, async () => {
+          const answer = await fetch(`${apiUrl}/audit`);
+          const { data } = (await answer.json()) as { data: AuditAnswer };
+          if (data.running || data.report === null) return false;
+          if (data.report.differing + data.report.extra > 0) throw new Error(JSON.stringify(data.report));
+          return true;
+        }),
+      );
+      return performance.now() - begun;
+    },
     async stop() {
-      const ended = new Promise((resolve) => child.once('exit', resolve));
+      const gone = new Promise((resolve) => child.once('exit', resolve));
       if (child.exitCode === null && child.signalCode === null) {
         child.kill('SIGTERM');
-        await within('the updater ends', 10_000, ended);
+        await within('the updater ends', 10_000, gone);
       }
       await deviceApi.close();
       rmSync(folder, { recursive: true, force: true });

@@ -1,0 +1,60 @@
+/**
+ * Trees of very many small files in four versions, as folders and as packages: the first, a tenth of the files changed, the
+ * same again under another version. Half of each file's bytes are digits, so that it deflates as a usual text does.
+ */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { digestsOf, xorshift } from '../fixtures/package-builder.ts';
+import type { BenchPackage } from './packages.ts';
+
+export interface TreeVersion {
+  readonly version: string;
+  /** Holds manifest.json and the folder `tree`. */
+  readonly folder: string;
+  readonly made: BenchPackage;
+}
+
+export interface Trees {
+  readonly files: number;
+  readonly first: TreeVersion;
+  readonly changed: TreeVersion;
+  readonly same: TreeVersion;
+}
+
+const fileBytes = 4096;
+const filesPerDirectory = 100;
+
+/** The folders below `plain`, the packages in `www`; both are used again where they are there. */
+export async function makeTrees(files: number, plain: string, www: string, target: string): Promise<Trees> {
+  const version = async (number: string, isChanged: (index: number) => boolean): Promise<TreeVersion> => {
+    const folder = join(plain, `tree-${files}-${number}`);
+    const name = `tree-${files}-${number}.zip`;
+    const path = join(www, name);
+    if (!existsSync(path)) {
+      writeTree(folder, files, isChanged);
+      const modules = [{ name: 'tree', src: 'tree', dst: target }];
+      writeFileSync(join(folder, 'manifest.json'), JSON.stringify({ version: number, modules }));
+      execFileSync('zip', ['-qrX', path, 'manifest.json', 'tree'], { cwd: folder });
+    }
+    const made = { ...(await digestsOf(path)), path, name, version: number, files: [] };
+    return { version: number, folder, made };
+  };
+  const isTenth = (index: number) => index % 10 === 0;
+  return {
+    files,
+    first: await version('1.0.0', () => false),
+    changed: await version('2.0.0', isTenth),
+    same: await version('3.0.0', isTenth),
+  };
+}
+
+function writeTree(folder: string, files: number, isChanged: (index: number) => boolean): void {
+  for (let index = 0; index < files; index++) {
+    const directory = join(folder, 'tree', `part-${Math.floor(index / filesPerDirectory)}`);
+    if (index % filesPerDirectory === 0) mkdirSync(directory, { recursive: true });
+    const random = xorshift(2 * index + (isChanged(index) ? 1 : 0));
+    const words = Array.from({ length: fileBytes / 8 }, () => random().toString(16).padStart(8, '0'));
+    writeFileSync(join(directory, `file-${index}.txt`), words.join(''));
+  }
+}
