@@ -99,6 +99,8 @@ export const limits = {
   /** The list of files at the end of the ZIP: about 200 bytes an entry; bounds the time and memory to open one. */
   archiveDirectoryBytes: 8 * MiB,
   modules: 256,
+  /** Of `config` and of `keep` in a module: each is compared with each path of the tree. */
+  modulePatterns: 64,
   /** A device's tree of programs has thousands of files, not millions; bounds the memory of the plan. */
   archiveEntries: 20_000,
   pathBytes: 1024,

@@ -17,6 +17,19 @@ export interface ReleaseFile {
   /** Lower-case hex, where the manifest gives them. */
   readonly md5: string | undefined;
   readonly sha256: string | undefined;
+  readonly whenThere: WhenThere;
+}
+
+/**
+ * What becomes of a file that is there already. `replace`: it is replaced. `config`: only where nobody has edited it since it was
+ * deployed; else it stays, and the new one is put beside it. `keep`: it stays, whatever is in it.
+ */
+export type WhenThere = 'replace' | 'config' | 'keep';
+
+/** Capabilities of a program: as the manifest writes them, and as the value of `security.capability` in hex. */
+export interface FileCapabilities {
+  readonly text: string;
+  readonly xattrHex: string;
 }
 
 /** How a service is checked after its start; `timeoutMs` bounds the whole check. */
@@ -42,13 +55,22 @@ export interface ReleaseModule {
   readonly name: string;
   /** Absolute destination: a file, or the root of a tree when `isTree`. */
   readonly target: string;
-  /** True when `src` named a directory: the tree under `target` becomes exactly `files` and `directories`. */
+  /** True when `src` named a directory. */
   readonly isTree: boolean;
   readonly files: readonly ReleaseFile[];
   /** Absolute paths of the tree's directories, parents first, `target` included; empty for a single file. */
   readonly directories: readonly string[];
   /** "user", "user:group", or numeric ids, from the manifest. */
   readonly owner: string | undefined;
+  /** Of a tree: what stands below `target` and is not in the package goes, whoever put it there. */
+  readonly exact: boolean;
+  /** Patterns (glob.ts) over paths below `target`, of a tree: what matches `keep` is never replaced and never removed. */
+  readonly config: readonly string[];
+  readonly keep: readonly string[];
+  /** Of a module of one file; undefined: those of the file that is replaced. */
+  readonly capabilities: FileCapabilities | undefined;
+  /** Whether extended attributes and ACLs of a replaced file go over to the new one. */
+  readonly xattrs: 'keep' | 'drop';
   readonly service: ServiceSpec;
 }
 

@@ -31,6 +31,7 @@ const pureFiles = [
   'src/release.ts',
   'src/history.ts',
   'src/version.ts',
+  'src/glob.ts',
   'src/host/host.ts',
   'src/updater/state.ts',
   'src/updater/machine.ts',

@@ -5,7 +5,9 @@
  * of sizes and digests is filled in; what it gives must be true. Keys keep their order, each module and each file has
  * a line of its own, so that two manifests can be compared line by line.
  */
-import { invalidManifest, type Manifest, parseManifest, withoutSlash } from '../package/manifest.ts';
+import { invalidManifest, parseManifest } from '../package/manifest.ts';
+import { withoutSlash } from '../package/manifest-fields.ts';
+import type { Manifest } from '../package/manifest-schema.ts';
 import { quoted } from '../package/path-fault.ts';
 import { parseStrictJson } from '../package/strict-json.ts';
 

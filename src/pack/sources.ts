@@ -9,7 +9,9 @@ import { posix } from 'node:path';
 import { asUpdateError, UpdateError } from '../errors.ts';
 import type { Files } from '../host/host.ts';
 import { limits } from '../limits.ts';
-import { invalidManifest, type Manifest, withoutSlash } from '../package/manifest.ts';
+import { invalidManifest } from '../package/manifest.ts';
+import { withoutSlash } from '../package/manifest-fields.ts';
+import type { Manifest } from '../package/manifest-schema.ts';
 import { pathFault, quoted } from '../package/path-fault.ts';
 
 export interface SourceFile {

@@ -7,8 +7,11 @@
  */
 import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
-import type { HealthCheck, Release, ReleaseFile, ReleaseModule } from '../release.ts';
-import { invalidManifest as invalid, type Manifest, type ManifestModule, withoutSlash } from './manifest.ts';
+import type { Release, ReleaseFile, ReleaseModule } from '../release.ts';
+import { invalidManifest as invalid } from './manifest.ts';
+import { withoutSlash } from './manifest-fields.ts';
+import type { Manifest, ManifestModule } from './manifest-schema.ts';
+import { moduleFacts, whenThere } from './module-facts.ts';
 import { quoted } from './path-fault.ts';
 import { checkTargets, parents, type TargetRules } from './targets.ts';
 
@@ -126,10 +129,10 @@ function fileModule(
   checkSize(entry, module.size, `modules[${index}].size`);
   const file = { ...releaseFile(module, entry, module.dst, facts), md5: module.md5 };
   return {
-    ...moduleFacts(module),
+    ...moduleFacts(module, false, `modules[${index}]`),
     target: module.dst,
     isTree: false,
-    files: [{ ...file, sha256: module.sha256 ?? file.sha256 }],
+    files: [{ ...file, sha256: module.sha256 ?? file.sha256, whenThere: whenThere(module, undefined) }],
     directories: [],
   };
 }
@@ -160,9 +163,13 @@ function treeModule(
       directories.add(parent);
     }
     if (entry.isDirectory) directories.add(path);
-    else files.push(releaseFile(module, entry, path, listed.get(entry.name)));
+    else {
+      const file = releaseFile(module, entry, path, listed.get(entry.name));
+      files.push({ ...file, whenThere: whenThere(module, path.slice(target.length + 1)) });
+    }
   }
-  return { ...moduleFacts(module), target, isTree: true, files, directories: [...directories].sort() };
+  const facts = moduleFacts(module, true, `modules[${index}]`);
+  return { ...facts, target, isTree: true, files, directories: [...directories].sort() };
 }
 
 function releaseFile(
@@ -170,7 +177,7 @@ function releaseFile(
   entry: PackageEntry,
   target: string,
   facts: FileFacts | undefined,
-): ReleaseFile {
+): Omit<ReleaseFile, 'whenThere'> {
   const forced = facts?.mode ?? module.mode;
   return {
     entry: entry.name,
@@ -181,28 +188,4 @@ function releaseFile(
     md5: undefined,
     sha256: facts?.sha256,
   };
-}
-
-function moduleFacts(module: ManifestModule): Pick<ReleaseModule, 'name' | 'owner' | 'service'> {
-  return {
-    name: module.name,
-    owner: module.owner,
-    service: {
-      module: module.name,
-      processName: module.process_name,
-      restartOrder: module.restart_order,
-      unit: module.service,
-      start: module.start,
-      health: module.health === undefined ? undefined : healthCheck(module.health),
-    },
-  };
-}
-
-function healthCheck(health: NonNullable<ManifestModule['health']>): HealthCheck {
-  const timeoutMs =
-    health.timeout_s === undefined ? limits.healthTimeoutMs : Math.ceil(health.timeout_s * 1000);
-  if (health.http !== undefined) return { kind: 'http', url: health.http, timeoutMs };
-  if (health.tcp !== undefined) return { kind: 'tcp', port: health.tcp, timeoutMs };
-  if (health.exec !== undefined) return { kind: 'exec', argv: health.exec, timeoutMs };
-  throw new Error('a health check of no kind passed the schema');
 }

@@ -3,7 +3,9 @@
  *
  * Symlinks on the device that lead out of an allowed root are seen where the disk is: in deploy/.
  */
-import { invalidManifest, type ManifestModule, withoutSlash } from './manifest.ts';
+import { invalidManifest } from './manifest.ts';
+import { withoutSlash } from './manifest-fields.ts';
+import type { ManifestModule } from './manifest-schema.ts';
 import { quoted } from './path-fault.ts';
 
 export interface TargetRules {

@@ -2,7 +2,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { limits } from '../../src/limits.ts';
-import { type Manifest, parseManifest } from '../../src/package/manifest.ts';
+import { parseManifest } from '../../src/package/manifest.ts';
+import type { Manifest } from '../../src/package/manifest-schema.ts';
 import { type PackageEntry, type ReleaseRules, resolveRelease } from '../../src/package/release.ts';
 import type { Release } from '../../src/release.ts';
 
@@ -29,6 +30,10 @@ reading('keeps every documented key', () => {
         service: 'app@1.service',
         start: ['/opt/tope/app', '--fast'],
         health: { http: 'http://127.0.0.1:9080/health', timeout_s: 2.5 },
+        config: ['*.cfg'],
+        keep: ['uploads/**'],
+        exact: true,
+        xattrs: 'drop' as const,
       },
     ],
     files: [{ path: 'modules/app', size: 5, sha256: 'b'.repeat(64), mode: '755' }],
@@ -121,6 +126,11 @@ resolving('a file becomes a module of one file', () => {
       {
         name: 'app',
         owner: undefined,
+        exact: false,
+        config: [],
+        keep: [],
+        capabilities: undefined,
+        xattrs: 'keep',
         service: {
           module: 'app',
           processName: undefined,
@@ -140,6 +150,7 @@ resolving('a file becomes a module of one file', () => {
             modeIsForced: false,
             md5: undefined,
             sha256: undefined,
+            whenThere: 'replace',
           },
         ],
         directories: [],
@@ -217,6 +228,66 @@ resolving('a digest at the module and the same one in files agree; a different o
     /INVALID_MANIFEST: .*differs/,
   );
 });
+
+resolving('of a file that people edit, the manifest says so', () => {
+  const app = (keys: object) => resolve([{ ...module, ...keys }], [file('modules/app')]).modules[0];
+  assert.equal(
+    [{}, { config: false }, { config: true }].map((keys) => app(keys)?.files[0]?.whenThere),
+    ['replace', 'replace', 'config'],
+  );
+});
+
+resolving('of a tree, patterns say what people edit and what is only theirs', () => {
+  const entries = ['printer.cfg', 'conf.d/a.cfg', 'conf.d/deep/b.cfg', 'uploads/x/y', 'app.js'].map((name) =>
+    file(`web/${name}`),
+  );
+  const keys = { config: ['printer.cfg', 'conf.d/*.cfg', 'uploads/**'], keep: ['uploads/'], exact: true };
+  const [tree] = resolve([{ ...module, src: 'web', dst: '/srv/web', ...keys }], entries).modules;
+  assert.equal(
+    tree?.files.map(({ target, whenThere }) => [target.slice('/srv/web/'.length), whenThere]),
+    [
+      ['printer.cfg', 'config'],
+      ['conf.d/a.cfg', 'config'],
+      ['conf.d/deep/b.cfg', 'replace'],
+      ['uploads/x/y', 'keep'],
+      ['app.js', 'replace'],
+    ],
+  );
+  assert.equal([tree?.config, tree?.keep, tree?.exact], [keys.config, keys.keep, true]);
+});
+
+resolving('capabilities and extended attributes go into the release', () => {
+  const keys = { capabilities: 'cap_net_raw+ep', xattrs: 'drop' };
+  const [app] = resolve([{ ...module, ...keys }], [file('modules/app')]).modules;
+  assert.is(app?.capabilities?.text, 'cap_net_raw+ep');
+  assert.is(app?.xattrs, 'drop');
+});
+
+for (const [src, key, value, why] of [
+  ['web', 'config', true, /modules\[0\]\.config: src is a directory; .*patterns/],
+  ['web', 'capabilities', 'cap_kill+p', /modules\[0\]\.capabilities: src is a directory/],
+  ['app', 'config', ['a'], /modules\[0\]\.config: src is a file; .*write true/],
+  ['app', 'keep', ['a'], /modules\[0\]\.keep: src is a file/],
+  ['app', 'exact', true, /modules\[0\]\.exact: src is a file/],
+] as const) {
+  resolving(`${key} is refused where src is a ${src === 'web' ? 'directory' : 'file'}`, () => {
+    const entries = [file('web/x'), file('app')];
+    assert.throws(() => resolve([{ ...module, src, [key]: value }], entries), why);
+  });
+}
+
+for (const [pattern, why] of [
+  ['/etc/x', /is absolute/],
+  ['../x', /".." component/],
+  ['', /is empty/],
+  ['a/**b', /has "\*\*" beside other characters/],
+  ['[ab].cfg', /has "\[", which means nothing here/],
+] as const) {
+  resolving(`a pattern such as ${JSON.stringify(pattern)} is refused`, () => {
+    for (const key of ['config', 'keep'])
+      assert.throws(() => parse({ version: '1.2.3', modules: [{ ...module, [key]: ['ok', pattern] }] }), why);
+  });
+}
 
 resolving('any version will do when none was asked for', () => {
   const { manifest } = parse({ version: '9.9.9', modules: [module] });

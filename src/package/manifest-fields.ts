@@ -1,0 +1,91 @@
+/** The values of a manifest's keys: paths, digests, modes, command lines, patterns. Pure. Spec sections 4 and 10. */
+import * as v from 'valibot';
+import { patternFault } from '../glob.ts';
+import { limits } from '../limits.ts';
+import { parseCapabilities } from './capabilities.ts';
+import { isPrintable, pathFault } from './path-fault.ts';
+
+export const Text = (longest: number) =>
+  v.pipe(
+    v.string(),
+    v.minLength(1, 'must not be empty'),
+    v.maxLength(longest, `must not be longer than ${longest} characters`),
+    v.check(isPrintable, 'must not have control or unprintable characters'),
+  );
+
+/** A place in the ZIP: components joined by "/"; one "/" at the end says that a directory is meant. */
+export const SourcePath = v.pipe(
+  v.string(),
+  v.rawCheck(({ dataset, addIssue }) => {
+    const fault = dataset.typed ? pathFault(withoutSlash(dataset.value)) : undefined;
+    if (fault !== undefined) addIssue({ message: `must be a relative path; it ${fault}` });
+  }),
+);
+
+/** A place on the device: absolute, in its shortest form; one "/" at the end says that a directory is meant. */
+export const TargetPath = v.pipe(
+  v.string(),
+  v.rawCheck(({ dataset, addIssue }) => {
+    if (!dataset.typed) return;
+    const path = dataset.value;
+    const fault = path.startsWith('/') ? pathFault(withoutSlash(path.slice(1))) : 'is relative';
+    if (fault !== undefined) addIssue({ message: `must be an absolute path; it ${fault}` });
+    else if (Buffer.byteLength(path) > limits.pathBytes)
+      addIssue({ message: `must not be longer than ${limits.pathBytes} bytes` });
+  }),
+);
+
+export const Digest = (digits: number) =>
+  v.pipe(
+    v.string(),
+    v.regex(new RegExp(`^[0-9a-fA-F]{${digits}}$`), `must be ${digits} hexadecimal digits`),
+    v.toLowerCase(),
+  );
+
+export const SizeBytes = v.pipe(v.number(), v.safeInteger(), v.minValue(0, 'must not be negative'));
+
+/** Permission bits in octal, as chmod(1) takes them. */
+export const Mode = v.pipe(
+  v.string(),
+  v.regex(/^[0-7]{3,4}$/, 'must be permission bits in octal such as "0755"'),
+  v.transform((digits) => Number.parseInt(digits, 8)),
+);
+
+export const Argv = v.pipe(
+  v.array(Text(4096)),
+  v.minLength(1, 'must name a program'),
+  v.maxLength(64, 'must not have more than 64 arguments'),
+  v.check((argv) => argv[0]?.startsWith('/') === true, 'must start with the absolute path of a program'),
+);
+
+/** Patterns of glob.ts over paths below a module's `dst`. */
+export const Patterns = v.pipe(
+  v.array(
+    v.pipe(
+      v.string(),
+      v.rawCheck(({ dataset, addIssue }) => {
+        if (!dataset.typed) return;
+        const fault = pathFault(withoutSlash(dataset.value)) ?? patternFault(dataset.value);
+        if (fault !== undefined) addIssue({ message: `must be a pattern below dst; it ${fault}` });
+      }),
+    ),
+  ),
+  v.minLength(1, 'must have a pattern'),
+  v.maxLength(limits.modulePatterns, `must not have more than ${limits.modulePatterns} patterns`),
+);
+
+/** What setcap(8) takes. */
+export const Capabilities = v.pipe(
+  Text(1024),
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    const parsed = parseCapabilities(dataset.value);
+    if (!('fault' in parsed)) return parsed;
+    addIssue({ message: parsed.fault });
+    return NEVER;
+  }),
+);
+
+/** A path of the manifest without the "/" that may end a directory. */
+export function withoutSlash(path: string): string {
+  return path.endsWith('/') ? path.slice(0, -1) : path;
+}

@@ -1,0 +1,113 @@
+/**
+ * The schema of `manifest.json`: the one source for the daemon, the packer and the documentation. Pure. Spec sections 4 and 10.
+ *
+ * Nothing is coerced: a number in quotes is an error. Which keys exclude each other, and what needs the list of files in
+ * the ZIP, is checked in release.ts.
+ */
+import * as v from 'valibot';
+import { limits } from '../limits.ts';
+import { VersionSchema } from '../version.ts';
+import {
+  Argv,
+  Capabilities,
+  Digest,
+  Mode,
+  Patterns,
+  SizeBytes,
+  SourcePath,
+  TargetPath,
+  Text,
+} from './manifest-fields.ts';
+
+export const HealthSchema = v.pipe(
+  v.object({
+    http: v.optional(
+      v.pipe(v.string(), v.maxLength(2048), v.url(), v.regex(/^https?:\/\//, 'must be an http or https URL')),
+    ),
+    tcp: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65535))),
+    exec: v.optional(Argv),
+    timeout_s: v.optional(v.pipe(v.number(), v.minValue(0.1), v.maxValue(600))),
+  }),
+  v.check(
+    ({ http, tcp, exec }) => [http, tcp, exec].filter((kind) => kind !== undefined).length === 1,
+    'must have exactly one of "http", "tcp" and "exec"',
+  ),
+);
+
+export const ModuleSchema = v.object({
+  /** Becomes part of a backup's file name. */
+  name: v.pipe(
+    v.string(),
+    v.regex(
+      /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
+      'must be 1 to 64 letters, digits, ".", "_" or "-", the first a letter or digit',
+    ),
+  ),
+  src: SourcePath,
+  dst: TargetPath,
+  process_name: v.optional(Text(255)),
+  restart_order: v.optional(v.pipe(v.number(), v.safeInteger())),
+  /** Size and digests of a single file; those of a tree are listed under `files` at the root. */
+  size: v.optional(SizeBytes),
+  md5: v.optional(Digest(32)),
+  sha256: v.optional(Digest(64)),
+  mode: v.optional(Mode),
+  owner: v.optional(
+    v.pipe(
+      v.string(),
+      v.regex(
+        /^(?:[A-Za-z_][A-Za-z0-9_.-]{0,31}|\d{1,9})(?::(?:[A-Za-z_][A-Za-z0-9_.-]{0,31}|\d{1,9}))?$/,
+        'must be "user", "user:group" or their numbers',
+      ),
+    ),
+  ),
+  /** Never starts with "-": it becomes an argument of systemctl. */
+  service: v.optional(
+    v.pipe(
+      v.string(),
+      v.regex(/^[A-Za-z0-9_][A-Za-z0-9:_.@\\-]{0,254}$/, 'must be the name of a systemd unit'),
+    ),
+  ),
+  start: v.optional(Argv),
+  health: v.optional(HealthSchema),
+  /** Of what people may edit: `true` of a module that is one file, patterns of a tree. */
+  config: v.optional(v.lazy((input) => (typeof input === 'boolean' ? v.boolean() : Patterns))),
+  /** Of a tree: deployed where there is none, never replaced, never removed. */
+  keep: v.optional(Patterns),
+  /** Of a tree: what is not in the package goes, whoever put it there. */
+  exact: v.optional(v.boolean()),
+  capabilities: v.optional(Capabilities),
+  /** What becomes of a replaced file's extended attributes. */
+  xattrs: v.optional(v.picklist(['keep', 'drop'], 'must be "keep" or "drop"')),
+});
+
+/** Size, SHA-256 and mode of one file of the package, so that a signature of the manifest covers every file. */
+export const FileSchema = v.object({
+  path: SourcePath,
+  size: SizeBytes,
+  sha256: Digest(64),
+  mode: v.optional(Mode),
+});
+
+export const ManifestSchema = v.object({
+  version: VersionSchema,
+  modules: v.pipe(
+    v.array(ModuleSchema),
+    v.minLength(1, 'must name at least one module'),
+    v.maxLength(limits.modules, `must not name more than ${limits.modules} modules`),
+  ),
+  files: v.optional(
+    v.pipe(
+      v.array(FileSchema),
+      v.maxLength(limits.archiveEntries, `must not list more than ${limits.archiveEntries} files`),
+    ),
+  ),
+  compatible: v.optional(
+    v.pipe(v.array(Text(128)), v.minLength(1, 'must name a device type'), v.maxLength(256)),
+  ),
+  min_version: v.optional(VersionSchema),
+  reboot: v.optional(v.boolean()),
+});
+
+export type Manifest = v.InferOutput<typeof ManifestSchema>;
+export type ManifestModule = Manifest['modules'][number];

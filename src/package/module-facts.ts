@@ -1,0 +1,59 @@
+/** What a module says beside its files: its service, and how it treats what is on the device already. Pure. */
+import { matchesAny } from '../glob.ts';
+import { limits } from '../limits.ts';
+import type { HealthCheck, ReleaseModule, WhenThere } from '../release.ts';
+import { invalidManifest as invalid } from './manifest.ts';
+import type { ManifestModule } from './manifest-schema.ts';
+
+type Facts = Omit<ReleaseModule, 'target' | 'isTree' | 'files' | 'directories'>;
+
+/** `place` is the module in the manifest, for errors. Throws INVALID_MANIFEST where a key does not fit a file or a tree. */
+export function moduleFacts(module: ManifestModule, isTree: boolean, place: string): Facts {
+  refuseMisplaced(module, isTree, place);
+  return {
+    name: module.name,
+    owner: module.owner,
+    exact: module.exact ?? false,
+    config: Array.isArray(module.config) ? module.config : [],
+    keep: module.keep ?? [],
+    capabilities: module.capabilities,
+    xattrs: module.xattrs ?? 'keep',
+    service: {
+      module: module.name,
+      processName: module.process_name,
+      restartOrder: module.restart_order,
+      unit: module.service,
+      start: module.start,
+      health: module.health === undefined ? undefined : healthCheck(module.health),
+    },
+  };
+}
+
+/** `path`: below the module's target; undefined for a module that is one file. What both lists name is kept. */
+export function whenThere({ config, keep }: ManifestModule, path: string | undefined): WhenThere {
+  if (path === undefined) return config === true ? 'config' : 'replace';
+  if (matchesAny(keep ?? [], path)) return 'keep';
+  return Array.isArray(config) && matchesAny(config, path) ? 'config' : 'replace';
+}
+
+function refuseMisplaced(module: ManifestModule, isTree: boolean, place: string): void {
+  const what = isTree ? 'a directory' : 'a file';
+  const refuse = (key: string, why: string) => invalid(`${place}.${key}: src is ${what}; ${why}`);
+  if (isTree) {
+    if (module.config === true) throw refuse('config', 'name what people edit in it, as a list of patterns');
+    if (module.capabilities !== undefined) throw refuse('capabilities', 'only a module of one file has them');
+    return;
+  }
+  if (Array.isArray(module.config)) throw refuse('config', 'patterns are for a directory, write true');
+  if (module.keep !== undefined) throw refuse('keep', 'patterns are for a directory');
+  if (module.exact !== undefined) throw refuse('exact', 'it is for a directory');
+}
+
+function healthCheck(health: NonNullable<ManifestModule['health']>): HealthCheck {
+  const timeoutMs =
+    health.timeout_s === undefined ? limits.healthTimeoutMs : Math.ceil(health.timeout_s * 1000);
+  if (health.http !== undefined) return { kind: 'http', url: health.http, timeoutMs };
+  if (health.tcp !== undefined) return { kind: 'tcp', port: health.tcp, timeoutMs };
+  if (health.exec !== undefined) return { kind: 'exec', argv: health.exec, timeoutMs };
+  throw new Error('a health check of no kind passed the schema');
+}
