@@ -18,8 +18,8 @@ import type { Fingerprint } from './fingerprint.ts';
 
 export interface RecordHeader {
   readonly kind: 'header';
-  /** 1: every file has its SHA-256. 2: it may have a seal in its place. */
-  readonly format: 1 | 2;
+  /** 1: every file has its SHA-256. 2: it may have a seal in its place. 3: a file has its CRC-32, too. */
+  readonly format: 1 | 2 | 3;
   /** Of the update that made this record. */
   readonly id: string;
   readonly version: string;
@@ -56,6 +56,8 @@ interface FileFacts {
   /** Name of the entry in its module's package. */
   readonly entry: string;
   readonly sizeBytes: number;
+  /** As its ZIP entry told and staging checked: tells a download which bytes are here. Absent in what formats 1 and 2 knew. */
+  readonly crc32?: number;
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
@@ -108,6 +110,8 @@ export async function writeRecord(
   }
 }
 
+const readableFormats: ReadonlySet<number> = new Set([1, 2, 3]);
+
 /** What an open record tells: its header, then line by line. */
 export interface DeployedRecord {
   readonly header: RecordHeader;
@@ -118,7 +122,7 @@ export interface DeployedRecord {
 export async function openRecord(files: Files, backupDirectory: string, id: string): Promise<DeployedRecord> {
   const path = deployedPath(backupDirectory, id);
   for await (const line of readLines(files, path)) {
-    if (line.kind !== 'header' || (line.format !== 1 && line.format !== 2)) break;
+    if (line.kind !== 'header' || !readableFormats.has(line.format)) break;
     return { header: line, lines: () => bodyOf(files, path) };
   }
   throw damaged(path, 'its first line is no header');

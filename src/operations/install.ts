@@ -51,7 +51,8 @@ export async function installPackage(
     host.memory.trim();
     return await runTransaction(context, plan, async () => {
       const fingerprints = await stagePackage(context, plan, archive, { request, path, seal });
-      const from = { release, survey, request };
+      const crc32Of = new Map(archive.entries.map(({ name, crc32 }) => [name, crc32]));
+      const from = { release, survey, request, crc32Of };
       await rememberDeployed(host, context.backupDirectory, plan, from, fingerprints);
     });
   } finally {

@@ -8,6 +8,15 @@ import { asUpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
 import type { Release } from '../release.ts';
 
+/** What an update deploys, beside its plan. */
+export interface Deployed {
+  readonly release: Release;
+  readonly survey: Survey;
+  readonly request: PackageRequest;
+  /** Of the package's entries, by name; staging has checked that of each entry that it unpacked. */
+  readonly crc32Of: ReadonlyMap<string, number>;
+}
+
 /**
  * To be called while the plan is staged and every directory stands. `fingerprints`: of each staged file, by its target. Throws
  * DEPLOYMENT_FAILED or DISK_FULL: an update that cannot be remembered is not made.
@@ -16,10 +25,10 @@ export async function rememberDeployed(
   host: Pick<Host, 'files'>,
   backupDirectory: string,
   plan: Plan,
-  from: { readonly release: Release; readonly survey: Survey; readonly request: PackageRequest },
+  from: Deployed,
   fingerprints: ReadonlyMap<string, Fingerprint>,
 ): Promise<void> {
-  const { release, survey, request } = from;
+  const { release, survey, request, crc32Of } = from;
   const modules = release.modules.map((module): RecordLine => {
     const tree = module.isTree ? (survey.moduleRoots.get(module.name) ?? module.target) : null;
     return { kind: 'module', name: module.name, id: plan.id, tree, service: module.service };
@@ -27,11 +36,14 @@ export async function rememberDeployed(
   const files = putSteps(plan).map(({ module, target, source, sizeBytes, mode, uid, gid }): RecordLine => {
     const fingerprint = fingerprints.get(target);
     if (fingerprint === undefined) throw new Error(`${target} was not staged`);
-    return { kind: 'file', module, path: target, entry: source, sizeBytes, mode, uid, gid, ...fingerprint };
+    const crc32 = crc32Of.get(source);
+    if (crc32 === undefined) throw new Error(`${source} is no entry of the package`);
+    const content = { entry: source, sizeBytes, crc32, ...fingerprint };
+    return { kind: 'file', module, path: target, mode, uid, gid, ...content };
   });
   const header = {
     kind: 'header',
-    format: 2,
+    format: 3,
     id: plan.id,
     version: plan.version,
     package: {

@@ -4,7 +4,12 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { currentRecord, pruneDeployed } from '../../src/deploy/current-record.ts';
-import { openRecord, type RecordLine, writeRecord } from '../../src/deploy/deployed-record.ts';
+import {
+  openRecord,
+  type RecordHeader,
+  type RecordLine,
+  writeRecord,
+} from '../../src/deploy/deployed-record.ts';
 import { forgetUpdates } from '../../src/deploy/past-updates.ts';
 import { UpdateError } from '../../src/errors.ts';
 import type { ServiceSpec } from '../../src/release.ts';
@@ -106,6 +111,33 @@ test('kept are those of the updates that can be taken back, the one before them,
   assert.equal(names(), [`${ids[1]}.deployed`, `${ids[2]}.deployed`, `${ids[2]}.zip`]);
   await pruneDeployed(files, d.backups, []);
   assert.equal(names(), [`${ids[2]}.deployed`, `${ids[2]}.zip`]);
+});
+
+test('records of every format are read, and lines of an older one are taken over; one of a later format is refused', async ({
+  d,
+}) => {
+  const from = { sizeBytes: 1, md5: 'b'.repeat(32), sha256: null };
+  const header = (id: string, format: number): RecordHeader => ({
+    kind: 'header',
+    format: format as RecordHeader['format'],
+    id,
+    version: '1.0.0',
+    package: from,
+  });
+  const withCrc = moduleOf(ids[1], 'web', '/w').map((line) =>
+    line.kind === 'file' ? { ...line, crc32: 0xcbf43926 } : line,
+  );
+  await writeRecord(d.host.files, d.backups, header(ids[0], 2), moduleOf(ids[0], 'api', '/a'));
+  await writeRecord(d.host.files, d.backups, header(ids[1], 3), withCrc);
+  const found: (readonly [string, number | undefined])[] = [];
+  for await (const line of (await openRecord(d.host.files, d.backups, ids[1])).lines())
+    if (line.kind === 'file') found.push([line.path, line.crc32]);
+  assert.equal(found, [
+    ['/w', 0xcbf43926],
+    ['/a', undefined],
+  ]);
+  await writeRecord(d.host.files, d.backups, header(ids[2], 4), []);
+  assert.match(await refusal(() => pathsIn(d, ids[2])), /its first line is no header/);
 });
 
 test('many files, and lines longer than a read', async ({ d }) => {

@@ -12,8 +12,10 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import zlib from 'node:zlib';
 import * as assert from 'uvu/assert';
 import type { AuditReport } from '../../src/audit/audit-report.ts';
+import { fastestCrc32 } from '../../src/package/crc32.ts';
 import { command } from '../cli/command.ts';
 import { concurrently } from './concurrently.ts';
 import { type Daemon, until } from './daemon.ts';
@@ -101,6 +103,22 @@ tests('what rotted, was edited, removed or replaced is found and restored, and s
     assert.equal([entry?.kind, entry?.modules.slice().sort()], ['repair', ['alpha', 'beta', 'data', 'web']]);
     const backups = readdirSync(join(device.work, 'backups')).filter((name) => name.endsWith('.bak'));
     assert.equal(new Set(backups.map((name) => name.split('.').at(-2))).size, 1, 'only those of the update');
+  }),
+);
+
+tests('the record of what is deployed tells the CRC-32 of each file', () =>
+  withDevice(async (device) => {
+    const daemon = await device.start();
+    await installed(device, daemon, withTree(device, '2.0.0'));
+    const backups = join(device.work, 'backups');
+    const [name = ''] = readdirSync(backups).filter((entry) => entry.endsWith('.deployed'));
+    const files = readFileSync(join(backups, name), 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line.slice(65)) as { kind: string; path: string; crc32?: number })
+      .filter(({ kind }) => kind === 'file');
+    assert.is(files.length, 6);
+    for (const { path, crc32 } of files) assert.is(crc32, fastestCrc32(zlib)(readFileSync(path), 0), path);
   }),
 );
 
