@@ -37,14 +37,23 @@ export type ErrorCode = keyof typeof apiCodes;
 
 export const errorCodes = Object.keys(apiCodes) as readonly ErrorCode[];
 
+/**
+ * Why the same may succeed later. `outage`: nobody answered, or not to the end. `refusal`: the server keeps the package
+ * from us (401, 403, 404), which ends where whoever offered it still does.
+ */
+export type MayPass = 'outage' | 'refusal';
+
 /** An expected failure. `message` is `CODE: text`; `text` names the facts: expected and actual, path, errno. */
 export class UpdateError extends Error {
   override readonly name = 'UpdateError';
   readonly code: ErrorCode;
+  /** Undefined: final, or not known. Part of no text. */
+  readonly mayPass: MayPass | undefined;
 
-  constructor(code: ErrorCode, text: string, options?: { cause?: unknown }) {
+  constructor(code: ErrorCode, text: string, options?: { cause?: unknown; mayPass?: MayPass }) {
     super(`${code}: ${text}`, options);
     this.code = code;
+    this.mayPass = options?.mayPass;
   }
 
   /** The error whose message was written down earlier, in a journal or in state.json. */

@@ -5,6 +5,9 @@ import * as v from 'valibot';
 export const operationKinds = ['update', 'rollback', 'repair'] as const;
 export type OperationKind = (typeof operationKinds)[number];
 
+/** An order of a fleet's server, `ID@SERVER`: ids of two servers may be the same. Opaque but to fleet/. */
+export const FleetActionSchema = v.pipe(v.string(), v.regex(/^[-\w]{1,64}@[0-9a-f]{8}$/));
+
 /** One entry of the history, as GET /history answers it and as it stands in history.jsonl. Times are ISO 8601. */
 export const HistoryEntrySchema = v.object({
   id: v.string(),
@@ -17,6 +20,8 @@ export const HistoryEntrySchema = v.object({
   error: v.nullable(v.string()),
   bytes: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
   modules: v.array(v.string()),
+  /** The order of the fleet's server that brought the package; absent: nobody but the device's own callers. */
+  fleet_action: v.optional(FleetActionSchema),
 });
 export type HistoryEntry = Readonly<Omit<v.InferOutput<typeof HistoryEntrySchema>, 'modules'>> & {
   readonly modules: readonly string[];

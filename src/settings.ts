@@ -10,6 +10,8 @@ export interface Settings {
   readonly trustedKeys: readonly TrustedKey[];
   /** What this device is, for packages that name device types. */
   readonly deviceType: string | undefined;
+  /** What Authorization a URL is asked with that brings none of its own; undefined: none. */
+  readonly authorizationFor?: ((url: URL) => Promise<string | undefined>) | undefined;
   /** Bandwidth limit of downloads, bytes per second. */
   readonly bytesPerSecond: number | undefined;
   /** The verified package stays after its install, for a repair. */

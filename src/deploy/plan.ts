@@ -65,6 +65,8 @@ export interface Plan {
   readonly services: readonly ServiceSpec[];
   /** The machine is restarted between the switch and the services' start. */
   readonly reboot: boolean;
+  /** The fleet's order that brought the package, for the history. */
+  readonly action?: string;
   /** Ids of the updates that a rollback takes back. */
   readonly consumes: readonly string[];
   /** Directories parents first, then files; removed directories deepest first at the end. */

@@ -35,6 +35,8 @@ export interface DownloadOptions {
   readonly deadlineMs?: number | undefined;
   /** Bandwidth limit; undefined: none. */
   readonly bytesPerSecond?: number | undefined;
+  /** See ExchangeOptions. */
+  readonly authorizationFor?: ((url: URL) => Promise<string | undefined>) | undefined;
   /** Longest silence of the server; limits.downloadStallMs unless given. */
   readonly stallTimeoutMs?: number | undefined;
 }
@@ -99,7 +101,7 @@ function stopSignal(
       ? () => undefined
       : clock.after(deadlineMs, () => {
           const text = `${request.package_name} is not complete after ${deadlineMs} ms, its deadline`;
-          stop.abort(new UpdateError('DOWNLOAD_FAILED', text));
+          stop.abort(new UpdateError('DOWNLOAD_FAILED', text, { mayPass: 'outage' }));
         });
   return {
     signal: stop.signal,

@@ -12,6 +12,8 @@ import { type Decision, decide, type Question, rangeHeaders } from './resume.ts'
 import { type Address, redactUrl, redirectAddress } from './url-policy.ts';
 
 export interface ExchangeOptions {
+  /** What Authorization a URL is asked with that brings none of its own; undefined: none. It stays with the origin. */
+  readonly authorizationFor?: ((url: URL) => Promise<string | undefined>) | undefined;
   readonly allowHttp: boolean;
   readonly stallTimeoutMs: number;
   readonly signal: AbortSignal;
@@ -34,7 +36,7 @@ export async function exchange(
   question: Question,
   options: ExchangeOptions,
 ): Promise<Answered> {
-  let address = start;
+  let address = await authorized(start, options);
   for (let hops = 0; hops <= limits.redirects; hops++) {
     const from = redactUrl(address.url.href);
     const response = await host.net.request({
@@ -56,7 +58,7 @@ export async function exchange(
         const reason = decision.needsReason ? await reasonIn(response) : undefined;
         response.discard();
         const why = reason === undefined ? decision.why : `${decision.why}: ${reason}`;
-        throw new UpdateError(decision.code, `${from}: ${why}`);
+        throw new UpdateError(decision.code, `${from}: ${why}`, withholding(response.status));
       }
       default:
         return { response, from, decision };
@@ -64,6 +66,16 @@ export async function exchange(
   }
   const where = redactUrl(start.url.href);
   throw new UpdateError('DOWNLOAD_FAILED', `${where}: more than ${limits.redirects} redirects`);
+}
+
+async function authorized(start: Address, { authorizationFor }: ExchangeOptions): Promise<Address> {
+  if (start.authorization !== undefined || authorizationFor === undefined) return start;
+  return { ...start, authorization: await authorizationFor(start.url) };
+}
+
+/** Of an error: these may be the race of a request with a permission that comes or goes. */
+export function withholding(status: number): { mayPass: 'refusal' } | undefined {
+  return status === 401 || status === 403 || status === 404 ? { mayPass: 'refusal' } : undefined;
 }
 
 function headersFor(address: Address, question: Question): Record<string, string> {

@@ -14,7 +14,10 @@ export const PackageSchema = v.object({
       /^[A-Za-z0-9][A-Za-z0-9._+-]*$/,
       'must be a bare file name of letters, digits, ".", "_", "+", "-"',
     ),
-    v.check((name) => !/^(state|outbox)\.json/.test(name), 'is a name that the updater keeps for itself'),
+    v.check(
+      (name) => !/^(state|outbox|fleet)\.json/.test(name),
+      'is a name that the updater keeps for itself',
+    ),
   ),
   package_size: v.pipe(
     v.number(),

@@ -10,7 +10,7 @@ import type { Host, HttpResponse } from '../host/host.ts';
 import { pacer } from '../host/pace.ts';
 import { limits } from '../limits.ts';
 import { checkpoints } from './checkpoint.ts';
-import { type ExchangeOptions, exchange } from './exchange.ts';
+import { type ExchangeOptions, exchange, withholding } from './exchange.ts';
 import { isFinal, isNetworkError, networkErrorText } from './network-error.ts';
 import type { PartFile } from './part-file.ts';
 import type { PackageRequest } from './request.ts';
@@ -31,6 +31,8 @@ export interface TransferOptions extends ExchangeOptions {
 interface Failure {
   readonly why: string;
   readonly retryAfterMs: number | undefined;
+  /** Of the answer; undefined: there was none, or it broke off. */
+  readonly status?: number;
 }
 
 /**
@@ -63,7 +65,11 @@ export async function transfer(
       const next = afterFailure(tries, part.sizeBytes > before, failure.retryAfterMs);
       const have = `${part.sizeBytes} of ${totalBytes} bytes on disk`;
       if (next.kind === 'giveUp')
-        throw new UpdateError('DOWNLOAD_FAILED', `${where}: ${failure.why}; ${next.why}; ${have}`);
+        throw new UpdateError(
+          'DOWNLOAD_FAILED',
+          `${where}: ${failure.why}; ${next.why}; ${have}`,
+          withholding(failure.status ?? 0) ?? { mayPass: 'outage' },
+        );
       log.warn(`download ${where}: ${failure.why}; ${have}; trying again in ${next.ms} ms`);
       options.onRetry?.();
       await keep();
@@ -117,7 +123,11 @@ export async function transfer(
           break;
         case 'retry':
           response.discard();
-          return { why: decision.why, retryAfterMs: retryAfterMs(response.headers, clock.now()) };
+          return {
+            why: decision.why,
+            retryAfterMs: retryAfterMs(response.headers, clock.now()),
+            status: response.status,
+          };
         default:
           return decision satisfies never;
       }

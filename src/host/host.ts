@@ -145,7 +145,7 @@ export interface Processes {
 // ---------------------------------------------------------------------------------------------- net
 
 export interface HttpRequest {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'PUT';
   readonly url: string;
   /** Goes to this unix socket instead of the URL's host; http only, never through a proxy. */
   readonly socketPath?: string;

@@ -24,12 +24,19 @@ import { rememberDeployed } from './remember.ts';
 import { runTransaction } from './transaction.ts';
 import type { Outcome, TransactionContext } from './transaction-context.ts';
 
+/** The package that waits, and the fleet's order that brought it. */
+export interface Waiting {
+  readonly request: PackageRequest;
+  readonly seal: Seal | null;
+  readonly action: string | null;
+}
+
 /** Installs the verified package that lies in `directory`. Throws an UpdateError where nothing was begun; else see Outcome. */
 export async function installPackage(
   context: TransactionContext,
   settings: Settings,
   directory: string,
-  { request, seal }: { readonly request: PackageRequest; readonly seal: Seal | null },
+  { request, seal, action }: Waiting,
 ): Promise<Outcome> {
   const { host } = context;
   const path = packagePath(directory, request.package_name);
@@ -47,7 +54,7 @@ export async function installPackage(
     for (const warning of warnings) host.log.warn(`manifest.json: ${warning}`);
     const installed = installedVersion(await readHistory(host.files, context.backupDirectory));
     checkFit(release, settings.deviceType, installed);
-    const { plan, survey } = await planRelease(context, settings, release, installed);
+    const { plan, survey } = await planRelease(context, settings, release, { installed, action });
     host.memory.trim();
     return await runTransaction(context, plan, async () => {
       const fingerprints = await stagePackage(context, plan, archive, { request, path, seal });
@@ -64,7 +71,7 @@ async function planRelease(
   context: TransactionContext,
   settings: Settings,
   release: Release,
-  installed: string | undefined,
+  { installed, action }: { readonly installed: string | undefined; readonly action: string | null },
 ): Promise<{ plan: Plan; survey: Survey }> {
   const { host, backupDirectory } = context;
   try {
@@ -81,6 +88,7 @@ async function planRelease(
         modules: release.modules.map((module) => module.name),
         services: release.modules.map((module) => module.service),
         reboot: release.reboot,
+        ...(action === null ? {} : { action }),
         consumes: [],
         backupDirectory,
         moduleRoots: survey.moduleRoots,

@@ -5,14 +5,18 @@ import type { UpdateError } from '../errors.ts';
 import type { Seal } from '../seal.ts';
 import type { Stage } from './state.ts';
 
+export interface UpdateOperation {
+  readonly kind: 'update';
+  readonly request: PackageRequest;
+  /** Both null until the package was verified. */
+  readonly verifiedMs: number | null;
+  readonly seal: Seal | null;
+  /** The fleet's order that brought it; null: a caller on the device. */
+  readonly action: string | null;
+}
+
 export type Operation =
-  | {
-      readonly kind: 'update';
-      readonly request: PackageRequest;
-      /** Both null until the package was verified. */
-      readonly verifiedMs: number | null;
-      readonly seal: Seal | null;
-    }
+  | UpdateOperation
   | { readonly kind: 'rollback'; readonly version: string | null }
   | { readonly kind: 'repair' };
 
@@ -27,8 +31,14 @@ export interface State {
   readonly blocked: string | null;
 }
 
+/** Of a download that the fleet's server orders. */
+export interface FleetOffer {
+  readonly action: string;
+  readonly nowMs: number;
+}
+
 export type Event =
-  | { readonly kind: 'download'; readonly request: PackageRequest }
+  | { readonly kind: 'download'; readonly request: PackageRequest; readonly from?: FleetOffer }
   | { readonly kind: 'update'; readonly version: string }
   | { readonly kind: 'cancel' }
   | { readonly kind: 'rollback'; readonly version: string | null }

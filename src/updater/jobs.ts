@@ -75,6 +75,7 @@ export async function runDownload(
       saveResume: context.saveResume,
       signal: AbortSignal.any([context.cancel, context.shutdown]),
       allowHttp: settings.allowHttp,
+      authorizationFor: settings.authorizationFor,
       deadlineMs: settings.downloadDeadlineMs,
       bytesPerSecond: settings.bytesPerSecond,
       onVerifying: () => context.emit({ kind: 'downloaded' }),
@@ -211,6 +212,7 @@ function entryOf(plan: Plan, error: UpdateError | null, nowMs: number) {
     error: error?.message ?? null,
     bytes: plan.steps.reduce((sum, step) => sum + (step.kind === 'put' ? step.sizeBytes : 0), 0),
     modules: plan.modules,
+    ...(plan.action === undefined ? {} : { fleet_action: plan.action }),
   };
 }
 
@@ -237,6 +239,7 @@ async function recordFailure(
       error: error.message,
       bytes: 0,
       modules: [],
+      ...(operation.kind === 'update' && operation.action !== null ? { fleet_action: operation.action } : {}),
     });
   } catch (thrown) {
     host.log.error(`writing the history: ${thrown instanceof Error ? thrown.message : thrown}`);

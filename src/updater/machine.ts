@@ -18,7 +18,8 @@ import type { PackageRequest } from '../download/request.ts';
 import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Seal } from '../seal.ts';
-import type { Effect, Event, Operation, State, Step } from './event.ts';
+import type { Effect, Event, FleetOffer, Operation, State, Step, UpdateOperation } from './event.ts';
+import { busy, describe, expiry } from './refusal.ts';
 import type { Stage } from './state.ts';
 
 export const initialState: State = {
@@ -33,7 +34,7 @@ export const initialState: State = {
 export function step(state: State, event: Event): Step {
   switch (event.kind) {
     case 'download':
-      return onDownload(state, event.request);
+      return onDownload(state, event.request, event.from);
     case 'update':
       return onUpdate(state, event.version);
     case 'cancel':
@@ -114,11 +115,22 @@ export function isExpired(verifiedMs: number | null, nowMs: number): boolean {
   return verifiedMs !== null && nowMs - verifiedMs > limits.packageAgeMs;
 }
 
-function onDownload(state: State, request: PackageRequest): Step {
+/** In ms, from which on 0 or less isExpired; what was never verified has the whole time before it. */
+export function untilExpiryMs(operation: Operation | null, nowMs: number): number {
+  const verifiedMs = operation?.kind === 'update' ? operation.verifiedMs : null;
+  return (verifiedMs ?? nowMs) + limits.packageAgeMs + 1 - nowMs;
+}
+
+function onDownload(state: State, request: PackageRequest, from: FleetOffer | undefined): Step {
   refuseIfBlocked(state);
-  const current = state.operation?.kind === 'update' ? state.operation.request : undefined;
-  const same = current !== undefined && samePackage(current, request);
-  const operation: Operation = { kind: 'update', request, verifiedMs: null, seal: null };
+  const held = state.operation?.kind === 'update' ? state.operation : undefined;
+  const current = held?.request;
+  const same = held !== undefined && current !== undefined && samePackage(current, request);
+  // First come, first served: the fleet takes nothing from a caller on the device, and its own stays its own.
+  if (from !== undefined && held?.action === null && !isResting(state.stage)) throw busy(state);
+  // What is told of a package is told for its order, whoever goes on with it; a cancelled one has none any more.
+  const action = from?.action ?? (same && state.stage !== 'idle' ? held.action : null);
+  const operation: Operation = { kind: 'update', request, verifiedMs: null, seal: null, action };
   const begun = { stage: 'downloading', operation, error: null } as const;
   const startOver: Effect[] = current !== undefined && !same ? ['discardPackage'] : [];
   switch (state.stage) {
@@ -128,13 +140,13 @@ function onDownload(state: State, request: PackageRequest): Step {
       return go(state, begun, ...startOver, 'save', 'startDownload');
     case 'downloading':
       if (!same) throw busy(state);
-      if (current.package_url === request.package_url) return go(state, {});
+      if (held.request.package_url === request.package_url) return takeOver(state, held, from);
       return go(state, begun, 'stopJob', 'save', 'startDownload');
     case 'verifying':
       if (!same) throw busy(state);
-      return go(state, {});
+      return takeOver(state, held, from);
     case 'toInstall':
-      if (same) return go(state, {});
+      if (same) return takeOver(state, held, from);
       return go(state, begun, 'discardPackage', 'save', 'startDownload');
     case 'installing':
     case 'rebooting':
@@ -142,6 +154,18 @@ function onDownload(state: State, request: PackageRequest): Step {
     default:
       return state.stage satisfies never;
   }
+}
+
+/** The same package once more: nothing to do but for the fleet, whose newest order it now is, and still wanted. */
+function takeOver(state: State, held: UpdateOperation, from: FleetOffer | undefined): Step {
+  if (from === undefined) return go(state, {});
+  const { action, nowMs } = from;
+  if (state.stage !== 'toInstall') return go(state, { operation: { ...held, action } }, 'save');
+  return go(state, { operation: { ...held, action, verifiedMs: nowMs } }, 'save', 'armExpiry');
+}
+
+function isResting(stage: Stage): boolean {
+  return stage === 'idle' || stage === 'success' || stage === 'failed';
 }
 
 function onUpdate(state: State, version: string): Step {
@@ -253,34 +277,4 @@ function refuseIfBlocked(state: State): void {
 
 function verified(operation: Operation | null, verifiedMs: number, seal: Seal): Operation | null {
   return operation?.kind === 'update' ? { ...operation, verifiedMs, seal } : operation;
-}
-
-function expiry(operation: Operation | null): UpdateError {
-  const since =
-    operation?.kind === 'update' && operation.verifiedMs !== null
-      ? new Date(operation.verifiedMs).toISOString()
-      : 'long ago';
-  return new UpdateError(
-    'PACKAGE_EXPIRED',
-    `${describe(operation)} was verified at ${since}, more than 24 hours ago; download it again`,
-  );
-}
-
-function busy(state: State): UpdateError {
-  return new UpdateError('OPERATION_IN_PROGRESS', `${describe(state.operation)} is in stage ${state.stage}`);
-}
-
-function describe(operation: Operation | null): string {
-  switch (operation?.kind) {
-    case 'update':
-      return `package ${operation.request.package_name} (${operation.request.version})`;
-    case 'rollback':
-      return `the rollback${operation.version === null ? '' : ` of ${operation.version}`}`;
-    case 'repair':
-      return 'the repair';
-    case undefined:
-      return 'an update';
-    default:
-      return operation satisfies never;
-  }
 }

@@ -9,6 +9,8 @@ export interface ProgressKeeper {
   current(): Progress;
   /** A new stage (or a new error in it). Resolves when every listener that keeps it durably has done so. */
   enter(stage: Stage, error: UpdateError | null, operation?: Operation | null): Promise<void>;
+  /** What is done is from now on done for this: another order of the fleet, say. Nobody is told. */
+  about(operation: Operation): void;
   /** Within a stage; never goes down. `percent` is cut to whole numbers. */
   advance(percent: number, message?: string, counted?: Counted): void;
   /** A download that starts over: the one case where the figure goes back. */
@@ -48,7 +50,11 @@ const initialPercent: Partial<Record<Stage, number>> = { toInstall: 100, success
 
 export function createProgress(listeners: readonly ProgressListener[]): ProgressKeeper {
   let progress: Progress = { stage: 'idle', progress: 0, message: messages.idle, error: null };
-  let subject: Pick<ProgressFacts, 'kind' | 'version'> = { kind: null, version: null };
+  let subject: Pick<ProgressFacts, 'kind' | 'version' | 'action'> = {
+    kind: null,
+    version: null,
+    action: null,
+  };
   let counted: Counted = notCounted;
   let receivedBytes = 0;
   let retries = 0;
@@ -69,9 +75,12 @@ export function createProgress(listeners: readonly ProgressListener[]): Progress
       const message = otherMessages[operation?.kind ?? 'update']?.[stage] ?? messages[stage];
       progress = { stage, progress: percent, message, error: error?.message ?? null };
       // What has ended is still spoken of.
-      if (operation) subject = { kind: operation.kind, version: versionOf(operation) };
+      if (operation) subject = subjectOf(operation);
       counted = notCounted;
       return tell(true, error);
+    },
+    about: (operation) => {
+      subject = subjectOf(operation);
     },
     advance: (percent, message, nowCounted = notCounted) => {
       counted = nowCounted;
@@ -94,6 +103,11 @@ export function createProgress(listeners: readonly ProgressListener[]): Progress
 }
 
 const notCounted: Counted = { bytes: 0, totalBytes: 0 };
+
+function subjectOf(operation: Operation): Pick<ProgressFacts, 'kind' | 'version' | 'action'> {
+  const action = operation.kind === 'update' ? operation.action : null;
+  return { kind: operation.kind, version: versionOf(operation), action };
+}
 
 function versionOf(operation: Operation): string | null {
   switch (operation.kind) {

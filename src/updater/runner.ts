@@ -21,23 +21,17 @@ import type { Effect, Event, State } from './event.ts';
 import { createHolds, holdCommands } from './hold.ts';
 import { createJobSlot } from './job-slot.ts';
 import { type JobContext, runDownload, runInstall, runRecovery } from './jobs.ts';
-import { checkAudit, initialState, isExpired, mayAudit, step } from './machine.ts';
+import { checkAudit, initialState, mayAudit, step, untilExpiryMs } from './machine.ts';
 import { atEachTenth, createProgress } from './progress.ts';
+import { checkOrder } from './refusal.ts';
 import { resumeOf, savedOf, stateOf } from './saved-state.ts';
 import { findWhatIsLeft } from './startup.ts';
-import type { ProgressListener, Stage, Updater } from './state.ts';
+import type { ProgressListener, RunningUpdater, Stage } from './state.ts';
 import { createStore } from './store.ts';
 import { createTurns } from './turns.ts';
 import { keepPackage, removePackage } from './work-files.ts';
 
-export interface RunningUpdater extends Updater {
-  /** Finds out what an earlier run left and goes on from there (recover.ts). Call once, before any command. */
-  recover(): Promise<void>;
-  /** FR-030: ends the running job at the next point that a later start can go on from. */
-  stop(): Promise<void>;
-  /** Resolves when no job runs. */
-  settled(): Promise<void>;
-}
+export type { RunningUpdater } from './state.ts';
 
 /** The updater over a work directory whose tmp/ and backups/ exist. */
 export function createUpdater(
@@ -71,21 +65,26 @@ export function createUpdater(
   return {
     progress: progress.current,
     history: async () => (await readHistory(host.files, backups)).reverse(),
-    download: (request) =>
+    download: (request, order) =>
       command(async () => {
         packageAddress(request.package_url, settings.allowHttp);
-        await apply({ kind: 'download', request });
+        const from = order === undefined ? {} : { from: { action: order, nowMs: host.clock.now() } };
+        await apply({ kind: 'download', request, ...from });
       }),
-    update: ({ version, allow_downgrade }) =>
+    update: ({ version, allow_downgrade }, order) =>
       command(async () => {
+        checkOrder(state, order);
         if (await expireIfDue()) throw state.error;
         step(state, { kind: 'update', version }); // a refusal by the stage comes first
         if (!allow_downgrade)
           checkNoDowngrade(version, installedVersion(await readHistory(host.files, backups)));
         await apply({ kind: 'update', version });
       }),
-    cancel: async () => {
-      await command(() => apply({ kind: 'cancel' }));
+    cancel: async (order) => {
+      await command(async () => {
+        checkOrder(state, order);
+        await apply({ kind: 'cancel' });
+      });
       if (state.stage === 'installing') await job.allDone(); // it ends by undoing what it has begun
       return state.stage;
     },
@@ -107,6 +106,9 @@ export function createUpdater(
         await apply({ kind: 'repair' });
       }),
     auditState: auditor.state,
+    say: (message) => {
+      if (mayAudit(state)) progress.advance(0, message);
+    },
     ...holdCommands(holds, host.log),
     recover: () => recover().then(auditor.open).finally(open),
     stop: async () => {
@@ -154,7 +156,7 @@ export function createUpdater(
         `stage ${before.stage} -> ${next.stage}${next.error === null ? '' : `: ${next.error.message}`}`,
       );
       await progress.enter(next.stage, next.error, next.operation ?? before.operation);
-    }
+    } else if (next.operation !== null) progress.about(next.operation);
     for (const effect of effects) await carryOut(effect, before);
   }
 
@@ -179,7 +181,7 @@ export function createUpdater(
         if (effect !== 'startRepair') await launchGui(host, settings.guiPath);
         return start((context) => runInstall(context, state.operation));
       case 'armExpiry':
-        return arm(expiryMs(), () => void inTurn(expireIfDue).catch(logged));
+        return armExpiry();
       case 'armIdle':
         return arm(limits.successMs, () => void inTurn(() => apply({ kind: 'successShown' })).catch(logged));
       default:
@@ -241,18 +243,16 @@ export function createUpdater(
     else await store.save(saved);
   }
 
-  function expiryMs(): number {
-    const verifiedMs = state.operation?.kind === 'update' ? state.operation.verifiedMs : null;
-    return Math.max(0, (verifiedMs ?? host.clock.now()) + limits.packageAgeMs - host.clock.now()) + 1;
-  }
-
   /** FR-036: a package that has waited too long is removed, and whoever asks for it is told. */
   async function expireIfDue(): Promise<boolean> {
-    const { operation } = state;
-    if (state.stage !== 'toInstall' || operation?.kind !== 'update') return false;
-    if (!isExpired(operation.verifiedMs, host.clock.now())) return false;
+    if (state.stage !== 'toInstall' || untilExpiryMs(state.operation, host.clock.now()) > 0) return false;
     await apply({ kind: 'expired' });
     return true;
+  }
+
+  function armExpiry(): void {
+    const ms = untilExpiryMs(state.operation, host.clock.now());
+    arm(Math.max(0, ms), () => void inTurn(expireIfDue).catch(logged));
   }
 
   function arm(ms: number, action: () => void): void {
@@ -275,7 +275,7 @@ export function createUpdater(
       case 'download':
         return start((context) => runDownload(context, state.operation, resume));
       case 'wait':
-        return arm(expiryMs(), () => void inTurn(expireIfDue).catch(logged));
+        return armExpiry();
       case 'expire':
         return apply({ kind: 'expired' });
       case 'install':

@@ -24,7 +24,7 @@ export function savedOf(
   };
   if (operation.kind === 'rollback') return { operation: 'rollback', version: operation.version, ...common };
   if (operation.kind === 'repair') return { operation: 'repair', ...common };
-  const { request, verifiedMs, seal } = operation;
+  const { request, verifiedMs, seal, action } = operation;
   return {
     operation: 'update',
     ...request,
@@ -32,6 +32,7 @@ export function savedOf(
     ...common,
     verified_at: verifiedMs === null ? null : new Date(verifiedMs).toISOString(),
     ...(seal === null ? {} : { package_seal: seal }),
+    ...(action === null ? {} : { fleet_action: action }),
   };
 }
 
@@ -82,6 +83,7 @@ function operationOf(saved: Saved): Operation {
     request: requestOf(saved),
     verifiedMs: saved.verified_at === null ? null : Date.parse(saved.verified_at),
     seal: saved.package_seal ?? null,
+    action: saved.fleet_action ?? null,
   };
 }
 

@@ -47,6 +47,8 @@ export interface ProgressFacts {
   readonly kind: OperationKind | null;
   /** Of the package; null: not known. */
   readonly version: string | null;
+  /** The fleet's order that it is done for; null: a caller on the device asked. */
+  readonly action: string | null;
   /** The module whose files are being unpacked. */
   readonly module: string | null;
   /** Of the download or the unpacking at hand; 0 of 0 where nothing is counted. */
@@ -101,6 +103,34 @@ export interface Updater {
   progress(): Progress;
   /** Newest first. */
   history(): Promise<readonly HistoryEntry[]>;
+}
+
+/**
+ * The commands as the fleet's client gives them, each for an order of its server (history.ts): first come, first served,
+ * so that none of them touches what a caller on the device has begun; they are refused with OPERATION_IN_PROGRESS then.
+ */
+export interface OrderedCommands {
+  /** The same package once more counts as verified now: the server still wants it. */
+  download(request: PackageRequest, order: string): Promise<Stage>;
+  update(request: UpdateRequest, order: string): Promise<Stage>;
+  cancel(order: string): Promise<Stage>;
+  /** What a screen shows while nothing is done: whom the next update waits for. */
+  say(message: string): void;
+}
+
+/** The updater as whoever runs it has it. */
+export interface RunningUpdater extends Updater {
+  /** `order`: see OrderedCommands; undefined: the caller is on the device. */
+  download(request: PackageRequest, order?: string): Promise<Stage>;
+  update(request: UpdateRequest, order?: string): Promise<Stage>;
+  cancel(order?: string): Promise<Stage>;
+  say: OrderedCommands['say'];
+  /** Finds out what an earlier run left and goes on from there (recover.ts). Call once, before any command. */
+  recover(): Promise<void>;
+  /** FR-030: ends the running job at the next point that a later start can go on from. */
+  stop(): Promise<void>;
+  /** Resolves when no job runs. */
+  settled(): Promise<void>;
 }
 
 /**

@@ -8,6 +8,7 @@ import { posix } from 'node:path';
 import * as v from 'valibot';
 import { PackageSchema } from '../download/request.ts';
 import { ResumeSchema } from '../download/resume.ts';
+import { FleetActionSchema } from '../history.ts';
 import { readWhole, writeDurably } from '../host/durable-file.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
@@ -32,6 +33,8 @@ export const SavedUpdateSchema = v.object({
   verified_at: v.nullable(v.pipe(v.string(), v.isoTimestamp())),
   /** Absent until then, too. */
   package_seal: v.optional(SealSchema),
+  /** Absent where a caller on the device asked. */
+  fleet_action: v.optional(FleetActionSchema),
 });
 
 export const SavedRollbackSchema = v.object({

@@ -37,7 +37,14 @@ export async function removeLeftovers(
   tmp: string,
   keep: ReadonlySet<string>,
 ): Promise<void> {
-  const known = new Set(['state.json', 'state.json.damaged', 'outbox.json', ...keep]);
+  const known = new Set([
+    'state.json',
+    'state.json.damaged',
+    'outbox.json',
+    'fleet.json',
+    'fleet.json.damaged',
+    ...keep,
+  ]);
   for (const name of await host.files.list(tmp)) {
     const path = posix.join(tmp, name);
     if (known.has(name) || (await host.files.stat(path))?.kind === 'directory') continue;

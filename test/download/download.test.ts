@@ -173,6 +173,25 @@ test('redirects are followed with Range kept, five at most, credentials only to 
   );
 });
 
+test('a URL without credentials is asked with those of its host, which stay there', async (context) => {
+  const { port } = context.server;
+  const away: Step = { kind: 'redirect', status: 302, location: `http://localhost:${port}/elsewhere` };
+  context.server.script([
+    { kind: 'cut', afterBytes: 300_000 },
+    { kind: 'redirect', status: 307, location: '/moved' },
+    away,
+  ]);
+  let asked = 0;
+  const authorizationFor = async (url: URL) =>
+    url.host === `127.0.0.1:${port}` ? `TargetToken t${++asked}` : undefined;
+  const request = requestFor(`http://127.0.0.1:${port}/package.zip`, right);
+  assertRight(await obtain(testHost(), context.directory, request, { authorizationFor }));
+  assert.equal(
+    context.server.seen.map((one) => one.headers.authorization),
+    ['TargetToken t1', 'TargetToken t2', 'TargetToken t2', undefined],
+  );
+});
+
 test('a chunked body of the right size is taken, and a chunked rest too', async (context) => {
   assertRight(await run(context, [{ kind: 'chunked', extraBytes: 0 }]));
   writeFileSync(context.part, right.subarray(0, 400_000));

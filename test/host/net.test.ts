@@ -28,6 +28,16 @@ test('a request arrives as asked, the answer as sent; no redirect is followed', 
   assert.is(await textOf(response), 'moved');
 });
 
+test('a PUT carries its body', async () => {
+  const port = await serve(async (request, response) => {
+    let body = '';
+    for await (const chunk of request) body += String(chunk);
+    response.end(`${request.method} ${body}`);
+  });
+  const response = await ask(`http://127.0.0.1:${port}/`, { method: 'PUT', body: '{}' });
+  assert.is(await textOf(response), 'PUT {}');
+});
+
 test('IPv6 works', async () => {
   const port = await serve((_, response) => response.end('six'), '::1');
   assert.is(await textOf(await ask(`http://[::1]:${port}/`)), 'six');

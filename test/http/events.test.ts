@@ -23,6 +23,7 @@ const idle: Progress = { stage: 'idle', progress: 0, message: 'nothing to do', e
 const facts = {
   kind: 'update',
   version: '1.5.0',
+  action: null,
   module: null,
   bytes: 41_000,
   totalBytes: 100_000,
@@ -69,6 +70,7 @@ test('a stream begins with the current state, whenever it is opened', async (con
     error: null,
     kind: 'update',
     version: '1.5.0',
+    action: null,
     module: null,
     bytes: 41_000,
     total_bytes: 100_000,

@@ -18,7 +18,14 @@ interface Context {
 }
 
 const test = suite<Context>('metrics');
-const facts = { kind: 'update', version: '1.5.0', module: null, bytes: 0, totalBytes: 0 } as const;
+const facts = {
+  kind: 'update',
+  version: '1.5.0',
+  action: null,
+  module: null,
+  bytes: 0,
+  totalBytes: 0,
+} as const;
 
 test.before.each((context) => {
   let nowMs = 0;

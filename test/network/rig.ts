@@ -82,7 +82,14 @@ export interface Outcome {
 export type RunOptions = Partial<
   Pick<
     ObtainOptions,
-    'resume' | 'signal' | 'allowHttp' | 'deadlineMs' | 'bytesPerSecond' | 'stallTimeoutMs' | 'onProgress'
+    | 'resume'
+    | 'signal'
+    | 'allowHttp'
+    | 'authorizationFor'
+    | 'deadlineMs'
+    | 'bytesPerSecond'
+    | 'stallTimeoutMs'
+    | 'onProgress'
   >
 >;
 

@@ -102,6 +102,7 @@ function progress(stage: Progress['stage'], percent: number, facts: Partial<Prog
     facts: {
       kind: 'update',
       version: '1.5.0',
+      action: null,
       module: null,
       bytes: 0,
       totalBytes: 0,

@@ -15,7 +15,7 @@ const request: PackageRequest = {
 };
 const other = { ...request, package_name: 'q.zip' };
 const seal = { key: '0'.repeat(64), tag: '0'.repeat(32) };
-const update: Operation = { kind: 'update', request, verifiedMs: 1000, seal };
+const update: Operation = { kind: 'update', request, verifiedMs: 1000, seal, action: null };
 const error = new UpdateError('MD5_MISMATCH', 'a, b');
 
 function at(stage: Stage, more: Partial<State> = {}): State {
@@ -259,6 +259,54 @@ test('refusals name what is in the way', () => {
     () => step(at('downloading'), { kind: 'download', request: other }),
     /package p\.zip \(2\.0\.0\) is in stage downloading/,
   );
+});
+
+const from = { action: '7@0123abcd', nowMs: 5000 };
+const ofFleet = (action: string | null): Operation => ({ ...update, action }) as Operation;
+
+test('an order of the fleet touches nothing that a caller on the device has begun', () => {
+  for (const stage of ['downloading', 'verifying', 'toInstall', 'installing', 'rebooting'] as const) {
+    for (const asked of [request, other])
+      assert.is(
+        outcome(at(stage), { kind: 'download', request: asked, from }),
+        'OPERATION_IN_PROGRESS',
+        stage,
+      );
+  }
+  for (const stage of ['idle', 'success', 'failed'] as const) {
+    const { state } = step(at(stage), { kind: 'download', request, from });
+    assert.equal(state.operation, { ...update, verifiedMs: null, seal: null, action: from.action }, stage);
+  }
+});
+
+test('a newer order takes over the package of an older one: one that waits is as good as verified now', () => {
+  const own = { operation: ofFleet('6@0123abcd') };
+  for (const stage of ['downloading', 'verifying'] as const) {
+    const { state, effects } = step(at(stage, own), { kind: 'download', request, from });
+    assert.equal(state, { ...at(stage, own), operation: ofFleet(from.action) });
+    assert.equal(effects, ['save']);
+  }
+  const { state, effects } = step(at('toInstall', own), { kind: 'download', request, from });
+  assert.equal(state.operation, { ...update, verifiedMs: 5000, action: from.action });
+  assert.equal(effects, ['save', 'armExpiry']);
+  assert.equal(outcome(at('toInstall', own), { kind: 'download', request: other, from }), beginAnew);
+});
+
+test('whoever on the device goes on with a package of the fleet, it stays that of its order', () => {
+  const own = { operation: ofFleet(from.action) };
+  const operationAfter = (stage: Stage, asked: PackageRequest) =>
+    step(at(stage, own), { kind: 'download', request: asked }).state.operation;
+  const signed = { ...request, package_url: 'https://store/p.zip?sig=2' };
+  for (const [stage, asked] of [
+    ['downloading', signed],
+    ['failed', request],
+    ['toInstall', request],
+  ] as const) {
+    const operation = operationAfter(stage, asked);
+    assert.is(operation?.kind === 'update' && operation.action, from.action, stage);
+  }
+  const replaced = operationAfter('toInstall', other);
+  assert.is(replaced?.kind === 'update' && replaced.action, null);
 });
 
 test('a package expires after 24 hours, and never where the clock went back', () => {

@@ -196,6 +196,37 @@ test('an install waits for a hold, says for whom, and goes on when it is release
   assert.is(target(d), 'new');
 });
 
+test('a package of the fleet is installed and cancelled for its own order only, and the history names it', async ({
+  d,
+}) => {
+  const { request, bytes } = await packageOf(d, {});
+  const first = await start(d, { download: bytes });
+  await first.updater.download(request, '7@0123abcd');
+  await until(first, 'toInstall');
+  assert.is(first.updater.progress().facts?.action, '7@0123abcd');
+  const refused = async (command: Promise<Stage>) =>
+    assert.match(await command.catch(String), /OPERATION_IN_PROGRESS: .* is not of the order 8@0123abcd/);
+  await refused(first.updater.update(update, '8@0123abcd'));
+  await refused(first.updater.cancel('8@0123abcd'));
+  await first.updater.stop();
+
+  const second = await start(d);
+  assert.is(second.updater.progress().facts?.action, '7@0123abcd');
+  await second.updater.download(request, '9@0123abcd');
+  assert.is(second.updater.progress().facts?.action, '9@0123abcd');
+  await second.updater.update(update, '9@0123abcd');
+  await until(second, 'success');
+  await second.updater.settled();
+  assert.is((await second.updater.history())[0]?.fleet_action, '9@0123abcd');
+});
+
+test('what waits for somebody is told where nothing is done', async ({ d }) => {
+  const life = await waiting(d);
+  life.updater.say('waits for your consent');
+  assert.is(life.updater.progress().message, 'waits for your consent');
+  assert.is(life.updater.progress().progress, 100);
+});
+
 test('an install that waits for a hold can be cancelled', async ({ d }) => {
   const life = await waiting(d);
   await life.updater.hold({ owner: 'printer', reason: 'a print is running', ttl_s: 3600 });
