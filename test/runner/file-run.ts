@@ -1,0 +1,112 @@
+/** Runs one test file in a process of its own and reads from its output what came of it. */
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { isolation } from './namespaces.ts';
+
+export interface FileOutcome {
+  readonly file: string;
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+  readonly output: string;
+  readonly seconds: number;
+}
+
+export interface FileRunner {
+  /** Never rejects: what breaks is an outcome with `failed` above 0. */
+  run(file: string): Promise<FileOutcome>;
+  /** Ends every file that runs now, and what it started. */
+  endAll(): void;
+  /** Why files share the machine, where they do. */
+  readonly whyShared: string | undefined;
+}
+
+export function fileRunner(options: {
+  /** How long a file may take before it is ended. */
+  readonly timeoutMs: number;
+  readonly mayIsolate: boolean;
+}): FileRunner {
+  const { isolate, whyShared } = isolation(options.mayIsolate);
+  const running = new Set<number>();
+  return {
+    whyShared,
+    endAll: () => {
+      for (const group of running) endGroup(group);
+    },
+    run: async (file) => {
+      const started = Date.now();
+      const outcome = await result(file, isolate, options.timeoutMs, running);
+      return { file, ...outcome, seconds: (Date.now() - started) / 1000 };
+    },
+  };
+}
+
+type Result = Omit<FileOutcome, 'file' | 'seconds'>;
+
+async function result(
+  file: string,
+  isolate: (argv: readonly string[]) => readonly string[],
+  timeoutMs: number,
+  running: Set<number>,
+): Promise<Result> {
+  if (!/\.run\(\)/.test(readFileSync(file, 'utf8')))
+    return failure('the file never calls .run(): its tests would pass without running');
+  const argv = isolate([process.execPath, '--import', 'tsx', '--expose-gc', file]);
+  const { output, status, isLate } = await outputOf(argv, timeoutMs, running);
+  if (isLate) return failure(`${output}\nstill running after ${timeoutMs} ms`);
+  const counts = [...output.matchAll(/^ {2}(Total|Passed|Skipped):\s+(\d+)/gm)];
+  if (counts.length === 0) return failure(`${output}\nno test ran`);
+  const sum = (label: string) => counts.filter((m) => m[1] === label).reduce((n, m) => n + Number(m[2]), 0);
+  const [passed, skipped] = [sum('Passed'), sum('Skipped')];
+  const failed = Math.max(sum('Total') - passed - skipped, status === 0 ? 0 : 1);
+  return { passed, failed, skipped, output };
+}
+
+function failure(output: string): Result {
+  return { passed: 0, failed: 1, skipped: 0, output };
+}
+
+/** Runs a command in a process group of its own, which is in `running` for as long; `isLate`: it was ended. */
+async function outputOf(
+  argv: readonly string[],
+  timeoutMs: number,
+  running: Set<number>,
+): Promise<{ output: string; status: number | null; isLate: boolean }> {
+  const [command = '', ...args] = argv;
+  const child = spawn(command, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: '0' },
+    detached: true,
+  });
+  const group = child.pid;
+  if (group !== undefined) running.add(group);
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+    });
+  }
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    if (group !== undefined) endGroup(group);
+  }, timeoutMs);
+  const status = await new Promise<number | null>((resolve) => {
+    child.on('close', resolve);
+    child.on('error', (error) => {
+      output += error.message;
+      resolve(null);
+    });
+  });
+  clearTimeout(timer);
+  if (group !== undefined) running.delete(group);
+  return { output, status, isLate };
+}
+
+function endGroup(group: number): void {
+  try {
+    process.kill(-group, 'SIGKILL');
+  } catch (thrown) {
+    if (!(thrown instanceof Error && 'code' in thrown && thrown.code === 'ESRCH')) throw thrown;
+  }
+}
