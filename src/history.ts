@@ -12,7 +12,8 @@ export const FleetActionSchema = v.pipe(v.string(), v.regex(/^[-\w]{1,64}@[0-9a-
 export const HistoryEntrySchema = v.object({
   id: v.string(),
   kind: v.picklist(operationKinds),
-  version: v.string(),
+  /** What was installed afterwards, or asked for; null: nothing, as after the first update was taken back. */
+  version: v.nullable(v.string()),
   previous_version: v.nullable(v.string()),
   started_at: v.pipe(v.string(), v.isoTimestamp()),
   ended_at: v.pipe(v.string(), v.isoTimestamp()),

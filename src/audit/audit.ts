@@ -17,7 +17,7 @@ import {
   openRecord,
   type RecordHeader,
 } from '../deploy/deployed-record.ts';
-import { installedVersion, readHistory } from '../deploy/history-file.ts';
+import { lastSuccess, readHistory } from '../deploy/history-file.ts';
 import { UpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
@@ -166,11 +166,11 @@ async function idOfRecord(files: Files, backupDirectory: string): Promise<string
 
 /** An updater that kept no records may have worked here since: then the record tells of another version. */
 async function checkVersion(files: Files, backupDirectory: string, header: RecordHeader): Promise<void> {
-  const installed = installedVersion(await readHistory(files, backupDirectory));
-  if (installed === undefined || installed === header.version) return;
+  const installed = lastSuccess(await readHistory(files, backupDirectory));
+  if (installed === undefined || installed.version === header.version) return;
   throw new UpdateError(
     'NO_BACKUP',
-    `the record of what is deployed tells of ${header.version}, installed is ${installed}; the next install makes a new one`,
+    `the record of what is deployed tells of ${header.version}, installed is ${installed.version ?? 'nothing'}; the next install makes a new one`,
   );
 }
 

@@ -19,7 +19,7 @@ function printTable(output: Output, entries: readonly HistoryEntry[]): void {
   const rows = entries.map((entry) => [
     entry.started_at.slice(0, 19).replace('T', ' '),
     entry.kind,
-    `${entry.previous_version ?? '-'} -> ${entry.version}`,
+    `${entry.previous_version ?? '-'} -> ${entry.version ?? 'nothing'}`,
     durationText(Date.parse(entry.ended_at) - Date.parse(entry.started_at)),
     entry.outcome,
     entry.error ?? entry.modules.join(' '),

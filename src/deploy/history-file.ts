@@ -21,14 +21,20 @@ export async function readHistory(files: Files, backupDirectory: string): Promis
     .flatMap((line) => parseEntry(line) ?? []);
 }
 
-/** Adds an entry durably; one with the same id is replaced. The oldest beyond limits.historyEntries go. */
+/**
+ * Adds an entry durably; one with the same id is replaced. The oldest beyond limits.historyEntries go, but never the last
+ * success: it tells what is installed.
+ */
 export async function addToHistory(
   files: Files,
   backupDirectory: string,
   entry: HistoryEntry,
 ): Promise<void> {
   const earlier = (await readHistory(files, backupDirectory)).filter(({ id }) => id !== entry.id);
-  const kept = [...earlier, entry].slice(-limits.historyEntries);
+  const all = [...earlier, entry];
+  const kept = all.slice(-limits.historyEntries);
+  const success = lastSuccess(all);
+  if (success !== undefined && !kept.includes(success)) kept.unshift(success);
   const text = kept.map((one) => `${JSON.stringify(one)}\n`).join('');
   await writeDurably(files, historyPath(backupDirectory), Buffer.from(text));
 }
@@ -39,9 +45,9 @@ export async function removeHistoryScratch(files: Files, backupDirectory: string
   if (await files.stat(scratch)) await files.remove(scratch);
 }
 
-/** The version that runs now: of the last entry that succeeded; undefined where nothing was ever installed. */
-export function installedVersion(history: readonly HistoryEntry[]): string | undefined {
-  return history.findLast((entry) => entry.outcome === 'success')?.version;
+/** Its version is the installed one. Undefined where nothing was ever installed, or where the history is lost. */
+export function lastSuccess(history: readonly HistoryEntry[]): HistoryEntry | undefined {
+  return history.findLast((entry) => entry.outcome === 'success');
 }
 
 /** A file that is none (a planted symlink) or far too large counts as empty; the next entry replaces it. */
@@ -60,7 +66,10 @@ function historyPath(backupDirectory: string): string {
 
 function parseEntry(line: string): HistoryEntry | undefined {
   try {
-    return v.parse(HistoryEntrySchema, JSON.parse(line));
+    const entry = v.parse(HistoryEntrySchema, JSON.parse(line));
+    // 0.1.0 wrote this where the first update was taken back.
+    const isNothing = entry.kind === 'rollback' && entry.version === '0.0.0';
+    return isNothing ? { ...entry, version: null } : entry;
   } catch {
     return undefined;
   }

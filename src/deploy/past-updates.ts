@@ -9,10 +9,14 @@ import { posix } from 'node:path';
 import type { Files, Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { deployedPath, pruneDeployed } from './current-record.ts';
+import { readHistory } from './history-file.ts';
 import { readJournal } from './journal-file.ts';
 import { fileSteps, type Plan, type Want } from './plan.ts';
 
 const recordName = /^(\d{8}T\d{9}Z)\.journal$/;
+/** Of a record, a backup, what was deployed, or a kept package. */
+const idInName = /(?:^|\.)(\d{8}T\d{9}Z)\.(?:journal|bak|deployed|zip)$/;
+const isId = /^\d{8}T\d{9}Z$/;
 const backupName = /\.(\d{8}T\d{9}Z)\.bak$/;
 
 export function recordPath(backupDirectory: string, id: string): string {
@@ -33,11 +37,12 @@ export async function pastUpdates(
   return plans;
 }
 
-/** The newest id that stands in backups/, whatever became of its update. */
+/** The newest id that is known, by a name in backups/ or by the history, whatever became of its update. */
 export async function latestId(files: Files, backupDirectory: string): Promise<string | undefined> {
   const names = await files.list(backupDirectory);
-  return names
-    .flatMap((name) => recordName.exec(name)?.[1] ?? backupName.exec(name)?.[1] ?? [])
+  const history = await readHistory(files, backupDirectory);
+  return [...names.flatMap((name) => idInName.exec(name)?.[1] ?? []), ...history.map(({ id }) => id)]
+    .filter((id) => isId.test(id))
     .sort()
     .at(-1);
 }

@@ -57,7 +57,8 @@ export interface Plan {
   /** UTC time to the millisecond, `20261123T200204123Z`; unique and rising, also where the clock goes back. */
   readonly id: string;
   readonly kind: 'update' | 'rollback' | 'repair';
-  readonly version: string;
+  /** What is installed when it is committed; null: nothing (the first update is taken back). */
+  readonly version: string | null;
   readonly previousVersion: string | null;
   /** Epoch milliseconds. */
   readonly startedMs: number;

@@ -1,6 +1,7 @@
 /** Whether an update fits this device: its type, and the version that runs on it. Pure. */
 import { UpdateError } from '../errors.ts';
 import type { Release } from '../release.ts';
+import { compareVersions } from '../version.ts';
 
 /**
  * Throws INCOMPATIBLE where the manifest names device types and this is none of them, or where it needs a newer
@@ -37,14 +38,4 @@ export function checkNoDowngrade(version: string, installed: string | undefined)
     'DOWNGRADE_REFUSED',
     `${version} is lower than the installed ${installed}; send "allow_downgrade": true to install it all the same`,
   );
-}
-
-/** Negative, zero or positive, by number and not by text; both are `x.y.z`. */
-export function compareVersions(a: string, b: string): number {
-  const [left, right] = [a, b].map((version) => version.split('.').map(BigInt));
-  for (let index = 0; index < 3; index++) {
-    const [x, y] = [left?.[index] ?? 0n, right?.[index] ?? 0n];
-    if (x !== y) return x < y ? -1 : 1;
-  }
-  return 0;
 }

@@ -5,7 +5,7 @@
  * seal is compared in the same read that fills the staged files, before anything is switched (FR-001b).
  */
 import type { Fingerprint } from '../deploy/fingerprint.ts';
-import { installedVersion, readHistory } from '../deploy/history-file.ts';
+import { installedVersion } from '../deploy/installed-version.ts';
 import { latestId } from '../deploy/past-updates.ts';
 import { makePlan, nextId, type Owner, type Plan, putSteps } from '../deploy/plan.ts';
 import { createStager } from '../deploy/stage.ts';
@@ -52,7 +52,7 @@ export async function installPackage(
       settings.trustedKeys,
     );
     for (const warning of warnings) host.log.warn(`manifest.json: ${warning}`);
-    const installed = installedVersion(await readHistory(host.files, context.backupDirectory));
+    const installed = await installedVersion(host.files, context.backupDirectory);
     checkFit(release, settings.deviceType, installed);
     const { plan, survey } = await planRelease(context, settings, release, { installed, action });
     host.memory.trim();

@@ -45,7 +45,7 @@ export async function rememberDeployed(
     kind: 'header',
     format: 3,
     id: plan.id,
-    version: plan.version,
+    version: release.version,
     package: {
       sizeBytes: request.package_size,
       md5: request.package_md5,

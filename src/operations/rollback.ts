@@ -22,7 +22,7 @@ export async function rollBack(context: TransactionContext, version: string | nu
     {
       id: nextId(startedMs, await latestId(host.files, backupDirectory)),
       kind: 'rollback',
-      version: chain.at(-1)?.previousVersion ?? '0.0.0',
+      version: chain.at(-1)?.previousVersion ?? null,
       previousVersion: chain[0]?.version ?? null,
       startedMs,
       modules: [...new Set(chain.flatMap((past) => past.modules))],

@@ -22,7 +22,7 @@ export function starterFiles(): StarterFile[] {
 }
 
 const manifest = `{
-  // The version of the whole package, x.y.z. POST /download and POST /update name it.
+  // The version of the whole package (semver.org). POST /download and POST /update name it.
   "version": "1.0.0",
 
   // Each module replaces one file or one folder of the device. "src" is below this folder, "dst" is on the device, inside

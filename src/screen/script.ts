@@ -138,7 +138,7 @@ export const script = String.raw`
     return now && stage === 'idle' ? text.none : '';
   }
 
-  // Before its first update nobody knows the version of a device; 0.0.0 stands for it.
+  // Where nothing is installed there is no version; entries of 0.1.0 say 0.0.0 then.
   function isKnown(version) { return version && version !== '0.0.0'; }
 
   function detailLine(stage, latest) {

@@ -4,8 +4,10 @@
  */
 
 import type { AuditReport } from '../audit/audit-report.ts';
-import { addToHistory, installedVersion, readHistory } from '../deploy/history-file.ts';
+import { addToHistory } from '../deploy/history-file.ts';
+import { installedVersion } from '../deploy/installed-version.ts';
 import type { Journal } from '../deploy/journal.ts';
+import { latestId } from '../deploy/past-updates.ts';
 import { nextId, type Plan } from '../deploy/plan.ts';
 import { obtainPackage } from '../download/obtain.ts';
 import type { PackageRequest } from '../download/request.ts';
@@ -226,12 +228,12 @@ async function recordFailure(
   const { host, backups } = context;
   const request: PackageRequest | undefined = operation.kind === 'update' ? operation.request : undefined;
   try {
-    const history = await readHistory(host.files, backups);
     const asked = request?.version ?? (operation.kind === 'rollback' ? operation.version : null);
+    const installed = await installedVersion(host.files, backups);
     await addToHistory(host.files, backups, {
-      id: nextId(startedMs, history.at(-1)?.id),
+      id: nextId(startedMs, await latestId(host.files, backups)),
       kind: operation.kind,
-      version: asked ?? (operation.kind === 'repair' ? installedVersion(history) : undefined) ?? '0.0.0',
+      version: asked ?? installed ?? null,
       previous_version: null,
       started_at: new Date(startedMs).toISOString(),
       ended_at: new Date(host.clock.now()).toISOString(),

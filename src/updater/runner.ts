@@ -7,7 +7,8 @@
 import { posix } from 'node:path';
 import { openCurrentRecord } from '../audit/audit.ts';
 import { createAuditor } from '../audit/auditor.ts';
-import { installedVersion, readHistory } from '../deploy/history-file.ts';
+import { readHistory } from '../deploy/history-file.ts';
+import { installedVersion } from '../deploy/installed-version.ts';
 import type { ResumeInfo } from '../download/resume.ts';
 import { packageAddress } from '../download/url-policy.ts';
 import { asUpdateError, UpdateError } from '../errors.ts';
@@ -76,8 +77,7 @@ export function createUpdater(
         checkOrder(state, order);
         if (await expireIfDue()) throw state.error;
         step(state, { kind: 'update', version }); // a refusal by the stage comes first
-        if (!allow_downgrade)
-          checkNoDowngrade(version, installedVersion(await readHistory(host.files, backups)));
+        if (!allow_downgrade) checkNoDowngrade(version, await installedVersion(host.files, backups));
         await apply({ kind: 'update', version });
       }),
     cancel: async (order) => {

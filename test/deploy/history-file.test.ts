@@ -2,7 +2,7 @@ import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { addToHistory, installedVersion, readHistory } from '../../src/deploy/history-file.ts';
+import { addToHistory, lastSuccess, readHistory } from '../../src/deploy/history-file.ts';
 import type { HistoryEntry } from '../../src/history.ts';
 import { limits } from '../../src/limits.ts';
 import { type Device, device } from './rig.ts';
@@ -77,9 +77,29 @@ test('the installed version is that of the last success, a rollback included', (
     entry('2', { version: '2.0.0' }),
     entry('3', { version: '3.0.0', outcome: 'failed', error: 'DISK_FULL: x' }),
   ];
-  assert.is(installedVersion(entries), '2.0.0');
-  assert.is(installedVersion([...entries, entry('4', { kind: 'rollback', version: '1.0.0' })]), '1.0.0');
-  assert.is(installedVersion([]), undefined);
+  assert.is(lastSuccess(entries)?.version, '2.0.0');
+  assert.is(lastSuccess([...entries, entry('4', { kind: 'rollback', version: '1.0.0' })])?.version, '1.0.0');
+  assert.is(lastSuccess([]), undefined);
+});
+
+test('the last success is never among those that go', async ({ d }) => {
+  await addToHistory(d.host.files, d.backups, entry('old', { version: '0.9.0' }));
+  await addToHistory(d.host.files, d.backups, entry('good', { version: '1.0.0' }));
+  const failed = { outcome: 'failed', error: 'DISK_FULL: x' } as const;
+  const many = Array.from({ length: limits.historyEntries + 5 }, (_, index) => entry(`bad ${index}`, failed));
+  for (const one of many) await addToHistory(d.host.files, d.backups, one);
+  const history = await readHistory(d.host.files, d.backups);
+  assert.is(history.length, limits.historyEntries + 1);
+  assert.equal([history[0]?.id, history.at(-1)?.id], ['good', many.at(-1)?.id]);
+});
+
+test('a rollback of 0.1.0 to nothing says nothing, as those of today do', async ({ d }) => {
+  await addToHistory(d.host.files, d.backups, entry('a', { kind: 'rollback', version: '0.0.0' }));
+  await addToHistory(d.host.files, d.backups, entry('b', { kind: 'update', version: '0.0.0' }));
+  assert.equal(
+    (await readHistory(d.host.files, d.backups)).map(({ version }) => version),
+    [null, '0.0.0'],
+  );
 });
 
 test('a symlink planted at its place is not followed, and is replaced by the next entry', async ({ d }) => {

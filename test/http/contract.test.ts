@@ -169,9 +169,21 @@ const badRequests: readonly (readonly [EndpointName, string, unknown])[] = [
   ...(Object.keys(goodPackage) as (keyof typeof goodPackage)[]).map(
     (key) => ['download', `${key}: is missing`, without(key)] as const,
   ),
-  ['download', 'version: must be a version of the form x.y.z', { ...goodPackage, version: '1.2' }],
-  ['download', 'version: must be a version of the form x.y.z', { ...goodPackage, version: '01.2.3' }],
-  ['download', 'version: must be a version of the form x.y.z', { ...goodPackage, version: '1.2.3\n' }],
+  [
+    'download',
+    'version: must be a version such as 1.2.3, 1.2.3-rc.1 or 1.2.3+build.7 (semver.org)',
+    { ...goodPackage, version: '1.2' },
+  ],
+  [
+    'download',
+    'version: must be a version such as 1.2.3, 1.2.3-rc.1 or 1.2.3+build.7 (semver.org)',
+    { ...goodPackage, version: '01.2.3' },
+  ],
+  [
+    'download',
+    'version: must be a version such as 1.2.3, 1.2.3-rc.1 or 1.2.3+build.7 (semver.org)',
+    { ...goodPackage, version: '1.2.3\n' },
+  ],
   ['download', 'version: must be a string, not a number', { ...goodPackage, version: 1 }],
   ['download', 'version: must be a string, not null', { ...goodPackage, version: null }],
   ['download', 'package_url: must be an absolute URL', { ...goodPackage, package_url: '/p.zip' }],
@@ -192,7 +204,11 @@ const badRequests: readonly (readonly [EndpointName, string, unknown])[] = [
   ['download', 'package_sha256: must be 64 hexadecimal digits', { ...goodPackage, package_sha256: 'ab' }],
   ['update', 'version: is missing', {}],
   ['update', 'version: must be a string, not an object', { version: {} }],
-  ['rollback', 'version: must be a version of the form x.y.z', { version: 'latest' }],
+  [
+    'rollback',
+    'version: must be a version such as 1.2.3, 1.2.3-rc.1 or 1.2.3+build.7 (semver.org)',
+    { version: 'latest' },
+  ],
   ['download', 'body: must be a JSON object, not an array', [goodPackage]],
   ['update', 'body: must be a JSON object, not a string', 'version'],
   ['cancel', 'body: must be a JSON object, not null', null],

@@ -84,7 +84,7 @@ tests('the history tells version, times, outcome, error, bytes and modules, newe
     const history = await historyOf(daemon);
     assert.equal(
       history.map(({ kind, version, outcome }) => `${kind} ${version} ${outcome}`),
-      ['rollback 0.0.0 success', 'update 3.0.0 failed', 'update 2.0.0 success'],
+      ['rollback null success', 'update 3.0.0 failed', 'update 2.0.0 success'],
     );
     const [, failed, first] = history;
     assert.match(failed?.error ?? '', /^INVALID_MANIFEST: .*missing/);
