@@ -41,7 +41,12 @@ const absolutePath = v.pipe(
   v.check((path) => !path.split('/').includes('..'), 'must not hold ".."'),
   v.transform((path) => path.replace(/\/+/g, '/').replace(/(.)\/$/, '$1')),
 );
-const httpUrl = v.pipe(text, v.url('must be a URL'), v.regex(/^https?:/i, 'must be an http or https URL'));
+const httpUrl = v.pipe(
+  text,
+  v.url('must be a URL'),
+  v.regex(/^https?:/i, 'must be an http or https URL'),
+  v.check((url) => new URL(url).port !== '0', 'must not name port 0'),
+);
 const port = wholeNumber(0, 65_535, 'must be a number from 0 to 65535');
 const auditLeastS = limits.auditIntervalLeastMs / 1000;
 const auditMostS = limits.auditIntervalMostMs / 1000;

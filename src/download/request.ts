@@ -35,6 +35,20 @@ export const PackageSchema = v.object({
 });
 export type PackageRequest = v.InferOutput<typeof PackageSchema>;
 
+/**
+ * True where `asked` is the package `known`. The URL may differ, a pre-signed one is new each time. A SHA-256 that `asked`
+ * gives must be the one that `known` is, or was, verified by; one that it leaves out asks for less.
+ */
+export function isSamePackage(known: PackageRequest, asked: PackageRequest): boolean {
+  return (
+    known.version === asked.version &&
+    known.package_name === asked.package_name &&
+    known.package_size === asked.package_size &&
+    known.package_md5 === asked.package_md5 &&
+    (asked.package_sha256 === undefined || asked.package_sha256 === known.package_sha256)
+  );
+}
+
 /** Where the verified package of a name lies. */
 export function packagePath(directory: string, packageName: string): string {
   return posix.join(directory, packageName);

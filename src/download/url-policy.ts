@@ -6,6 +6,7 @@
  * for; query strings and userinfo (pre-signed URLs are secrets) never reach a log or an error text.
  * Source: spec section 2 (`package_url`) and 6.
  */
+import { basicCredentials } from '../basic-credentials.ts';
 import { UpdateError } from '../errors.ts';
 
 /** One address to ask: the URL without userinfo and fragment, and the Authorization header that goes with it. */
@@ -59,6 +60,8 @@ function whyRedirectRefused(from: URL, to: URL, allowHttp: boolean): string | un
 }
 
 function whyRefused(url: URL, allowHttp: boolean): string | undefined {
+  // Node would ask the scheme's usual port instead.
+  if (url.port === '0') return 'port 0 cannot be asked';
   if (url.protocol === 'https:') return undefined;
   if (url.protocol !== 'http:') return `scheme ${url.protocol} is not allowed, only https: and http:`;
   if (allowHttp || isLocalHost(url.hostname)) return undefined;
@@ -98,16 +101,8 @@ function isLocalIpv6(address: string): boolean {
 
 function addressOf(from: URL, inherited: string | undefined): Address {
   const url = new URL(from);
-  const { username, password } = url;
   url.username = '';
   url.password = '';
   url.hash = '';
-  if (username === '' && password === '') return { url, authorization: inherited };
-  const pair = new TextEncoder().encode(`${percentDecoded(username)}:${percentDecoded(password)}`);
-  return { url, authorization: `Basic ${btoa(String.fromCharCode(...pair))}` };
-}
-
-/** The URL parser lets a lone "%" stand; then it is meant literally. */
-function percentDecoded(text: string): string {
-  return /%(?![0-9a-f]{2})/i.test(text) ? text : decodeURIComponent(text);
+  return { url, authorization: basicCredentials(from) ?? inherited };
 }

@@ -7,6 +7,7 @@
  * ranges, each with an optional port.
  */
 import { BlockList, isIP } from 'node:net';
+import { basicCredentials } from '../basic-credentials.ts';
 
 export interface ProxyTarget {
   readonly protocol: 'http:' | 'https:';
@@ -73,9 +74,8 @@ function inSubnet(host: string, subnet: string): boolean {
 function parsedProxy(named: string): ProxyTarget {
   const text = /^[a-z][a-z0-9+.-]*:\/\//i.test(named) ? named : `http://${named}`;
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  const pair = url === undefined ? '' : `${url.username}:${url.password}`;
   const isHttp = url?.protocol === 'http:' || url?.protocol === 'https:';
-  if (url === undefined || !isHttp || /%(?![0-9a-f]{2})/i.test(pair))
+  if (url === undefined || !isHttp || url.port === '0')
     throw Object.assign(new Error('the proxy setting is not an http: or https: URL'), {
       code: 'ERR_INVALID_URL',
     });
@@ -83,7 +83,6 @@ function parsedProxy(named: string): ProxyTarget {
     protocol: url.protocol === 'https:' ? 'https:' : 'http:',
     hostname: socketHost(url),
     port: socketPort(url),
-    authorization:
-      pair === ':' ? undefined : `Basic ${Buffer.from(decodeURIComponent(pair)).toString('base64')}`,
+    authorization: basicCredentials(url),
   };
 }

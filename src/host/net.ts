@@ -70,6 +70,8 @@ async function headOf(
   stop: AbortSignal,
 ): Promise<IncomingMessage> {
   const url = new URL(asked.url);
+  // Node takes it for none, and would ask the scheme's usual port.
+  if (url.port === '0') throw systemError('EADDRNOTAVAIL', 'port 0 cannot be asked');
   const { socketPath } = asked;
   const proxy = socketPath === undefined ? proxyFor(url, options.environment) : undefined;
   const target = {

@@ -1,5 +1,5 @@
-/** The name of a unix socket in the file system: freed before listening, guarded after. */
-import { chmod, lstat, unlink } from 'node:fs/promises';
+/** The name of a unix socket in the file system: freed before listening, guarded from then on. */
+import { lstat, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { errno } from '../errors.ts';
 
@@ -15,9 +15,17 @@ export async function removeStaleSocket(path: string): Promise<void> {
   await unlink(path);
 }
 
-/** Mode 0660: for root and the socket's group only. */
-export async function guardSocket(path: string): Promise<void> {
-  await chmod(path, 0o660);
+/**
+ * Makes a socket by `listen`, which must bind it before it returns, as Node does with paths: with mode 0660 from its first
+ * moment, whatever the umask was, for root and the socket's group only. No chmod follows: by then the name may lead elsewhere.
+ */
+export function listenGuarded(listen: () => void): void {
+  const before = process.umask(0o117);
+  try {
+    listen();
+  } finally {
+    process.umask(before);
+  }
 }
 
 function isListening(path: string): Promise<boolean> {

@@ -1,7 +1,7 @@
 /**
- * Answers what Node's parser refuses: no request object exists, so the reply is written by hand and the connection is
- * closed. Who sends so much of it that `limits.brokenShare` of the event loop is used up is answered late: one that
- * waits for each answer is slow then, and costs next to nothing.
+ * Answers what Node's parser refuses, and what must not be read on: the reply is written by hand, as there may be no
+ * request object, and the connection is closed. Who sends so much of it that `limits.brokenShare` of the event loop is
+ * used up is answered late: one that waits for each answer is slow then, and costs next to nothing.
  */
 import type { Socket } from 'node:net';
 import { errno } from '../errors.ts';
@@ -36,7 +36,9 @@ export function brokenHttpRefusal(
 }
 
 function refuse(error: Error, socket: Socket): void {
-  socket.end(rawReply(brokenHttp(errno(error))), () => socket.destroy());
+  if (!socket.writable) return void socket.destroy();
+  const refusal = error instanceof HttpError ? error : brokenHttp(errno(error));
+  socket.end(rawReply(refusal), () => socket.destroy());
 }
 
 function brokenHttp(code: string | undefined): HttpError {

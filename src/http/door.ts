@@ -17,7 +17,7 @@ export interface DoorPolicy {
 }
 
 /** What the door looks at of a request. */
-export type RequestHead = Pick<IncomingMessage, 'method' | 'url' | 'headers' | 'headersDistinct'>;
+export type RequestHead = Pick<IncomingMessage, 'method' | 'url' | 'headers' | 'rawHeaders'>;
 
 /** The endpoint a request may call, or the document it may have. Throws HttpError 400, 401, 403, 404, 405 or 415. */
 export function admit(head: RequestHead, policy: DoorPolicy): EndpointName | DocumentName {
@@ -39,10 +39,9 @@ export function isDocument(name: EndpointName | DocumentName): name is DocumentN
   return Object.hasOwn(documents, name);
 }
 
-/** True when the head announces a body (RFC 9112 section 6). */
-export function hasBody(head: RequestHead): boolean {
-  const length = head.headers['content-length'];
-  return head.headers['transfer-encoding'] !== undefined || (length !== undefined && Number(length) > 0);
+/** True when the head announces a body (RFC 9112 section 6); one in a transfer encoding has not come so far. */
+function hasBody(head: RequestHead): boolean {
+  return Number(head.headers['content-length'] ?? 0) > 0;
 }
 
 /** What answers at a path: one name for each method. */
@@ -63,11 +62,16 @@ function methodOf(name: EndpointName | DocumentName): 'GET' | 'POST' {
 
 /** The absolute form of a target brings its own authority, which outranks Host (RFC 9112 section 3.2.2). */
 function targetOf(head: RequestHead): { authority: string | undefined; path: string } {
-  if ((head.headersDistinct.host ?? []).length > 1) throw new HttpError(400, 'more than one Host header');
+  if (hostCount(head) > 1) throw new HttpError(400, 'more than one Host header');
   const [beforeQuery = ''] = (head.url ?? '').split('?', 1);
   const absolute = /^http:\/\/([^/]+)(\/.*)?$/i.exec(beforeQuery);
   if (absolute === null) return { authority: head.headers.host, path: beforeQuery };
   return { authority: absolute[1], path: absolute[2] ?? '/' };
+}
+
+/** `rawHeaders` has names and values in turn; Node's own way to them by name fails on some names (CVE-2026-21710). */
+function hostCount({ rawHeaders }: RequestHead): number {
+  return rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host').length;
 }
 
 /** Loopback names, IP literals and the configured name pass: none of them can be pointed at us by foreign DNS. */

@@ -15,11 +15,12 @@ import {
 import type { AddressInfo, ListenOptions, Socket } from 'node:net';
 import { errno } from '../errors.ts';
 import type { Clock, Log, Memory } from '../host/host.ts';
-import { guardSocket, removeStaleSocket } from '../host/unix-socket.ts';
+import { listenGuarded, removeStaleSocket } from '../host/unix-socket.ts';
 import { limits } from '../limits.ts';
 import type { Updater } from '../updater/state.ts';
 import { readBody } from './body.ts';
 import { brokenHttpRefusal, type RefuseBroken } from './broken-http.ts';
+import { chunkedRefusal } from './chunked.ts';
 import { boundConnections, type Connections } from './connections.ts';
 import { admit, isDocument } from './door.ts';
 import { createEvents, type Events } from './events.ts';
@@ -66,8 +67,8 @@ export async function startServer(updater: Updater, options: ServerOptions): Pro
   const connections = boundConnections(share.isWaiting);
   const listeners: Listener[] = [];
   const events = options.events ?? createEvents(options.clock, updater.progress);
-  const handle = requestHandler(updater, { ...options, events }, connections, share);
   const refuseBroken = brokenHttpRefusal(options.clock, connections, share.requestMs);
+  const handle = requestHandler(updater, { ...options, events }, connections, share, refuseBroken);
   const open = async (where: ListenOptions, name: string): Promise<Server> => {
     const server = createLimitedServer(handle, connections, refuseBroken);
     const newcomers = holdNewcomers(server, options, connections, share);
@@ -86,7 +87,6 @@ export async function startServer(updater: Updater, options: ServerOptions): Pro
     if (socketPath !== undefined) {
       await removeStaleSocket(socketPath);
       await open({ path: socketPath }, `the socket ${socketPath}`);
-      await guardSocket(socketPath);
     }
     const close = async () => {
       events.close();
@@ -120,6 +120,8 @@ const socketLimits: SocketLimits = {
 function createLimitedServer(handle: Handle, connections: Connections, refuseBroken: RefuseBroken): Server {
   const server = createServer(socketLimits, handle);
   server.timeout = limits.connectionIdleMs;
+  // Node's own answer to other expectations than 100-continue is no envelope; they may be ignored (RFC 9110 10.1.1).
+  server.on('checkExpectation', handle);
   server.on('connection', connections.opened);
   server.on('clientError', (error, socket) => refuseBroken(error, socket as Socket));
   return server;
@@ -156,10 +158,12 @@ function listen(server: Server, where: ListenOptions, name: string): Promise<voi
       reject(new Error(taken || `cannot listen on ${name}: ${error.message}`, { cause: error }));
     };
     server.once('error', fail);
-    server.listen(where, () => {
+    const listening = () => {
       server.off('error', fail);
       resolve();
-    });
+    };
+    if (where.path === undefined) server.listen(where, listening);
+    else listenGuarded(() => server.listen(where, listening));
   });
 }
 
@@ -184,6 +188,7 @@ function requestHandler(
   options: ServerOptions & { readonly events: Events },
   connections: Connections,
   share: FairShare,
+  refuseBroken: RefuseBroken,
 ): Handle {
   const { log, version, clock } = options;
   const policy = { host: options.host, token: options.token };
@@ -197,7 +202,9 @@ function requestHandler(
     const body = request.method === 'POST' ? await readBody(request, limits.requestBodyBytes) : undefined;
     sendJson(response, 200, JSON.stringify(await answer(service, name, body)));
   };
+  const isRefused = chunkedRefusal(refuseBroken);
   return (request, response) => {
+    if (isRefused(request)) return;
     connections.began(request);
     const beganMs = clock.elapsed();
     handle(request, response)

@@ -22,7 +22,13 @@ import {
 export const HealthSchema = v.pipe(
   v.object({
     http: v.optional(
-      v.pipe(v.string(), v.maxLength(2048), v.url(), v.regex(/^https?:\/\//, 'must be an http or https URL')),
+      v.pipe(
+        v.string(),
+        v.maxLength(2048),
+        v.url(),
+        v.regex(/^https?:\/\//, 'must be an http or https URL'),
+        v.check((url) => new URL(url).port !== '0', 'must not name port 0'),
+      ),
     ),
     tcp: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65535))),
     exec: v.optional(Argv),

@@ -14,12 +14,12 @@
  * A command that a stage does not take is refused with an UpdateError before anything changes.
  */
 
-import type { PackageRequest } from '../download/request.ts';
+import { isSamePackage, type PackageRequest } from '../download/request.ts';
 import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Seal } from '../seal.ts';
 import type { Effect, Event, FleetOffer, Operation, State, Step, UpdateOperation } from './event.ts';
-import { busy, describe, expiry } from './refusal.ts';
+import { busy, describe, expiry, otherDigest } from './refusal.ts';
 import type { Stage } from './state.ts';
 
 export const initialState: State = {
@@ -100,16 +100,6 @@ export function mayAudit({ stage, blocked }: State): boolean {
   return blocked === null && ['idle', 'toInstall', 'success', 'failed'].includes(stage);
 }
 
-/** True where both are the same package; the URL may differ, a pre-signed one is new each time. */
-export function samePackage(a: PackageRequest, b: PackageRequest): boolean {
-  return (
-    a.version === b.version &&
-    a.package_name === b.package_name &&
-    a.package_size === b.package_size &&
-    a.package_md5 === b.package_md5
-  );
-}
-
 /** FR-036. A clock that has gone back (no RTC) makes no package expire. */
 export function isExpired(verifiedMs: number | null, nowMs: number): boolean {
   return verifiedMs !== null && nowMs - verifiedMs > limits.packageAgeMs;
@@ -125,12 +115,15 @@ function onDownload(state: State, request: PackageRequest, from: FleetOffer | un
   refuseIfBlocked(state);
   const held = state.operation?.kind === 'update' ? state.operation : undefined;
   const current = held?.request;
-  const same = held !== undefined && current !== undefined && samePackage(current, request);
+  const same = held !== undefined && current !== undefined && isSamePackage(current, request);
   // First come, first served: the fleet takes nothing from a caller on the device, and its own stays its own.
   if (from !== undefined && held?.action === null && !isResting(state.stage)) throw busy(state);
   // What is told of a package is told for its order, whoever goes on with it; a cancelled one has none any more.
   const action = from?.action ?? (same && state.stage !== 'idle' ? held.action : null);
-  const operation: Operation = { kind: 'update', request, verifiedMs: null, seal: null, action };
+  // A fresh URL of what is being downloaded changes that alone: the caller may have left the SHA-256 out this time.
+  const wanted =
+    same && state.stage === 'downloading' ? { ...current, package_url: request.package_url } : request;
+  const operation: Operation = { kind: 'update', request: wanted, verifiedMs: null, seal: null, action };
   const begun = { stage: 'downloading', operation, error: null } as const;
   const startOver: Effect[] = current !== undefined && !same ? ['discardPackage'] : [];
   switch (state.stage) {
@@ -147,6 +140,8 @@ function onDownload(state: State, request: PackageRequest, from: FleetOffer | un
       return takeOver(state, held, from);
     case 'toInstall':
       if (same) return takeOver(state, held, from);
+      if (current !== undefined && isSamePackage(current, { ...request, package_sha256: undefined }))
+        throw otherDigest(current, request);
       return go(state, begun, 'discardPackage', 'save', 'startDownload');
     case 'installing':
     case 'rebooting':

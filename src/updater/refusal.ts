@@ -1,4 +1,5 @@
 /** What a command is refused with, in words, and who may give it. Pure. */
+import type { PackageRequest } from '../download/request.ts';
 import { UpdateError } from '../errors.ts';
 import type { Operation, State } from './event.ts';
 
@@ -16,6 +17,15 @@ export function expiry(operation: Operation | null): UpdateError {
   return new UpdateError(
     'PACKAGE_EXPIRED',
     `${describe(operation)} was verified at ${since}, more than 24 hours ago; download it again`,
+  );
+}
+
+/** Everything but the SHA-256 is equal: one of the two callers is wrong about the package, and which is not for us to say. */
+export function otherDigest(waiting: PackageRequest, asked: PackageRequest): UpdateError {
+  const known = waiting.package_sha256 ?? 'not given';
+  return new UpdateError(
+    'OPERATION_IN_PROGRESS',
+    `package ${waiting.package_name} (${waiting.version}) waits with package_sha256 ${known}, ${asked.package_sha256} is asked for: cancel it first`,
   );
 }
 

@@ -42,6 +42,8 @@ const refused: readonly (readonly [string, RegExp])[] = [
   ['file:///etc/passwd', /scheme file: is not allowed/],
   ['ftp://127.0.0.1/p.zip', /scheme ftp: is not allowed/],
   ['javascript:alert(1)', /scheme javascript: is not allowed/],
+  ['http://127.0.0.1:0/p.zip', /port 0/],
+  ['https://store.example.com:0/p.zip', /port 0/],
   ['p.zip', /not an absolute URL/],
   ['', /not an absolute URL/],
 ];
@@ -70,6 +72,14 @@ test('userinfo becomes an Authorization header and leaves the URL', () => {
     packageAddress('https://a:%zz@h/', false).authorization,
     `Basic ${Buffer.from('a:%zz').toString('base64')}`,
   );
+});
+
+test('userinfo that is no UTF-8 goes over byte by byte', () => {
+  const expected = `Basic ${Buffer.from('a\xff:\xfe%', 'latin1').toString('base64')}`;
+  assert.is(packageAddress('https://a%FF:%fe%@h/', false).authorization, expected);
+  const from = packageAddress('https://h/', false);
+  assert.is(redirectAddress(from, 'https://a%FF:%fe%@g/', false).authorization, expected);
+  assert.match(thrownBy(() => redirectAddress(from, 'https://g:0/', false)).message, /port 0/);
 });
 
 test('redirects: relative, absolute, and never a weaker protocol', () => {

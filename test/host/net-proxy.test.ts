@@ -59,16 +59,25 @@ for (const [url, noProxy, expected] of exempt) {
   });
 }
 
-for (const named of ['socks5://p:1', 'http://', 'http://%zz@p:1']) {
+for (const named of ['socks5://p:1', 'http://', 'http://p:0']) {
   test(`a proxy "${named}" is refused without repeating it`, () => {
     try {
       proxyFor(new URL('http://a.example/'), { HTTP_PROXY: named });
     } catch (thrown) {
       assert.is(errno(thrown), 'ERR_INVALID_URL');
-      return assert.not.match(String(thrown), /p:1/);
+      return assert.not.match(String(thrown), /p:[01]/);
     }
     assert.unreachable();
   });
 }
+
+test('credentials of a proxy go over byte by byte, also those that are no UTF-8', () => {
+  const given = (userinfo: string) =>
+    proxyFor(new URL('http://a.example/'), { HTTP_PROXY: `http://${userinfo}@p:1` })?.authorization;
+  const basic = (pair: string) => `Basic ${Buffer.from(pair, 'latin1').toString('base64')}`;
+  assert.is(given('us%40er:pa%3Ass'), basic('us@er:pa:ss'));
+  assert.is(given('a:%FF%00'), basic('a:\xff\0'));
+  assert.is(given('a%zz:b'), basic('a%zz:b'));
+});
 
 test.run();

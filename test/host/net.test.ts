@@ -43,6 +43,10 @@ test('IPv6 works', async () => {
   assert.is(await textOf(await ask(`http://[::1]:${port}/`)), 'six');
 });
 
+test('port 0 is asked nowhere', async () => {
+  assert.is(errno(await failure(() => ask('http://127.0.0.1:0/'))), 'EADDRNOTAVAIL');
+});
+
 test("a large body comes at the reader's pace", async () => {
   const sizeBytes = 40_000_000;
   let taken = 0;

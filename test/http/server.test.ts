@@ -1,6 +1,6 @@
 /** The server's sockets: a port or a path that is taken, modes, the token, and how it closes. */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, statSync, watch, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { realClock } from '../../src/host/clock.ts';
+import { listenGuarded } from '../../src/host/unix-socket.ts';
 import { type RunningServer, type ServerOptions, startServer } from '../../src/http/server.ts';
 import { limits } from '../../src/limits.ts';
 import { rawClient } from '../fixtures/raw-client.ts';
@@ -41,6 +42,35 @@ test('a unix socket has mode 0660, answers, and is gone after the end; without a
   assert.is(await statusOverSocket(socketPath), 200);
   await stop(server);
   assert.not(existsSync(socketPath));
+});
+
+test('a unix socket has its mode from its first moment, where the umask is 0', async () => {
+  const path = join(scratch(), 'updater.sock');
+  const before = process.umask(0);
+  const listener = createServer();
+  try {
+    listenGuarded(() => listener.listen({ path }));
+    assert.is(statSync(path).mode & 0o777, 0o660);
+    assert.is(process.umask(), 0, 'files made later have the mode that is asked for');
+  } finally {
+    process.umask(before);
+    listener.close();
+  }
+});
+
+test('nothing changes the mode of a unix socket by its name, which may be another file by then', async () => {
+  const directory = scratch();
+  const changes: string[] = [];
+  const watcher = watch(directory, (kind) => changes.push(kind));
+  const before = process.umask(0);
+  try {
+    await start({ port: undefined, socketPath: join(directory, 'updater.sock') });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  } finally {
+    process.umask(before);
+    watcher.close();
+  }
+  assert.equal(changes, ['rename']);
 });
 
 test('a port and a unix socket can be had together', async () => {

@@ -230,6 +230,39 @@ for (const [stage, row] of Object.entries(table) as [Stage, Record<string, Cell>
   });
 }
 
+test('another package_sha256 is another package, which is refused also where everything else is equal', () => {
+  const [a, b] = ['a'.repeat(64), 'b'.repeat(64)];
+  const known: Operation = { ...update, request: { ...request, package_sha256: a } };
+  const asked = (package_sha256: string): Event => ({
+    kind: 'download',
+    request: { ...request, package_sha256 },
+  });
+  for (const stage of ['downloading', 'verifying', 'toInstall'] as const) {
+    assert.equal(outcome(at(stage, { operation: known }), asked(a)), [stage], `the same, ${stage}`);
+    assert.is(outcome(at(stage, { operation: known }), asked(b)), busy, `another, ${stage}`);
+    assert.is(outcome(at(stage), asked(b)), busy, `one that was not known, ${stage}`);
+    assert.equal(
+      outcome(at(stage, { operation: known }), events.download as Event),
+      [stage],
+      `none, ${stage}`,
+    );
+  }
+  assert.throws(() => step(at('toInstall', { operation: known }), asked(b)), /a{64}.*b{64}.*cancel it first/);
+  assert.equal(outcome(at('failed', { operation: known }), asked(b)), beginAnew);
+});
+
+test('a fresh URL without the SHA-256 leaves the one that is known in force', () => {
+  const known: Operation = { ...update, request: { ...request, package_sha256: 'a'.repeat(64) } };
+  const fresh = { ...request, package_url: 'https://store/p.zip?sig=2' };
+  const { state } = step(at('downloading', { operation: known }), { kind: 'download', request: fresh });
+  assert.equal(state.operation, {
+    ...known,
+    request: { ...fresh, package_sha256: 'a'.repeat(64) },
+    verifiedMs: null,
+    seal: null,
+  });
+});
+
 test('an install can be cancelled until files are switched', () => {
   assert.equal(outcome(at('installing'), { kind: 'cancel' }), ['installing', 'abortJob']);
   assert.is(outcome(at('installing', { switching: true }), { kind: 'cancel' }), 'OPERATION_IN_PROGRESS');

@@ -1,0 +1,21 @@
+/**
+ * Refuses requests whose body comes in a transfer encoding, and closes their connection: no client of the API needs one,
+ * and a parser that has to take chunks apart can be fed endless chunk extensions, or told two lengths (RFC 9112
+ * sections 6.1 and 7.1.1).
+ */
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import type { RefuseBroken } from './broken-http.ts';
+import { HttpError } from './http-error.ts';
+
+/** True where the request was refused; whatever else comes on its connection is dropped. */
+export function chunkedRefusal(refuse: RefuseBroken): (request: IncomingMessage) => boolean {
+  const refused = new WeakSet<Socket>();
+  return ({ headers, socket }) => {
+    if (refused.has(socket)) return true;
+    if (headers['transfer-encoding'] === undefined) return false;
+    refused.add(socket);
+    refuse(new HttpError(411, 'a body must come with Content-Length, not in chunks'), socket);
+    return true;
+  };
+}
