@@ -55,6 +55,10 @@ export const limits = {
   /** How long the last answers may take when the server closes. */
   serverCloseMs: 1_000,
 
+  /** Directories held open between two file calls, and for how long: files come directory by directory. */
+  anchors: 16,
+  anchorMs: 20,
+
   /** Size of one read from a socket or a file; what Node's own streams use. */
   chunkBytes: 64 * KiB,
   /** Two of these take what a large download reads from its socket. */

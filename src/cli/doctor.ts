@@ -3,7 +3,7 @@
  * to do. Changes nothing.
  */
 import { realClock } from '../host/clock.ts';
-import { realFiles } from '../host/files.ts';
+import { plainFiles } from '../host/files.ts';
 import { realNet } from '../host/net.ts';
 import { realProcesses } from '../host/processes.ts';
 import type { CommandInvocation } from './arguments.ts';
@@ -18,7 +18,7 @@ import { createOutput, type Output, type Style } from './output.ts';
 export async function doctor({ flags }: CommandInvocation): Promise<number> {
   const output = createOutput(process.stdout, process.env);
   const host = {
-    files: realFiles(),
+    files: plainFiles(),
     clock: realClock(),
     net: realNet({ environment: {} }),
     processes: realProcesses(),

@@ -10,7 +10,7 @@ import { type PackageRequest, PackageSchema } from '../download/request.ts';
 import { errno } from '../errors.ts';
 import type { HistoryEntry } from '../history.ts';
 import { realClock } from '../host/clock.ts';
-import { realFiles } from '../host/files.ts';
+import { plainFiles } from '../host/files.ts';
 import { realNet } from '../host/net.ts';
 import type { CommandInvocation } from './arguments.ts';
 import { askFirst, followTo, followToEnd } from './carry-out.ts';
@@ -110,14 +110,14 @@ async function localPath(place: string, client: Client): Promise<string> {
 
 async function offerFile(path: string, flags: Flags, output: Output): Promise<Offer> {
   output.live(`reading ${basename(path)} ...`);
-  const facts = await readFacts(realFiles(), path);
+  const facts = await readFacts(plainFiles(), path);
   output.live('');
   const given = textFlag(flags, 'release');
   if (given !== undefined && given !== facts.version)
     throw new CommandError(`${path} is version ${facts.version}, not ${given}`);
   const { serveFile } = await import('./file-server.ts');
   const request = requestOf(facts, basename(path), 'http://127.0.0.1/');
-  const server = await serveFile(realFiles(), path, request.package_name, facts.md5);
+  const server = await serveFile(plainFiles(), path, request.package_name, facts.md5);
   return { request: { ...request, package_url: server.url }, close: server.close };
 }
 
@@ -128,7 +128,7 @@ async function offerUrl(url: string, flags: Flags, output: Output): Promise<Offe
   const { remoteFacts } = await import('./remote-package.ts');
   const facts = await remoteFacts(
     realNet({ environment: process.env }),
-    realFiles(),
+    plainFiles(),
     url,
     {
       version: textFlag(flags, 'release'),

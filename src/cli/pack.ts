@@ -3,7 +3,7 @@ import { readFile, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Flags } from '../config.ts';
 import { errno, UpdateError } from '../errors.ts';
-import { realFiles } from '../host/files.ts';
+import { plainFiles } from '../host/files.ts';
 import { freeMemory } from '../host/memory.ts';
 import { downloadBody, packFolder, readSource } from '../pack/pack.ts';
 import { openSecretKey, type SigningKey } from '../pack/secret-key.ts';
@@ -16,7 +16,7 @@ import { askHidden } from './prompt.ts';
 import { refusalText, targetRulesOf } from './target-rules.ts';
 
 export async function pack({ flags, operands }: CommandInvocation): Promise<number> {
-  const host = { files: realFiles(), memory: freeMemory };
+  const host = { files: plainFiles(), memory: freeMemory };
   const source = await sourceAt(operands[0] ?? '');
   const { manifest } = await readSource(host, source.manifestPath);
   const usualName = `${basename(source.folder)}-${manifest.version}.zip`;

@@ -2,7 +2,7 @@
  * `tope-updater run`: the daemon. Wires the real parts together, in this order: configuration, port, lock, work
  * directory, log, recovery, API. Nothing in the work directory is touched before the lock is held.
  */
-import { chmod, lstat, mkdir, readFile } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readFile, realpath } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { type Config, configFlag, type Flags, resolveConfig, UsageError } from '../config.ts';
@@ -28,10 +28,9 @@ import { readTrustedKey } from './trusted-key.ts';
 export async function run(flags: Flags, version: string, memory: Memory): Promise<void> {
   const config = await loadConfig(flags);
   const token = config.token_file === undefined ? undefined : await readToken(config.token_file);
-  const workDirectory = resolve(config.dir);
-  const settings = await settingsOf(config, workDirectory);
   if (config.port !== undefined && config.port !== 0) await assertPortFree(config.host, config.port);
-  await prepareWorkDirectory(workDirectory);
+  const workDirectory = await prepareWorkDirectory(resolve(config.dir));
+  const settings = await settingsOf(config, workDirectory);
 
   const log = await openLog({
     directory: join(workDirectory, 'logs'),
@@ -111,10 +110,11 @@ async function assertPortFree(host: string, port: number): Promise<void> {
   await new Promise((done) => probe.close(done));
 }
 
-/** FR-031, FR-032: the directories, 0755. */
-async function prepareWorkDirectory(path: string): Promise<void> {
+/** FR-031, FR-032: the directories, 0755. Resolves with the work directory's path, free of symlinks: the files port follows none. */
+async function prepareWorkDirectory(named: string): Promise<string> {
   // chmod: the umask has its say in the mode of a mkdir, and none here.
-  if ((await mkdir(path, { recursive: true })) !== undefined) await chmod(path, 0o755);
+  if ((await mkdir(named, { recursive: true })) !== undefined) await chmod(named, 0o755);
+  const path = await realpath(named);
   if (!(await lockDirectory(path))) throw new Error(`another tope-updater works in ${path}`);
   for (const name of ['tmp', 'logs', 'backups']) {
     const directory = join(path, name);
@@ -128,6 +128,7 @@ async function prepareWorkDirectory(path: string): Promise<void> {
     if (!(await lstat(directory)).isDirectory())
       throw new Error(`${directory} is not a directory of its own`);
   }
+  return path;
 }
 
 function realHost(config: Config, log: RunningLog, memory: Memory): Host {

@@ -2,7 +2,7 @@
 import { realpath } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { errno } from '../errors.ts';
-import { realFiles } from '../host/files.ts';
+import { plainFiles } from '../host/files.ts';
 import { freeMemory } from '../host/memory.ts';
 import { type Inspection, inspectPackage } from '../pack/inspect.ts';
 import type { ReleaseModule } from '../release.ts';
@@ -22,7 +22,7 @@ export async function verify({ flags, operands }: CommandInvocation): Promise<nu
   });
   const keys = await Promise.all(listFlag(flags, 'trust-key').map(readTrustedKey));
   const rules = targetRulesOf(flags);
-  const host = { files: realFiles(), memory: freeMemory };
+  const host = { files: plainFiles(), memory: freeMemory };
   const inspection = await inspectPackage(host, path, rules, keys).catch((thrown: unknown) => {
     throw new CommandError(`${place}: a device would refuse it: ${refusalText(thrown)}`, 1, {
       cause: thrown,

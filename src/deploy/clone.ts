@@ -30,8 +30,7 @@ export async function linkFile(files: Files, from: string, to: string): Promise<
 async function copyFile(files: Files, from: string, to: string): Promise<void> {
   const stat = await files.stat(from);
   if (stat?.kind === 'symlink') {
-    await files.symbolicLink(await files.readLink(from), to);
-    await files.setOwner(to, stat.uid, stat.gid);
+    await files.symbolicLink(await files.readLink(from), to, stat);
     return;
   }
   const source = await files.open(from, 'read');

@@ -1,5 +1,5 @@
 /** Owners of the manifest ("user", "user:group" or numbers) as ids, by the device's own /etc/passwd and /etc/group. */
-import { UpdateError } from '../errors.ts';
+import { errno, UpdateError } from '../errors.ts';
 import { readWhole } from '../host/durable-file.ts';
 import type { Files } from '../host/host.ts';
 import { limits } from '../limits.ts';
@@ -47,8 +47,12 @@ function isNumber(text: string): boolean {
 }
 
 async function readTable(files: Files, path: string): Promise<string> {
-  if ((await files.stat(path)) === undefined) return '';
   // A read-only root filesystem often keeps its tables elsewhere, behind a symlink.
-  const bytes = await readWhole(files, await files.realPath(path), limits.manifestBytes);
+  const real = await files.realPath(path).catch((thrown: unknown) => {
+    if (errno(thrown) === 'ENOENT') return undefined;
+    throw thrown;
+  });
+  if (real === undefined) return '';
+  const bytes = await readWhole(files, real, limits.manifestBytes);
   return bytes === undefined ? '' : Buffer.from(bytes).toString('utf8');
 }

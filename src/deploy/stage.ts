@@ -21,12 +21,7 @@ export interface StagedFileWriter {
 /** Makes the plan's new directories, parents first; syncStaged makes their names durable. */
 export async function makeDirectories(host: Pick<Host, 'files'>, plan: Plan): Promise<void> {
   for (const step of directorySteps(plan, 'makeDirectory')) {
-    await attempt(step.target, async () => {
-      await host.files.makeDirectory(step.target, step.mode);
-      const made = await host.files.stat(step.target);
-      if (made?.uid !== step.uid || made.gid !== step.gid)
-        await host.files.setOwner(step.target, step.uid, step.gid);
-    });
+    await attempt(step.target, () => host.files.makeDirectory(step.target, step.mode, step));
   }
 }
 

@@ -5,7 +5,7 @@
  * it is after all links are resolved (spec section 4).
  */
 import { posix } from 'node:path';
-import { asUpdateError, UpdateError } from '../errors.ts';
+import { asUpdateError, errno, UpdateError } from '../errors.ts';
 import type { FileStat, Files, Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import type { Release } from '../release.ts';
@@ -98,39 +98,48 @@ export async function checkPlanFits(
   };
   const homes = new Map<string, Filesystem>();
   for (const step of plan.steps)
-    homes.set(step.target, await measure(await existingDirectory(files, posix.dirname(step.target))));
+    homes.set(step.target, await measure((await resolveExisting(files, posix.dirname(step.target))).real));
   const backups = await measure(backupDirectory);
   checkSpace(plan, facts.found, (target) => homes.get(target) ?? backups, backups);
 }
 
 /** The path with every symlink among its directories resolved; the last component is left as it is. */
 async function resolveDirectories(files: Files, path: string): Promise<string> {
-  const directory = posix.dirname(path);
-  const existing = await existingDirectory(files, directory);
-  const real = await files.realPath(existing);
-  return posix.join(real, posix.relative(existing, directory), posix.basename(path));
+  const { real, missing } = await resolveExisting(files, posix.dirname(path));
+  return posix.join(real, missing, posix.basename(path));
 }
 
-/** The deepest directory at or above `path` that exists. A dangling symlink on the way is an error, not a gap. */
-async function existingDirectory(files: Files, path: string): Promise<string> {
-  let at = path;
-  while (at !== '/' && (await files.stat(at)) === undefined) at = posix.dirname(at);
-  try {
-    const stat = await files.stat(await files.realPath(at));
-    if (stat?.kind === 'directory') return at;
-  } catch (thrown) {
-    throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', `resolving ${at}`);
+/**
+ * The deepest directory at or above `path` that exists, resolved, and what of the path is missing below it. A dangling
+ * symlink on the way is an error, not a gap, and so is what is no directory.
+ */
+async function resolveExisting(files: Files, path: string): Promise<{ real: string; missing: string }> {
+  for (let at = path; ; at = posix.dirname(at)) {
+    const real = await files.realPath(at).catch((thrown: unknown) => {
+      if (at !== '/' && (errno(thrown) === 'ENOENT' || errno(thrown) === 'ENOTDIR')) return undefined;
+      throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', `resolving ${at}`);
+    });
+    if (real === undefined) continue;
+    const missing = posix.relative(at, path);
+    const next = missing.split('/')[0];
+    const isDirectory = (await files.stat(real))?.kind === 'directory';
+    if (
+      isDirectory &&
+      (next === undefined || next === '' || (await files.stat(posix.join(real, next))) === undefined)
+    )
+      return { real, missing };
+    const what = isDirectory ? posix.join(real, next ?? '') : at;
+    throw new UpdateError('DEPLOYMENT_FAILED', `${what} is not a directory, one is due there`);
   }
-  throw new UpdateError('DEPLOYMENT_FAILED', `${at} is not a directory, one is due there`);
 }
 
 async function insideTerritory(files: Files, territory: Territory): Promise<(path: string) => boolean> {
-  const real = async (path: string) => {
-    const existing = await existingDirectory(files, path);
-    return posix.join(await files.realPath(existing), posix.relative(existing, path));
+  const resolve = async (path: string) => {
+    const { real, missing } = await resolveExisting(files, path);
+    return posix.join(real, missing);
   };
-  const roots = await Promise.all(territory.allowedRoots.map(real));
-  const own = await real(territory.workDirectory);
+  const roots = await Promise.all(territory.allowedRoots.map(resolve));
+  const own = await resolve(territory.workDirectory);
   const under = (path: string, root: string) => root === '/' || path.startsWith(`${root}/`);
   return (path) => roots.some((root) => under(path, root)) && path !== own && !under(path, own);
 }

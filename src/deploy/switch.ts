@@ -22,7 +22,6 @@ import {
 
 /** Makes every target new. Rejects with DEPLOYMENT_FAILED naming the target; then some are new and some are old. */
 export async function switchTargets(host: Pick<Host, 'files' | 'log'>, plan: Plan): Promise<void> {
-  await checkDirectories(host.files, plan);
   for (const step of fileSteps(plan)) {
     try {
       await switchOne(host.files, step);
@@ -78,18 +77,6 @@ async function syncAll(files: Files, directories: readonly string[]): Promise<vo
     } catch (thrown) {
       if (errno(thrown) === 'ENOENT') continue;
       throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', `syncing ${directory}`);
-    }
-  }
-}
-
-/** The targets' directories were resolved when the plan was made: one that has become a symlink since leads elsewhere. */
-export async function checkDirectories(files: Files, plan: Plan): Promise<void> {
-  for (const directory of new Set(fileSteps(plan).map((step) => posix.dirname(step.target)))) {
-    const real = await files.realPath(directory).catch((thrown: unknown) => {
-      throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', `resolving ${directory}`);
-    });
-    if (real !== directory) {
-      throw new UpdateError('DEPLOYMENT_FAILED', `${directory} was exchanged for a symlink to ${real}`);
     }
   }
 }

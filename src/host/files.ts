@@ -2,13 +2,19 @@
  * The Files port on the real filesystem: node:fs with callbacks and plain descriptors, because every FileHandle of
  * node:fs/promises is an object that waits for a garbage collection.
  *
- * Invariant: nothing here follows a symlink in the last place of a path (O_NOFOLLOW, lstat, lchown).
+ * Invariants: the daemon's port (realFiles) follows no symlink in whatever place of a path, as each directory below an allowed root may
+ * belong to a service that is not trusted; nothing is given a mode or an owner by its name.
  */
-import fs from 'node:fs';
+import fs, { type PathLike } from 'node:fs';
+import { posix } from 'node:path';
 import { errno } from '../errors.ts';
-import type { FileStat, Files, OpenFile, OpenHow } from './host.ts';
+import { openAnchors } from './anchors.ts';
+import type { FileOwner, FileStat, Files, OpenFile, OpenHow } from './host.ts';
+import { pathBytes, pathText } from './path-bytes.ts';
 
 const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_APPEND, O_NOFOLLOW, O_DIRECTORY } = fs.constants;
+/** See anchors.ts. */
+const O_PATH = 0o10000000;
 
 const openFlags: Record<OpenHow, number> = {
   read: O_RDONLY | O_NOFOLLOW,
@@ -17,47 +23,134 @@ const openFlags: Record<OpenHow, number> = {
   append: O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW,
 };
 
-/** The real disk. Every call runs on libuv's worker; none blocks the event loop. */
+/** How a path becomes a name for the system: `at` of the thing in its last place, `inside` of a directory as such. */
+interface Names {
+  at<T>(path: string, action: (name: PathLike) => Promise<T>): Promise<T>;
+  inside<T>(directory: string, action: (name: PathLike) => Promise<T>): Promise<T>;
+}
+
+/** The disk as the daemon uses it: a symlink on the way to any name is an error (ELOOP), whoever has put it there. */
 export function realFiles(): Files {
+  const anchors = openAnchors();
+  return filesOf({
+    at: (path, action) => {
+      const absolute = posix.resolve(path);
+      return anchors.within(posix.dirname(absolute), (anchor) =>
+        action(pathBytes(`${anchor}/${posix.basename(absolute)}`)),
+      );
+    },
+    inside: (directory, action) => anchors.within(posix.resolve(directory), action),
+  });
+}
+
+/** For commands, whose paths a person has typed: symlinks in directories are followed, as everywhere in a shell. */
+export function plainFiles(): Files {
+  return filesOf({
+    at: (path, action) => action(pathBytes(path)),
+    inside: (directory, action) => action(pathBytes(directory)),
+  });
+}
+
+/** Every call runs on libuv's worker; none blocks the event loop. */
+function filesOf({ at, inside }: Names): Files {
   return {
     open: async (path, how) =>
-      openedFile(await call<number>((done) => fs.open(path, openFlags[how], 0o600, done)), how),
-    list: (path) => call((done) => fs.readdir(path, done)),
+      openedFile(
+        await at(path, (name) => call<number>((done) => fs.open(name, openFlags[how], 0o600, done))),
+        how,
+      ),
+    list: (path) =>
+      inside(path, async (name) =>
+        (await call<Buffer[]>((done) => fs.readdir(name, { encoding: 'buffer' }, done))).map(pathText),
+      ),
     stat: async (path) => {
       try {
-        return toFileStat(await call<fs.BigIntStats>((done) => fs.lstat(path, { bigint: true }, done)));
+        return toFileStat(
+          await at(path, (name) => call<fs.BigIntStats>((done) => fs.lstat(name, { bigint: true }, done))),
+        );
       } catch (thrown) {
         if (errno(thrown) === 'ENOENT' || errno(thrown) === 'ENOTDIR') return undefined;
         throw thrown;
       }
     },
-    realPath: (path) => call((done) => fs.realpath.native(path, done)),
-    readLink: (path) => call((done) => fs.readlink(path, done)),
-    makeDirectory: async (path, mode) => {
-      await callVoid((done) => fs.mkdir(path, mode, done));
-      await callVoid((done) => fs.chmod(path, mode, done)); // mkdir's mode is cut by the umask
-    },
-    removeDirectory: (path) => callVoid((done) => fs.rmdir(path, done)),
-    rename: (from, to) => callVoid((done) => fs.rename(from, to, done)),
-    hardLink: (existing, newPath) => callVoid((done) => fs.link(existing, newPath, done)),
-    symbolicLink: (target, path) => callVoid((done) => fs.symlink(target, path, done)),
-    remove: (path) => callVoid((done) => fs.unlink(path, done)),
-    setMode: (path, mode) => callVoid((done) => fs.chmod(path, mode, done)),
-    setOwner: (path, uid, gid) => callVoid((done) => fs.lchown(path, uid, gid, done)),
-    syncDirectory: async (path) => {
-      const fd = await call<number>((done) => fs.open(path, O_RDONLY | O_DIRECTORY, done));
-      try {
-        await callVoid((done) => fs.fsync(fd, done));
-      } finally {
-        await callVoid((done) => fs.close(fd, done));
-      }
-    },
-    space: async (path) => {
-      const device = (await call<fs.BigIntStats>((done) => fs.stat(path, { bigint: true }, done))).dev;
-      const { bavail, bsize } = await call<fs.StatsFs>((done) => fs.statfs(path, done));
-      return { device, freeBytes: bavail * bsize, blockBytes: bsize };
-    },
+    realPath: async (path) =>
+      pathText(
+        await call<Buffer>((done) => fs.realpath.native(pathBytes(path), { encoding: 'buffer' }, done)),
+      ),
+    readLink: (path) =>
+      at(path, async (name) =>
+        pathText(await call<Buffer>((done) => fs.readlink(name, { encoding: 'buffer' }, done))),
+      ),
+    makeDirectory: (path, mode, owner) =>
+      at(path, async (name) => {
+        await callVoid((done) => fs.mkdir(name, mode, done));
+        await dressDirectory(name, mode, owner);
+      }),
+    removeDirectory: (path) => at(path, (name) => callVoid((done) => fs.rmdir(name, done))),
+    rename: (from, to) => at(from, (old) => at(to, (name) => callVoid((done) => fs.rename(old, name, done)))),
+    hardLink: (existing, newPath) =>
+      at(existing, (old) => at(newPath, (name) => callVoid((done) => fs.link(old, name, done)))),
+    symbolicLink: (target, path, owner) =>
+      at(path, async (name) => {
+        await callVoid((done) => fs.symlink(pathBytes(target), name, done));
+        await giveLink(name, owner);
+      }),
+    remove: (path) => at(path, (name) => callVoid((done) => fs.unlink(name, done))),
+    syncDirectory: (path) =>
+      inside(path, (name) =>
+        withDescriptor(name, O_RDONLY | O_DIRECTORY, (fd) => callVoid((done) => fs.fsync(fd, done))),
+      ),
+    space: (path) =>
+      inside(path, async (name) => {
+        const device = (await call<fs.BigIntStats>((done) => fs.stat(name, { bigint: true }, done))).dev;
+        const { bavail, bsize } = await call<fs.StatsFs>((done) => fs.statfs(name, done));
+        return { device, freeBytes: bavail * bsize, blockBytes: bsize };
+      }),
   };
+}
+
+/**
+ * Mode (mkdir's is cut by the umask) and owner of a directory that was just made, by its descriptor. Whoever owns the
+ * directory above may have moved another one there meanwhile: one that is not ours, or not empty, is left alone.
+ */
+async function dressDirectory(name: PathLike, mode: number, owner: FileOwner | undefined): Promise<void> {
+  await withDescriptor(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, async (fd) => {
+    const made = toFileStat(await call<fs.BigIntStats>((done) => fs.fstat(fd, { bigint: true }, done)));
+    const { uid, gid } = owner ?? made;
+    if (made.mode === mode && made.uid === uid && made.gid === gid) return;
+    const inIt = await call<string[]>((done) => fs.readdir(`/proc/self/fd/${fd}`, done));
+    if (made.uid !== process.geteuid?.() || inIt.length > 0)
+      throw Object.assign(new Error(`EEXIST: ${name} is not the directory that was made`), {
+        code: 'EEXIST',
+      });
+    if (made.uid !== uid || made.gid !== gid) await callVoid((done) => fs.fchown(fd, uid, gid, done));
+    await callVoid((done) => fs.fchmod(fd, mode, done));
+  });
+}
+
+/** The owner of a symlink that was just made, by its descriptor: chown(2) of that does not go on to where the link leads. */
+async function giveLink(name: PathLike, owner: FileOwner | undefined): Promise<void> {
+  if (owner === undefined) return;
+  await withDescriptor(name, O_PATH | O_NOFOLLOW, async (fd) => {
+    const made = toFileStat(await call<fs.BigIntStats>((done) => fs.fstat(fd, { bigint: true }, done)));
+    if (made.uid === owner.uid && made.gid === owner.gid) return;
+    if (made.kind !== 'symlink' || made.uid !== process.geteuid?.())
+      throw Object.assign(new Error(`EEXIST: ${name} is not the symlink that was made`), { code: 'EEXIST' });
+    await callVoid((done) => fs.chown(`/proc/self/fd/${fd}`, owner.uid, owner.gid, done));
+  });
+}
+
+async function withDescriptor<T>(
+  name: PathLike,
+  flags: number,
+  action: (fd: number) => Promise<T>,
+): Promise<T> {
+  const fd = await call<number>((done) => fs.open(name, flags, done));
+  try {
+    return await action(fd);
+  } finally {
+    await callVoid((done) => fs.close(fd, done));
+  }
 }
 
 function openedFile(fd: number, how: OpenHow): OpenFile {

@@ -29,6 +29,11 @@ export interface FileStat {
   readonly modifiedMs: number;
 }
 
+export interface FileOwner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
 /**
  * How a file is opened; a symlink in the last place is never followed (ELOOP).
  * read: existing, read only. update: existing, read and write. create: must not exist, mode 0600.
@@ -52,27 +57,29 @@ export interface OpenFile {
   close(): Promise<void>;
 }
 
+/**
+ * Paths are absolute. No call but realPath follows a symlink, in whatever place of a path: ELOOP where one is on the way to
+ * a name (the port of the command line alone does follow those). Names that are no UTF-8 are written as path-bytes.ts says.
+ */
 export interface Files {
   open(path: string, how: OpenHow): Promise<OpenFile>;
   /** Names in a directory, unsorted, without `.` and `..`. */
   list(path: string): Promise<string[]>;
-  /** Of the link itself, if it is one; undefined when nothing is there (ENOENT, ENOTDIR). */
+  /** Of the link itself, if it is one; undefined when nothing is there (ENOENT, ENOTDIR), ELOOP as above. */
   stat(path: string): Promise<FileStat | undefined>;
   /** The path with every symlink resolved; rejects with ENOENT. */
   realPath(path: string): Promise<string>;
   readLink(path: string): Promise<string>;
-  makeDirectory(path: string, mode: number): Promise<void>;
+  /** `owner`: who runs the updater, unless given. */
+  makeDirectory(path: string, mode: number, owner?: FileOwner): Promise<void>;
   removeDirectory(path: string): Promise<void>;
   /** rename(2): replaces `to` atomically. */
   rename(from: string, to: string): Promise<void>;
   /** link(2): a second name for the same file; EXDEV across filesystems. Never follows a symlink. */
   hardLink(existing: string, newPath: string): Promise<void>;
-  symbolicLink(target: string, path: string): Promise<void>;
+  symbolicLink(target: string, path: string, owner?: FileOwner): Promise<void>;
   /** unlink(2). */
   remove(path: string): Promise<void>;
-  /** Mode and owner of a directory. */
-  setMode(path: string, mode: number): Promise<void>;
-  setOwner(path: string, uid: number, gid: number): Promise<void>;
   /** fsync(2) of a directory: its names are on the disk when it returns. */
   syncDirectory(path: string): Promise<void>;
   /** Space an unprivileged writer could still use on the filesystem that holds `path`. */

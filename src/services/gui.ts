@@ -1,6 +1,7 @@
 /**
  * The optional full-screen progress display (FR-022, FR-023). Invariant: nothing about it ever stops an update.
  */
+import { errno } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import { findProcesses, inheritableEnvironment, title } from './processes.ts';
 
@@ -9,7 +10,7 @@ export type GuiHost = Pick<Host, 'files' | 'processes' | 'clock' | 'log'>;
 /** Starts the program at `path` if it is there and does not run yet. Missing, failing or crashing only logs. */
 export async function launchGui(host: GuiHost, path: string): Promise<void> {
   try {
-    if ((await host.files.stat(path)) === undefined) {
+    if (!(await isThere(host, path))) {
       host.log.info(`no progress display: ${path} is not there`);
       return;
     }
@@ -29,5 +30,15 @@ export async function launchGui(host: GuiHost, path: string): Promise<void> {
     host.log.warn(
       `progress display ${path} not started: ${thrown instanceof Error ? thrown.message : thrown}`,
     );
+  }
+}
+
+async function isThere(host: GuiHost, path: string): Promise<boolean> {
+  try {
+    await host.files.realPath(path);
+    return true;
+  } catch (thrown) {
+    if (errno(thrown) === 'ENOENT' || errno(thrown) === 'ENOTDIR') return false;
+    throw thrown;
   }
 }

@@ -5,15 +5,11 @@ import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { saveBackups } from '../../src/deploy/backup.ts';
-import { makePlan, type Plan } from '../../src/deploy/plan.ts';
-import { createStager, makeDirectories, syncStaged } from '../../src/deploy/stage.ts';
-import { checkPlanFits, surveyRelease } from '../../src/deploy/survey.ts';
+import { createStager, makeDirectories } from '../../src/deploy/stage.ts';
 import { clearAway, switchTargets } from '../../src/deploy/switch.ts';
 import { discardStaged, restoreTargets } from '../../src/deploy/undo.ts';
-import { UpdateError } from '../../src/errors.ts';
-import type { Release, ReleaseModule } from '../../src/release.ts';
 import { sealOf } from '../fixtures/seal-of.ts';
+import { moduleOf, planFor, prepare, refusal } from './parts.ts';
 import { type Device, device } from './rig.ts';
 
 interface Context {
@@ -24,104 +20,6 @@ test.before.each((context) => {
   context.d = device();
 });
 test.after.each(({ d }) => d.remove());
-
-/** A module whose tree (or single file) is `files`: path relative to the module's target -> content. */
-function moduleOf(d: Device, name: string, files: Record<string, string>, isTree = true): ReleaseModule {
-  const target = join(d.targets, name);
-  const directories = new Set<string>(isTree ? [target] : []);
-  for (const path of Object.keys(files)) {
-    const parts = path.split('/').slice(0, -1);
-    parts.forEach((_, index) => {
-      directories.add(join(target, ...parts.slice(0, index + 1)));
-    });
-  }
-  return {
-    name,
-    target,
-    isTree,
-    directories: isTree ? [...directories].sort() : [],
-    files: Object.entries(files).map(([path, content]) => ({
-      entry: content,
-      target: isTree ? join(target, path) : target,
-      sizeBytes: Buffer.byteLength(content),
-      mode: 0o644,
-      modeIsForced: false,
-      md5: undefined,
-      sha256: undefined,
-      whenThere: 'replace' as const,
-    })),
-    owner: undefined,
-    exact: false,
-    config: [],
-    keep: [],
-    capabilities: undefined,
-    xattrs: 'keep',
-    service: {
-      module: name,
-      processName: undefined,
-      restartOrder: undefined,
-      unit: undefined,
-      start: undefined,
-      health: undefined,
-    },
-  };
-}
-
-async function planFor(d: Device, modules: ReleaseModule[]): Promise<Plan> {
-  const release: Release = {
-    version: '2.0.0',
-    modules,
-    compatible: undefined,
-    minVersion: undefined,
-    reboot: false,
-  };
-  const territory = { allowedRoots: [d.targets], workDirectory: join(d.root, 'work') };
-  const self = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
-  const survey = await surveyRelease(d.host, release, territory, self);
-  const plan = makePlan(
-    {
-      id: '20261123T200000000Z',
-      kind: 'update',
-      version: '2.0.0',
-      previousVersion: null,
-      startedMs: 0,
-      modules: modules.map(({ name }) => name),
-      services: [],
-      consumes: [],
-      reboot: false,
-      backupDirectory: d.backups,
-      moduleRoots: survey.moduleRoots,
-    },
-    survey.wants,
-    survey.facts,
-  );
-  await checkPlanFits(d.host.files, plan, survey.facts, d.backups);
-  return plan;
-}
-
-/** Stages every file with the content that its entry's name is, and saves the backups. */
-async function prepare(d: Device, plan: Plan): Promise<void> {
-  await makeDirectories(d.host, plan);
-  const stager = createStager(d.host, plan);
-  for (const source of stager.sources) {
-    const writer = await stager.open(source);
-    await writer.write(Buffer.from(source));
-    await writer.end();
-  }
-  await stager.close();
-  await syncStaged(d.host, plan);
-  await saveBackups(d.host, d.backups, plan);
-}
-
-async function refusal(action: () => Promise<unknown>): Promise<string> {
-  try {
-    await action();
-  } catch (thrown) {
-    if (thrown instanceof UpdateError) return thrown.message;
-    throw thrown;
-  }
-  throw new Error('nothing was refused');
-}
 
 const digestOf = (name: 'md5' | 'sha256') => createHash(name).update('new').digest('hex');
 for (const [what, wanted, refused] of [
@@ -363,7 +261,7 @@ test('a target on another filesystem is backed up by a copy and restored, also w
       /DISK_FULL: the update needs \d+ bytes .*ram.* are free/,
     );
   } finally {
-    execFileSync('umount', [mount]);
+    execFileSync('umount', ['--lazy', mount]);
   }
 });
 
@@ -397,7 +295,7 @@ test('a read-only filesystem is refused while staging, by name', async ({ d }) =
     const plan = await planFor(d, [{ ...moduleOf(d, 'ro', { file: 'new' }), name: 'app' }]);
     assert.match(await refusal(() => prepare(d, plan)), /DEPLOYMENT_FAILED: staging .*ro\/file: EROFS/);
   } finally {
-    execFileSync('umount', [mount]);
+    execFileSync('umount', ['--lazy', mount]);
     rmSync(mount, { recursive: true });
   }
 });

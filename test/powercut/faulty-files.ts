@@ -103,14 +103,14 @@ export function faultyFiles(
       stat: (path) => through('stat', path, () => files.stat(path)),
       realPath: (path) => through('realPath', path, () => files.realPath(path)),
       readLink: (path) => through('readLink', path, () => files.readLink(path)),
-      makeDirectory: (path, mode) => through('makeDirectory', path, () => files.makeDirectory(path, mode)),
+      makeDirectory: (path, mode, owner) =>
+        through('makeDirectory', path, () => files.makeDirectory(path, mode, owner)),
       removeDirectory: (path) => through('removeDirectory', path, () => files.removeDirectory(path)),
       rename: (from, to) => through('rename', `${from} -> ${to}`, () => files.rename(from, to)),
       hardLink: (from, to) => through('hardLink', `${from} -> ${to}`, () => files.hardLink(from, to)),
-      symbolicLink: (target, path) => through('symbolicLink', path, () => files.symbolicLink(target, path)),
+      symbolicLink: (target, path, owner) =>
+        through('symbolicLink', path, () => files.symbolicLink(target, path, owner)),
       remove: (path) => through('remove', path, () => files.remove(path)),
-      setMode: (path, mode) => through('setMode', path, () => files.setMode(path, mode)),
-      setOwner: (path, uid, gid) => through('setOwner', path, () => files.setOwner(path, uid, gid)),
       syncDirectory: (path) => through('syncDirectory', path, () => files.syncDirectory(path)),
       space: (path) => through('space', path, () => files.space(path)),
     },

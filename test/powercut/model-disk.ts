@@ -6,7 +6,7 @@
  * read is always the volatile view, never the durable one.
  */
 import { errno } from '../../src/errors.ts';
-import type { Files } from '../../src/host/host.ts';
+import type { FileOwner, Files } from '../../src/host/host.ts';
 import { blockBytes } from './file-content.ts';
 import { modelStat, openModelFile } from './model-file.ts';
 import { type ModelLog, modelLog, type Recording } from './model-log.ts';
@@ -41,6 +41,10 @@ export function modelDisk(base: ModelState, siteOf: () => string = () => ''): Mo
 }
 
 function modelFiles(log: ModelLog): Files {
+  const changeOwner = (inode: number, path: string, owner: FileOwner | undefined): void => {
+    if (owner === undefined || (owner.uid === 0 && owner.gid === 0)) return;
+    log.change({ kind: 'owner', inode, uid: owner.uid, gid: owner.gid }, `chown ${path}`);
+  };
   return {
     async open(path, how) {
       const { inode } = lookup(log.state, path, false, 'open');
@@ -55,7 +59,7 @@ function modelFiles(log: ModelLog): Files {
       return openModelFile(log, inode, path, how);
     },
     async list(path) {
-      const { node } = log.find(path, 'scandir', true);
+      const { node } = log.find(path, 'scandir');
       if (node.kind !== 'directory') throw systemError('ENOTDIR', 'scandir', path);
       return [...node.entries.keys()];
     },
@@ -76,9 +80,10 @@ function modelFiles(log: ModelLog): Files {
       if (node.kind !== 'symlink') throw systemError('EINVAL', 'readlink', path);
       return node.target;
     },
-    async makeDirectory(path, mode) {
-      // As the real port does it: mkdir(2), cut by the umask, then chmod(2).
+    async makeDirectory(path, mode, owner) {
+      // As the real port does it: mkdir(2), cut by the umask, then what differs.
       const inode = log.add(path, 'mkdir', { kind: 'directory', mode: mode & ~0o022 });
+      changeOwner(inode, path, owner);
       if ((mode & 0o022) !== 0) log.change({ kind: 'mode', inode, mode }, `chmod ${path}`);
     },
     async removeDirectory(path) {
@@ -120,27 +125,21 @@ function modelFiles(log: ModelLog): Files {
       const { directory, name } = target;
       log.change({ kind: 'link', directory, name, inode: source.inode }, `link ${existing} -> ${newPath}`);
     },
-    async symbolicLink(target, path) {
-      log.add(path, 'symlink', { kind: 'symlink', target });
+    async symbolicLink(target, path, owner) {
+      changeOwner(log.add(path, 'symlink', { kind: 'symlink', target }), path, owner);
     },
     async remove(path) {
       const { directory, name, node } = log.find(path, 'unlink');
       if (node.kind === 'directory') throw systemError('EISDIR', 'unlink', path);
       log.change({ kind: 'unlink', directory, name }, `unlink ${path}`);
     },
-    async setMode(path, mode) {
-      log.change({ kind: 'mode', inode: log.find(path, 'chmod', true).inode, mode }, `chmod ${path}`);
-    },
-    async setOwner(path, uid, gid) {
-      log.change({ kind: 'owner', inode: log.find(path, 'chown').inode, uid, gid }, `chown ${path}`);
-    },
     async syncDirectory(path) {
-      const { inode, node } = log.find(path, 'fsync', true);
+      const { inode, node } = log.find(path, 'fsync');
       if (node.kind !== 'directory') throw systemError('ENOTDIR', 'fsync', path);
       log.sync(inode, false, `fsync directory ${path}`);
     },
     async space(path) {
-      const { device } = log.find(path, 'statfs', true).node;
+      const { device } = log.find(path, 'statfs').node;
       return { device: BigInt(device), freeBytes: Math.max(0, log.freeBytes(device)), blockBytes };
     },
   };

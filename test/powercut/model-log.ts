@@ -48,11 +48,11 @@ export interface ModelLog {
   mark(name: string): void;
   change(operation: MicroOperation, what: string): void;
   sync(inode: number, dataOnly: boolean, what: string): void;
-  /** What a path names; throws ENOENT. A symlink in the last place is followed only when asked. */
+  /** What a path names; throws ENOENT. Symlinks are followed only when asked. */
   find(
     path: string,
     call: string,
-    followLast?: boolean,
+    follow?: boolean,
   ): Place & { readonly inode: number; readonly node: ModelNode };
   /** Makes a node under a new name and returns its inode; throws EEXIST, ENOSPC. */
   add(path: string, call: string, what: NewNode): number;
@@ -94,8 +94,8 @@ export function modelLog(base: ModelState, siteOf: () => string): ModelLog {
     mark: (name) => steps.push({ kind: 'mark', name }),
     change,
     sync: (inode, dataOnly, what) => steps.push({ kind: 'sync', inode, dataOnly, what, site: siteOf() }),
-    find(path, call, followLast = false) {
-      const place = lookup(state, path, followLast, call);
+    find(path, call, follow = false) {
+      const place = lookup(state, path, follow, call);
       if (place.inode === undefined) throw systemError('ENOENT', call, path);
       return { ...place, inode: place.inode, node: nodeAt(state, place.inode) };
     },

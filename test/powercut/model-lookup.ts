@@ -1,6 +1,6 @@
 /**
  * Path resolution on a model state, as path_resolution(7) has it: symlinks and `..` are followed component by component,
- * mounts are crossed, and the errors are the kernel's.
+ * mounts are crossed, and the errors are the kernel's. The files port follows no symlink but to resolve one.
  */
 import { type ModelNode, type ModelState, rootInode } from './model-state.ts';
 import { systemError } from './system-error.ts';
@@ -17,10 +17,10 @@ export interface Place {
 }
 
 /**
- * Resolves an absolute path; a symlink in the last place is followed only when `followLast`. `call` names the system
- * call in errors: ENOENT and ENOTDIR for a broken way, ELOOP after 40 symlinks, ENAMETOOLONG.
+ * Resolves an absolute path. Without `follow` a symlink on the way is an error and one in the last place is what is found.
+ * `call` names the system call in errors: ENOENT and ENOTDIR for a broken way, ELOOP, ENAMETOOLONG.
  */
-export function lookup(state: ModelState, path: string, followLast: boolean, call: string): Place {
+export function lookup(state: ModelState, path: string, follow: boolean, call: string): Place {
   if (!path.startsWith('/')) throw new Error(`the model disk knows absolute paths only, not '${path}'`);
   let left = names(path);
   let way: { name: string; inode: number }[] = [];
@@ -44,9 +44,9 @@ export function lookup(state: ModelState, path: string, followLast: boolean, cal
       return { directory, name, inode, realPath: `/${[...way.map((step) => step.name), name].join('/')}` };
     }
     const found = nodeAt(state, inode);
-    if (found.kind === 'symlink' && (!last || followLast)) {
+    if (found.kind === 'symlink' && (!last || follow)) {
       symlinks += 1;
-      if (symlinks > 40) throw systemError('ELOOP', call, path);
+      if (!follow || symlinks > 40) throw systemError('ELOOP', call, path);
       if (found.target.startsWith('/')) way = [];
       left = [...names(found.target), ...left];
       continue;

@@ -52,8 +52,8 @@ test('ending well: logged', () =>
 
 test('a machine that fails at everything: logged', () =>
   withDevice(async (device) => {
-    const stat = () => Promise.reject(Object.assign(new Error('EIO: i/o error'), { code: 'EIO' }));
-    await launchGui({ ...device.host, files: { ...device.host.files, stat } }, '/opt/tope/ota-gui');
+    const realPath = () => Promise.reject(Object.assign(new Error('EIO: i/o error'), { code: 'EIO' }));
+    await launchGui({ ...device.host, files: { ...device.host.files, realPath } }, '/opt/tope/ota-gui');
     assert.match(device.logged.join(), /warn .*EIO/);
   }));
 

@@ -1,0 +1,182 @@
+/**
+ * A service's user owns the directory that its program is deployed to, and exchanges it for a symlink while root works there.
+ * Everything he does here is done by a process of his (uid 65534), without any right of root's.
+ */
+import { execFileSync } from 'node:child_process';
+import fs, {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Plan } from '../../src/deploy/plan.ts';
+import { stageBackups } from '../../src/deploy/stage.ts';
+import { clearAway, switchTargets } from '../../src/deploy/switch.ts';
+import { restoreTargets } from '../../src/deploy/undo.ts';
+import { moduleOf, planFor, prepare, refusal } from './parts.ts';
+import { type Device, device } from './rig.ts';
+
+const nobody = 65534;
+
+interface Context {
+  d: Device;
+  /** What only root may see and write: it has files of the very names that the update touches. */
+  precious: string;
+}
+const test = suite<Context>('a neighbour that exchanges his directory for a symlink', {} as Context);
+test.before.each((context) => {
+  const d = device();
+  for (const path of [d.root, d.targets]) chmodSync(path, 0o755);
+  const precious = join(d.root, 'precious');
+  mkdirSync(precious);
+  for (const name of ['app', 'gone']) d.put(`precious/${name}`, `root's ${name}`, 0o600);
+  chmodSync(precious, 0o700);
+  d.put('targets/svc/bin/app', 'old');
+  d.put('targets/svc/bin/gone', 'old too');
+  for (const name of ['svc', 'svc/bin', 'svc/bin/app', 'svc/bin/gone'])
+    chownSync(join(d.targets, name), nobody, nobody);
+  Object.assign(context, { d, precious });
+});
+test.after.each(({ d }) => d.remove());
+
+function asNeighbour(script: string): void {
+  execFileSync('/bin/sh', ['-ec', script], { uid: nobody, gid: nobody });
+}
+
+function exchange({ d, precious }: Context): void {
+  asNeighbour(`cd ${d.targets}/svc && mv bin bin.mine && ln -s ${precious} bin`);
+}
+
+function putBack({ d }: Context): void {
+  asNeighbour(`cd ${d.targets}/svc && rm bin && mv bin.mine bin`);
+}
+
+/** What lies in the directory that only root may reach. */
+function treasure({ precious }: Context): string[] {
+  return readdirSync(precious)
+    .sort()
+    .map((name) => {
+      const path = join(precious, name);
+      const { mode, uid } = statSync(path);
+      return `${name} ${(mode & 0o7777).toString(8)} ${uid} ${readFileSync(path, 'utf8')}`;
+    });
+}
+
+/** The new version has app and more, no gone. */
+async function update(d: Device): Promise<Plan> {
+  return planFor(
+    d,
+    [moduleOf(d, 'svc/bin', { app: 'new', more: 'more' })].map((one) => ({ ...one, name: 'svc' })),
+  );
+}
+
+if (process.getuid?.() !== 0) console.log('skipped: a neighbour without rights: needs root');
+else {
+  for (const [what, before, act] of [
+    ['staging', async () => undefined, (d, plan) => prepare(d, plan)],
+    ['the switch', prepare, (d, plan) => switchTargets(d.host, plan)],
+    ['an undo', switched, (d, plan) => restoreTargets(d.host, plan)],
+    ['clearing away after the commit', switched, (d, plan) => clearAway(d.host, plan, true)],
+  ] satisfies [
+    string,
+    (d: Device, plan: Plan) => Promise<void>,
+    (d: Device, plan: Plan) => Promise<void>,
+  ][]) {
+    test(`before ${what}: nothing of root's is touched, and it goes on when the directory is back`, async (context) => {
+      const { d } = context;
+      const treasured = treasure(context);
+      const plan = await update(d);
+      await before(d, plan);
+      exchange(context);
+      await act(d, plan).catch(() => undefined);
+      assert.equal(treasure(context), treasured);
+      putBack(context);
+      await act(d, plan);
+      assert.equal(treasure(context), treasured);
+    });
+  }
+
+  test('between survey and plan of a later rollback: refused by name', async (context) => {
+    const { d } = context;
+    const plan = await update(d);
+    await switched(d, plan);
+    exchange(context);
+    const back: Plan = {
+      ...plan,
+      id: '20261123T200000001Z',
+      kind: 'rollback',
+      steps: plan.steps.flatMap((step) =>
+        step.kind === 'put' && step.backup !== null
+          ? [{ ...step, temp: `${step.temp}.2`, source: step.backup, backup: null }]
+          : [],
+      ),
+    };
+    assert.match(
+      await refusal(() => stageBackups(d.host, back)),
+      /ELOOP: .*svc\/bin was exchanged for a symlink/,
+    );
+  });
+
+  for (const [what, exchanged] of [
+    ['a link to a directory of root', 'ln -s PRECIOUS new'],
+    ['another directory of root', 'mv secret new'],
+  ] as const)
+    test(`a directory that was just made is exchanged for ${what}: that gets no mode and no owner`, async ({
+      d,
+      precious,
+    }) => {
+      const svc = join(d.targets, 'svc');
+      mkdirSync(join(svc, 'secret'), { mode: 0o700 });
+      writeFileSync(join(svc, 'secret/file'), 'x');
+      const script = `cd ${svc} && rmdir new && ${exchanged.replace('PRECIOUS', precious)}`;
+      await withMkdirFollowedBy(script, () =>
+        d.host.files.makeDirectory(join(svc, 'new'), 0o777, { uid: nobody, gid: nobody }).then(
+          () => assert.unreachable(),
+          (thrown) => assert.match(String(thrown), /ELOOP|ENOTDIR|EEXIST/),
+        ),
+      );
+      for (const path of [precious, join(svc, 'new')]) {
+        assert.is(statSync(path).mode & 0o7777, 0o700);
+        assert.is(statSync(path).uid, 0);
+      }
+    });
+
+  test('a symlink gets its owner, what it leads to does not', async (context) => {
+    const { d, precious } = context;
+    const link = join(d.targets, 'svc/link');
+    await d.host.files.symbolicLink(precious, link, { uid: nobody, gid: nobody });
+    assert.is(readlinkSync(link), precious);
+    assert.is(fs.lstatSync(link).uid, nobody);
+    assert.is(statSync(precious).uid, 0);
+  });
+}
+
+async function switched(d: Device, plan: Plan): Promise<void> {
+  await prepare(d, plan);
+  await switchTargets(d.host, plan);
+}
+
+/** The neighbour is quick: `script` runs between mkdir(2) and whatever comes after it. */
+async function withMkdirFollowedBy(script: string, action: () => Promise<void>): Promise<void> {
+  const { mkdir } = fs;
+  const quick = (path: string, mode: number, done: (error: Error | null) => void) =>
+    mkdir(path, mode, (error) => {
+      if (error === null) asNeighbour(script);
+      done(error);
+    });
+  Object.assign(fs, { mkdir: quick });
+  try {
+    await action();
+  } finally {
+    Object.assign(fs, { mkdir });
+  }
+}
+
+test.run();
