@@ -6,6 +6,7 @@
  * those of the last build is kept, so a second run takes seconds.
  *
  * Usage: tsx build/dist.ts [ARCH ...]      x64, arm64, armv7; all three when none is named
+ *        RELEASE=1: an executable whose Node gets no security fixes any more is an error
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -21,6 +22,7 @@ import {
 } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { endOfSupport } from '../src/node-support.ts';
 import { projectRoot, writeBundle } from './bundle.ts';
 import { licenseTexts } from './licenses.ts';
 import { executableFlags, packExecutable } from './pack.ts';
@@ -41,6 +43,10 @@ export async function makeDist(folder: string, wanted: readonly Arch[], keep: bo
   const bundle = join(folder, 'tope-updater.cjs');
   const { packages } = await writeBundle(bundle);
   const runtimes = wanted.map(provideRuntime);
+  for (const fault of unsupported(runtimes, Date.now())) {
+    if (process.env.RELEASE === '1') throw new Error(`not for a release: ${fault}`);
+    console.error(`\nWARNING: ${fault}\n`);
+  }
   for (const runtime of runtimes) makeExecutable(runtime, bundle, folder, keep);
 
   writeFileSync(join(folder, 'LICENSES.txt'), licenseTexts(packages, runtimes));
@@ -71,6 +77,15 @@ function makeExecutable(runtime: Runtime, bundle: string, folder: string, keep: 
   packExecutable(runtime, runtime.arch === 'armv7' ? runtime : provideRuntime(hostArch()), bundle, output);
   compress(output);
   writeFileSync(keyFile, `${inputs} ${sha256(output)}\n`);
+}
+
+/** What must not be published: executables whose Node nobody mends any more. In words. */
+export function unsupported(runtimes: readonly Pick<Runtime, 'arch' | 'version'>[], nowMs: number): string[] {
+  return runtimes.flatMap(({ arch, version }) => {
+    const ended = endOfSupport(version, nowMs);
+    if (ended === undefined) return [];
+    return `${arch} carries Node ${version}, which gets no security fixes since ${ended}; NODE_${arch.toUpperCase()} names a newer one (docs/building.md)`;
+  });
 }
 
 /** Everything an executable depends on, as one digest. */

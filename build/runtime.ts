@@ -93,7 +93,7 @@ function givenRuntime(arch: Arch, path: string): Source {
 }
 
 /** Read from the text of the binary, because a foreign one cannot be asked. */
-function nodeVersion(binary: string): string {
+export function nodeVersion(binary: string): string {
   const version = /download\/release\/v(\d+\.\d+\.\d+)\//.exec(readFileSync(binary, 'latin1'))?.[1];
   if (version === undefined) throw new Error(`${binary} is no official build of Node: it names no release`);
   return version;

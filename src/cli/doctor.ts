@@ -9,6 +9,7 @@ import { realProcesses } from '../host/processes.ts';
 import type { CommandInvocation } from './arguments.ts';
 import { answersOf, daemonChecks } from './doctor-daemon.ts';
 import { placeChecks } from './doctor-places.ts';
+import { runtimeCheck } from './doctor-runtime.ts';
 import { type DoctorTarget, doctorTarget } from './doctor-target.ts';
 import type { Finding } from './finding.ts';
 import { isSet } from './flags.ts';
@@ -32,6 +33,7 @@ export async function doctor({ flags }: CommandInvocation): Promise<number> {
             configurationFound(target),
             ...(await daemonChecks(host, target, flags)),
             ...(await placeChecks(host, target)),
+            runtimeCheck(process.versions.node, target.config.trusted_keys.length > 0, host.clock.now()),
           ]
         : [elsewhereFound(target.elsewhere), ...(await answersOf(target.elsewhere, flags))];
   } catch (thrown) {

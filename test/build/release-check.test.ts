@@ -1,5 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { unsupported } from '../../build/dist.ts';
 import { type ReleaseFacts, releaseFaults } from '../../build/release-check.ts';
 
 const good: ReleaseFacts = {
@@ -40,5 +41,11 @@ for (const [name, change, expected] of faults) {
     assert.match(releaseFaults({ ...good, ...change }).join('\n'), expected);
   });
 }
+
+test('a Node that nobody mends any more is named, with what to do, and one that is mended is not', () => {
+  const carried = (version: string) => unsupported([{ arch: 'armv7', version }], Date.UTC(2026, 10, 29));
+  assert.match(carried('20.11.0')[0] ?? '', /armv7 carries Node 20\.11\.0.*since 2026-04-30; NODE_ARMV7/);
+  assert.equal([carried('22.23.3'), carried('26.12.1'), carried('99.0.0')], [[], [], []]);
+});
 
 test.run();

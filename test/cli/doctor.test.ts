@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { placeChecks } from '../../src/cli/doctor-places.ts';
+import { runtimeCheck } from '../../src/cli/doctor-runtime.ts';
 import { doctorTarget } from '../../src/cli/doctor-target.ts';
 import type { Finding } from '../../src/cli/finding.ts';
 import { resolveConfig } from '../../src/config.ts';
@@ -69,6 +70,18 @@ test('the settings are those of the daemon that runs, as its command line and it
   assert.equal([asked.daemonPid, asked.workDirectory], [42, '/elsewhere']);
   const none = await doctorTarget({}, { ...running, list: async () => [1] });
   assert.equal([none.daemonPid, none.workDirectory], [undefined, '/opt/tope/updater']);
+});
+
+test('a Node without security fixes is a warning where packages need no signature', () => {
+  const level = (version: string, isSigned: boolean, nowMs: number) =>
+    runtimeCheck(version, isSigned, nowMs).level;
+  const after = Date.UTC(2026, 4, 1);
+  assert.is(level('20.11.0', false, after), 'warn');
+  assert.match(runtimeCheck('20.11.0', false, after).advice ?? '', /--trust-key/);
+  assert.is(level('20.11.0', true, after), 'ok');
+  assert.match(runtimeCheck('20.11.0', true, after).found, /no security fixes since 2026-04-30/);
+  assert.is(level('20.11.0', false, after - 1), 'ok', 'its last day');
+  assert.is(level('26.12.1', false, after), 'ok');
 });
 
 /** What is wrong with the places -> the finding that says so. */
