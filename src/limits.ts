@@ -122,6 +122,8 @@ export const limits = {
   /** A process that SIGKILL has not ended by then is stuck in the kernel. */
   processKillMs: 5_000,
   processPollMs: 50,
+  /** For those that have a service's name but are another user's. */
+  namesakeTermMs: 1_000,
   /** A service that dies this soon after its start never ran. */
   serviceSettleMs: 2_000,
   /** systemctl returns when the unit is up or down; systemd itself gives a unit 90 s for either. */
@@ -145,6 +147,15 @@ export const limits = {
   procReadMs: 2_000,
   /** Most of what /proc tells fits at once. */
   procReadBytes: 4 * KiB,
+  /** Of one entry: more than any service's arguments or environment; what a process puts behind it is not looked at. */
+  procTextBytes: 128 * KiB,
+  /** Written to the journal of one process that is to be started again, as JSON: a device's programs have 1 to 4 KiB of each. */
+  capturedArgumentsBytes: 16 * KiB,
+  capturedEnvironmentBytes: 32 * KiB,
+  /** Of all services together: with the other records of a transaction it fits into journalRoomBytes. */
+  capturedBytes: 160 * KiB,
+  /** Processes of one service that are started again; one that has more makes them itself. */
+  capturedProcesses: 16,
   /** Between the start of setpriv or systemd-run and that of the program itself; systemd has to make a unit in it. */
   startVisibleMs: 3_000,
   startPollMs: 5,

@@ -112,15 +112,51 @@ export interface Command {
   readonly gid?: number;
   /** Supplementary groups, kept only together with `uid` and `gid`; undefined: none. */
   readonly groups?: readonly number[];
-  /** Runs instead of argv[0] where argv[0] names no program (a process may rewrite its own argv). */
+  /** The file it ran: executed under the name argv[0], unless argv[0] leads to the same file or this one is gone. */
   readonly program?: string;
+  /** Undefined: those of a program that nobody has changed. */
+  readonly traits?: ProcessTraits;
+  /** Files or devices that the program's own user opens for appending; where it cannot, or undefined: `log`. */
+  readonly stdout?: string;
+  readonly stderr?: string;
+  /** A file in a directory of the updater's, opened by it; undefined: /dev/null. */
+  readonly log?: string;
+}
+
+/** What a process has beside its identity and inherits to what it starts. Texts are the kernel's own (proc(5)). */
+export interface ProcessTraits {
+  readonly umask: number;
+  readonly nice: number;
+  readonly oomScoreAdj: number;
+  /** As Cpus_allowed_list; undefined: those of the updater. */
+  readonly cpus?: string | undefined;
+  /** Soft and hard limit by prlimit(1)'s name; one that is not there stays as the updater has it. */
+  readonly limits: Readonly<Record<string, readonly [soft: string, hard: string]>>;
+  /** Hexadecimal masks; undefined: none ambient, the updater's bounding set. */
+  readonly ambientCapabilities?: string | undefined;
+  readonly boundingCapabilities?: string | undefined;
+  readonly noNewPrivileges?: boolean | undefined;
 }
 
 export interface StartedProcess {
   readonly pid: number;
+  /** What of its traits could not be had again, because the machine has no tool for it. */
+  readonly missing: readonly string[];
   /** Resolves when it ends: exit status, or the name of the signal. Pending as long as it runs. */
   readonly ended: Promise<number | string>;
 }
+
+/** Read up to limits.procTextBytes, bytes that are no UTF-8 included (proc-bytes.ts). */
+export type ProcessFile =
+  | 'stat'
+  | 'cmdline'
+  | 'environ'
+  | 'cgroup'
+  | 'status'
+  | 'limits'
+  | 'oom_score_adj'
+  | 'auxv';
+export type ProcessLink = 'exe' | 'cwd' | 'ns/pid' | 'ns/mnt' | 'fd/1' | 'fd/2';
 
 export interface Processes {
   readonly ownPid: number;
@@ -129,12 +165,9 @@ export interface Processes {
   /** All process ids, from /proc. */
   list(): Promise<number[]>;
   /** Content of /proc/<pid>/<file>; undefined when the process is gone or closed to us. */
-  read(
-    pid: number,
-    file: 'stat' | 'comm' | 'cmdline' | 'environ' | 'cgroup' | 'status',
-  ): Promise<string | undefined>;
+  read(pid: number, file: ProcessFile): Promise<string | undefined>;
   /** Where /proc/<pid>/<link> points; undefined as above. */
-  readLink(pid: number, link: 'exe' | 'cwd'): Promise<string | undefined>;
+  readLink(pid: number, link: ProcessLink): Promise<string | undefined>;
   /** False when there is no such process; throws EPERM when it is not ours to signal. */
   signal(pid: number, signal: 'SIGTERM' | 'SIGKILL'): boolean;
   /** Starts a program that outlives the updater: own session, no inherited descriptors. Rejects when exec fails. */

@@ -1,21 +1,25 @@
 /**
  * Reads entries of /proc without waiting for ever and without large buffers.
  *
+ * A process chooses much of what stands there: no more than limits.procTextBytes is read of one entry.
  * Invariant: a read that does not come back is given up. Text of a process that hangs in the kernel is not available
  * until it is released (its memory is locked), and looking at all processes must not hang with it.
  */
 import fs from 'node:fs';
 import { errno } from '../errors.ts';
 import { limits } from '../limits.ts';
+import { textOfBytes } from './proc-bytes.ts';
 
-/** Content of one file; undefined when the process is gone, closed to us or hangs. */
+/** Content of one file up to the bound, any bytes (proc-bytes.ts); undefined when the process is gone, closed to us or hangs. */
 export async function readProc(path: string): Promise<string | undefined> {
   return await unlessClosed(() => readSmall(path));
 }
 
 /** Target of one link; undefined as above. */
 export async function readProcLink(path: string): Promise<string | undefined> {
-  return await unlessClosed(() => call<string>((done) => fs.readlink(path, done)));
+  return await unlessClosed(async () =>
+    textOfBytes(await call<Buffer>((done) => fs.readlink(path, { encoding: 'buffer' }, done))),
+  );
 }
 
 /** The ids of all processes. */
@@ -52,12 +56,14 @@ async function readSmall(path: string): Promise<string> {
   const fd = await call<number>((done) => fs.open(path, 'r', done));
   try {
     const chunks: Buffer[] = [];
-    for (;;) {
-      const buffer = Buffer.allocUnsafe(limits.procReadBytes);
+    for (let left = limits.procTextBytes; left > 0; ) {
+      const buffer = Buffer.allocUnsafe(Math.min(limits.procReadBytes, left));
       const length = await call<number>((done) => fs.read(fd, buffer, 0, buffer.length, null, done));
-      if (length === 0) return Buffer.concat(chunks).toString('utf8');
+      if (length === 0) break;
       chunks.push(buffer.subarray(0, length));
+      left -= length;
     }
+    return textOfBytes(Buffer.concat(chunks));
   } finally {
     await call<void>((done) => fs.close(fd, (error) => done(error, undefined)));
   }

@@ -9,11 +9,13 @@ export interface ProcStat {
   /** May hold spaces and parentheses; the kernel cuts it at 15 bytes. */
   readonly comm: string;
   readonly parentPid: number;
-  /** Ended, and only waiting for its parent to ask how. */
+  /** Ended with all its threads, and only waiting for its parent to ask how. */
   readonly isZombie: boolean;
   readonly isKernelThread: boolean;
   /** Clock ticks since boot, as printed: with the pid it names a process for good. */
   readonly startTime: string;
+  /** -20 to 19. */
+  readonly nice: number;
 }
 
 /** One line `pid (comm) state ppid ...`; undefined when it is not that. */
@@ -27,15 +29,17 @@ export function parseStat(text: string): ProcStat | undefined {
     .trim()
     .split(/\s+/);
   const [state, parentPid, flags, startTime] = [fields[0], fields[1], fields[6], fields[19]];
+  const [nice, threads] = [Number(fields[16]), Number(fields[17])];
   if (state === undefined || !isDigits(parentPid) || !isDigits(flags) || !isDigits(startTime))
     return undefined;
   return {
     comm: text.slice(open + 1, close),
     parentPid: Number(parentPid),
-    isZombie: state === 'Z' || state === 'X' || state === 'x',
+    isZombie: (state === 'Z' && !(threads > 1)) || state === 'X' || state === 'x',
     // PF_KTHREAD of include/linux/sched.h.
     isKernelThread: (Number(flags) & 0x00200000) !== 0,
     startTime,
+    nice: nice >= -20 && nice <= 19 ? nice : 0,
   };
 }
 
@@ -55,13 +59,12 @@ export function parseEnviron(text: string): Record<string, string> {
 }
 
 export interface ProcOwner {
-  /** Real ids: what a set-uid program has to be started as. */
   readonly uid: number;
   readonly gid: number;
   readonly groups: number[];
 }
 
-/** The lines Uid, Gid and Groups of /proc/<pid>/status. */
+/** The lines Uid, Gid and Groups of /proc/<pid>/status: real ids, so that whoever ran a set-uid program is its owner. */
 export function parseStatusOwner(text: string): ProcOwner | undefined {
   const numbers = (key: string) => {
     const line = text.split('\n').find((candidate) => candidate.startsWith(`${key}:`));
@@ -99,6 +102,11 @@ function unitOfPath(path: string): string | undefined {
   return /^[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*\.service$/.test(unit) ? unit : undefined;
 }
 
+/** Whether a process runs in the scope of its own that an updater asks systemd for (systemd-run --scope, host/proc-chain.ts). */
+export function isUpdaterScope(text: string): boolean {
+  return /^\d+:(name=systemd)?:\/system\.slice\/run-[A-Za-z0-9]+\.scope$/m.test(text);
+}
+
 /** What /proc says about the program a process runs. */
 export interface ProcNames {
   readonly comm: string;
@@ -125,7 +133,7 @@ export function isNamed(process: ProcNames, name: string): boolean {
 /** The name a command line is found by once it runs: its script's or its program's; none for mere program text. */
 export function commandName(argv: readonly string[]): string | undefined {
   const program = basename(argv[0] ?? '');
-  return interpreter.test(program) ? scriptNames(argv)[0] : program || undefined;
+  return interpreterOf(argv) === undefined ? program || undefined : scriptNames(argv)[0];
 }
 
 /** The kernel marks a path whose file has been replaced or removed since. */
@@ -133,16 +141,74 @@ export function withoutDeleted(path: string): string {
   return path.endsWith(' (deleted)') ? path.slice(0, -' (deleted)'.length) : path;
 }
 
-const interpreter = /^(python|pypy|perl|ruby|lua|node|nodejs|(ba|da|a|k|z)?sh)[\d.]*$/;
+interface Interpreter {
+  readonly program: RegExp;
+  /** Options whose value is the next word. */
+  readonly withValue: RegExp;
+  /** What follows is program text, not a file. */
+  readonly isText: RegExp;
+  /** What follows is the name of a module. */
+  readonly isModule?: RegExp;
+}
+
+const interpreters: readonly Interpreter[] = [
+  {
+    program: /^(python|pypy)[\d.]*$/,
+    withValue: /^(-[A-Za-z]*[WXQ]|--check-hash-based-pycs)$/,
+    isText: /^-[A-Za-z]*c$/,
+    isModule: /^-[A-Za-z]*m$/,
+  },
+  {
+    program: /^(node|nodejs)[\d.]*$/,
+    withValue:
+      /^(-r|-C|--(require|import|loader|experimental-loader|conditions|env-file|title|inspect-port))$/,
+    isText: /^(-[A-Za-z]*[ep]|--eval|--print)$/,
+  },
+  { program: /^perl[\d.]*$/, withValue: /^-[IMm]$/, isText: /^-[A-Za-z]*[eE]$/ },
+  { program: /^ruby[\d.]*$/, withValue: /^-[rIEC]$/, isText: /^-[A-Za-z]*e$/ },
+  { program: /^lua[\d.]*$/, withValue: /^-l$/, isText: /^-e$/ },
+  {
+    program: /^(ba|da|a|k|z)?sh[\d.]*$/,
+    withValue: /^([-+][A-Za-z]*[oO]|--rcfile|--init-file)$/,
+    isText: /^-[A-Za-z]*c$/,
+  },
+];
+
+function interpreterOf(argv: readonly string[]): Interpreter | undefined {
+  const program = basename(argv[0] ?? '').replace(/^-/, '');
+  return interpreters.find((each) => each.program.test(program));
+}
+
+/**
+ * Whether a process has written its title over its command line (`process.title`, setproctitle), and is one that an
+ * interpreter runs: what it was started with cannot be known any more.
+ */
+export function hasLostCommand({ argv, exe }: ProcNames): boolean {
+  const isTitle = argv.slice(1).every((word) => word === '');
+  return (
+    isTitle && interpreterOf([withoutDeleted(exe ?? '')]) !== undefined && interpreterOf(argv) === undefined
+  );
+}
 
 function scriptNames(argv: readonly string[]): string[] {
-  if (!interpreter.test(basename(argv[0] ?? ''))) return [];
-  // What follows -c or -e is program text, not a file.
-  const script = argv.slice(1).find((word) => !word.startsWith('-') || /^-[a-z]*[ce]$|^--eval/.test(word));
-  if (script === undefined || script.startsWith('-')) return [];
+  const interpreter = interpreterOf(argv);
+  if (interpreter === undefined) return [];
+  const words = argv[Symbol.iterator]();
+  words.next();
+  for (let word = words.next(); !word.done; word = words.next()) {
+    if (interpreter.isText.test(word.value)) return [];
+    if (interpreter.isModule?.test(word.value)) return namesOf(String(words.next().value ?? ''));
+    if (interpreter.withValue.test(word.value)) words.next();
+    else if (!/^[-+]./.test(word.value)) return namesOf(word.value);
+  }
+  return [];
+}
+
+/** With and without its ending. */
+function namesOf(script: string): string[] {
   const name = basename(script);
   const stem = name.replace(/\.(py|[cm]?js|[cm]?ts|sh|pl|rb|lua)$/, '');
-  return stem === name ? [name] : [name, stem];
+  return [...new Set([name, stem])].filter((each) => each !== '' && each !== '-');
 }
 
 /** TASK_COMM_LEN of the kernel is 16 with its final NUL. */

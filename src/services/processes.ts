@@ -1,22 +1,21 @@
 /**
- * Finds processes by name, ends them, and remembers how to start them again (spec section 6, FR-012, FR-013).
+ * Finds processes by name and ends them (spec sections 6 and 9, FR-012, FR-013).
  *
- * Invariants: never pid 1, never the updater itself, never a kernel thread; a signal goes only to the process that was
- * found, known by pid and start time, so a recycled pid is never hit.
+ * Invariants: never pid 1, never an updater, never a kernel thread, never a process of another PID or mount namespace (a
+ * container's); a signal goes only to the process that was found, known by pid and start time, so a recycled pid is never hit.
  */
 import { UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import {
   isNamed,
+  isUpdaterScope,
+  owningUnit,
   type ProcNames,
   parseCmdline,
   parseEnviron,
   parseStat,
-  parseStatusOwner,
-  withoutDeleted,
 } from './proc-text.ts';
-import type { CapturedProcess } from './snapshot.ts';
 
 export type ProcessesHost = Pick<Host, 'processes' | 'clock' | 'log'>;
 
@@ -42,13 +41,50 @@ export async function runningProcesses(host: ProcessesHost): Promise<RunningProc
   return found;
 }
 
-/** The processes that go by `name` now. */
+/** The processes that go by `name` now, whoever runs them. */
 export async function findProcesses(host: ProcessesHost, name: string): Promise<RunningProcess[]> {
-  return (await runningProcesses(host)).filter((process) => isNamed(process, name));
+  return await namedProcesses(host, await runningProcesses(host), name);
+}
+
+/** Those of `running` that go by `name`: of this device, not of a container on it, and no updater. */
+export async function namedProcesses(
+  host: ProcessesHost,
+  running: readonly RunningProcess[],
+  name: string,
+): Promise<RunningProcess[]> {
+  const found: RunningProcess[] = [];
+  for (const process of running) {
+    if (!isNamed(process, name) || updaterNames.some((updater) => isNamed(process, updater))) continue;
+    if (await livesHere(host, process.pid)) found.push(process);
+  }
+  return found;
+}
+
+/** Every updater on the machine, whatever work directory it has: what its launcher and its builds are called. */
+const updaterNames = [
+  'tope-updater',
+  'tope-updater-x64',
+  'tope-updater-arm64',
+  'tope-updater-armv7',
+  'tope-updater.cjs',
+];
+
+/**
+ * Same PID namespace as the updater; and the mount namespace is the updater's or pid 1's, but for what runs in a unit of the
+ * system (its sandbox) or was restarted by an updater with one of its own.
+ */
+async function livesHere({ processes }: ProcessesHost, pid: number): Promise<boolean> {
+  const own = await processes.readLink(processes.ownPid, 'ns/pid');
+  if ((await processes.readLink(pid, 'ns/pid')) !== own) return false;
+  const mounts = await processes.readLink(pid, 'ns/mnt');
+  if (mounts === (await processes.readLink(processes.ownPid, 'ns/mnt'))) return true;
+  if (mounts !== undefined && mounts === (await processes.readLink(1, 'ns/mnt'))) return true;
+  const cgroup = (await processes.read(pid, 'cgroup')) ?? '';
+  return owningUnit(cgroup) !== undefined || isUpdaterScope(cgroup);
 }
 
 /**
- * Ends processes: SIGTERM to all, up to `limits.processTermMs`, SIGKILL to those left, up to `limits.processKillMs`.
+ * Ends processes: SIGTERM to all, up to `termMs`, SIGKILL to those left, up to `limits.processKillMs`.
  * Throws PROCESS_KILL_FAILED naming pid and process when one is still there or not ours to signal. An aborted signal ends
  * the wait for a polite end, not the end itself (FR-030): what was told to stop must not end unseen later.
  */
@@ -56,12 +92,11 @@ export async function terminate(
   host: ProcessesHost,
   processes: readonly RunningProcess[],
   signal?: AbortSignal,
+  termMs: number = limits.processTermMs,
 ): Promise<void> {
-  const afterTerm = await end(host, processes, 'SIGTERM', limits.processTermMs, signal);
+  const afterTerm = await end(host, processes, 'SIGTERM', termMs, signal);
   for (const process of afterTerm) {
-    const patience = signal?.aborted
-      ? 'and the updater is to stop'
-      : `${limits.processTermMs} ms after SIGTERM`;
+    const patience = signal?.aborted ? 'and the updater is to stop' : `${termMs} ms after SIGTERM`;
     host.log.warn(`${title(process)} still runs ${patience}, sending SIGKILL`);
   }
   const [stuck] = await end(host, afterTerm, 'SIGKILL', limits.processKillMs, signal);
@@ -91,7 +126,8 @@ async function end(
   }
 }
 
-async function stillAlive(
+/** Those that are the processes they were. */
+export async function stillAlive(
   host: ProcessesHost,
   processes: readonly RunningProcess[],
 ): Promise<readonly RunningProcess[]> {
@@ -115,25 +151,6 @@ function send(host: ProcessesHost, process: RunningProcess, name: 'SIGTERM' | 'S
 /** A process as people know it: `device-api (pid 123)`. */
 export function title(process: RunningProcess): string {
   return `${process.comm} (pid ${process.pid})`;
-}
-
-/** How to start a process again; undefined when it ended meanwhile or is closed to us. */
-export async function captureProcess(
-  host: ProcessesHost,
-  process: RunningProcess,
-): Promise<CapturedProcess | undefined> {
-  const { processes, log } = host;
-  const environ = await processes.read(process.pid, 'environ');
-  const cwd = await processes.readLink(process.pid, 'cwd');
-  const owner = parseStatusOwner((await processes.read(process.pid, 'status')) ?? '');
-  const [alive] = await stillAlive(host, [process]);
-  if (alive === undefined || process.argv.length === 0) return undefined;
-  if (environ === undefined || cwd === undefined || owner === undefined) {
-    log.warn(`${title(process)} cannot be started again as it was: its /proc entry is closed to the updater`);
-    return undefined;
-  }
-  const program = process.exe === undefined ? null : withoutDeleted(process.exe);
-  return { argv: [...process.argv], program, cwd: withoutDeleted(cwd), env: parseEnviron(environ), ...owner };
 }
 
 /** The updater's own environment, without what systemd told the updater alone (systemd.exec(5)). */

@@ -6,6 +6,7 @@
  * started by an updater that is gone, are caught too. A service is started as a unit or as a plain process, never both.
  */
 import type { Host } from '../host/host.ts';
+import { limits } from '../limits.ts';
 import type { ServiceSpec } from '../release.ts';
 import { captureService, processNameOf } from './capture.ts';
 import { runningProcesses } from './processes.ts';
@@ -32,7 +33,8 @@ export async function captureServices(
   // Reading all of /proc takes some 100 ms, which an update without processes does not owe.
   const running = specs.some((spec) => processNameOf(spec) !== undefined) ? await runningProcesses(host) : [];
   const snapshots: ServiceSnapshot[] = [];
-  for (const spec of specs) snapshots.push(await captureService(host, systemd, running, spec));
+  const room = { leftBytes: limits.capturedBytes };
+  for (const spec of specs) snapshots.push(await captureService(host, systemd, running, spec, room));
   return snapshots;
 }
 

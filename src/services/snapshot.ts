@@ -16,6 +16,22 @@ const CapturedProcessSchema = v.object({
   uid: v.number(),
   gid: v.number(),
   groups: v.array(v.number()),
+  /** Not in a journal of 0.1.0. */
+  traits: v.optional(
+    v.object({
+      umask: v.number(),
+      nice: v.number(),
+      oomScoreAdj: v.number(),
+      cpus: v.optional(v.string()),
+      limits: v.record(v.string(), v.tuple([v.string(), v.string()])),
+      ambientCapabilities: v.optional(v.string()),
+      boundingCapabilities: v.optional(v.string()),
+      noNewPrivileges: v.optional(v.boolean()),
+    }),
+  ),
+  /** Files or devices; a pipe or socket cannot be had again. */
+  stdout: v.optional(v.string()),
+  stderr: v.optional(v.string()),
 });
 export type CapturedProcess = v.InferOutput<typeof CapturedProcessSchema>;
 

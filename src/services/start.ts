@@ -61,8 +61,14 @@ async function newCommands(host: ProcessesHost, snapshot: ServiceSnapshot): Prom
   return [{ ...identity, argv: start }];
 }
 
-function asCaptured({ program, ...command }: CapturedProcess): Command {
-  return program === null ? command : { ...command, program };
+function asCaptured({ program, traits, stdout, stderr, ...command }: CapturedProcess): Command {
+  return {
+    ...command,
+    ...(program === null ? {} : { program }),
+    ...(traits === undefined ? {} : { traits }),
+    ...(stdout === undefined ? {} : { stdout }),
+    ...(stderr === undefined ? {} : { stderr }),
+  };
 }
 
 /** Something that was started. `exit` is set once a process has ended: its status, or the name of its signal. */
@@ -106,8 +112,9 @@ async function launchProcess(
   const commandLine = command.argv.join(' ');
   try {
     const startedMs = host.clock.elapsed();
-    const { pid, ended } = await host.processes.start(command);
+    const { pid, ended, missing } = await host.processes.start(command);
     host.log.info(`${module}: started ${commandLine} (pid ${pid})`);
+    for (const what of missing) host.log.warn(`${module}: ${commandLine} did not get back ${what}`);
     const launched: Launched = {
       kind: 'process',
       module,

@@ -7,7 +7,7 @@
 import { type ErrorCode, UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
-import { owningUnit } from './proc-text.ts';
+import { owningUnit, parseStatusOwner } from './proc-text.ts';
 
 export type SystemdHost = Pick<Host, 'files' | 'processes'>;
 
@@ -25,6 +25,8 @@ export interface Systemd {
   foreignUnit(name: string): string | undefined;
   /** The service unit a process belongs to; undefined for none and for the updater's own. */
   unitOf(pid: number): Promise<string | undefined>;
+  /** Whether `uid` is the user of the unit's main process: what else runs in it (a job of cron's) is not the unit's own. */
+  isOfUnit(unit: string, uid: number | undefined): Promise<boolean>;
   isActive(unit: string): Promise<boolean>;
   /** Returns when every process of the unit has ended. Throws PROCESS_KILL_FAILED with systemctl's words. */
   stop(unit: string): Promise<void>;
@@ -48,6 +50,12 @@ export async function findSystemd(
     foreignUnit: (name) =>
       foreign(/\.(service|socket|target|timer|path)$/.test(name) ? name : `${name}.service`),
     unitOf: async (pid) => foreign(owningUnit((await host.processes.read(pid, 'cgroup')) ?? '')),
+    isOfUnit: async (unit, uid) => {
+      const mainPid = Number((await show(unit)).MainPID ?? 0);
+      if (mainPid === 0) return true;
+      const owner = parseStatusOwner((await host.processes.read(mainPid, 'status')) ?? '');
+      return owner === undefined || owner.uid === uid;
+    },
     isActive: async (unit) => isUp((await show(unit)).ActiveState),
     stop: async (unit) => {
       await systemctl('PROCESS_KILL_FAILED', 'stop', '--', unit);
@@ -70,7 +78,7 @@ export async function findSystemd(
 }
 
 const shown =
-  'ActiveState,SubState,Type,Result,NRestarts,ExecMainCode,ExecMainStatus,NeedDaemonReload,LoadState';
+  'MainPID,ActiveState,SubState,Type,Result,NRestarts,ExecMainCode,ExecMainStatus,NeedDaemonReload,LoadState';
 
 async function run(host: SystemdHost, code: ErrorCode, argv: readonly string[]): Promise<string> {
   const command = argv.join(' ');

@@ -138,7 +138,7 @@ function scriptedProcesses(
     const pid = nextPid++;
     running.set(pid, command.argv);
     await script.onProgram('started', command.argv);
-    return { pid, ended: new Promise<number>(() => undefined) };
+    return { pid, ended: new Promise<number>(() => undefined), missing: [] };
   };
 
   return {
@@ -150,7 +150,8 @@ function scriptedProcesses(
       read: async (pid, file) => procText(pid, running.get(pid), file),
       readLink: async (pid, link) => {
         const argv = running.get(pid);
-        return argv === undefined ? undefined : link === 'cwd' ? '/' : argv[0];
+        if (link.startsWith('ns/')) return 'the only one';
+        return argv === undefined ? undefined : link === 'exe' ? argv[0] : link === 'cwd' ? '/' : '/dev/null';
       },
       signal: (pid) => {
         const argv = running.get(pid);
@@ -179,8 +180,6 @@ function procText(
   switch (file) {
     case 'stat':
       return `${pid} (${name}) S 1 ${pid} ${pid} 0 -1 4194304 ${'0 '.repeat(12)}${1000 + pid} 0 0\n`;
-    case 'comm':
-      return `${name}\n`;
     case 'cmdline':
       return argv.map((word) => `${word}\0`).join('');
     case 'environ':
@@ -189,6 +188,10 @@ function procText(
       return '0::/\n';
     case 'status':
       return 'Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nGroups:\t\n';
+    case 'limits':
+    case 'oom_score_adj':
+    case 'auxv':
+      return '';
     default:
       return file satisfies never;
   }

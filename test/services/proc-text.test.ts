@@ -3,6 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   commandName,
+  hasLostCommand,
   isNamed,
   owningUnit,
   parseCmdline,
@@ -18,7 +19,7 @@ const stat = (pidAndName: string, state: string, flags = 4194304) =>
   `${pidAndName} ${state} 6034 6034 3105 0 -1 ${flags} 131 0 0 0 0 0 0 0 20 0 1 0 216165 2990080 421 184467440\n`;
 
 test('stat: name, parent, start time, also of a name full of spaces and parentheses', () => {
-  const facts = { parentPid: 6034, isZombie: false, isKernelThread: false, startTime: '216165' };
+  const facts = { parentPid: 6034, isZombie: false, isKernelThread: false, startTime: '216165', nice: 0 };
   assert.equal(parseStat(stat('6045 (device-api)', 'S')), { comm: 'device-api', ...facts });
   assert.equal(parseStat(stat('6045 (a) Z 1 (b c)', 'R')), { comm: 'a) Z 1 (b c', ...facts });
   assert.equal(parseStat(stat('6045 ()', 'R')), { comm: '', ...facts });
@@ -27,6 +28,8 @@ test('stat: name, parent, start time, also of a name full of spaces and parenthe
 test('stat: zombies and kernel threads are known', () => {
   assert.is(parseStat(stat('7 (x)', 'Z'))?.isZombie, true);
   assert.is(parseStat(stat('7 (x)', 'X'))?.isZombie, true);
+  // Its main thread has ended, others go on.
+  assert.is(parseStat(stat('7 (x)', 'Z').replace(' 20 0 1 0 ', ' 20 0 3 0 '))?.isZombie, false);
   assert.is(parseStat(stat('7 (kworker/0:1)', 'I', 69238880))?.isKernelThread, true);
 });
 
@@ -121,6 +124,13 @@ const names: [
   ['script', 'python3', ['python3', '/opt/klippy.py', '/x'], '/usr/bin/python3.9', 'klippy.py', true],
   ['script without its ending', 'python', ['/env/bin/python', 'klippy.py'], undefined, 'klippy', true],
   ['script after options', 'python3', ['python3', '-u', 'klippy.py'], undefined, 'klippy', true],
+  ['python option with a value', 'python3', ['python3', '-W', 'ignore', 'app.py'], undefined, 'app', true],
+  ['python -X dev', 'python3', ['python3', '-X', 'dev', '/o/app'], undefined, 'app', true],
+  ['python module', 'python3', ['python3', '-um', 'app', 'x'], undefined, 'app', true],
+  ['node hook', 'node', ['node', '-r', 'hook', '--import', 'y', 'app.js'], undefined, 'app', true],
+  ['the hook is not the name', 'node', ['node', '-r', 'hook', 'app.js'], undefined, 'hook', false],
+  ['shell with errexit', 'sh', ['/bin/sh', '-e', '/o/app.sh'], undefined, 'app', true],
+  ['shell option with a value', 'bash', ['bash', '-euo', 'pipefail', 'app'], undefined, 'app', true],
   ['argument of another program', 'vi', ['vi', '/opt/device-api'], '/bin/vi', 'device-api', false],
   ['program text', 'sh', ['sh', '-c', 'device-api'], '/bin/sh', 'device-api', false],
   ['program text of node', 'node', ['node', '--eval', 'device-api'], '/bin/node', 'device-api', false],
@@ -140,6 +150,15 @@ test('a command line is found by its script, else by its program', () => {
   assert.is(commandName(['/opt/device-api', 'x']), 'device-api');
   assert.is(commandName(['/bin/sh', '-c', 'x']), undefined);
   assert.is(commandName([]), undefined);
+});
+
+test('a title written over the command line of an interpreter tells nothing of what it runs', () => {
+  const lost = (argv: string[], exe: string) => hasLostCommand({ comm: 'x', argv, exe });
+  assert.is(lost(['device-api', '', ''], '/usr/bin/node'), true);
+  assert.is(lost(['device-api'], '/usr/bin/node (deleted)'), true);
+  assert.is(lost(['node'], '/usr/bin/node'), false);
+  assert.is(lost(['device-api', 'app.js'], '/usr/bin/node'), false);
+  assert.is(lost(['nginx: master process'], '/usr/sbin/nginx'), false);
 });
 
 test('only the kernel mark is taken off a path', () => {

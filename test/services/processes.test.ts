@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Processes } from '../../src/host/host.ts';
+import { captureProcess } from '../../src/services/capture-process.ts';
 import {
-  captureProcess,
   findProcesses,
   inheritableEnvironment,
   runningProcesses,

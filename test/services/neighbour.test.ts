@@ -1,0 +1,250 @@
+/**
+ * What a local user without any rights tries beside the services (spec section 9): uid 65534, who may run what he likes
+ * under a service's name, with any environment and arguments, as often as he likes, and in namespaces of his own.
+ */
+import { spawn } from 'node:child_process';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { limits } from '../../src/limits.ts';
+import type { ServiceSpec } from '../../src/release.ts';
+import { findProcesses, type RunningProcess } from '../../src/services/processes.ts';
+import { captureServices, startServices, stopServices } from '../../src/services/services.ts';
+import { type Device, eventually, fixtures, withDevice } from './device.ts';
+
+const test = suite('services/neighbour');
+const isRoot = process.getuid?.() === 0;
+const neighbour = 65534;
+const path = process.env.PATH ?? '/usr/bin:/bin';
+
+function asRoot(name: string, body: () => Promise<void>): void {
+  if (isRoot) test(name, body);
+  else {
+    console.log(`skipped: ${name}: needs root`);
+    test.skip(name, body);
+  }
+}
+
+function spec(program: string, more: Partial<ServiceSpec> = {}): ServiceSpec {
+  const processName = program.slice(program.lastIndexOf('/') + 1);
+  const none = { restartOrder: undefined, unit: undefined, start: undefined, health: undefined };
+  return { module: processName, processName, ...none, ...more };
+}
+
+/** A program that everybody may run, in a directory where everybody may write. */
+function installOpen(device: Device, fixture: string): { program: string; open: string } {
+  const open = mkdtempSync(join(tmpdir(), 'tope-neighbour-'));
+  chmodSync(open, 0o777);
+  const name = device.install(fixture).split('/').at(-1) ?? '';
+  const program = join(open, name);
+  copyFileSync(fixture.startsWith('/') ? fixture : join(fixtures, fixture), program);
+  chmodSync(program, 0o755);
+  return { program, open };
+}
+
+/** The neighbour runs something; resolves once it can be found by the program's name. */
+async function runs(
+  device: Device,
+  argv: readonly string[],
+  env: Record<string, string> = {},
+  uid = neighbour,
+): Promise<RunningProcess> {
+  const [program = '', ...args] = argv;
+  const child = spawn(program, args, {
+    uid,
+    gid: uid,
+    env: { PATH: path, ...env },
+    stdio: 'ignore',
+    detached: true,
+    cwd: '/',
+  });
+  child.unref();
+  const name = program.slice(program.lastIndexOf('/') + 1);
+  return await eventually(`${name} of uid ${uid}`, async () =>
+    (await findProcesses(device.host, name)).find(({ pid }) => pid === child.pid),
+  );
+}
+
+/** Who runs what has the program's name. */
+async function usersOf(device: Device, program: string): Promise<number[]> {
+  const found = await device.running(program);
+  return found.map(({ pid }) => statSync(`/proc/${pid}`).uid).sort();
+}
+
+asRoot('his environment is seen by nothing that runs as root', () =>
+  withDevice(async (device) => {
+    const { program, open } = installOpen(device, '/bin/sleep');
+    const evil = join(open, 'evil');
+    writeFileSync(evil, `#!/bin/sh\nid -u >>${open}/ran.$(id -u)\n`, { mode: 0o755 });
+    for (const tool of [
+      'setpriv',
+      'env',
+      'sh',
+      'nice',
+      'prlimit',
+      'taskset',
+      'nsenter',
+      'systemd-run',
+      'true',
+    ])
+      copyFileSync(evil, join(open, tool));
+    const env = {
+      PATH: `${open}:/usr/bin:/bin`,
+      // The dynamic loader writes a file as whoever it loads a program for: what LD_PRELOAD would be as.
+      LD_DEBUG: 'libs',
+      LD_DEBUG_OUTPUT: join(open, 'loaded'),
+      LD_BIND_NOW: '1',
+      ENV: evil,
+      BASH_ENV: evil,
+      'BASH_FUNC_exec%%': `() { ${evil}; }`,
+      GLIBC_TUNABLES: 'glibc.malloc.check=3',
+      LOCPATH: open,
+      'odd.name': "it's $(id) `id` \n \\",
+    };
+    const running = await runs(device, [program, '600'], env);
+    const snapshots = await captureServices(device.host, [spec(program)]);
+    assert.is(snapshots[0]?.runningProcesses[0]?.uid, neighbour);
+    device.host.processes.signal(running.pid, 'SIGKILL');
+    await eventually('it is gone', async () => (await device.running(program)).length === 0);
+    for (const name of readdirSync(open)) if (name.startsWith('loaded')) rmSync(join(open, name));
+    await startServices(device.host, snapshots, 'old');
+    assert.equal(await usersOf(device, program), [neighbour]);
+    const written = readdirSync(open).filter((name) => /^(loaded|ran)/.test(name));
+    assert.ok(
+      written.some((name) => name.startsWith('loaded')),
+      'the program has its environment',
+    );
+    assert.equal([...new Set(written.map((name) => statSync(join(open, name)).uid))], [neighbour]);
+    const [back] = await device.running(program);
+    const environ = (await device.host.processes.read(back?.pid ?? 0, 'environ')) ?? '';
+    assert.ok(environ.split('\0').includes(`odd.name=${env['odd.name']}`));
+    assert.ok(environ.split('\0').includes(`BASH_FUNC_exec%%=${env['BASH_FUNC_exec%%']}`));
+    rmSync(open, { recursive: true });
+  }, 5),
+);
+
+asRoot('a younger namesake is stopped, decides nothing, and its environment is nowhere', () =>
+  withDevice(async (device) => {
+    const { program, open } = installOpen(device, 'child-service.sh');
+    await runs(device, [program], { MARK: 'service' }, 0);
+    const big = Object.fromEntries(
+      Array.from({ length: 8 }, (_, n) => [`V${n}`, `huge${'\u0001'.repeat(100_000)}`]),
+    );
+    for (let n = 0; n < 12; n++) await runs(device, [program, String(n)], big);
+    const snapshots = await captureServices(device.host, [spec(program, { start: [program, 'new'] })]);
+    assert.equal(
+      snapshots[0]?.runningProcesses.map(({ uid, env }) => [uid, env.MARK]),
+      [[0, 'service']],
+    );
+    assert.ok(JSON.stringify(snapshots).length < limits.capturedBytes);
+    assert.not.ok(JSON.stringify(snapshots).includes('huge'));
+    await stopServices(device.host, snapshots);
+    assert.equal(await device.running(program), []);
+    await startServices(device.host, snapshots, 'new');
+    assert.equal(await usersOf(device, program), [0]);
+    assert.match(device.logged.join('\n'), /is another user's: stopped, not started again/);
+    rmSync(open, { recursive: true });
+  }, 5),
+);
+
+asRoot('a namesake that comes back for ever does not make a stop fail', () =>
+  withDevice(async (device) => {
+    const { program, open } = installOpen(device, 'child-service.sh');
+    await runs(device, [program], {}, 0);
+    const loop = spawn('/bin/sh', ['-c', `while :; do ${program} x; done`], {
+      uid: neighbour,
+      stdio: 'ignore',
+    });
+    try {
+      await eventually('both run', async () => (await usersOf(device, program)).length === 2);
+      const snapshots = await captureServices(device.host, [spec(program)]);
+      await stopServices(device.host, snapshots);
+      assert.not.ok((await usersOf(device, program)).includes(0));
+      await startServices(device.host, snapshots, 'new');
+      assert.is((await usersOf(device, program)).filter((uid) => uid === 0).length, 1);
+    } finally {
+      loop.kill('SIGKILL');
+      rmSync(open, { recursive: true });
+    }
+  }, 5),
+);
+
+asRoot(
+  'a service whose own environment is beyond the bound comes back with what fits, and that is said',
+  () =>
+    withDevice(async (device) => {
+      const { program, open } = installOpen(device, 'child-service.sh');
+      await runs(device, [program], { SMALL: 'kept', LARGE: 'x'.repeat(60_000) }, 0);
+      const [snapshot] = await captureServices(device.host, [spec(program)]);
+      const env = snapshot?.runningProcesses[0]?.env;
+      assert.equal([env?.SMALL, env?.LARGE, env?.PATH], ['kept', undefined, path]);
+      assert.match(
+        device.logged.join('\n'),
+        /comes back without what is beyond 32768 bytes of environment: LARGE/,
+      );
+      rmSync(open, { recursive: true });
+    }, 5),
+);
+
+asRoot('a process of another PID or mount namespace is no service of this device, whatever its name', () =>
+  withDevice(async (device) => {
+    const { program, open } = installOpen(device, '/bin/sleep');
+    const name = program.split('/').at(-1) ?? '';
+    const containers = [['--pid', '--fork', '--kill-child'], ['--mount']].map((how) =>
+      spawn('unshare', [...how, program, '600'], { stdio: 'ignore' }),
+    );
+    try {
+      const named = () =>
+        readdirSync('/proc').filter((pid) => {
+          try {
+            return /^\d+$/.test(pid) && statSync(`/proc/${pid}`) && commOf(pid) === name;
+          } catch {
+            return false;
+          }
+        });
+      await eventually('both run', async () => named().length === 2);
+      assert.equal(await findProcesses(device.host, name), []);
+      const snapshots = await captureServices(device.host, [spec(program)]);
+      assert.equal(snapshots[0]?.runningProcesses, []);
+      await stopServices(device.host, snapshots);
+      assert.is(named().length, 2);
+    } finally {
+      for (const container of containers) container.kill('SIGKILL');
+      rmSync(open, { recursive: true });
+    }
+  }, 5),
+);
+
+asRoot('no updater is ever a service, neither this one nor that of another work directory', () =>
+  withDevice(async (device) => {
+    for (const name of ['tope-updater', 'tope-updater-x64']) {
+      const program = device.install('child-service.sh', name);
+      const other = spawn(program, { stdio: 'ignore' });
+      try {
+        await eventually('it runs', async () => commOf(String(other.pid)) === name.slice(0, 15));
+        const snapshots = await captureServices(device.host, [spec(program)]);
+        await stopServices(device.host, snapshots);
+        assert.is(commOf(String(other.pid)), name.slice(0, 15));
+      } finally {
+        other.kill('SIGKILL');
+      }
+    }
+  }, 5),
+);
+
+function commOf(pid: string): string {
+  return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+}
+
+test.run();
