@@ -73,6 +73,16 @@ export const limits = {
   readBufferBytes: 512 * KiB,
   /** Dirty pages are pushed to disk this often, so that a 50 MB memory cgroup never fills with them. */
   dataSyncEveryBytes: 8 * MiB,
+  /** From so many files on, one syncfs takes the place of their fsyncs: it also waits for what other programs have written. */
+  groupFromFiles: 6,
+  /** The same for many small files, each with its inode: so many bytes are on their way while the next ones are written. */
+  groupSyncEveryBytes: 16 * MiB,
+  /** What a small file takes besides its bytes, at least. */
+  smallFileBytes: 4 * KiB,
+  /** File operations of one kind under way at a time; each holds a descriptor, and some a file's content. */
+  filesInFlight: 8,
+  /** How often a thread that syncs is asked whether it has ended. */
+  syncPollMs: 2,
   /** Short-lived buffers made between two young-generation collections: keeps the heap from growing. */
   garbageBytes: 256 * KiB,
 

@@ -1,18 +1,25 @@
-/** A second copy of a file or symlink: by hard link where the filesystem is the same, else copied and synced. */
+/** A second copy of a file or symlink: by hard link where the filesystem is the same, else copied. */
 import { errno } from '../errors.ts';
 import type { FileStat, Files, OpenFile } from '../host/host.ts';
+import type { WriteGroup } from '../host/write-group.ts';
 import { limits } from '../limits.ts';
 
 /** What a filesystem answers that has no hard links, or none across this border, or none for this file. */
 const noHardLink = new Set(['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
 
 /**
- * Makes `to` (nothing may stand there) the same file as `from`, or an equal one: content durable, mode and owner
- * kept. The directory of `to` is the caller's to sync. A symlink is cloned as a link. Rejects with a system error.
+ * Makes `to` (nothing may stand there) the same file as `from`, or an equal one: mode and owner kept, content durable at once, or
+ * with `group` where one is given. The directory of `to` is the caller's to sync. A symlink is cloned as a link. Rejects with
+ * a system error.
  */
-export async function cloneFile(files: Files, from: string, to: string): Promise<'linked' | 'copied'> {
+export async function cloneFile(
+  files: Files,
+  from: string,
+  to: string,
+  group?: WriteGroup,
+): Promise<'linked' | 'copied'> {
   if (await linkFile(files, from, to)) return 'linked';
-  await copyFile(files, from, to);
+  await copyFile(files, from, to, group);
   return 'copied';
 }
 
@@ -27,7 +34,12 @@ export async function linkFile(files: Files, from: string, to: string): Promise<
   }
 }
 
-async function copyFile(files: Files, from: string, to: string): Promise<void> {
+async function copyFile(
+  files: Files,
+  from: string,
+  to: string,
+  group: WriteGroup | undefined,
+): Promise<void> {
   const stat = await files.stat(from);
   if (stat?.kind === 'symlink') {
     await files.symbolicLink(await files.readLink(from), to, stat);
@@ -36,12 +48,15 @@ async function copyFile(files: Files, from: string, to: string): Promise<void> {
   const source = await files.open(from, 'read');
   try {
     const target = await files.open(to, 'create');
+    let isTaken = false;
     try {
-      await copyContent(source, target);
+      const sizeBytes = await copyContent(source, target);
       await setAttributes(target, await source.stat());
-      await target.sync();
+      isTaken = group !== undefined;
+      if (group === undefined) await target.sync();
+      else await group.finish(target, sizeBytes);
     } finally {
-      await target.close();
+      if (!isTaken) await target.close();
     }
   } finally {
     await source.close();
@@ -63,12 +78,12 @@ export async function setAttributes(
   await file.setMode(wanted.mode);
 }
 
-async function copyContent(source: OpenFile, target: OpenFile): Promise<void> {
+async function copyContent(source: OpenFile, target: OpenFile): Promise<number> {
   const buffer = new Uint8Array(limits.chunkBytes);
   let position = 0;
   for (;;) {
     const got = await source.read(buffer, 0, buffer.length, position);
-    if (got === 0) return;
+    if (got === 0) return position;
     await target.write(buffer.subarray(0, got), position);
     position += got;
   }

@@ -11,6 +11,7 @@
  */
 import { UpdateError } from '../errors.ts';
 import type { Files } from '../host/host.ts';
+import type { WriteGroup } from '../host/write-group.ts';
 import { limits } from '../limits.ts';
 import type { ServiceSpec } from '../release.ts';
 import { currentRecord, deployedPath } from './current-record.ts';
@@ -68,7 +69,7 @@ type AnyLine = RecordHeader | RecordLine | { readonly kind: 'end'; readonly line
 
 /**
  * Writes the record of an update: its own lines, and of the record before it what belongs to other modules. Its content
- * is durable when it resolves, its name is when saveBackups() has synced backups/. A damaged record before it counts as
+ * is durable with `group`, its name when backups/ is synced. A damaged record before it counts as
  * none: those modules are known again when they are installed again.
  */
 export async function writeRecord(
@@ -76,6 +77,7 @@ export async function writeRecord(
   backupDirectory: string,
   header: RecordHeader,
   lines: readonly RecordLine[],
+  group: WriteGroup,
 ): Promise<void> {
   const kept = await keptLines(files, backupDirectory, lines);
   const { createHash } = await import('node:crypto');
@@ -84,6 +86,7 @@ export async function writeRecord(
     return `${createHash('sha256').update(text).digest('hex')} ${text}\n`;
   };
   const file = await files.open(deployedPath(backupDirectory, header.id), 'create');
+  let isTaken = false;
   try {
     let position = 0;
     let count = 0;
@@ -104,9 +107,10 @@ export async function writeRecord(
     for await (const line of kept) await add(line);
     await add({ kind: 'end', lines: count });
     await flush();
-    await file.sync();
+    isTaken = true;
+    await group.finish(file, position);
   } finally {
-    await file.close();
+    if (!isTaken) await file.close();
   }
 }
 

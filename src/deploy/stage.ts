@@ -1,24 +1,25 @@
 /**
  * Staging: everything that is new is written beside its target, checked and synced, before anything is switched.
  *
- * Invariant: when syncStaged() has returned, every staged file is complete and durable under `${temp}.new`; no target has
- * been touched. Directories that are new stand already: they must, for a staged file lies in its target's directory.
+ * Invariant: when the group that it writes with was synced, every staged file is complete and durable under `${temp}.new`; no
+ * target has been touched. Directories that are new stand already: they must, for a staged file lies in its target's directory.
  */
 import { asUpdateError, UpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
 import { writeBehind } from '../host/write-behind.ts';
+import type { WriteGroup } from '../host/write-group.ts';
 import { cloneFile, setAttributes } from './clone.ts';
 import { type Fingerprint, isSame, newFingerprinting } from './fingerprint.ts';
-import { directorySteps, type Plan, type PutStep, putSteps, stagedPath, touchedDirectories } from './plan.ts';
+import { directorySteps, type Plan, type PutStep, putSteps, stagedPath } from './plan.ts';
 
 /** Takes the content of one file, in order. A chunk is the caller's again once write() has resolved. */
 export interface StagedFileWriter {
   write(chunk: Uint8Array): Promise<void>;
-  /** Checks size and digests, sets owner and mode, syncs. */
+  /** Checks size and digests, sets owner and mode; durable with the group. */
   end(): Promise<void>;
 }
 
-/** Makes the plan's new directories, parents first; syncStaged makes their names durable. */
+/** Makes the plan's new directories, parents first; their names are the caller's to sync. */
 export async function makeDirectories(host: Pick<Host, 'files'>, plan: Plan): Promise<void> {
   for (const step of directorySteps(plan, 'makeDirectory')) {
     await attempt(step.target, () => host.files.makeDirectory(step.target, step.mode, step));
@@ -37,7 +38,7 @@ export interface Stager {
 }
 
 /** Stages an update: the package's entries are pushed into the staged files. */
-export function createStager(host: Pick<Host, 'files'>, plan: Plan): Stager {
+export function createStager(host: Pick<Host, 'files'>, plan: Plan, group: WriteGroup): Stager {
   const stepsOf = new Map<string, PutStep[]>();
   for (const step of putSteps(plan)) stepsOf.set(step.source, [...(stepsOf.get(step.source) ?? []), step]);
   const unfinished = new Set<() => Promise<void>>();
@@ -48,7 +49,7 @@ export function createStager(host: Pick<Host, 'files'>, plan: Plan): Stager {
     open: async (source) => {
       const writers: StagedFileWriter[] = [];
       for (const step of stepsOf.get(source) ?? [])
-        writers.push(await openOne(host.files, step, unfinished, fingerprints));
+        writers.push(await openOne(host.files, step, group, unfinished, fingerprints));
       return {
         write: async (chunk) => {
           for (const writer of writers) await writer.write(chunk);
@@ -66,22 +67,16 @@ export function createStager(host: Pick<Host, 'files'>, plan: Plan): Stager {
 }
 
 /** Stages a rollback: each file comes from the backup that its step names. */
-export async function stageBackups(host: Pick<Host, 'files'>, plan: Plan): Promise<void> {
+export async function stageBackups(host: Pick<Host, 'files'>, plan: Plan, group: WriteGroup): Promise<void> {
   for (const step of putSteps(plan)) {
-    await attempt(step.target, () => cloneFile(host.files, step.source, stagedPath(step)));
-  }
-}
-
-/** The names of all staged files and new directories are durable. */
-export async function syncStaged(host: Pick<Host, 'files'>, plan: Plan): Promise<void> {
-  for (const directory of touchedDirectories(plan)) {
-    await attempt(directory, () => host.files.syncDirectory(directory));
+    await attempt(step.target, () => cloneFile(host.files, step.source, stagedPath(step), group));
   }
 }
 
 async function openOne(
   files: Files,
   step: PutStep,
+  group: WriteGroup,
   unfinished: Set<() => Promise<void>>,
   fingerprints: Map<string, Fingerprint>,
 ): Promise<StagedFileWriter> {
@@ -127,9 +122,8 @@ async function openOne(
         await out.flush();
         check();
         await setAttributes(file, step);
-        await file.sync();
         unfinished.delete(close);
-        await close();
+        await group.finish(file, step.sizeBytes);
       }),
   };
 }

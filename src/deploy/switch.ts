@@ -6,8 +6,9 @@
  * finished by running it again; when it has returned, every directory it touched is synced.
  */
 import { posix } from 'node:path';
-import { asUpdateError, errno, UpdateError } from '../errors.ts';
+import { asUpdateError, UpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
+import { openWriteGroup } from '../host/write-group.ts';
 import { savedFile } from './backup.ts';
 import { sameFile } from './clone.ts';
 import {
@@ -19,17 +20,20 @@ import {
   stagedPath,
   touchedDirectories,
 } from './plan.ts';
+import { withPlanGroup } from './plan-group.ts';
 
 /** Makes every target new. Rejects with DEPLOYMENT_FAILED naming the target; then some are new and some are old. */
 export async function switchTargets(host: Pick<Host, 'files' | 'log'>, plan: Plan): Promise<void> {
-  for (const step of fileSteps(plan)) {
-    try {
-      await switchOne(host.files, step);
-    } catch (thrown) {
-      throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', `replacing ${step.target}`);
+  await withPlanGroup(host.files, plan, [], 'DEPLOYMENT_FAILED', async () => {
+    for (const step of fileSteps(plan)) {
+      try {
+        await switchOne(host.files, step);
+      } catch (thrown) {
+        throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', `replacing ${step.target}`);
+      }
     }
-  }
-  await syncTouched(host.files, plan);
+    return [];
+  });
 }
 
 /**
@@ -62,23 +66,8 @@ export async function clearAway(
       );
     changed.add(posix.dirname(target));
   }
-  await syncAll(files, [...changed]);
-}
-
-/** Syncs every directory the plan touches; one that the plan itself removed has no names left to sync. */
-export async function syncTouched(files: Files, plan: Plan): Promise<void> {
-  await syncAll(files, touchedDirectories(plan));
-}
-
-async function syncAll(files: Files, directories: readonly string[]): Promise<void> {
-  for (const directory of directories) {
-    try {
-      await files.syncDirectory(directory);
-    } catch (thrown) {
-      if (errno(thrown) === 'ENOENT') continue;
-      throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', `syncing ${directory}`);
-    }
-  }
+  const group = await openWriteGroup(files, changed, changed.size);
+  await group.sync(changed).finally(() => group.close());
 }
 
 async function switchOne(files: Files, step: FileStep): Promise<void> {

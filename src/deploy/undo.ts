@@ -19,7 +19,7 @@ import {
   restorePath,
   stagedPath,
 } from './plan.ts';
-import { syncTouched } from './switch.ts';
+import { withPlanGroup } from './plan-group.ts';
 
 /** Puts the old set back. Rejects with ROLLBACK_FAILED naming the target; it may be run again. */
 export async function restoreTargets(host: Pick<Host, 'files' | 'log'>, plan: Plan): Promise<void> {
@@ -45,7 +45,7 @@ export async function discardStaged(host: Pick<Host, 'files' | 'log'>, plan: Pla
       host.log.warn(`${step.target} was made for this update, but somebody put files there: it stays`);
     }
   }
-  await syncTouched(host.files, plan);
+  await withPlanGroup(host.files, plan, [], 'ROLLBACK_FAILED', async () => []);
 }
 
 async function restoreOne(files: Files, step: FileStep): Promise<void> {

@@ -11,6 +11,7 @@ import { errno } from '../errors.ts';
 import { openAnchors } from './anchors.ts';
 import type { FileOwner, FileStat, Files, OpenFile, OpenHow } from './host.ts';
 import { pathBytes, pathText } from './path-bytes.ts';
+import { openFilesystem } from './syncfs.ts';
 
 const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_APPEND, O_NOFOLLOW, O_DIRECTORY } = fs.constants;
 /** See anchors.ts. */
@@ -106,6 +107,7 @@ function filesOf({ at, inside }: Names): Files {
         const { bavail, bsize } = await call<fs.StatsFs>((done) => fs.statfs(name, done));
         return { device, freeBytes: bavail * bsize, blockBytes: bsize };
       }),
+    openFilesystem: (path) => inside(path, openFilesystem),
   };
 }
 

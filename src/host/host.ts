@@ -57,6 +57,16 @@ export interface OpenFile {
   close(): Promise<void>;
 }
 
+/** A filesystem held open, to be synced as a whole. */
+export interface Filesystem {
+  /**
+   * syncfs(2): all that was written to it before is on the disk, whoever wrote it; nothing is said of what is written meanwhile.
+   * Rejects where any of it could not be written since the filesystem was opened.
+   */
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}
+
 /**
  * Paths are absolute. No call but realPath follows a symlink, in whatever place of a path: ELOOP where one is on the way to
  * a name (the port of the command line alone does follow those). Names that are no UTF-8 are written as path-bytes.ts says.
@@ -82,6 +92,8 @@ export interface Files {
   remove(path: string): Promise<void>;
   /** fsync(2) of a directory: its names are on the disk when it returns. */
   syncDirectory(path: string): Promise<void>;
+  /** The filesystem of a directory; undefined where sync() could not promise what it says. */
+  openFilesystem(directory: string): Promise<Filesystem | undefined>;
   /** Space an unprivileged writer could still use on the filesystem that holds `path`. */
   space(
     path: string,

@@ -14,6 +14,7 @@ import { type PackageRequest, packagePath } from '../download/request.ts';
 import { hashPackage } from '../download/verify.ts';
 import { asUpdateError, UpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
+import type { WriteGroup } from '../host/write-group.ts';
 import { type Archive, openArchive } from '../package/archive.ts';
 import { readRelease } from '../package/read-release.ts';
 import type { Release } from '../release.ts';
@@ -56,11 +57,11 @@ export async function installPackage(
     checkFit(release, settings.deviceType, installed);
     const { plan, survey } = await planRelease(context, settings, release, { installed, action });
     host.memory.trim();
-    return await runTransaction(context, plan, async () => {
-      const fingerprints = await stagePackage(context, plan, archive, { request, path, seal });
+    return await runTransaction(context, plan, async (group) => {
+      const fingerprints = await stagePackage(context, plan, group, archive, { request, path, seal });
       const crc32Of = new Map(archive.entries.map(({ name, crc32 }) => [name, crc32]));
       const from = { release, survey, request, crc32Of };
-      await rememberDeployed(host, context.backupDirectory, plan, from, fingerprints);
+      await rememberDeployed(host, context.backupDirectory, plan, from, fingerprints, group);
     });
   } finally {
     await archive.close();
@@ -113,10 +114,11 @@ interface StoredPackage {
 async function stagePackage(
   context: TransactionContext,
   plan: Plan,
+  group: WriteGroup,
   archive: Archive,
   stored: StoredPackage,
 ): Promise<ReadonlyMap<string, Fingerprint>> {
-  const stager = createStager(context.host, plan);
+  const stager = createStager(context.host, plan, group);
   const moduleOf = new Map(putSteps(plan).map((step) => [step.source, step.module]));
   const totalBytes = archive.sizeBytes;
   let module: string | undefined;

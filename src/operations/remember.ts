@@ -6,6 +6,7 @@ import type { Survey } from '../deploy/survey.ts';
 import type { PackageRequest } from '../download/request.ts';
 import { asUpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
+import type { WriteGroup } from '../host/write-group.ts';
 import type { Release } from '../release.ts';
 
 /** What an update deploys, beside its plan. */
@@ -27,6 +28,7 @@ export async function rememberDeployed(
   plan: Plan,
   from: Deployed,
   fingerprints: ReadonlyMap<string, Fingerprint>,
+  group: WriteGroup,
 ): Promise<void> {
   const { release, survey, request, crc32Of } = from;
   const modules = release.modules.map((module): RecordLine => {
@@ -54,7 +56,7 @@ export async function rememberDeployed(
   } as const;
   try {
     const directories = await directoriesOf(host.files, survey);
-    await writeRecord(host.files, backupDirectory, header, [...modules, ...directories, ...files]);
+    await writeRecord(host.files, backupDirectory, header, [...modules, ...directories, ...files], group);
   } catch (thrown) {
     throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', 'writing the record of what is deployed');
   }

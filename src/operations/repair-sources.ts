@@ -9,6 +9,7 @@ import { createStager, type Stager } from '../deploy/stage.ts';
 import { hashPackage } from '../download/verify.ts';
 import { UpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
+import type { WriteGroup } from '../host/write-group.ts';
 import { limits } from '../limits.ts';
 import { openArchive } from '../package/archive.ts';
 import type { TransactionContext } from './transaction-context.ts';
@@ -69,9 +70,10 @@ export async function stageSources(
   context: Pick<TransactionContext, 'host' | 'cancel' | 'shutdown' | 'progress'>,
   plan: Plan,
   { packagePath }: Sources,
+  group: WriteGroup,
 ): Promise<void> {
   const { host } = context;
-  const stager = createStager(host, plan);
+  const stager = createStager(host, plan, group);
   const signal = AbortSignal.any([context.cancel, context.shutdown]);
   const isEntry = (source: string) => !source.startsWith('/');
   context.progress(1, 'restoring files');

@@ -60,7 +60,7 @@ export async function repair(
       },
     },
     plan,
-    () => stageSources(context, plan, sources),
+    (group) => stageSources(context, plan, sources, group),
   );
 }
 

@@ -37,7 +37,7 @@ export async function rollBack(context: TransactionContext, version: string | nu
     facts,
   );
   await checkPlanFits(host.files, plan, facts, backupDirectory);
-  return runTransaction(context, plan, () => stageBackups(host, plan));
+  return runTransaction(context, plan, (group) => stageBackups(host, plan, group));
 }
 
 /** Newest first. Throws NO_BACKUP naming what is missing. */

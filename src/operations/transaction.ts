@@ -11,11 +11,13 @@ import { saveBackups } from '../deploy/backup.ts';
 import type { Journal, JournalRecord } from '../deploy/journal.ts';
 import { beginJournal, continueJournal } from '../deploy/journal-file.ts';
 import { fileSteps, type Plan, stagedPath } from '../deploy/plan.ts';
-import { makeDirectories, syncStaged } from '../deploy/stage.ts';
+import { withPlanGroup } from '../deploy/plan-group.ts';
+import { makeDirectories } from '../deploy/stage.ts';
 import { switchTargets } from '../deploy/switch.ts';
 import { restoreTargets } from '../deploy/undo.ts';
 import { asUpdateError, UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
+import type { WriteGroup } from '../host/write-group.ts';
 import { checkHealth } from '../services/health.ts';
 import { captureServices, startServices, stopServices } from '../services/services.ts';
 import { ServiceSnapshotsSchema } from '../services/snapshot.ts';
@@ -27,18 +29,19 @@ import type { Outcome, Run, TransactionContext } from './transaction-context.ts'
 export async function runTransaction(
   context: TransactionContext,
   plan: Plan,
-  stage: () => Promise<void>,
+  stage: (group: WriteGroup) => Promise<void>,
 ): Promise<Outcome> {
   const { host, backupDirectory } = context;
   const journal = await attempt('beginning the journal', () => beginJournal(host, backupDirectory, plan));
   let run: Run = { context, plan, journal, services: [] };
   try {
     await makeDirectories(host, plan);
-    await stage();
-    stopIfAsked(context);
-    await syncStaged(host, plan);
-    context.progress(91, 'saving backups');
-    await saveBackups(host, backupDirectory, plan);
+    await withPlanGroup(host.files, plan, [backupDirectory], 'DEPLOYMENT_FAILED', async (group) => {
+      await stage(group);
+      stopIfAsked(context);
+      context.progress(91, 'saving backups');
+      return saveBackups(host, backupDirectory, plan, group);
+    });
     stopIfAsked(context);
     const services = await captureServices(host, plan.services);
     run = { ...run, services };

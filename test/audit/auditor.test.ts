@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Auditor, createAuditor } from '../../src/audit/auditor.ts';
-import { writeRecord } from '../../src/deploy/deployed-record.ts';
 import { realFiles } from '../../src/host/files.ts';
 import type { Clock } from '../../src/host/host.ts';
 import { limits } from '../../src/limits.ts';
 import { type Device, device } from '../deploy/rig.ts';
+import { putRecord } from '../fixtures/put-record.ts';
 import { type ScriptedHost, scriptedHost } from '../powercut/scripted-host.ts';
 
 interface Context {
@@ -23,7 +23,7 @@ test.before.each(async (context) => {
   const service = { module: 'app', processName: undefined, restartOrder: undefined, unit: undefined };
   const module = { ...service, start: undefined, health: undefined };
   const facts = { entry: 'app', sizeBytes: 5_000_000, mode: 0o644, uid: 0, gid: 0, sha256: '' };
-  await writeRecord(
+  await putRecord(
     realFiles(),
     d.backups,
     { kind: 'header', format: 1, id, version: '1.0.0', package: { sizeBytes: 1, md5: '', sha256: null } },

@@ -4,15 +4,11 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { currentRecord, pruneDeployed } from '../../src/deploy/current-record.ts';
-import {
-  openRecord,
-  type RecordHeader,
-  type RecordLine,
-  writeRecord,
-} from '../../src/deploy/deployed-record.ts';
+import { openRecord, type RecordHeader, type RecordLine } from '../../src/deploy/deployed-record.ts';
 import { forgetUpdates } from '../../src/deploy/past-updates.ts';
 import { UpdateError } from '../../src/errors.ts';
 import type { ServiceSpec } from '../../src/release.ts';
+import { putRecord } from '../fixtures/put-record.ts';
 import { type Device, device } from './rig.ts';
 
 interface Context {
@@ -45,7 +41,7 @@ function moduleOf(id: string, name: string, ...paths: string[]): RecordLine[] {
 async function write(d: Device, id: string, lines: readonly RecordLine[]): Promise<void> {
   const facts = { sizeBytes: 1, md5: 'b'.repeat(32), sha256: null };
   const header = { kind: 'header', format: 1, id, version: '1.0.0', package: facts } as const;
-  await writeRecord(d.host.files, d.backups, header, lines);
+  await putRecord(d.host.files, d.backups, header, lines);
 }
 
 async function pathsIn(d: Device, id: string): Promise<string[]> {
@@ -127,8 +123,8 @@ test('records of every format are read, and lines of an older one are taken over
   const withCrc = moduleOf(ids[1], 'web', '/w').map((line) =>
     line.kind === 'file' ? { ...line, crc32: 0xcbf43926 } : line,
   );
-  await writeRecord(d.host.files, d.backups, header(ids[0], 2), moduleOf(ids[0], 'api', '/a'));
-  await writeRecord(d.host.files, d.backups, header(ids[1], 3), withCrc);
+  await putRecord(d.host.files, d.backups, header(ids[0], 2), moduleOf(ids[0], 'api', '/a'));
+  await putRecord(d.host.files, d.backups, header(ids[1], 3), withCrc);
   const found: (readonly [string, number | undefined])[] = [];
   for await (const line of (await openRecord(d.host.files, d.backups, ids[1])).lines())
     if (line.kind === 'file') found.push([line.path, line.crc32]);
@@ -136,7 +132,7 @@ test('records of every format are read, and lines of an older one are taken over
     ['/w', 0xcbf43926],
     ['/a', undefined],
   ]);
-  await writeRecord(d.host.files, d.backups, header(ids[2], 4), []);
+  await putRecord(d.host.files, d.backups, header(ids[2], 4), []);
   assert.match(await refusal(() => pathsIn(d, ids[2])), /its first line is no header/);
 });
 

@@ -20,6 +20,7 @@ import type { Plan } from '../../src/deploy/plan.ts';
 import { stageBackups } from '../../src/deploy/stage.ts';
 import { clearAway, switchTargets } from '../../src/deploy/switch.ts';
 import { restoreTargets } from '../../src/deploy/undo.ts';
+import { openWriteGroup } from '../../src/host/write-group.ts';
 import { moduleOf, planFor, prepare, refusal } from './parts.ts';
 import { type Device, device } from './rig.ts';
 
@@ -118,8 +119,9 @@ else {
           : [],
       ),
     };
+    const group = await openWriteGroup(d.host.files, [d.backups], 1);
     assert.match(
-      await refusal(() => stageBackups(d.host, back)),
+      await refusal(() => stageBackups(d.host, back, group)),
       /ELOOP: .*svc\/bin was exchanged for a symlink/,
     );
   });

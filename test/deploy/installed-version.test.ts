@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { deployedPath } from '../../src/deploy/current-record.ts';
-import { writeRecord } from '../../src/deploy/deployed-record.ts';
 import { addToHistory } from '../../src/deploy/history-file.ts';
 import { installedVersion } from '../../src/deploy/installed-version.ts';
 import { latestId } from '../../src/deploy/past-updates.ts';
 import { nextId } from '../../src/deploy/plan.ts';
 import type { HistoryEntry } from '../../src/history.ts';
+import { putRecord } from '../fixtures/put-record.ts';
 import { type Device, device } from './rig.ts';
 
 interface Context {
@@ -42,7 +42,7 @@ function entry(id: string, version: string | null, kind: HistoryEntry['kind'] = 
 
 async function record(d: Device, id: string, version: string): Promise<void> {
   const from = { sizeBytes: 1, md5: '0'.repeat(32), sha256: null };
-  await writeRecord(d.host.files, d.backups, { kind: 'header', format: 2, id, version, package: from }, []);
+  await putRecord(d.host.files, d.backups, { kind: 'header', format: 2, id, version, package: from }, []);
 }
 
 test('is that of the last success', async ({ d }) => {

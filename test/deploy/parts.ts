@@ -2,7 +2,8 @@
 import { join } from 'node:path';
 import { saveBackups } from '../../src/deploy/backup.ts';
 import { makePlan, type Plan } from '../../src/deploy/plan.ts';
-import { createStager, makeDirectories, syncStaged } from '../../src/deploy/stage.ts';
+import { withPlanGroup } from '../../src/deploy/plan-group.ts';
+import { createStager, makeDirectories } from '../../src/deploy/stage.ts';
 import { checkPlanFits, surveyRelease } from '../../src/deploy/survey.ts';
 import { UpdateError } from '../../src/errors.ts';
 import type { Release, ReleaseModule } from '../../src/release.ts';
@@ -91,15 +92,16 @@ export async function planFor(d: Device, modules: ReleaseModule[]): Promise<Plan
 /** Stages every file with the content that its entry's name is, and saves the backups. */
 export async function prepare(d: Device, plan: Plan): Promise<void> {
   await makeDirectories(d.host, plan);
-  const stager = createStager(d.host, plan);
-  for (const source of stager.sources) {
-    const writer = await stager.open(source);
-    await writer.write(Buffer.from(source));
-    await writer.end();
-  }
-  await stager.close();
-  await syncStaged(d.host, plan);
-  await saveBackups(d.host, d.backups, plan);
+  await withPlanGroup(d.host.files, plan, [d.backups], 'DEPLOYMENT_FAILED', async (group) => {
+    const stager = createStager(d.host, plan, group);
+    for (const source of stager.sources) {
+      const writer = await stager.open(source);
+      await writer.write(Buffer.from(source));
+      await writer.end();
+    }
+    await stager.close();
+    return saveBackups(d.host, d.backups, plan, group);
+  });
 }
 
 /** The message of the UpdateError that `action` rejects with. */

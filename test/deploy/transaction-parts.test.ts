@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert';
 import { createStager, makeDirectories } from '../../src/deploy/stage.ts';
 import { clearAway, switchTargets } from '../../src/deploy/switch.ts';
 import { discardStaged, restoreTargets } from '../../src/deploy/undo.ts';
+import { openWriteGroup } from '../../src/host/write-group.ts';
 import { sealOf } from '../fixtures/seal-of.ts';
 import { moduleOf, planFor, prepare, refusal } from './parts.ts';
 import { type Device, device } from './rig.ts';
@@ -43,7 +44,8 @@ for (const [what, wanted, refused] of [
     };
     await makeDirectories(d.host, plan);
     const stage = async (content: string) => {
-      const stager = createStager(d.host, plan);
+      const group = await openWriteGroup(d.host.files, [d.backups], 1);
+      const stager = createStager(d.host, plan, group);
       try {
         const writer = await stager.open('new');
         await writer.write(Buffer.from(content));
@@ -51,6 +53,7 @@ for (const [what, wanted, refused] of [
         return [...stager.fingerprints.keys()];
       } finally {
         await stager.close();
+        await group.close();
         await discardStaged(d.host, plan);
         await makeDirectories(d.host, plan);
       }

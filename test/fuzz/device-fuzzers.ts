@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openRecord, type RecordLine, writeRecord } from '../../src/deploy/deployed-record.ts';
+import { openRecord, type RecordLine } from '../../src/deploy/deployed-record.ts';
 import { decodeJournal, encodeRecord, type JournalRecord } from '../../src/deploy/journal.ts';
 import { parseOwner } from '../../src/deploy/owner.ts';
 import type { Plan } from '../../src/deploy/plan.ts';
@@ -27,6 +27,7 @@ import { decideRecovery } from '../../src/updater/recover.ts';
 import { createStore, type Saved } from '../../src/updater/store.ts';
 import type { Fuzzer } from '../fixtures/fuzz-package.ts';
 import { type Chance, chance, mutateBytes, mutateJson } from '../fixtures/mutate.ts';
+import { putRecord } from '../fixtures/put-record.ts';
 import { rawClient } from '../fixtures/raw-client.ts';
 import { collectingLog, scriptedUpdater } from '../fixtures/scripted-updater.ts';
 
@@ -154,7 +155,7 @@ async function fuzzDeployedRecord(directory: string, seed: number): Promise<stri
   const from = { sizeBytes: 1, md5: '0'.repeat(32), sha256: null };
   const header = { kind: 'header', format: 1, id: plan.id, version: '2.0.0', package: from } as const;
   rmSync(path, { force: true });
-  await writeRecord(files, directory, header, deployed);
+  await putRecord(files, directory, header, deployed);
   const honest = readFileSync(path);
   const starts = [...honest.keys()].filter((at) => at === 0 || honest[at - 1] === 0x0a);
   const dice = chance(seed);

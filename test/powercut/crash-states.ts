@@ -89,7 +89,7 @@ export function* crashStates(recording: Recording, options: CutOptions): Generat
   yield* cut(0);
   for (const [index, step] of steps.entries()) {
     if (step.kind === 'mark') marks.push(step.name);
-    else if (step.kind === 'sync') {
+    else if (step.kind === 'sync' || step.kind === 'syncAll') {
       force(changes, forced, step, options.metadata);
       continue; // Only fewer states are possible now than before it.
     } else changes.push({ at: index, device: deviceOf(recording, step.operation), ...step });
@@ -108,9 +108,13 @@ function rebuild(recording: Recording, changes: readonly Change[]): ModelState {
 function force(
   changes: readonly Change[],
   forced: Set<Change>,
-  sync: Extract<Step, { kind: 'sync' }>,
+  sync: Extract<Step, { kind: 'sync' | 'syncAll' }>,
   metadata: CutOptions['metadata'],
 ): void {
+  if (sync.kind === 'syncAll') {
+    for (const change of changes) if (change.device === sync.device) forced.add(change);
+    return;
+  }
   for (const change of changes) {
     if (!inodesOf(change.operation).includes(sync.inode)) continue;
     if (sync.dataOnly && change.operation.kind !== 'size' && change.operation.kind !== 'data') continue;
@@ -179,7 +183,8 @@ function isMetadata(change: Change): boolean {
   return change.operation.kind !== 'size' && change.operation.kind !== 'data';
 }
 
-function deviceOf(recording: Recording, operation: MicroOperation): number {
+/** The filesystem that an operation changes. */
+export function deviceOf(recording: Recording, operation: MicroOperation): number {
   const [inode] = inodesOf(operation);
   const node = recording.base.nodes.get(inode ?? 0) ?? recording.created.get(inode ?? 0);
   if (node === undefined) throw new Error(`an operation on inode ${inode}, which never was`);

@@ -3,7 +3,7 @@
  *
  * Invariant: a call that fails or kills has no effect on the files behind; after a kill nothing has any more.
  */
-import type { Files, OpenFile } from '../../src/host/host.ts';
+import type { Files, Filesystem, OpenFile } from '../../src/host/host.ts';
 import { systemError } from './system-error.ts';
 
 export type FaultCode = 'ENOSPC' | 'EIO' | 'EACCES' | 'EMFILE';
@@ -27,13 +27,19 @@ export class Crash extends Error {
   override readonly name = 'Crash';
 }
 
-type CallName = Exclude<keyof Files, 'open'> | 'open' | 'create' | `file.${keyof OpenFile}`;
+type CallName =
+  | Exclude<keyof Files, 'open'>
+  | 'open'
+  | 'create'
+  | `file.${keyof OpenFile}`
+  | `filesystem.${keyof Filesystem}`;
 
 /** Calls that take space on the disk. fsync too: blocks are allocated as late as that. */
 const growing: readonly CallName[] = [
   'create',
   'file.write',
   'file.sync',
+  'filesystem.sync',
   'file.truncate',
   'makeDirectory',
   'rename',
@@ -42,7 +48,7 @@ const growing: readonly CallName[] = [
 ];
 
 /** Calls that use up a descriptor. */
-const opening: readonly CallName[] = ['open', 'create', 'list', 'syncDirectory'];
+const opening: readonly CallName[] = ['open', 'create', 'list', 'syncDirectory', 'openFilesystem'];
 
 /** Whether the kernel could answer this call with that error. */
 export function canFail(call: Pick<FileCall, 'name'>, code: FaultCode): boolean {
@@ -52,9 +58,9 @@ export function canFail(call: Pick<FileCall, 'name'>, code: FaultCode): boolean 
     case 'EMFILE':
       return opening.includes(call.name);
     case 'EACCES':
-      return !call.name.startsWith('file.');
+      return !/^file(system)?\./.test(call.name);
     case 'EIO':
-      return call.name !== 'file.close';
+      return call.name !== 'file.close' && call.name !== 'filesystem.close';
     default:
       return code satisfies never;
   }
@@ -92,6 +98,11 @@ export function faultyFiles(
     close: () => through('file.close', path, () => file.close()),
   });
 
+  const openFilesystem = (filesystem: Filesystem, path: string): Filesystem => ({
+    sync: () => through('filesystem.sync', path, () => filesystem.sync()),
+    close: () => through('filesystem.close', path, () => filesystem.close()),
+  });
+
   return {
     calls,
     files: {
@@ -112,6 +123,11 @@ export function faultyFiles(
         through('symbolicLink', path, () => files.symbolicLink(target, path, owner)),
       remove: (path) => through('remove', path, () => files.remove(path)),
       syncDirectory: (path) => through('syncDirectory', path, () => files.syncDirectory(path)),
+      openFilesystem: (path) =>
+        through('openFilesystem', path, async () => {
+          const filesystem = await files.openFilesystem(path);
+          return filesystem && openFilesystem(filesystem, path);
+        }),
       space: (path) => through('space', path, () => files.space(path)),
     },
   };

@@ -3,7 +3,7 @@
  * this fsync, without the journal, with two steps swapped. The program itself never sees the difference (an fsync has no
  * result, and what was written is read back from memory), so the log is all that has to change.
  */
-import type { Window } from './crash-states.ts';
+import { deviceOf, type Window } from './crash-states.ts';
 import type { Recording, Step } from './model-log.ts';
 
 export interface Mutant {
@@ -21,19 +21,13 @@ export interface Mutant {
  */
 export function withoutEachSync(recording: Recording): Mutant[] {
   const syncs = recording.steps.flatMap((step, at) => {
-    if (step.kind !== 'sync' || step.site === '') return [];
+    if (!isSync(step) || step.site === '') return [];
     const record = journalState(recording.steps[at - 1]);
     return [{ step, at, name: `without ${syncName(step)}${record === undefined ? '' : ` [${record}]`}` }];
   });
   const once = syncs.map(({ step, at, name }): Mutant => {
-    // The next sync of the same file forces all that this one would have.
-    const next = recording.steps.findIndex(
-      (later, index) =>
-        index > at &&
-        later.kind === 'sync' &&
-        later.inode === step.inode &&
-        (step.dataOnly || !later.dataOnly),
-    );
+    // The next sync of the same forces all that this one would have.
+    const next = recording.steps.findIndex((later, index) => index > at && forcesAllOf(later, step));
     const window = { from: at, to: next < 0 ? recording.steps.length : next - 1 };
     const steps = recording.steps.toSpliced(at, 1);
     return { name, scope: 'once', recording: withSteps(recording, steps), window };
@@ -50,8 +44,38 @@ export function withoutEachSync(recording: Recording): Mutant[] {
   return [...once, ...always];
 }
 
+/**
+ * One mutant for each time that a filesystem is synced as a whole, too early: before the last change of it that it is to make
+ * durable.
+ */
+export function withEarlierSyncs(recording: Recording): Mutant[] {
+  return recording.steps.flatMap((step, at): Mutant[] => {
+    if (step.kind !== 'syncAll' || step.site === '') return [];
+    const last = recording.steps.findLastIndex(
+      (earlier, index) =>
+        index < at && earlier.kind === 'change' && deviceOf(recording, earlier.operation) === step.device,
+    );
+    if (last < 0) return [];
+    const steps = recording.steps.toSpliced(at, 1).toSpliced(last, 0, step);
+    const window = { from: last, to: recording.steps.length };
+    const name = `too early, ${syncName(step)}`;
+    return [{ name, scope: 'once', recording: withSteps(recording, steps), window }];
+  });
+}
+
+type Sync = Extract<Step, { kind: 'sync' | 'syncAll' }>;
+
+function isSync(step: Step): step is Sync {
+  return step.kind === 'sync' || step.kind === 'syncAll';
+}
+
+function forcesAllOf(later: Step, sync: Sync): boolean {
+  if (sync.kind === 'syncAll') return later.kind === 'syncAll' && later.device === sync.device;
+  return later.kind === 'sync' && later.inode === sync.inode && (sync.dataOnly || !later.dataOnly);
+}
+
 /** The same for the same code and the same kind of file, whatever the scenario: no ids, no target paths. */
-function syncName(sync: Extract<Step, { kind: 'sync' }>): string {
+function syncName(sync: Sync): string {
   const what = sync.what
     .replace(/\/opt\/tope\/.*\.tope-[^/]*$/, 'staged file')
     .replace(/^(fsync directory) \/opt\/tope.*/, '$1 of targets')
@@ -68,12 +92,8 @@ function journalState(step: Step | undefined): string | undefined {
 }
 
 /** Leaves out every fsync that `isDropped` names. */
-export function withoutSyncs(
-  recording: Recording,
-  name: string,
-  isDropped: (sync: Extract<Step, { kind: 'sync' }>) => boolean,
-): Mutant {
-  const steps = recording.steps.filter((step) => step.kind !== 'sync' || !isDropped(step));
+export function withoutSyncs(recording: Recording, name: string, isDropped: (sync: Sync) => boolean): Mutant {
+  const steps = recording.steps.filter((step) => !isSync(step) || !isDropped(step));
   return { name, scope: 'once', recording: withSteps(recording, steps), window: undefined };
 }
 

@@ -138,6 +138,15 @@ function modelFiles(log: ModelLog): Files {
       if (node.kind !== 'directory') throw systemError('ENOTDIR', 'fsync', path);
       log.sync(inode, false, `fsync directory ${path}`);
     },
+    async openFilesystem(path) {
+      const { inode, node } = log.find(path, 'open', true);
+      if (!log.state.syncsWhole) return undefined;
+      const release = log.hold(inode);
+      return {
+        sync: async () => log.syncAll(node.device, `syncfs of the filesystem ${node.device}`),
+        close: async () => release(),
+      };
+    },
     async space(path) {
       const { device } = log.find(path, 'statfs').node;
       return { device: BigInt(device), freeBytes: Math.max(0, log.freeBytes(device)), blockBytes };

@@ -27,6 +27,8 @@ export type Step =
       /** The code that asked for it. */
       readonly site: string;
     }
+  /** Everything that was written to a filesystem before, and nothing that is written after. */
+  | { readonly kind: 'syncAll'; readonly device: number; readonly what: string; readonly site: string }
   | { readonly kind: 'mark'; readonly name: string };
 
 export interface Recording {
@@ -48,6 +50,7 @@ export interface ModelLog {
   mark(name: string): void;
   change(operation: MicroOperation, what: string): void;
   sync(inode: number, dataOnly: boolean, what: string): void;
+  syncAll(device: number, what: string): void;
   /** What a path names; throws ENOENT. Symlinks are followed only when asked. */
   find(
     path: string,
@@ -94,6 +97,7 @@ export function modelLog(base: ModelState, siteOf: () => string): ModelLog {
     mark: (name) => steps.push({ kind: 'mark', name }),
     change,
     sync: (inode, dataOnly, what) => steps.push({ kind: 'sync', inode, dataOnly, what, site: siteOf() }),
+    syncAll: (device, what) => steps.push({ kind: 'syncAll', device, what, site: siteOf() }),
     find(path, call, follow = false) {
       const place = lookup(state, path, follow, call);
       if (place.inode === undefined) throw systemError('ENOENT', call, path);

@@ -46,6 +46,8 @@ export interface ModelState {
   readonly mounts: ReadonlyMap<number, number>;
   /** Bytes each device can hold; a device that is not listed never fills up. */
   readonly capacities: ReadonlyMap<number, number>;
+  /** Whether a filesystem can be synced as a whole. */
+  readonly syncsWhole: boolean;
 }
 
 export const rootInode = 1;
@@ -57,6 +59,7 @@ export const rootInode = 1;
 export function emptyModel(
   mounts: readonly string[] = [],
   capacities: Readonly<Record<number, number>> = {},
+  syncsWhole = true,
 ): ModelState {
   const directory = (device: number): ModelNode => ({
     kind: 'directory',
@@ -76,7 +79,7 @@ export function emptyModel(
     mounted.set(point, point + 1);
   }
   const limits = Object.entries(capacities).map(([device, bytes]) => [Number(device), bytes] as const);
-  return { nodes, mounts: mounted, capacities: new Map(limits) };
+  return { nodes, mounts: mounted, capacities: new Map(limits), syncsWhole };
 }
 
 export function cloneState(state: ModelState): ModelState {

@@ -5,7 +5,14 @@
 import { codeSite } from './code-site.ts';
 import { type CutOptions, crashStates } from './crash-states.ts';
 import { type Exploration, explore, recoverOn, type Subject } from './exploration.ts';
-import { type Mutant, withEarlier, withoutChanges, withoutEachSync, withoutSyncs } from './log-mutants.ts';
+import {
+  type Mutant,
+  withEarlier,
+  withEarlierSyncs,
+  withoutChanges,
+  withoutEachSync,
+  withoutSyncs,
+} from './log-mutants.ts';
 import type { Recording } from './model-log.ts';
 import { type PreparedScenario, prepareScenario } from './prepared-scenario.ts';
 import { scenarios } from './scenarios.ts';
@@ -135,7 +142,7 @@ async function sourcesOf(prepared: PreparedScenario, options: MutantOptions): Pr
 }
 
 function mutantsOf({ recording, isRecovery }: Source): Mutant[] {
-  const mutants = withoutEachSync(recording);
+  const mutants = [...withoutEachSync(recording), ...withEarlierSyncs(recording)];
   const happens = (what: RegExp) =>
     recording.steps.some((step) => step.kind === 'change' && what.test(step.what));
   const isWhole =
@@ -153,7 +160,7 @@ function mutantsOf({ recording, isRecovery }: Source): Mutant[] {
       recording,
       'the journal goes before the directories are synced',
       (what) => /^(rename|unlink) .*\/backups\/journal/.test(what),
-      (what) => /^fsync directory \/opt\//.test(what),
+      (what) => /^(fsync directory \/opt\/|syncfs )/.test(what),
     ),
     ...mutants,
   ];

@@ -40,7 +40,7 @@ export async function prepareDisk(
   scenario: Scenario,
   store: Store | undefined,
 ): Promise<{ readonly old: ModelState; readonly before: ModelState }> {
-  const disk = modelDisk(emptyModel(scenario.mounts));
+  const disk = modelDisk(emptyModel(scenario.mounts, {}, scenario.syncsWhole));
   for (const directory of ['tmp', 'backups', 'logs'])
     await makePath(disk.files, posix.join(workDirectory, directory));
   await makePath(disk.files, allowedRoot);

@@ -20,6 +20,8 @@ export interface Scenario {
   readonly name: string;
   /** Directories below `/` that are filesystems of their own. */
   readonly mounts: readonly string[];
+  /** Whether these can be synced as a whole; where not, each file is. */
+  readonly syncsWhole: boolean;
   /** Path -> content of what stands on the device before any update; mode 0755, root. */
   readonly files: Readonly<Record<string, string>>;
   /** Updates installed before the power is of interest. */
@@ -57,6 +59,7 @@ export interface Scenario {
 
 const usual = {
   mounts: [],
+  syncsWhole: true,
   files: before,
   earlier: [],
   damage: {},
@@ -82,6 +85,34 @@ export const scenarios: readonly Scenario[] = [
   { ...usual, name: 'install with targets and backups on two filesystems', mounts: ['/opt'] },
   { ...usual, name: 'install with new directories', package: newDirectories('1.1.0') },
   { ...usual, name: 'directory module with removals', files: beforeTree, package: tree('1.1.0') },
+  {
+    ...usual,
+    name: 'directory module where no filesystem can be synced as a whole',
+    syncsWhole: false,
+    files: beforeTree,
+    package: tree('1.1.0'),
+  },
+  {
+    ...usual,
+    name: 'directory module, its targets and backups on two filesystems',
+    mounts: ['/opt'],
+    files: beforeTree,
+    package: tree('1.1.0'),
+  },
+  {
+    ...failing,
+    name: 'failing health of a directory module, put back across filesystems',
+    mounts: ['/opt'],
+    files: beforeTree,
+    package: tree('1.1.0'),
+  },
+  {
+    ...failing,
+    name: 'failing health of a directory module where no filesystem can be synced as a whole',
+    syncsWhole: false,
+    files: beforeTree,
+    package: tree('1.1.0'),
+  },
   { ...failing, name: 'failing health, everything put back', files: beforeTree, package: tree('1.1.0') },
   { ...failing, name: 'failing health, put back across filesystems', mounts: ['/opt'] },
   {

@@ -1,0 +1,30 @@
+/** What a plan writes, as a group that is made durable at once (host/write-group.ts). */
+import { asUpdateError, type ErrorCode } from '../errors.ts';
+import type { Files } from '../host/host.ts';
+import { openWriteGroup, type WriteGroup } from '../host/write-group.ts';
+import { fileSteps, type Plan, touchedDirectories } from './plan.ts';
+
+/**
+ * Runs `write` with a group for the filesystems of the plan's directories, which must stand, and of `others`. When it resolves, all
+ * files that `write` finished are durable, and all names in the plan's directories and in those that `write` returned. Rejects
+ * with what `write` threw, or with `code`.
+ */
+export async function withPlanGroup(
+  files: Files,
+  plan: Plan,
+  others: readonly string[],
+  code: ErrorCode,
+  write: (group: WriteGroup) => Promise<Iterable<string>>,
+): Promise<void> {
+  const touched = touchedDirectories(plan);
+  let group: WriteGroup | undefined;
+  try {
+    group = await openWriteGroup(files, [...others, ...touched], fileSteps(plan).length);
+    const written = await write(group);
+    await group.sync(new Set([...touched, ...written]));
+  } catch (thrown) {
+    throw asUpdateError(thrown, code, 'making what was written durable');
+  } finally {
+    await group?.close();
+  }
+}

@@ -1,0 +1,75 @@
+/**
+ * A bounded number of operations at a time. Each file operation goes to another thread and back; where several wait, neither side
+ * has to be woken for each, which for small files is most of the time they take.
+ *
+ * Invariant: nothing is under way any more when a call here has rejected, so that nothing races with what is done about it.
+ */
+
+export interface InFlight {
+  /** Begins an action; waits only where too many run. Rejects with the first error of any that ended. */
+  add(action: () => Promise<void>): Promise<void>;
+  /** All have ended. Rejects with the first error of any. */
+  idle(): Promise<void>;
+}
+
+export function inFlight(most: number): InFlight {
+  let running = 0;
+  let failure: { readonly reason: unknown } | undefined;
+  let waiting: (() => void)[] = [];
+  const untilBelow = async (bound: number): Promise<void> => {
+    while (running >= bound)
+      await new Promise<void>((resolve) => {
+        waiting.push(resolve);
+      });
+  };
+  const raise = () => {
+    if (failure !== undefined) throw failure.reason;
+  };
+  const run = async (action: () => Promise<void>): Promise<void> => {
+    running += 1;
+    try {
+      await action();
+    } catch (reason) {
+      failure ??= { reason };
+    }
+    running -= 1;
+    const woken = waiting;
+    waiting = [];
+    for (const wake of woken) wake();
+  };
+  const idle = async (): Promise<void> => {
+    await untilBelow(1);
+    raise();
+  };
+  return {
+    async add(action) {
+      await untilBelow(most);
+      if (failure !== undefined) await idle();
+      void run(action);
+    },
+    idle,
+  };
+}
+
+/** Runs `action` for each item, begun in their order, up to `most` at a time. */
+export async function forEachInFlight<T>(
+  items: Iterable<T>,
+  most: number,
+  action: (item: T) => Promise<void>,
+): Promise<void> {
+  const iterator = items[Symbol.iterator]();
+  let failure: { readonly reason: unknown } | undefined;
+  const worker = async (): Promise<void> => {
+    while (failure === undefined) {
+      const next = iterator.next();
+      if (next.done === true) return;
+      try {
+        await action(next.value);
+      } catch (reason) {
+        failure ??= { reason };
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: most }, worker));
+  if (failure !== undefined) throw (failure as { readonly reason: unknown }).reason;
+}

@@ -1,0 +1,116 @@
+/**
+ * Many writes that are made durable together: all are written, then each filesystem is synced once. Where a filesystem cannot
+ * be synced as a whole (host.ts, openFilesystem), each file is synced by itself, some at a time, and then each directory.
+ *
+ * Invariant: when sync() has returned, every file that was finished before it is durable, and so is every name in the
+ * directories it was given. An error of any of it, also of what was begun earlier, rejects the next call.
+ */
+import { errno } from '../errors.ts';
+import { limits } from '../limits.ts';
+import type { Files, Filesystem, OpenFile } from './host.ts';
+import { inFlight } from './in-flight.ts';
+
+export interface WriteGroup {
+  /** Takes over a file that is complete, `sizeBytes` of it just written, and closes it, maybe later. */
+  finish(file: OpenFile, sizeBytes: number): Promise<void>;
+  /** The names in these directories are to be durable, too. */
+  sync(directories: Iterable<string>): Promise<void>;
+  /** Waits for what is in flight. Harmless after a failure; promises nothing. */
+  close(): Promise<void>;
+}
+
+/**
+ * `directories`: at least one on each filesystem that will be written to; `fileCount`: about how many files. Call it before the
+ * first write.
+ */
+export async function openWriteGroup(
+  files: Files,
+  directories: Iterable<string>,
+  fileCount: number,
+): Promise<WriteGroup> {
+  const isWorthIt = fileCount >= limits.groupFromFiles;
+  const filesystems = isWorthIt ? await openFilesystems(files, directories) : undefined;
+  return filesystems === undefined ? oneByOne(files) : atOnce(filesystems);
+}
+
+/** One for each device; undefined where any of them cannot be had. */
+async function openFilesystems(
+  files: Files,
+  directories: Iterable<string>,
+): Promise<readonly Filesystem[] | undefined> {
+  const opened = new Map<bigint, Filesystem>();
+  try {
+    for (const directory of new Set(directories)) {
+      const device = (await files.stat(directory))?.device;
+      if (device === undefined || opened.has(device)) continue;
+      const filesystem = await files.openFilesystem(directory);
+      if (filesystem === undefined) {
+        await closeAll(opened.values());
+        return undefined;
+      }
+      opened.set(device, filesystem);
+    }
+    return [...opened.values()];
+  } catch (thrown) {
+    await closeAll(opened.values());
+    throw thrown;
+  }
+}
+
+async function closeAll(filesystems: Iterable<Filesystem>): Promise<void> {
+  for (const filesystem of filesystems) await filesystem.close();
+}
+
+function atOnce(filesystems: readonly Filesystem[]): WriteGroup {
+  const ahead = inFlight(1);
+  let unsyncedBytes = 0;
+  const syncAll = async () => {
+    for (const filesystem of filesystems) await filesystem.sync();
+  };
+  return {
+    async finish(file, sizeBytes) {
+      await file.close();
+      unsyncedBytes += Math.max(sizeBytes, limits.smallFileBytes);
+      if (unsyncedBytes < limits.groupSyncEveryBytes) return;
+      unsyncedBytes = 0;
+      // No promise hangs on it: dirty pages must not fill a small memory cgroup, and the disk is busy early.
+      await ahead.add(syncAll);
+    },
+    async sync() {
+      await ahead.idle();
+      await syncAll();
+    },
+    async close() {
+      await ahead.idle().catch(() => undefined);
+      await closeAll(filesystems);
+    },
+  };
+}
+
+function oneByOne(files: Files): WriteGroup {
+  const syncing = inFlight(limits.filesInFlight);
+  return {
+    finish: (file) =>
+      syncing.add(async () => {
+        try {
+          await file.sync();
+        } finally {
+          await file.close();
+        }
+      }),
+    async sync(directories) {
+      await syncing.idle();
+      for (const directory of directories) await syncing.add(() => syncNames(files, directory));
+      await syncing.idle();
+    },
+    close: () => syncing.idle().catch(() => undefined),
+  };
+}
+
+async function syncNames(files: Files, directory: string): Promise<void> {
+  try {
+    await files.syncDirectory(directory);
+  } catch (thrown) {
+    if (errno(thrown) !== 'ENOENT') throw thrown; // one that is gone has no names left
+  }
+}
