@@ -115,7 +115,10 @@ async function prepareWorkDirectory(named: string): Promise<string> {
   // chmod: the umask has its say in the mode of a mkdir, and none here.
   if ((await mkdir(named, { recursive: true })) !== undefined) await chmod(named, 0o755);
   const path = await realpath(named);
-  if (!(await lockDirectory(path))) throw new Error(`another tope-updater works in ${path}`);
+  const isOurs = await lockDirectory(path).catch((thrown: unknown) => {
+    throw new Error(`cannot lock ${path}: ${String(thrown)}`, { cause: thrown });
+  });
+  if (!isOurs) throw new Error(`another tope-updater works in ${path}`);
   for (const name of ['tmp', 'logs', 'backups']) {
     const directory = join(path, name);
     await mkdir(directory).then(

@@ -1,5 +1,5 @@
 /** The name of a unix socket in the file system: freed before listening, guarded from then on. */
-import { lstat, unlink } from 'node:fs/promises';
+import { lstat, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { errno } from '../errors.ts';
 
@@ -12,7 +12,7 @@ export async function removeStaleSocket(path: string): Promise<void> {
   if (found === undefined) return;
   if (!found.isSocket()) throw new Error(`${path} exists and is no socket`);
   if (await isListening(path)) throw new Error(`the socket ${path} is taken: another program listens there`);
-  await unlink(path);
+  await rm(path, { force: true });
 }
 
 /**
@@ -28,7 +28,8 @@ export function listenGuarded(listen: () => void): void {
   }
 }
 
-function isListening(path: string): Promise<boolean> {
+/** False where nothing is there, or nobody behind it. */
+export function isListening(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ path });
     const end = (listening: boolean) => {
@@ -36,7 +37,7 @@ function isListening(path: string): Promise<boolean> {
       resolve(listening);
     };
     socket.once('connect', () => end(true));
-    // Only a refusal proves that nobody is behind the name.
-    socket.once('error', (error) => end(errno(error) !== 'ECONNREFUSED'));
+    // A name that is gone, or a refusal, proves that nobody is behind it; a full queue does not.
+    socket.once('error', (error) => end(!['ECONNREFUSED', 'ENOENT'].includes(errno(error) ?? '')));
   });
 }

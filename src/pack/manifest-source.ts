@@ -37,10 +37,14 @@ export function readManifestSource(bytes: Uint8Array): ManifestSource {
 
 /**
  * The text of the package's manifest. `facts`: of each file by its name in the package. A module that is one file gets
- * `size`, `md5` and `sha256`; the files of trees are listed under `files`. Throws INVALID_MANIFEST where the source
- * says otherwise.
+ * `size`, `md5` and `sha256`; the files of trees are listed under `files`, directories with nothing in them under
+ * `directories`. Throws INVALID_MANIFEST where the source says otherwise.
  */
-export function filledManifest(source: ManifestSource, facts: ReadonlyMap<string, FileFacts>): string {
+export function filledManifest(
+  source: ManifestSource,
+  facts: ReadonlyMap<string, FileFacts>,
+  emptyDirectories: readonly string[] = [],
+): string {
   const writtenModules = listOf(source.written.modules);
   const modules = source.manifest.modules.map((module, index) => {
     const found = facts.get(withoutSlash(module.src));
@@ -50,7 +54,23 @@ export function filledManifest(source: ManifestSource, facts: ReadonlyMap<string
     return { ...writtenModules[index], ...agreed(place, given, wanted(found)) };
   });
   const files = listedFiles(source, facts);
-  return manifestText({ ...source.written, modules, ...(files.length === 0 ? {} : { files }) });
+  const directories = listedDirectories(source, emptyDirectories);
+  return manifestText({
+    ...source.written,
+    modules,
+    ...(files.length === 0 ? {} : { files }),
+    ...(directories.length === 0 ? {} : { directories }),
+  });
+}
+
+function listedDirectories(source: ManifestSource, empty: readonly string[]): readonly string[] {
+  const given = source.manifest.directories ?? [];
+  const index = given.findIndex((path) => !empty.includes(withoutSlash(path)));
+  if (index >= 0)
+    throw invalidManifest(
+      `directories[${index}]: ${quoted(given[index] ?? '')} is not an empty directory of a module`,
+    );
+  return empty;
 }
 
 /** `files`: those of the source, completed, and every file that no module names by itself. By name. */

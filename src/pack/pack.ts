@@ -11,6 +11,7 @@ import { asUpdateError, errno, UpdateError } from '../errors.ts';
 import { readWhole } from '../host/durable-file.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
+import { withoutSlash } from '../package/manifest-fields.ts';
 import { parseTrustedKey } from '../package/signature.ts';
 import type { TargetRules } from '../package/targets.ts';
 import { type Inspection, inspectPackage } from './inspect.ts';
@@ -43,7 +44,12 @@ export async function packFolder(host: PackHost, options: PackOptions): Promise<
   const sources = await collectSources(host.files, options.folder, source.manifest);
   if (sources.files.some(({ path }) => path === options.outputPath))
     throw new UpdateError('INVALID_PACKAGE', `${options.outputPath} lies in a folder that is packed itself`);
-  const { manifest, notes } = manifestOf(source, await factsOf(host, sources), options.signingKey);
+  const { manifest, notes } = manifestOf(
+    source,
+    await factsOf(host, sources),
+    sources.emptyDirectories,
+    options.signingKey,
+  );
   const inputs = await zipInputs(manifest, source.manifest.version, sources, options.signingKey);
 
   const unfinished = `${options.outputPath}.unfinished`;
@@ -107,9 +113,10 @@ async function factsOf(host: PackHost, sources: Sources): Promise<Map<string, Fi
 function manifestOf(
   source: ManifestSource,
   facts: ReadonlyMap<string, FileFacts>,
+  emptyDirectories: readonly string[],
   key: SigningKey | undefined,
 ): { manifest: string; notes: string[] } {
-  const full = filledManifest(source, facts);
+  const full = filledManifest(source, facts, emptyDirectories);
   if (key !== undefined || Buffer.byteLength(full) <= limits.manifestBytes)
     return { manifest: full, notes: [] };
   const named = new Set([
@@ -117,7 +124,11 @@ function manifestOf(
     ...(source.manifest.files ?? []).map((file) => file.path),
   ]);
   return {
-    manifest: filledManifest(source, new Map([...facts].filter(([path]) => named.has(path)))),
+    manifest: filledManifest(
+      source,
+      new Map([...facts].filter(([path]) => named.has(path))),
+      (source.manifest.directories ?? []).map(withoutSlash),
+    ),
     notes: [`${facts.size} files are too many to list with their digests; the ZIP's CRC-32 guards them`],
   };
 }

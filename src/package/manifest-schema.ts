@@ -108,6 +108,13 @@ export const ManifestSchema = v.object({
       v.maxLength(limits.archiveEntries, `must not list more than ${limits.archiveEntries} files`),
     ),
   ),
+  /** Directories that no file implies, so that a signature covers them, too. */
+  directories: v.optional(
+    v.pipe(
+      v.array(SourcePath),
+      v.maxLength(limits.archiveEntries, `must not list more than ${limits.archiveEntries} directories`),
+    ),
+  ),
   compatible: v.optional(
     v.pipe(v.array(Text(128)), v.minLength(1, 'must name a device type'), v.maxLength(256)),
   ),

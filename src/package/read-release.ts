@@ -9,7 +9,8 @@ import type { Release } from '../release.ts';
 import type { Archive } from './archive.ts';
 import { parseManifest } from './manifest.ts';
 import { type ReleaseRules, resolveRelease } from './release.ts';
-import { requireDigests, type Signed, type TrustedKey, verifyManifestSignature } from './signature.ts';
+import { type Signed, type TrustedKey, verifyManifestSignature } from './signature.ts';
+import { requireDigests, requireDirectories } from './signed-content.ts';
 
 export interface PackageRelease {
   readonly release: Release;
@@ -36,7 +37,10 @@ export async function readRelease(
     : undefined;
   const { manifest, warnings } = parseManifest(bytes);
   const release = resolveRelease(manifest, archive.entries, rules);
-  if (isTrustRequired) requireDigests(release);
+  if (isTrustRequired) {
+    requireDigests(release);
+    requireDirectories(manifest, archive.entries);
+  }
   return { release, warnings, signed };
 }
 

@@ -43,6 +43,7 @@ export function resolveRelease(
 
   const byName = new Map(entries.map((entry) => [entry.name, entry]));
   const listed = checkListedFiles(manifest.files ?? [], byName);
+  checkListedDirectories(manifest.directories ?? [], byName);
   const trees = treeEntries(manifest.modules, entries);
   const modules: ReleaseModule[] = [];
   let planned = 0;
@@ -85,6 +86,16 @@ function checkListedFiles(
     listed.set(file.path, file);
   });
   return listed;
+}
+
+function checkListedDirectories(
+  directories: readonly string[],
+  byName: ReadonlyMap<string, PackageEntry>,
+): void {
+  directories.forEach((path, index) => {
+    if (byName.get(withoutSlash(path))?.isDirectory !== true)
+      throw invalid(`directories[${index}]: ${quoted(path)} is not a directory in the package`);
+  });
 }
 
 function checkSize(entry: PackageEntry, sizeBytes: number | undefined, field: string): void {

@@ -104,4 +104,16 @@ test('a listed file keeps the mode that it was given', () => {
   assert.match(filledManifest(source, new Map([...facts].slice(1))), /"mode":"0750"/);
 });
 
+test('directories with nothing in them are listed, and those of the source must be such', () => {
+  const filled = (directories?: string[]) => {
+    const modules = [{ name: 't', src: 'tree', dst: '/opt/tope/t' }];
+    const written = { version: '1.0.0', modules, ...(directories && { directories }) };
+    const source = readManifestSource(Buffer.from(JSON.stringify(written)));
+    return JSON.parse(filledManifest(source, facts, ['tree/a', 'tree/b/c'])).directories;
+  };
+  assert.equal(filled(), ['tree/a', 'tree/b/c']);
+  assert.equal(filled(['tree/a/']), ['tree/a', 'tree/b/c']);
+  assert.throws(() => filled(['tree/a', 'tree/b']), /directories\[1\]: "tree\/b" is not an empty directory/);
+});
+
 test.run();

@@ -51,7 +51,8 @@ test('what the modules name goes in with its modes, and nothing that lies beside
     source.write('README.md', 'a note');
     mkdirSync(join(source.source, 'modules/web/empty'));
     await source.pack();
-    const { entries } = await look(join(source.folder, 'package.zip'));
+    const { entries, manifest } = await look(join(source.folder, 'package.zip'));
+    assert.equal(JSON.parse(manifest).directories, ['modules/web/empty']);
     assert.equal(entries, {
       'manifest.json': '644',
       'modules/web/empty/': '755',

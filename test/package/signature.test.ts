@@ -203,7 +203,7 @@ packages('a file added to or taken from a signed tree is refused', async () => {
   const files = release.modules
     .flatMap((module) => module.files)
     .map(({ entry, sizeBytes, sha256 }) => ({ path: entry, size: sizeBytes, sha256 }));
-  const changed = { manifest: { files }, sign: signer.sign };
+  const changed = { manifest: { files, directories: ['web/empty'] }, sign: signer.sign };
   assert.is(await readError(changed, keys), 'accepted');
   assert.match(
     await readError({ ...changed, files: { ...spec.files, 'web/evil.js': '' } }, keys),
@@ -216,6 +216,40 @@ packages('a file added to or taken from a signed tree is refused', async () => {
     /^INVALID_MANIFEST: .*not a file/,
   );
 });
+
+packages(
+  'a directory that a signed manifest does not name is refused, one that it names is not',
+  async () => {
+    const signer = newSigner();
+    const keys = [parseTrustedKey(signer.publicKey)];
+    const files = {
+      ...spec.files,
+      'web/js/a.js': 'x',
+      'web/': '',
+      'web/js/': '',
+      'web/var/log/': '',
+      'notes/': '',
+    };
+    const { release } = await read({ withDigests: true, files }, []);
+    const listed = release.modules
+      .flatMap((module) => module.files)
+      .map(({ entry, sizeBytes, sha256 }) => ({ path: entry, size: sizeBytes, sha256 }));
+    const signed = (directories?: string[]) =>
+      readError(
+        { files, manifest: { files: listed, ...(directories && { directories }) }, sign: signer.sign },
+        keys,
+      );
+    assert.match(await signed(), /^SIGNATURE_INVALID: .*empty directory "web\/var\/log"/);
+    assert.match(await signed(['web/js']), /^SIGNATURE_INVALID: .*empty directory "web\/var\/log"/);
+    assert.is(await signed(['web/var/log']), 'accepted');
+    assert.is(await signed(['web/var/log/', 'web/js']), 'accepted');
+    assert.match(
+      await signed(['web/var/log', 'web/none']),
+      /^INVALID_MANIFEST: .*directories\[1\].*not a directory/,
+    );
+    assert.match(await signed(['web/js/a.js']), /^INVALID_MANIFEST: .*directories\[0\].*not a directory/);
+  },
+);
 
 packages.run();
 

@@ -17,7 +17,8 @@ export async function treeOnDisk(root: string): Promise<Tree> {
         tree.set(key, `directory ${attributes}`);
         await visit(path);
       } else if (stat.isSymbolicLink()) tree.set(key, `symlink -> ${await readlink(path)}`);
-      else tree.set(key, `file ${attributes} ${describe(await readFile(path))}`);
+      // Of the lock: a kill leaves it, under another name each time.
+      else if (!stat.isSocket()) tree.set(key, `file ${attributes} ${describe(await readFile(path))}`);
     }
   };
   await visit(root);

@@ -87,6 +87,7 @@ async function prepare(ending: Ending, scratch: string): Promise<Device> {
   await downloadTo(daemon, served.request);
   await daemon.stop();
   served.close();
+  await rm(join(device.workDirectory, 'lock'), { recursive: true }); // a socket cannot be copied
   await cp(home, join(scratch, 'template'), { recursive: true, preserveTimestamps: true });
   return device;
 }
