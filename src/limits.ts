@@ -124,6 +124,11 @@ export const limits = {
   /** Deflate cannot do better than about 1032:1; a package that claims more lies. */
   inflateRatio: 1100,
   unpackedBytes: 8 * 1024 * MiB,
+  /** Of `before_start` and of `on_undo` in a module. */
+  moduleCommands: 16,
+  commandTimeoutMs: 60_000,
+  /** What is logged of one command's output; more of it says no more. */
+  commandLogBytes: 16 * KiB,
   /** Left free on every filesystem an update writes to, so that the device's own work goes on. */
   reserveBytes: 4 * MiB,
 

@@ -32,6 +32,16 @@ export interface FileCapabilities {
   readonly xattrHex: string;
 }
 
+/** What a module runs around the switch, as command lines, the program by its absolute path. */
+export interface ModuleCommands {
+  /** After the switch, before any service of the update starts; each must end with status 0. */
+  readonly beforeStart: readonly (readonly string[])[];
+  /** After the files are back, where one of `beforeStart` had begun; may fail. */
+  readonly onUndo: readonly (readonly string[])[];
+  /** Bound of each. */
+  readonly timeoutMs: number;
+}
+
 /** How a service is checked after its start; `timeoutMs` bounds the whole check. */
 export type HealthCheck =
   | { readonly kind: 'http'; readonly url: string; readonly timeoutMs: number }
@@ -71,6 +81,8 @@ export interface ReleaseModule {
   readonly capabilities: FileCapabilities | undefined;
   /** Whether extended attributes and ACLs of a replaced file go over to the new one. */
   readonly xattrs: 'keep' | 'drop';
+  /** Undefined: it runs none. */
+  readonly commands: ModuleCommands | undefined;
   readonly service: ServiceSpec;
 }
 

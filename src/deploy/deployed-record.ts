@@ -13,7 +13,7 @@ import { UpdateError } from '../errors.ts';
 import type { Files } from '../host/host.ts';
 import type { WriteGroup } from '../host/write-group.ts';
 import { limits } from '../limits.ts';
-import type { ServiceSpec } from '../release.ts';
+import type { ModuleCommands, ServiceSpec } from '../release.ts';
 import { currentRecord, deployedPath } from './current-record.ts';
 import type { Fingerprint } from './fingerprint.ts';
 
@@ -36,6 +36,8 @@ export interface DeployedModule {
   /** Of a directory module: what else stands below it is not the package's. Null: a single file. */
   readonly tree: string | null;
   readonly service: ServiceSpec;
+  /** What it ran; absent where nothing, and in records of 0.1.0. */
+  readonly commands?: ModuleCommands;
 }
 
 export interface DeployedDirectory {

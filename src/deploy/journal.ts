@@ -16,7 +16,7 @@
  *     stopping   the same; services may be down: this record lists them, for the successor of a killed daemon to start
  *                again. A power cut may take it, for it takes the services, too, and the boot starts them
  *     switching  targets may be old or new, one by one; backups hold all that is old
- *     switched   every target is new and durable; services may run
+ *     switched   every target is new and durable; services may run, and commands where the record counts them
  *     rebooting  the same; the machine is to end the boot that the record names, services run after it
  *     committed  the update stands; only tidying is left
  *     undoing    targets go back to what the backups hold
@@ -55,6 +55,8 @@ export interface JournalRecord {
   readonly services?: unknown;
   /** Of `rebooting`: the boot that is to end. */
   readonly bootId?: string;
+  /** Of `switched`: so many of the plan's commands have begun, the last of them begins now. */
+  readonly begun?: number;
   /** Of `undoing` and `undone`: why, as `CODE: text`; absent where the operation is tried again afterwards. */
   readonly error?: string;
 }
@@ -65,6 +67,8 @@ export interface Journal {
   readonly state: JournalState;
   readonly services: unknown;
   readonly bootId: string | undefined;
+  /** So many of the plan's commands had begun. */
+  readonly begun: number;
   readonly error: string | undefined;
   /** Where the next record goes, in bytes. */
   readonly endOffset: number;
@@ -89,6 +93,7 @@ export function decodeJournal(bytes: Uint8Array, digest: Digest): DecodedJournal
   let state: JournalState | undefined;
   let services: unknown;
   let bootId: string | undefined;
+  let begun = 0;
   let error: string | undefined;
   let offset = 0;
   for (;;) {
@@ -99,12 +104,13 @@ export function decodeJournal(bytes: Uint8Array, digest: Digest): DecodedJournal
     state = found.record.state;
     services = found.record.services ?? services;
     bootId = found.record.bootId ?? bootId;
+    begun = Math.max(begun, found.record.begun ?? 0);
     error = found.record.error ?? error;
     offset = found.endOffset;
   }
   if (anyRecordBehind(bytes, offset, digest)) return { kind: 'damaged', why: `bad record at byte ${offset}` };
   if (plan === undefined || state === undefined) return { kind: 'empty' };
-  return { kind: 'journal', journal: { plan, state, services, bootId, error, endOffset: offset } };
+  return { kind: 'journal', journal: { plan, state, services, bootId, begun, error, endOffset: offset } };
 }
 
 function recordAt(

@@ -52,6 +52,19 @@ export interface DirectoryStep {
 export type FileStep = PutStep | RemoveStep;
 export type Step = FileStep | DirectoryStep;
 
+/** What is run for one module of a transaction, and what takes it back. Command lines; either may be empty. */
+export interface PlannedCommands {
+  readonly module: string;
+  /** Of the update that brought the commands, and what was installed before it. */
+  readonly version: string;
+  readonly previousVersion: string | null;
+  /** After the switch, before services start. */
+  readonly run: readonly (readonly string[])[];
+  /** Where `run` had begun: after everything is back as it was. */
+  readonly undo: readonly (readonly string[])[];
+  readonly timeoutMs: number;
+}
+
 export interface Plan {
   readonly format: 1;
   /** UTC time to the millisecond, `20261123T200204123Z`; unique and rising, also where the clock goes back. */
@@ -70,6 +83,8 @@ export interface Plan {
   readonly action?: string;
   /** Ids of the updates that a rollback takes back. */
   readonly consumes: readonly string[];
+  /** In the order in which they run; absent where there are none, and in journals of 0.1.0. */
+  readonly commands?: readonly PlannedCommands[];
   /** Directories parents first, then files; removed directories deepest first at the end. */
   readonly steps: readonly Step[];
 }

@@ -170,6 +170,15 @@ export type ProcessFile =
   | 'auxv';
 export type ProcessLink = 'exe' | 'cwd' | 'ns/pid' | 'ns/mnt' | 'fd/1' | 'fd/2';
 
+export interface RunOptions {
+  /** Undefined: the updater's own. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Hears both outputs as they come, whatever is kept of them. */
+  readonly onOutput?: (chunk: Uint8Array) => void;
+  /** Aborted: it is killed, with all it started, and run() rejects with the reason. */
+  readonly signal?: AbortSignal;
+}
+
 export interface Processes {
   readonly ownPid: number;
   /** What the kernel calls this boot: another one after every restart of the machine. */
@@ -191,6 +200,7 @@ export interface Processes {
   run(
     argv: readonly string[],
     timeoutMs: number,
+    options?: RunOptions,
   ): Promise<{ status: number; stdout: string; stderr: string }>;
 }
 

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { constants as osConstants } from 'node:os';
 import { errno } from '../errors.ts';
 import { limits } from '../limits.ts';
-import type { Processes } from './host.ts';
+import type { Processes, RunOptions } from './host.ts';
 import { listProcesses, readProc, readProcLink } from './proc.ts';
 import type { Tools } from './proc-chain.ts';
 import { launchProgram } from './proc-launch.ts';
@@ -41,20 +41,37 @@ function sendSignal(pid: number, signal: 'SIGTERM' | 'SIGKILL'): boolean {
 async function runToEnd(
   argv: readonly string[],
   timeoutMs: number,
+  { env, onOutput, signal }: RunOptions = {},
 ): Promise<{ status: number; stdout: string; stderr: string }> {
   const { spawn } = await import('node:child_process');
+  signal?.throwIfAborted();
   const [program = '', ...args] = argv;
   // A session of its own: no terminal to ask for a password on, and one signal ends it with all it started.
-  const child = spawn(program, args, { cwd: '/', detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(program, args, {
+    cwd: '/',
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...(env && { env: { ...env } }),
+  });
+  if (onOutput !== undefined) for (const stream of [child.stdout, child.stderr]) stream.on('data', onOutput);
   const stdout = collect(child.stdout);
   const stderr = collect(child.stderr);
   return await new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
+    const giveUp = (reason: unknown) => {
       if (child.pid !== undefined) killGroup(child.pid);
-      reject(systemError('ETIMEDOUT', `${argv.join(' ')} did not end within ${timeoutMs} ms`));
+      reject(reason);
+    };
+    const timer = setTimeout(() => {
+      giveUp(systemError('ETIMEDOUT', `${argv.join(' ')} did not end within ${timeoutMs} ms`));
     }, timeoutMs);
-    child.once('error', (error) => {
+    const onAbort = () => giveUp(signal?.reason);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    const settle = () => {
       clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
+    };
+    child.once('error', (error) => {
+      settle();
       reject(error);
     });
     child.once('exit', () => {
@@ -64,9 +81,9 @@ async function runToEnd(
       }, limits.helperDrainMs);
       child.once('close', () => clearTimeout(drained));
     });
-    child.once('close', (status, signal) => {
-      clearTimeout(timer);
-      const number = signal === null ? status : 128 + osConstants.signals[signal];
+    child.once('close', (status, signalName) => {
+      settle();
+      const number = signalName === null ? status : 128 + osConstants.signals[signalName];
       resolve({ status: number ?? 0, stdout: stdout(), stderr: stderr() });
     });
   });

@@ -20,6 +20,7 @@ import { readRelease } from '../package/read-release.ts';
 import type { Release } from '../release.ts';
 import { newSealing, type Seal } from '../seal.ts';
 import type { Settings } from '../settings.ts';
+import { commandsOfRelease, commandsPart } from './commands.ts';
 import { checkFit } from './fit.ts';
 import { rememberDeployed } from './remember.ts';
 import { runTransaction } from './transaction.ts';
@@ -89,6 +90,7 @@ async function planRelease(
         modules: release.modules.map((module) => module.name),
         services: release.modules.map((module) => module.service),
         reboot: release.reboot,
+        ...commandsPart(commandsOfRelease(release, installed ?? null)),
         ...(action === null ? {} : { action }),
         consumes: [],
         backupDirectory,

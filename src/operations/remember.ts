@@ -33,7 +33,8 @@ export async function rememberDeployed(
   const { release, survey, request, crc32Of } = from;
   const modules = release.modules.map((module): RecordLine => {
     const tree = module.isTree ? (survey.moduleRoots.get(module.name) ?? module.target) : null;
-    return { kind: 'module', name: module.name, id: plan.id, tree, service: module.service };
+    const { name, service, commands } = module;
+    return { kind: 'module', name, id: plan.id, tree, service, ...(commands && { commands }) };
   });
   const files = putSteps(plan).map(({ module, target, source, sizeBytes, mode, uid, gid }): RecordLine => {
     const fingerprint = fingerprints.get(target);

@@ -12,6 +12,7 @@ import { latestId } from '../deploy/past-updates.ts';
 import { makePlan, nextId, type Plan, type Want } from '../deploy/plan.ts';
 import { checkPlanFits, surveyWants } from '../deploy/survey.ts';
 import { UpdateError } from '../errors.ts';
+import { commandsOfRepair, commandsPart } from './commands.ts';
 import { ownerOfUpdater } from './install.ts';
 import { findSources, type Sources, stageSources } from './repair-sources.ts';
 import { runTransaction } from './transaction.ts';
@@ -90,6 +91,12 @@ async function planRepair(
       modules: names,
       services: names.flatMap((name) => modules.get(name)?.service ?? []),
       reboot: false,
+      ...commandsPart(
+        commandsOfRepair(
+          names.flatMap((name) => modules.get(name) ?? []),
+          header.version,
+        ),
+      ),
       consumes: [],
       backupDirectory,
       // As with a rollback: its backups live only as long as it runs.

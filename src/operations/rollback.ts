@@ -6,6 +6,7 @@ import { checkPlanFits, surveyWants } from '../deploy/survey.ts';
 import { UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import type { ServiceSpec } from '../release.ts';
+import { commandsOfRollback, commandsPart } from './commands.ts';
 import { ownerOfUpdater } from './install.ts';
 import { runTransaction } from './transaction.ts';
 import type { Outcome, TransactionContext } from './transaction-context.ts';
@@ -28,6 +29,7 @@ export async function rollBack(context: TransactionContext, version: string | nu
       modules: [...new Set(chain.flatMap((past) => past.modules))],
       services: servicesOf(chain),
       reboot: chain.some((past) => past.reboot),
+      ...commandsPart(commandsOfRollback(chain)),
       consumes: chain.map((past) => past.id),
       backupDirectory,
       // Backups of a rollback live only as long as it runs: under each module's name, by their whole path.

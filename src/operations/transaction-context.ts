@@ -40,6 +40,8 @@ export interface Run {
   readonly journal: JournalFile;
   /** As they were before they were stopped; empty until then. */
   readonly services: readonly ServiceSnapshot[];
+  /** So many of the plan's commands have begun, also in the lives before; counted up while they run. */
+  readonly begun: { commands: number };
 }
 
 export type Outcome =

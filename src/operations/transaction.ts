@@ -21,6 +21,7 @@ import type { WriteGroup } from '../host/write-group.ts';
 import { checkHealth } from '../services/health.ts';
 import { captureServices, startServices, stopServices } from '../services/services.ts';
 import { ServiceSnapshotsSchema } from '../services/snapshot.ts';
+import { runPlannedCommands, undoPlannedCommands } from './commands.ts';
 import { restartMachine } from './reboot.ts';
 import { startOld, tidyCommitted, tidyUndone } from './tidy.ts';
 import type { Outcome, Run, TransactionContext } from './transaction-context.ts';
@@ -33,7 +34,7 @@ export async function runTransaction(
 ): Promise<Outcome> {
   const { host, backupDirectory } = context;
   const journal = await attempt('beginning the journal', () => beginJournal(host, backupDirectory, plan));
-  let run: Run = { context, plan, journal, services: [] };
+  let run: Run = { context, plan, journal, services: [], begun: { commands: 0 } };
   try {
     await makeDirectories(host, plan);
     await withPlanGroup(host.files, plan, [backupDirectory], 'DEPLOYMENT_FAILED', async (group) => {
@@ -86,6 +87,7 @@ async function takeUp(context: TransactionContext, found: Journal): Promise<Run>
     plan: found.plan,
     journal,
     services: v.parse(ServiceSnapshotsSchema, found.services ?? []),
+    begun: { commands: found.begun },
   };
 }
 
@@ -111,6 +113,8 @@ async function finish(run: Run, from: From): Promise<Outcome> {
       await switchTargets(host, plan);
       await journal.append({ state: 'switched' });
     }
+    // Before a restart of the machine, too: the boot that comes starts the services by itself.
+    if (from !== 'rebooted') await runPlannedCommands(run);
     if (plan.reboot && from !== 'rebooted') await restartMachine(context, journal);
     context.progress(95, 'starting services');
     await startServices(host, services, 'new', { signal: shutdown });
@@ -145,6 +149,7 @@ async function undo(run: Run, error: UpdateError, reached: Reached = 'not commit
   const { host } = context;
   host.log.error(`${error.message}; everything is put back`);
   context.progress(97, 'putting everything back');
+  let failures: string[];
   try {
     const record = undoRecord(run, 'undoing', error);
     if (reached === 'maybe committed') await journal.append(record);
@@ -154,15 +159,27 @@ async function undo(run: Run, error: UpdateError, reached: Reached = 'not commit
     );
     // Once more before giving up: a passing fault must not leave the device between two versions.
     await restoreTargets(host, plan).catch(() => restoreTargets(host, plan));
+    failures = await undoPlannedCommands(run);
   } catch (thrown) {
+    if (thrown === context.shutdown.reason) {
+      await journal.close();
+      return { kind: 'interrupted' };
+    }
     return stuck(run, asUpdateError(thrown, 'ROLLBACK_FAILED', `${error.message}; then undoing`));
   }
+  const told = withFailures(error, failures);
   await journal
-    .append(undoRecord(run, 'undone', error))
+    .append(undoRecord(run, 'undone', told))
     .catch((thrown: unknown) =>
       host.log.error(`all is put back, a next start will look once more: ${text(thrown)}`),
     );
-  return tidyUndone(run, error);
+  return tidyUndone(run, told);
+}
+
+/** What has failed on the way back belongs to the one error that is reported. */
+function withFailures(error: UpdateError, failures: readonly string[]): UpdateError {
+  if (failures.length === 0) return error;
+  return UpdateError.parse(`${error.message}; then, all is put back, ${failures.join('; ')}`);
 }
 
 /** The reason stands in the record of an end only: where there is none, a start that finds it tries again. */

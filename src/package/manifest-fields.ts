@@ -58,6 +58,13 @@ export const Argv = v.pipe(
   v.check((argv) => argv[0]?.startsWith('/') === true, 'must start with the absolute path of a program'),
 );
 
+/** A command: its arguments, or a text for the shell. */
+export const ShellText = v.pipe(
+  Text(4096),
+  v.transform((text): string[] => ['/bin/sh', '-c', text]),
+);
+export const CommandLine = v.lazy((input) => (typeof input === 'string' ? ShellText : Argv));
+
 /** Patterns of glob.ts over paths below a module's `dst`. */
 export const Patterns = v.pipe(
   v.array(

@@ -10,9 +10,11 @@ import { VersionSchema } from '../version.ts';
 import {
   Argv,
   Capabilities,
+  CommandLine,
   Digest,
   Mode,
   Patterns,
+  ShellText,
   SizeBytes,
   SourcePath,
   TargetPath,
@@ -39,6 +41,12 @@ export const HealthSchema = v.pipe(
     'must have exactly one of "http", "tcp" and "exec"',
   ),
 );
+
+const commands = <Schema extends v.GenericSchema<unknown, string[]>>(command: Schema) =>
+  v.pipe(
+    v.array(command),
+    v.maxLength(limits.moduleCommands, `must not have more than ${limits.moduleCommands} commands`),
+  );
 
 export const ModuleSchema = v.object({
   /** Becomes part of a backup's file name. */
@@ -76,6 +84,13 @@ export const ModuleSchema = v.object({
   ),
   start: v.optional(Argv),
   health: v.optional(HealthSchema),
+  /** Run after the switch, before any service starts; `post_cmds` is another name for it. */
+  before_start: v.optional(commands(CommandLine)),
+  post_cmds: v.optional(commands(ShellText)),
+  /** Run after the files are back. */
+  on_undo: v.optional(commands(CommandLine)),
+  /** Of each command. */
+  timeout_s: v.optional(v.pipe(v.number(), v.minValue(0.1), v.maxValue(3600))),
   /** Of what people may edit: `true` of a module that is one file, patterns of a tree. */
   config: v.optional(v.lazy((input) => (typeof input === 'boolean' ? v.boolean() : Patterns))),
   /** Of a tree: deployed where there is none, never replaced, never removed. */

@@ -1,7 +1,7 @@
 /** What a module says beside its files: its service, and how it treats what is on the device already. Pure. */
 import { matchesAny } from '../glob.ts';
 import { limits } from '../limits.ts';
-import type { HealthCheck, ReleaseModule, WhenThere } from '../release.ts';
+import type { HealthCheck, ModuleCommands, ReleaseModule, WhenThere } from '../release.ts';
 import { invalidManifest as invalid } from './manifest.ts';
 import type { ManifestModule } from './manifest-schema.ts';
 
@@ -18,6 +18,7 @@ export function moduleFacts(module: ManifestModule, isTree: boolean, place: stri
     keep: module.keep ?? [],
     capabilities: module.capabilities,
     xattrs: module.xattrs ?? 'keep',
+    commands: commandsOf(module, place),
     service: {
       module: module.name,
       processName: module.process_name,
@@ -34,6 +35,20 @@ export function whenThere({ config, keep }: ManifestModule, path: string | undef
   if (path === undefined) return config === true ? 'config' : 'replace';
   if (matchesAny(keep ?? [], path)) return 'keep';
   return Array.isArray(config) && matchesAny(config, path) ? 'config' : 'replace';
+}
+
+function commandsOf(module: ManifestModule, place: string): ModuleCommands | undefined {
+  const { before_start, post_cmds, on_undo = [], timeout_s } = module;
+  if (before_start !== undefined && post_cmds !== undefined)
+    throw invalid(`${place}.post_cmds: is another name for before_start, which is there too`);
+  const beforeStart = before_start ?? post_cmds ?? [];
+  if (beforeStart.length === 0) {
+    if (on_undo.length > 0) throw invalid(`${place}.on_undo: there is no before_start that it could undo`);
+    if (timeout_s !== undefined) throw invalid(`${place}.timeout_s: there is no command that it could bound`);
+    return undefined;
+  }
+  const timeoutMs = timeout_s === undefined ? limits.commandTimeoutMs : Math.ceil(timeout_s * 1000);
+  return { beforeStart, onUndo: on_undo, timeoutMs };
 }
 
 function refuseMisplaced(module: ManifestModule, isTree: boolean, place: string): void {

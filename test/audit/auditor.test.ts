@@ -59,6 +59,7 @@ async function begin(d: Device, intervalMs: number | undefined): Promise<Life> {
     breaksAfterBytes: undefined,
     onAsked: () => undefined,
     onProgram: () => undefined,
+    onCommand: () => undefined,
     download: undefined,
     onReport: () => undefined,
   });

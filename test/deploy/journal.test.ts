@@ -41,6 +41,7 @@ test('what was written is read back, with or without the padding behind it', () 
         state: 'undoing',
         services: [{ module: 'a' }],
         bootId: undefined,
+        begun: 0,
         error: 'HEALTH_CHECK_FAILED: no',
         endOffset: whole.length,
       },

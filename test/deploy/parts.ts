@@ -45,6 +45,7 @@ export function moduleOf(
     keep: [],
     capabilities: undefined,
     xattrs: 'keep',
+    commands: undefined,
     service: {
       module: name,
       processName: undefined,

@@ -131,6 +131,7 @@ resolving('a file becomes a module of one file', () => {
         keep: [],
         capabilities: undefined,
         xattrs: 'keep',
+        commands: undefined,
         service: {
           module: 'app',
           processName: undefined,
@@ -262,6 +263,40 @@ resolving('capabilities and extended attributes go into the release', () => {
   assert.is(app?.capabilities?.text, 'cap_net_raw+ep');
   assert.is(app?.xattrs, 'drop');
 });
+
+resolving('commands are argument lists; a text is one for the shell', () => {
+  const app = (keys: object) => resolve([{ ...module, ...keys }], [file('modules/app')]).modules[0]?.commands;
+  const shell = ['/bin/sh', '-c', 'ldconfig && echo ok'];
+  assert.equal(
+    app({ before_start: [['/sbin/ldconfig', '-v'], shell[2]], on_undo: [shell[2]], timeout_s: 1.5 }),
+    {
+      beforeStart: [['/sbin/ldconfig', '-v'], shell],
+      onUndo: [shell],
+      timeoutMs: 1500,
+    },
+  );
+  assert.equal(app({ post_cmds: [shell[2]] }), { beforeStart: [shell], onUndo: [], timeoutMs: 60_000 });
+  assert.is(app({ before_start: [] }), undefined);
+});
+
+for (const [keys, why] of [
+  [{ before_start: ['x'], post_cmds: ['y'] }, /post_cmds: is another name for before_start/],
+  [{ on_undo: ['x'] }, /on_undo: there is no before_start/],
+  [{ timeout_s: 5 }, /timeout_s: there is no command/],
+  [{ before_start: [['ldconfig']] }, /before_start\[0\]: must start with the absolute path/],
+  [{ before_start: [[]] }, /before_start\[0\]: must name a program/],
+  [{ before_start: [''] }, /before_start\[0\]: must not be empty/],
+  [{ post_cmds: [['/bin/true']] }, /post_cmds\[0\]: /],
+  [
+    { before_start: Array.from({ length: 17 }, () => 'x') },
+    /before_start: must not have more than 16 commands/,
+  ],
+  [{ before_start: ['x'], timeout_s: 0 }, /timeout_s: /],
+] as const) {
+  resolving(`commands such as ${JSON.stringify(keys).slice(0, 50)} are refused`, () => {
+    assert.throws(() => resolve([{ ...module, ...keys }], [file('modules/app')]), why);
+  });
+}
 
 for (const [src, key, value, why] of [
   ['web', 'config', true, /modules\[0\]\.config: src is a directory; .*patterns/],

@@ -88,7 +88,8 @@ function syncName(sync: Sync): string {
 /** The state that a record written to the journal announces. */
 function journalState(step: Step | undefined): string | undefined {
   if (step?.kind !== 'change' || step.operation.kind !== 'data') return undefined;
-  return /^[0-9a-f]{64} \{"state":"(\w+)"/.exec(step.operation.bytes.toString('latin1'))?.[1];
+  const record = /^[0-9a-f]{64} \{"state":"(\w+)"(,"begun":)?/.exec(step.operation.bytes.toString('latin1'));
+  return record?.[2] === undefined ? record?.[1] : 'commands begin';
 }
 
 /** Leaves out every fsync that `isDropped` names. */

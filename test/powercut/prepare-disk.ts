@@ -5,6 +5,7 @@ import { join, posix } from 'node:path';
 import type { PackageRequest } from '../../src/download/request.ts';
 import type { Files } from '../../src/host/host.ts';
 import { buildPackage, type PackageSpec } from '../fixtures/package-builder.ts';
+import { runMigration } from './migration.ts';
 import { type ModelDisk, modelDisk } from './model-disk.ts';
 import { cloneState, emptyModel, type ModelState } from './model-state.ts';
 import type { Scenario } from './scenarios.ts';
@@ -124,6 +125,7 @@ async function life(
     onReboot: () => undefined,
     onStage: () => undefined,
     onProgram: () => undefined,
+    onCommand: (argv) => runMigration(disk.files, argv),
     ...more,
   });
   await action(session);

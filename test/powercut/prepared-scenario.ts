@@ -6,6 +6,7 @@ import type { Stage } from '../../src/updater/state.ts';
 import { codeSite } from './code-site.ts';
 import type { Subject } from './exploration.ts';
 import { startMark } from './lives.ts';
+import { runMigration, unmigratedMark, wrongAtStart } from './migration.ts';
 import { type ModelDisk, modelDisk } from './model-disk.ts';
 import type { Recording } from './model-log.ts';
 import type { ModelState } from './model-state.ts';
@@ -13,6 +14,7 @@ import { type Tree, treeOf } from './model-tree.ts';
 import { appendLine, keptMark } from './own-file.ts';
 import { prepareDisk, type Store, storePackage } from './prepare-disk.ts';
 import { askedMark, rebootedAgain, rebootMark } from './repetition-verdict.ts';
+import { versionBefore } from './scenario-packages.ts';
 import { act, type Scenario } from './scenarios.ts';
 import type { ScriptedProgram } from './scripted-host.ts';
 import { allowedRoot, type Session, startSession } from './session.ts';
@@ -56,10 +58,14 @@ export async function prepareScenario(scenario: Scenario): Promise<PreparedScena
     onStage: (how: string, stage: Stage) => disk.mark(`${how} ${stage}`),
     onProgram: async (event: string, argv: readonly string[]) => {
       disk.mark(`${event} ${argv.join(' ')}`);
-      if (event !== 'started' || scenario.ownFile === undefined) return;
+      if (event !== 'started') return;
+      const wrong = scenario.migrates && (await wrongAtStart(disk.files, argv[0] ?? '', versionBefore));
+      if (wrong) disk.mark(unmigratedMark(wrong));
+      if (scenario.ownFile === undefined) return;
       const line = `${argv.join(' ')} ${told + marksOf(disk).length}`;
       disk.mark(keptMark(await appendLine(disk.files, scenario.ownFile, line), line));
     },
+    onCommand: (argv: readonly string[]) => runMigration(disk.files, argv),
   });
   const perform = (session: Session): Promise<void> => act(session, scenario, () => requestOf(store));
 

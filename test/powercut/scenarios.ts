@@ -3,6 +3,7 @@
  * Files are a few blocks at most: what matters is how many there are, where, and in which order they change.
  */
 import type { PackageSpec } from '../fixtures/package-builder.ts';
+import { migrating } from './migration.ts';
 import {
   api,
   before,
@@ -12,6 +13,7 @@ import {
   threeModules,
   tree,
   twoPrograms,
+  versionBefore,
   voice,
 } from './scenario-packages.ts';
 import type { Session } from './session.ts';
@@ -45,6 +47,8 @@ export interface Scenario {
   readonly stubborn: readonly string[];
   /** A deployed file that every program writes a line to when it is started. */
   readonly ownFile: string | undefined;
+  /** Its packages migrate a database (migration.ts). */
+  readonly migrates: boolean;
   /** The package stays after its install. */
   readonly keepPackage: boolean;
   readonly answersReports: boolean;
@@ -72,6 +76,7 @@ const usual = {
   healthAfterRestart: 0,
   stubborn: [],
   ownFile: undefined,
+  migrates: false,
   keepPackage: false,
   answersReports: true,
   programs: [[api]],
@@ -181,6 +186,43 @@ export const scenarios: readonly Scenario[] = [
     package: undefined,
     act: 'repair',
     keepPackage: true,
+  },
+  {
+    ...usual,
+    name: 'install that migrates a database, at the last start that may',
+    package: migrating(threeModules('1.1.0'), versionBefore),
+    migrates: true,
+    cutBefore: ['ended', 'ended'],
+    act: 'restart',
+  },
+  {
+    ...failing,
+    name: 'failing health after a migration',
+    package: migrating(threeModules('1.1.0'), versionBefore),
+    migrates: true,
+  },
+  {
+    ...usual,
+    name: 'migration that fails in its second command',
+    package: migrating(threeModules('1.1.0'), versionBefore, ['fail']),
+    migrates: true,
+    ends: 'old',
+  },
+  {
+    ...usual,
+    name: 'asked rollback of two migrations',
+    earlier: [migrating(threeModules('1.1.0'), versionBefore), migrating(threeModules('1.2.0'), '1.1.0')],
+    package: undefined,
+    act: 'rollback',
+    migrates: true,
+  },
+  {
+    ...failing,
+    name: 'asked rollback of a migration with failing health',
+    earlier: [migrating(threeModules('1.1.0'), versionBefore)],
+    package: undefined,
+    act: 'rollback',
+    migrates: true,
   },
   { ...usual, name: 'install whose package is kept', keepPackage: true },
   {

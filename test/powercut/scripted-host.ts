@@ -38,6 +38,8 @@ export interface Script {
   readonly stubborn: readonly string[];
   /** Hears of each program that a signal ended or that was started; what it returns is what the program does first. */
   readonly onProgram: (event: 'ended' | 'started', argv: readonly string[]) => void | Promise<void>;
+  /** Runs a package's command and gives its exit status; undefined where it is another program. */
+  readonly onCommand: (argv: readonly string[]) => Promise<number> | undefined;
   /** What any GET is answered with, with ranges. */
   readonly download: Buffer | undefined;
   /** The answer to the first GET breaks off after so many bytes. */
@@ -163,7 +165,8 @@ function scriptedProcesses(
       start,
       run: async (argv) => {
         if (argv.includes('reboot')) script.onReboot();
-        return { status: script.healthStatus, stdout: '', stderr: '' };
+        const status = (await script.onCommand(argv)) ?? script.healthStatus;
+        return { status, stdout: '', stderr: '' };
       },
     },
   };

@@ -5,6 +5,7 @@
 import { limits } from '../../src/limits.ts';
 import type { Stage } from '../../src/updater/state.ts';
 import { livesOf } from './lives.ts';
+import { wrongDatabase } from './migration.ts';
 import type { ModelState } from './model-state.ts';
 import { bytesAt, difference, type Tree, textAt, treeOf } from './model-tree.ts';
 import { wrongOwnFile } from './own-file.ts';
@@ -52,6 +53,9 @@ export function verdict(facts: Facts, state: ModelState, marks: readonly string[
     wrongHistory(facts, state, isNew, marks) ??
     wrongPrograms(facts) ??
     (ownFile && wrongOwnFile(state, ownFile, standingVersion(facts.scenario, isNew), marks)) ??
+    (facts.scenario.migrates
+      ? wrongDatabase(state, standingVersion(facts.scenario, isNew), versionBefore, marks)
+      : undefined) ??
     fetchedAgain(marks) ??
     rebootedAgain(marks) ??
     (isNew ? startedTooOften(cutBefore, marks) : undefined)

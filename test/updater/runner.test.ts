@@ -53,6 +53,7 @@ async function start(d: Device, options: LifeOptions = {}): Promise<Life> {
     breaksAfterBytes: undefined,
     onAsked: () => undefined,
     onProgram: () => undefined,
+    onCommand: () => undefined,
     download,
     onReport: () => undefined,
   });

@@ -1,0 +1,96 @@
+/**
+ * The commands of a transaction: which ones, in which order, and what the journal must know before each begins.
+ *
+ * Invariant: that a module's commands begin is durable before they do, so that an undo, also that of a later start, takes back
+ * exactly what may have been done. All of them may run again after a cut.
+ */
+import type { DeployedModule } from '../deploy/deployed-record.ts';
+import type { Plan, PlannedCommands } from '../deploy/plan.ts';
+import type { Release } from '../release.ts';
+import { type CommandOccasion, runCommands } from '../services/commands.ts';
+import type { Run } from './transaction-context.ts';
+
+/** Of an install: `before_start` in the order of the modules. */
+export function commandsOfRelease(release: Release, previousVersion: string | null): PlannedCommands[] {
+  return release.modules.flatMap(({ name, commands }) => {
+    if (commands === undefined) return [];
+    const { beforeStart, onUndo, timeoutMs } = commands;
+    const { version } = release;
+    return [{ module: name, version, previousVersion, run: beforeStart, undo: onUndo, timeoutMs }];
+  });
+}
+
+/** Of a repair of `modules`: what their update ran; nothing takes it back, the version stays the same. */
+export function commandsOfRepair(modules: readonly DeployedModule[], version: string): PlannedCommands[] {
+  return modules.flatMap(({ name, commands }) => {
+    if (commands === undefined) return [];
+    const { beforeStart, timeoutMs } = commands;
+    return [{ module: name, version, previousVersion: version, run: beforeStart, undo: [], timeoutMs }];
+  });
+}
+
+/** Of a rollback of `chain` (newest first): what takes each update's commands back, the last one first. */
+export function commandsOfRollback(chain: readonly Plan[]): PlannedCommands[] {
+  return chain
+    .flatMap(({ commands = [] }) => commands.toReversed())
+    .filter(({ undo }) => undo.length > 0)
+    .map((commands) => ({ ...commands, run: commands.undo, undo: commands.run }));
+}
+
+/** As a part of a plan. */
+export function commandsPart(commands: readonly PlannedCommands[]): Pick<Plan, 'commands'> {
+  return commands.length === 0 ? {} : { commands };
+}
+
+/** After the switch. Throws DEPLOYMENT_FAILED where one fails that must not, or the shutdown's reason. */
+export async function runPlannedCommands(run: Run): Promise<void> {
+  const { context, plan, journal, begun } = run;
+  for (const [index, commands] of (plan.commands ?? []).entries()) {
+    const count = index + 1;
+    if (begun.commands < count) await journal.append({ state: 'switched', begun: count });
+    begun.commands = Math.max(begun.commands, count);
+    context.progress(94, `running commands of ${commands.module}`);
+    // What takes back must go on whatever happens: there is nothing better to go back to.
+    if (plan.kind === 'rollback') await runAndTell(run, commands, commands.run);
+    else await runFor(run, commands, commands.run);
+  }
+}
+
+/** After everything is back: gives what failed, in words, or rejects with the shutdown's reason. */
+export async function undoPlannedCommands(run: Run): Promise<string[]> {
+  const { plan, begun } = run;
+  const failures: string[] = [];
+  for (const commands of (plan.commands ?? []).slice(0, begun.commands).toReversed())
+    failures.push(...(await runAndTell(run, commands, commands.undo)));
+  return failures;
+}
+
+async function runAndTell(
+  run: Run,
+  commands: PlannedCommands,
+  argvs: readonly (readonly string[])[],
+): Promise<string[]> {
+  const { host, shutdown } = run.context;
+  try {
+    await runFor(run, commands, argvs);
+    return [];
+  } catch (thrown) {
+    if (shutdown.aborted) throw thrown;
+    const text = thrown instanceof Error ? thrown.message : String(thrown);
+    host.log.error(text);
+    return [text];
+  }
+}
+
+function runFor(
+  { context, plan }: Run,
+  { module, version, previousVersion, timeoutMs }: PlannedCommands,
+  commands: readonly (readonly string[])[],
+): Promise<void> {
+  const group = { module, version, previousVersion, commands, timeoutMs };
+  return runCommands(context.host, group, occasionOf(plan), context.shutdown);
+}
+
+function occasionOf({ kind }: Plan): CommandOccasion {
+  return kind === 'update' ? 'install' : kind;
+}

@@ -1,0 +1,129 @@
+/** `before_start` and `on_undo` (spec section 10) in whole updates: when they run, and what takes them back. */
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import type { PackageSpec } from '../fixtures/package-builder.ts';
+import { concurrently } from './concurrently.ts';
+import { until } from './daemon.ts';
+import { type Device, withDevice } from './harness.ts';
+import { installed, rolledBack } from './updates.ts';
+
+const tests = concurrently('commands');
+
+const ledgerOf = (device: Device) => join(device.folder, 'ledger');
+
+/** What the commands have written, each line with the last thing that a service did before. */
+function ledger(device: Device): string[] {
+  return existsSync(ledgerOf(device)) ? readFileSync(ledgerOf(device), 'utf8').trim().split('\n') : [];
+}
+
+/** alpha with a migration; `more` are further keys of it. */
+function migrating(device: Device, version: string, more: object = {}): PackageSpec {
+  const note = (word: string) =>
+    `echo "${word} $TOPE_MODULE $TOPE_VERSION after $TOPE_PREVIOUS_VERSION, $TOPE_KIND" >> ${ledgerOf(device)}`;
+  const usual = device.usual(version);
+  const keys = { before_start: [note('up')], on_undo: [['/bin/sh', '-c', note('down')]], ...more };
+  const modules = usual.modules.map((module) => (module.name === 'alpha' ? { ...module, ...keys } : module));
+  return { ...usual, modules };
+}
+
+tests('before_start runs on the new files, before any service of the update starts', () =>
+  withDevice(async (device) => {
+    const daemon = await device.start();
+    const seen = join(device.folder, 'seen');
+    const look = `tail -n 1 ${join(device.folder, 'events')} > ${seen}; cat ${device.dataFile} >> ${seen}`;
+    await installed(device, daemon, migrating(device, '2.0.0', { before_start: [look] }));
+    assert.match(readFileSync(seen, 'utf8'), /^stop .*\n.*2\.0\.0/);
+    assert.equal(device.running(), ['alpha 2.0.0', 'beta 2.0.0']);
+  }),
+);
+
+tests('post_cmds is another name for it', () =>
+  withDevice(async (device) => {
+    const daemon = await device.start();
+    const spec = migrating(device, '2.0.0', { before_start: undefined, on_undo: undefined });
+    const modules = spec.modules.map((module) => ({
+      ...module,
+      post_cmds: [`echo $TOPE_MODULE >> ${ledgerOf(device)}`],
+    }));
+    await installed(device, daemon, { ...spec, modules });
+    assert.equal(ledger(device), ['alpha', 'beta', 'data']);
+  }),
+);
+
+tests('one that fails undoes the update, and on_undo takes back what had begun', () =>
+  withDevice(async (device) => {
+    const daemon = await device.start();
+    const before = device.files();
+    const half = `echo half >> ${ledgerOf(device)}; echo "disk of cheese" >&2; exit 7`;
+    const spec = migrating(device, '2.0.0', { before_start: [half] });
+    const { stage, error } = await device.install(daemon, spec);
+    assert.is(stage, 'failed');
+    assert.match(error ?? '', /^DEPLOYMENT_FAILED: alpha: .*: exit status 7: disk of cheese$/);
+    assert.equal(ledger(device), ['half', 'down alpha 2.0.0 after , install']);
+    assert.equal(device.files(), before);
+    assert.equal(device.running(), ['alpha 1.0.0', 'beta 1.0.0']);
+  }),
+);
+
+tests('an on_undo that fails is told, and everything is put back all the same', () =>
+  withDevice(async (device) => {
+    const daemon = await device.start();
+    const spec = migrating(device, '2.0.0', { before_start: ['exit 1'], on_undo: ['echo oh no; exit 2'] });
+    const { error } = await device.install(daemon, spec);
+    assert.match(error ?? '', /exit status 1; then, all is put back, .*exit status 2: oh no$/);
+    assert.equal(device.running(), ['alpha 1.0.0', 'beta 1.0.0']);
+  }),
+);
+
+tests('a rollback over several updates takes back each, the newest first', () =>
+  withDevice(async (device) => {
+    const daemon = await device.start();
+    await installed(device, daemon, migrating(device, '2.0.0'));
+    await installed(device, daemon, migrating(device, '3.0.0'));
+    await rolledBack(daemon, '2.0.0');
+    assert.equal(ledger(device), [
+      'up alpha 2.0.0 after , install',
+      'up alpha 3.0.0 after 2.0.0, install',
+      'down alpha 3.0.0 after 2.0.0, rollback',
+      'down alpha 2.0.0 after , rollback',
+    ]);
+    assert.equal(device.running(), ['alpha 1.0.0', 'beta 1.0.0']);
+  }),
+);
+
+tests('a repair runs the commands of the module that it repairs', () =>
+  withDevice(async (device) => {
+    const daemon = await device.start(['--keep-package']);
+    await installed(device, daemon, migrating(device, '2.0.0'));
+    writeFileSync(device.program('alpha'), 'rotten');
+    assert.is((await daemon.post('audit', { repair: true })).code, 200);
+    const { stage, error } = await daemon.reach('success', 'failed');
+    assert.is(stage, 'success', error ?? '');
+    assert.equal(ledger(device), ['up alpha 2.0.0 after , install', 'up alpha 2.0.0 after 2.0.0, repair']);
+  }),
+);
+
+tests('a daemon that is stopped or killed in mid-command runs it again at its next start', async () => {
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    await withDevice(async (device) => {
+      const hang = join(device.folder, 'hang');
+      writeFileSync(hang, '');
+      const command = `echo run >> ${ledgerOf(device)}; while [ -e ${hang} ]; do sleep 0.1; done`;
+      const daemon = await device.start();
+      const spec = migrating(device, '2.0.0', { before_start: [command] });
+      const request = await device.offer(spec);
+      await daemon.post('download', request);
+      await daemon.reach('toInstall');
+      await daemon.post('update', { version: '2.0.0' });
+      await until('the command runs', () => ledger(device).length === 1);
+      await daemon.end(signal);
+      rmSync(hang);
+      const next = await device.start();
+      assert.is((await next.reach('success', 'failed')).stage, 'success');
+      assert.equal(ledger(device), ['run', 'run']);
+    });
+  }
+});
+
+tests.run();

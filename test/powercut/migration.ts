@@ -1,0 +1,84 @@
+/**
+ * A database that a package's commands migrate: `before_start` brings it to the new version, `on_undo` back. As a careful program
+ * does it: new file, fsync, rename, fsync of the directory.
+ */
+import { posix } from 'node:path';
+import type { Files } from '../../src/host/host.ts';
+import type { PackageSpec } from '../fixtures/package-builder.ts';
+import type { ModelState } from './model-state.ts';
+import { textAt } from './model-tree.ts';
+
+/** The program of the commands; its argument is the version to migrate to, or `fail`. */
+const migrate = '/bin/migrate';
+const database = '/var/lib/database';
+
+/** The package with commands at its first module; `then`: more of before_start. */
+export function migrating(spec: PackageSpec, from: string, then: readonly string[] = []): PackageSpec {
+  const [first, ...rest] = spec.modules;
+  const commands = {
+    before_start: [[migrate, spec.version], ...then.map((to) => [migrate, to])],
+    on_undo: [[migrate, from]],
+  };
+  return { ...spec, modules: [{ ...first, ...commands }, ...rest] };
+}
+
+/** Runs a command on the disk and gives its exit status; undefined: it is none of ours. */
+export function runMigration(files: Files, argv: readonly string[]): Promise<number> | undefined {
+  const [program, to = ''] = argv;
+  if (program !== migrate) return undefined;
+  if (to === 'fail') return Promise.resolve(1);
+  // Not below the updater's calls on the stack, as they name who asks for a sync.
+  return new Promise((resolve, reject) => {
+    setImmediate(() => write(files, to).then(() => resolve(0), reject));
+  });
+}
+
+/** A program was started: what is wrong where the database is not of the version that `program`, its file, is of. */
+export async function wrongAtStart(
+  files: Files,
+  program: string,
+  versionBefore: string,
+): Promise<string | undefined> {
+  const [ofProgram, ofDatabase] = [(await read(files, program))?.split(' ')[1], await read(files, database)];
+  return ofProgram === (ofDatabase ?? versionBefore)
+    ? undefined
+    : `${program} of ${ofProgram} was started on a database of ${ofDatabase ?? versionBefore}`;
+}
+
+/** The mark that tells of it. */
+export function unmigratedMark(wrong: string): string {
+  return `unmigrated ${wrong}`;
+}
+
+/** At rest: the database is of the version that stands, and no program was started on another one. */
+export function wrongDatabase(
+  state: ModelState,
+  version: string,
+  versionBefore: string,
+  marks: readonly string[],
+): string | undefined {
+  const unmigrated = marks.find((mark) => mark.startsWith(unmigratedMark('')));
+  if (unmigrated !== undefined) return unmigrated;
+  const found = textAt(state, database) ?? versionBefore;
+  return found === version ? undefined : `the database is of ${found}, ${version} stands`;
+}
+
+async function write(files: Files, version: string): Promise<void> {
+  const scratch = `${database}.new`;
+  if (await files.stat(scratch)) await files.remove(scratch);
+  const file = await files.open(scratch, 'create');
+  await file.write(Buffer.from(version), 0);
+  await file.sync();
+  await file.close();
+  await files.rename(scratch, database);
+  await files.syncDirectory(posix.dirname(database));
+}
+
+async function read(files: Files, path: string): Promise<string | undefined> {
+  if ((await files.stat(path)) === undefined) return undefined;
+  const file = await files.open(path, 'read');
+  const content = new Uint8Array((await file.stat()).sizeBytes);
+  await file.read(content, 0, content.length, 0);
+  await file.close();
+  return Buffer.from(content).toString();
+}
