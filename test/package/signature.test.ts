@@ -223,7 +223,8 @@ packages(
     const signer = newSigner();
     const keys = [parseTrustedKey(signer.publicKey)];
     const files = {
-      ...spec.files,
+      app: 'program',
+      'web/index.html': '<p>',
       'web/js/a.js': 'x',
       'web/': '',
       'web/js/': '',
