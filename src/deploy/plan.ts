@@ -10,6 +10,7 @@ import { UpdateError } from '../errors.ts';
 import type { FileStat } from '../host/host.ts';
 import type { ServiceSpec } from '../release.ts';
 import type { Seal } from '../seal.ts';
+import { below, directoryOf, inDirectory } from './paths.ts';
 
 /** Replaces or creates one file (or symlink, when a rollback brings one back). */
 export interface PutStep {
@@ -154,7 +155,7 @@ export function makePlan(header: PlanHeader, wants: readonly Want[], facts: Fact
 
   for (const [index, want] of wants.entries()) {
     const found = facts.found.get(want.target);
-    const temp = posix.join(posix.dirname(want.target), `.tope-${header.id}.${index}`);
+    const temp = inDirectory(directoryOf(want.target), `.tope-${header.id}.${index}`);
     const backup = backupPath(
       backupDirectory,
       want.module,
@@ -244,7 +245,9 @@ export function directorySteps(plan: Plan, kind: DirectoryStep['kind']): Directo
 
 /** The directories whose names a plan changes: those to sync, parents first, each once. */
 export function touchedDirectories(plan: Plan): string[] {
-  return [...new Set(plan.steps.map((step) => posix.dirname(step.target)))].sort();
+  const touched = new Set<string>();
+  for (const { target } of plan.steps) touched.add(directoryOf(target));
+  return [...touched].sort();
 }
 
 /** A new id that is later than `latest`, also where the clock says otherwise. Ids sort as text. */
@@ -278,6 +281,8 @@ function backupPath(
   root: string | undefined,
   target: string,
 ): string {
-  const inside = root === undefined ? '' : posix.relative(root, target);
-  return posix.join(directory, `${module}.${id}.bak`, inside);
+  const own = inDirectory(directory, `${module}.${id}.bak`);
+  const inside = root === undefined ? '' : below(root, target);
+  if (inside === undefined) return posix.join(own, posix.relative(root ?? '/', target));
+  return inside === '' ? own : `${own}/${inside}`;
 }

@@ -7,10 +7,12 @@
 import { posix } from 'node:path';
 import { asUpdateError, errno, UpdateError } from '../errors.ts';
 import type { FileStat, Files, Host } from '../host/host.ts';
+import { forEachInFlight } from '../host/in-flight.ts';
 import { limits } from '../limits.ts';
 import type { Release } from '../release.ts';
 import { readOwners } from './owner.ts';
-import type { Facts, Owner, Plan, Want } from './plan.ts';
+import { baseOf, directoryOf, inDirectory } from './paths.ts';
+import { type Facts, type Owner, type Plan, touchedDirectories, type Want } from './plan.ts';
 import { checkSpace, type Filesystem } from './space.ts';
 import { type Tree, wantsOfRelease } from './wants.ts';
 
@@ -36,9 +38,10 @@ export async function surveyRelease(
   const { files } = host;
   const resolved = new Map<string, string>();
   const inside = await insideTerritory(files, territory);
+  const realDirectory = eachOnce((directory) => resolveDirectory(files, directory));
   for (const module of release.modules) {
     for (const path of [module.target, ...module.directories, ...module.files.map((file) => file.target)]) {
-      const real = await resolveDirectories(files, path);
+      const real = inDirectory(await realDirectory(directoryOf(path)), baseOf(path));
       if (!inside(real)) {
         throw new UpdateError(
           'INVALID_MANIFEST',
@@ -66,14 +69,20 @@ export async function surveyRelease(
 /** Facts for wants whose paths are resolved already (a rollback's). */
 export async function surveyWants(files: Files, wants: readonly Want[], self: Owner): Promise<Facts> {
   const found = new Map<string, FileStat | undefined>();
-  for (const want of wants) found.set(want.target, await files.stat(want.target));
+  await forEachInFlight(wants, limits.filesInFlight, async ({ target }) => {
+    found.set(target, await files.stat(target));
+  });
   const wanted = new Set(wants.filter((want) => want.kind === 'directory').map((want) => want.target));
   const missing = new Set<string>();
+  const standing = new Set<string>();
   for (const want of wants) {
     if (want.kind === 'absent') continue;
-    for (let path = posix.dirname(want.target); path !== '/'; path = posix.dirname(path)) {
-      if (missing.has(path) || found.has(path)) break;
-      if (await files.stat(path)) break;
+    for (let path = directoryOf(want.target); path !== '/'; path = directoryOf(path)) {
+      if (missing.has(path) || found.has(path) || standing.has(path)) break;
+      if (await files.stat(path)) {
+        standing.add(path);
+        break;
+      }
       missing.add(path);
     }
   }
@@ -88,25 +97,32 @@ export async function checkPlanFits(
   facts: Facts,
   backupDirectory: string,
 ): Promise<void> {
-  const spaces = new Map<string, Filesystem>();
-  const measure = async (directory: string): Promise<Filesystem> => {
-    const known = spaces.get(directory);
-    if (known) return known;
-    const measured = { path: directory, ...(await files.space(directory)) };
-    spaces.set(directory, measured);
-    return measured;
-  };
+  const measure = eachOnce(async (directory): Promise<Filesystem> => {
+    return { path: directory, ...(await files.space(directory)) };
+  });
   const homes = new Map<string, Filesystem>();
-  for (const step of plan.steps)
-    homes.set(step.target, await measure((await resolveExisting(files, posix.dirname(step.target))).real));
+  for (const directory of touchedDirectories(plan))
+    homes.set(directory, await measure((await resolveExisting(files, directory)).real));
   const backups = await measure(backupDirectory);
-  checkSpace(plan, facts.found, (target) => homes.get(target) ?? backups, backups);
+  checkSpace(plan, facts.found, (target) => homes.get(directoryOf(target)) ?? backups, backups);
 }
 
-/** The path with every symlink among its directories resolved; the last component is left as it is. */
-async function resolveDirectories(files: Files, path: string): Promise<string> {
-  const { real, missing } = await resolveExisting(files, posix.dirname(path));
-  return posix.join(real, missing, posix.basename(path));
+/** The directory with every symlink resolved, also where it is missing yet. */
+async function resolveDirectory(files: Files, directory: string): Promise<string> {
+  const { real, missing } = await resolveExisting(files, directory);
+  return posix.join(real, missing);
+}
+
+/** Asks only once for each directory: a tree has many files in few of them. */
+function eachOnce<T>(ask: (directory: string) => Promise<T>): (directory: string) => Promise<T> {
+  const known = new Map<string, T>();
+  return async (directory) => {
+    const before = known.get(directory);
+    if (before !== undefined) return before;
+    const answer = await ask(directory);
+    known.set(directory, answer);
+    return answer;
+  };
 }
 
 /**
@@ -160,9 +176,14 @@ async function findExtras(
   /** True where something stays that the module does not want, so that the directory must stay too. */
   async function walk(tree: Tree, directory: string): Promise<boolean> {
     let somethingStays = false;
-    for (const name of (await host.files.list(directory)).sort()) {
-      const target = posix.join(directory, name);
-      const stat = await host.files.stat(target);
+    const names = (await host.files.list(directory)).sort();
+    const stats = new Map<string, FileStat | undefined>();
+    await forEachInFlight(names, limits.filesInFlight, async (name) => {
+      stats.set(name, await host.files.stat(inDirectory(directory, name)));
+    });
+    for (const name of names) {
+      const target = inDirectory(directory, name);
+      const stat = stats.get(name);
       if (stat === undefined) continue;
       if (stat.kind === 'other') {
         host.log.info(`${target} is a device, socket or pipe: it stays`);

@@ -35,13 +35,24 @@ export function realFiles(): Files {
   const anchors = openAnchors();
   return filesOf({
     at: (path, action) => {
-      const absolute = posix.resolve(path);
-      return anchors.within(posix.dirname(absolute), (anchor) =>
-        action(pathBytes(`${anchor}/${posix.basename(absolute)}`)),
+      const absolute = shortest(path);
+      const slash = absolute.lastIndexOf('/');
+      return anchors.within(absolute.slice(0, slash) || '/', (anchor) =>
+        action(pathBytes(`${anchor}${absolute.slice(slash)}`)),
       );
     },
-    inside: (directory, action) => anchors.within(posix.resolve(directory), action),
+    inside: (directory, action) => anchors.within(shortest(directory), action),
   });
+}
+
+/**
+ * The path in its shortest form, absolute. Nearly every one is, and node:path looks at each character of it in JavaScript; what
+ * cannot be told by a glance is left to it.
+ */
+function shortest(path: string): string {
+  return path.startsWith('/') && path.length > 1 && !/\/(?:\/|$|\.\.?(?:\/|$))/.test(path)
+    ? path
+    : posix.resolve(path);
 }
 
 /** For commands, whose paths a person has typed: symlinks in directories are followed, as everywhere in a shell. */
