@@ -17,7 +17,7 @@ BUNDLE  := dist/tope-updater.cjs
 TOOLS   := build/packaging/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench build dist dist-twice test-executables test-dist install uninstall torture fuzz boot-test release-check clean
+.PHONY: help demo test test-long test-all check bench build dist dist-twice test-executables test-dist install uninstall torture fuzz boot-test release-check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
@@ -25,9 +25,14 @@ help: ## this list
 demo: $(BUNDLE) ## a whole update on this machine, live, in under a minute
 	@$(TSX) test/demo/demo.ts
 
-test: $(BUNDLE) ## all tests, with the line coverage of src (T=test/package runs a part)
-	@rm -rf coverage
-	@$(BIN)/c8 --config build/coverage.json $(TSX) test/run.ts $(T)
+test: $(BUNDLE) ## the quick tests, with the line coverage of src (T=test/package runs a part)
+	@$(TSX) test/run.ts --quick --coverage $(T)
+
+test-long: $(BUNDLE) ## what takes longer: whole proofs, large packages, crowds, the screen in Chromium, executables
+	@$(TSX) test/run.ts --long $(T)
+
+test-all: $(BUNDLE) ## both, with the line coverage of all (T=test/powercut runs a part)
+	@$(TSX) test/run.ts --coverage $(T)
 
 check: $(MODULES) ## types, format, lint, the rules of the house; writes nothing
 	$(BIN)/tsc -p .

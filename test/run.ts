@@ -3,22 +3,44 @@
  * two traps (a file that never calls `.run()` passes silently; nothing times out), and ends with the line
  * `N passed, N failed`.
  *
- * Usage: tsx test/run.ts [FILE|FOLDER ...]    (default: test/)
+ * Usage: tsx test/run.ts [--quick|--long] [--coverage] [FILE|FOLDER ...]    (default: test/)
  *
+ * --quick leaves out the files `*.long.test.ts`, --long runs these alone; --coverage prints the line coverage of src.
  * The environment: JOBS is how many files run at a time (default: the number of cores), TEST_TRIES how often a file that
  * fails is tried in all (default 1; the further tries come last, one file at a time), TEST_FILE_TIMEOUT_MS how long a
  * file may take.
  */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { compile } from './runner/compiled.ts';
+import { counted, printCoverage } from './runner/coverage.ts';
 import { type FileOutcome, type FileRunner, fileRunner } from './runner/file-run.ts';
-import { outcomeLines, summaryLines } from './runner/report.ts';
-import { testFiles } from './runner/test-files.ts';
+import { budgetLine, outcomeLines, summaryLines } from './runner/report.ts';
+import { isLong, testFiles } from './runner/test-files.ts';
 
-const { JOBS, TEST_TRIES, TEST_FILE_TIMEOUT_MS, TEST_NAMESPACES } = process.env;
+const { values: wanted, positionals: paths } = parseArgs({
+  options: { quick: { type: 'boolean' }, long: { type: 'boolean' }, coverage: { type: 'boolean' } },
+  allowPositionals: true,
+});
+const suite = wanted.quick ? 'quick' : wanted.long ? 'long' : 'all';
+const { JOBS, TEST_TRIES, TEST_FILE_TIMEOUT_MS } = process.env;
 
+const started = Date.now();
+const files = (paths.length === 0 ? ['test'] : paths).flatMap((path) => testFiles(path, suite));
+mkdirSync('dist', { recursive: true });
+const scratch = mkdtempSync(resolve('dist/tests-'));
+process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
+const counts = join(scratch, 'coverage');
+const scripts = await compile(files, join(scratch, 'compiled')).catch((thrown: Error) => {
+  console.log(`${thrown.message}\n0 passed, 1 failed`);
+  process.exit(1);
+});
 const runner = fileRunner({
-  timeoutMs: Number(TEST_FILE_TIMEOUT_MS ?? 400_000),
-  mayIsolate: TEST_NAMESPACES !== 'no',
+  scripts,
+  timeoutMs: (file) => Number(TEST_FILE_TIMEOUT_MS ?? (isLong(file) ? 900_000 : 120_000)),
+  env: wanted.coverage ? counted(counts) : {},
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.once(signal, () => {
@@ -28,12 +50,12 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 }
 if (runner.whyShared !== undefined) console.log(`note: ${runner.whyShared}`);
 
-const started = Date.now();
-const files = (process.argv.length > 2 ? process.argv.slice(2) : ['test']).flatMap(testFiles);
 const outcomes = await runAll(runner, files, Number(JOBS ?? availableParallelism()));
 const unsteady = await tryAgain(runner, outcomes, Number(TEST_TRIES ?? 1));
-for (const line of summaryLines([...outcomes.values()], unsteady, (Date.now() - started) / 1000))
-  console.log(line);
+const seconds = (Date.now() - started) / 1000;
+if (wanted.coverage) printCoverage(counts);
+if (suite === 'quick' && paths.length === 0) console.log(budgetLine((Date.now() - started) / 1000));
+for (const line of summaryLines([...outcomes.values()], unsteady, seconds)) console.log(line);
 process.exit(files.length === 0 || [...outcomes.values()].some(({ failed }) => failed > 0) ? 1 : 0);
 
 /** What came of each file, in the order of `files`. */

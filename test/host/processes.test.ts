@@ -164,7 +164,7 @@ if (isRoot) {
 
 test('this process can be read, one that is gone cannot', async () => {
   assert.ok((await port.list()).includes(process.pid));
-  assert.match((await port.read(process.pid, 'cmdline')) ?? '', /processes\.test\.ts/);
+  assert.match((await port.read(process.pid, 'cmdline')) ?? '', /processes\.test\.m?[jt]s/);
   assert.is(await port.readLink(process.pid, 'cwd'), process.cwd());
   const { status } = await port.run(['true'], 5_000);
   assert.is(status, 0);

@@ -7,7 +7,7 @@ import { type CrashState, crashStates } from './crash-states.ts';
 import { callsOf, performWithFault, recoverWithFault, recoveryCallsOf } from './fault-runs.ts';
 import { canFail, type FaultCode, type FileCall } from './faulty-files.ts';
 import { type PreparedScenario, prepareScenario } from './prepared-scenario.ts';
-import { scenarios } from './scenarios.ts';
+import { scenarioNamed } from './scenarios.ts';
 
 /** An install, an undo, an undo whose backups lie on another filesystem. */
 export const sweptScenarios = [
@@ -34,9 +34,7 @@ export interface SweepResult {
 const codes: readonly FaultCode[] = ['ENOSPC', 'EIO', 'EACCES', 'EMFILE'];
 
 export async function sweepFaults(name: string, depth: SweepDepth): Promise<SweepResult> {
-  const scenario = scenarios.find((each) => each.name === name);
-  if (scenario === undefined) throw new Error(`no scenario ${name}`);
-  const prepared = await prepareScenario(scenario);
+  const prepared = await prepareScenario(scenarioNamed(name));
   const calls = await callsOf(prepared);
   const bad: string[] = [];
   const note = (what: string, call: FileCall, wrong: string | undefined) => {

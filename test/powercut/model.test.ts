@@ -1,24 +1,26 @@
+/** Some scenarios cut on the model disk: an install, an undo, a restart, a download. model.long.test.ts has them all. */
 import { suite } from 'uvu';
-import * as assert from 'uvu/assert';
-import { runInParallel } from './in-parallel.ts';
-import type { ScenarioResult } from './scenario-run.ts';
-import { scenarios } from './scenarios.ts';
+import { isWholeAfterCuts } from './model-run.ts';
+import { scenarioNamed } from './scenarios.ts';
 
-const test = suite('power cuts on the model disk');
-const results = await runInParallel<{ scenario: string; result: ScenarioResult }>(
-  new URL('./model-share.ts', import.meta.url),
-);
+const test = suite('power cuts on the model disk, some');
 
-for (const { name } of scenarios) {
-  test(`${name}: all old or all new after every cut`, () => {
-    const found = results.find(({ scenario }) => scenario === name)?.result;
-    assert.ok(found, 'no result');
-    console.log(
-      `\nmeasured: ${name}: ${found.steps} steps, ${found.states} states, ${found.nestedStates} with a second cut, ${found.kills} kills, ${found.failures.length} bad, ${(found.ms / 1000).toFixed(1)} s`,
-    );
-    const [first] = found.failures;
-    assert.ok(first === undefined, `${first?.why}\n${first?.cut}`);
-  });
-}
+/** Every subset of up to 7 unforced operations, as in the long run; few cuts inside recoveries, few kills. */
+const depth = {
+  exhaustiveUpTo: 7,
+  nestedExhaustiveUpTo: 1,
+  samples: 0,
+  nestedEvery: 400,
+  killEvery: 9,
+  seed: 1,
+};
+
+for (const name of [
+  'install of 3 modules in 3 directories',
+  'failing health of programs that write to a deployed file',
+  'second restart after cuts when the programs were started',
+  'download that breaks off while device-api does not answer',
+])
+  test(`${name}: all old or all new after every cut`, () => isWholeAfterCuts(scenarioNamed(name), depth));
 
 test.run();

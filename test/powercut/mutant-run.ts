@@ -1,5 +1,5 @@
 /**
- * Runs the broken variants of every scenario (log-mutants.ts) until each has been caught: for an fsync, by any scenario
+ * Runs the broken variants of scenarios (log-mutants.ts) until each has been caught: for an fsync, by any scenario
  * in which that line of code syncs that kind of file.
  */
 import { codeSite } from './code-site.ts';
@@ -15,9 +15,12 @@ import {
 } from './log-mutants.ts';
 import type { Recording } from './model-log.ts';
 import { type PreparedScenario, prepareScenario } from './prepared-scenario.ts';
-import { scenarios } from './scenarios.ts';
+import type { Scenario } from './scenarios.ts';
 
 export interface MutantOptions {
+  readonly scenarios: readonly Scenario[];
+  /** Each fsync alone is dropped, or comes earlier, as well; else only all of a kind, the journal, and an order. */
+  readonly eachSync: boolean;
   /** Failing states to count before a mutant is let go. */
   readonly failuresWanted: number;
   readonly seed: number;
@@ -40,16 +43,15 @@ const passes = [
   { scope: 'always', statesAtMost: Number.POSITIVE_INFINITY },
 ] as const;
 
-/** Runs all, or those that `shareOf` picks; `tell` gets one line for each, as soon as it is decided. */
+/** `tell` gets one line for each, as soon as it is decided. */
 export async function runMutants(
   options: MutantOptions,
   tell: (line: string) => void,
-  shareOf: (names: readonly string[]) => readonly string[] = (names) => names,
 ): Promise<MutantOutcome> {
   const byName = new Map<string, MutantOfSource[]>();
   for (const one of await mutantsOfAll(options))
     byName.set(one.mutant.name, [...(byName.get(one.mutant.name) ?? []), one]);
-  const names = shareOf([...byName.keys()]);
+  const names = [...byName.keys()];
   const caught = new Set<string>();
   const tried = new Map<string, number>();
   const catches = new Map<Source, number>();
@@ -103,10 +105,10 @@ interface MutantOfSource {
 
 async function mutantsOfAll(options: MutantOptions): Promise<MutantOfSource[]> {
   const all: MutantOfSource[] = [];
-  for (const scenario of scenarios) {
+  for (const scenario of options.scenarios) {
     const prepared = await prepareScenario(scenario);
     for (const source of await sourcesOf(prepared, options))
-      for (const mutant of mutantsOf(source)) all.push({ mutant, source, scenario: scenario.name });
+      for (const mutant of mutantsOf(source, options)) all.push({ mutant, source, scenario: scenario.name });
   }
   return all;
 }
@@ -141,8 +143,8 @@ async function sourcesOf(prepared: PreparedScenario, options: MutantOptions): Pr
   return sources;
 }
 
-function mutantsOf({ recording, isRecovery }: Source): Mutant[] {
-  const mutants = [...withoutEachSync(recording), ...withEarlierSyncs(recording)];
+function mutantsOf({ recording, isRecovery }: Source, { eachSync }: MutantOptions): Mutant[] {
+  const mutants = eachSync ? [...withoutEachSync(recording), ...withEarlierSyncs(recording)] : [];
   const happens = (what: RegExp) =>
     recording.steps.some((step) => step.kind === 'change' && what.test(step.what));
   const isWhole =

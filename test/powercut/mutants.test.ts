@@ -1,20 +1,17 @@
+/** An install without its syncs must be caught by its cuts; mutants.long.test.ts drops each sync of every scenario. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { runInParallel } from './in-parallel.ts';
-import type { MutantOutcome } from './mutant-run.ts';
+import { runMutants } from './mutant-run.ts';
+import { scenarioNamed } from './scenarios.ts';
 
-const test = suite('broken variants of the updater');
+const test = suite('broken variants of one install');
 
-test('each missing fsync, the missing journal and a swapped order are caught by the model', async () => {
-  const shares = await runInParallel<{ lines: string[]; outcome: MutantOutcome }>(
-    new URL('./mutants-share.ts', import.meta.url),
-  );
-  for (const { lines } of shares) for (const line of lines) console.log(`\nmeasured: mutant ${line}`);
-  const sum = (key: 'total' | 'caught') => shares.reduce((all, { outcome }) => all + outcome[key], 0);
-  const survivors = shares.flatMap(({ outcome }) => outcome.survivors);
-  console.log(`\nmeasured: ${sum('total')} mutants: ${sum('caught')} caught, ${survivors.length} not`);
+test('no fsync of a kind, no journal and a swapped order are caught by the model', async () => {
+  const scenarios = [scenarioNamed('install of 3 modules in 3 directories')];
+  const options = { scenarios, eachSync: false, failuresWanted: 1, seed: 1, recoveries: 0 };
+  const { total, survivors } = await runMutants(options, (line) => console.log(`\nmeasured: mutant ${line}`));
+  assert.is(total, 6);
   assert.equal(survivors, []);
-  assert.ok(sum('total') > 30);
 });
 
 test.run();

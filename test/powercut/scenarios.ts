@@ -244,6 +244,13 @@ export const scenarios: readonly Scenario[] = [
   },
 ];
 
+/** Throws where there is none of that name. */
+export function scenarioNamed(name: string): Scenario {
+  const found = scenarios.find((scenario) => scenario.name === name);
+  if (found === undefined) throw new Error(`no scenario ${name}`);
+  return found;
+}
+
 /** Does what the scenario says; resolves when the daemon rests. */
 export async function act(
   session: Session,

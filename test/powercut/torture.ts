@@ -56,8 +56,9 @@ async function model(): Promise<void> {
 
 async function mutants(): Promise<void> {
   const since = performance.now();
-  const outcome = await runMutants({ failuresWanted: 5, seed, recoveries: 6 }, (line) =>
-    console.log(`mutant: ${line}`),
+  const outcome = await runMutants(
+    { scenarios, eachSync: true, failuresWanted: 5, seed, recoveries: 6 },
+    (line) => console.log(`mutant: ${line}`),
   );
   badCount += outcome.survivors.length;
   console.log(

@@ -22,11 +22,14 @@ export interface FileRunner {
 }
 
 export function fileRunner(options: {
+  /** What Node runs for a file; itself where there is none. */
+  readonly scripts: ReadonlyMap<string, string>;
   /** How long a file may take before it is ended. */
-  readonly timeoutMs: number;
-  readonly mayIsolate: boolean;
+  readonly timeoutMs: (file: string) => number;
+  /** For the files' processes, beside the runner's own environment. */
+  readonly env: NodeJS.ProcessEnv;
 }): FileRunner {
-  const { isolate, whyShared } = isolation(options.mayIsolate);
+  const { isolate, whyShared } = isolation();
   const running = new Set<number>();
   return {
     whyShared,
@@ -35,7 +38,10 @@ export function fileRunner(options: {
     },
     run: async (file) => {
       const started = Date.now();
-      const outcome = await result(file, isolate, options.timeoutMs, running);
+      const { scripts, timeoutMs, env } = options;
+      const script = scripts.get(file) ?? file;
+      const argv = isolate([process.execPath, '--enable-source-maps', '--expose-gc', script]);
+      const outcome = neverRuns(file) ?? (await result(argv, { timeoutMs: timeoutMs(file), env, running }));
       return { file, ...outcome, seconds: (Date.now() - started) / 1000 };
     },
   };
@@ -43,17 +49,21 @@ export function fileRunner(options: {
 
 type Result = Omit<FileOutcome, 'file' | 'seconds'>;
 
-async function result(
-  file: string,
-  isolate: (argv: readonly string[]) => readonly string[],
-  timeoutMs: number,
-  running: Set<number>,
-): Promise<Result> {
-  if (!/\.run\(\)/.test(readFileSync(file, 'utf8')))
-    return failure('the file never calls .run(): its tests would pass without running');
-  const argv = isolate([process.execPath, '--import', 'tsx', '--expose-gc', file]);
-  const { output, status, isLate } = await outputOf(argv, timeoutMs, running);
-  if (isLate) return failure(`${output}\nstill running after ${timeoutMs} ms`);
+function neverRuns(file: string): Result | undefined {
+  if (/\.run\(\)/.test(readFileSync(file, 'utf8'))) return undefined;
+  return failure('the file never calls .run(): its tests would pass without running');
+}
+
+interface Setting {
+  readonly timeoutMs: number;
+  readonly env: NodeJS.ProcessEnv;
+  /** The process groups of what runs now. */
+  readonly running: Set<number>;
+}
+
+async function result(argv: readonly string[], setting: Setting): Promise<Result> {
+  const { output, status, isLate } = await outputOf(argv, setting);
+  if (isLate) return failure(`${output}\nstill running after ${setting.timeoutMs} ms`);
   const counts = [...output.matchAll(/^ {2}(Total|Passed|Skipped):\s+(\d+)/gm)];
   if (counts.length === 0) return failure(`${output}\nno test ran`);
   const sum = (label: string) => counts.filter((m) => m[1] === label).reduce((n, m) => n + Number(m[2]), 0);
@@ -66,16 +76,15 @@ function failure(output: string): Result {
   return { passed: 0, failed: 1, skipped: 0, output };
 }
 
-/** Runs a command in a process group of its own, which is in `running` for as long; `isLate`: it was ended. */
+/** Runs a command in a process group of its own, `isLate`: it was ended. */
 async function outputOf(
   argv: readonly string[],
-  timeoutMs: number,
-  running: Set<number>,
+  { timeoutMs, env, running }: Setting,
 ): Promise<{ output: string; status: number | null; isLate: boolean }> {
   const [command = '', ...args] = argv;
   const child = spawn(command, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: '0' },
+    env: { ...process.env, ...env, NO_COLOR: '1', FORCE_COLOR: '0' },
     detached: true,
   });
   const group = child.pid;

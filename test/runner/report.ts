@@ -40,3 +40,12 @@ export function summaryLines(
     `${total('passed')} passed, ${total('failed')} failed${total('skipped') > 0 ? `, ${total('skipped')} skipped` : ''}`,
   ];
 }
+
+const quickBudgetS = 180;
+
+/** What the whole quick suite took of what it may take on two cores; more is told, not judged: machines differ. */
+export function budgetLine(seconds: number): string {
+  const share = `the quick suite: ${seconds.toFixed(0)} s of its ${quickBudgetS} s`;
+  if (seconds <= quickBudgetS) return share;
+  return `${share}: too long, unless the machine is slow or busy; see docs/testing.md`;
+}

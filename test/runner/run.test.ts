@@ -15,7 +15,7 @@ const test = suite('the test runner');
 const folder = mkdtempSync(join(tmpdir(), 'runner-'));
 test.after(() => rmSync(folder, { recursive: true, force: true }));
 
-const { whyShared } = isolation(true);
+const { whyShared } = isolation();
 const whenIsolated = whyShared === undefined ? test : test.skip;
 if (whyShared !== undefined) console.log(`skipped: files apart from each other: ${whyShared}`);
 
@@ -92,6 +92,14 @@ test('names what failed and what was unsteady right before the count', async () 
   ]);
 });
 
+test('names what does not compile', async () => {
+  const path = join(folder, 'unreadable.test.ts');
+  writeFileSync(path, 'test.run() }');
+  const { printed, status } = await runnerOn([path]);
+  assert.match(printed.join('\n'), /unreadable\.test\.ts:1:11: .*\n0 passed, 1 failed$/);
+  assert.is(status, 1);
+});
+
 test('ends and names what never ended', async () => {
   const { reasons, status } = await runnerOn(['hanging'], { TEST_FILE_TIMEOUT_MS: '1500' });
   assert.is(status, 1);
@@ -145,6 +153,7 @@ async function runnerOn(
   meanwhile: (end: (signal: NodeJS.Signals) => void) => Promise<void> = async () => undefined,
 ): Promise<{ printed: string[]; reasons: string[]; status: number | null }> {
   const paths = names.map((name) => {
+    if (name.startsWith('/')) return name;
     const path = join(folder, `${name}.test.mjs`);
     if (files[name] !== undefined) writeFileSync(path, `${start}${files[name]}\ntest.run();\n`);
     return path;
