@@ -141,6 +141,14 @@ export const options = {
     positive,
     'a download that takes longer is given up',
   ),
+  download_wait_s: option(
+    'download-wait',
+    'number',
+    'SECONDS',
+    wholeNumber(0, 1_000_000, 'must be a number from 0 to 1000000'),
+    limits.networkWaitMs / 1000,
+    'a download that a start takes up again waits so long for a network that is late',
+  ),
   keep_package: option(
     'keep-package',
     'switch',

@@ -88,9 +88,13 @@ export const limits = {
 
   /** Spec section 6: no byte for this long is a stall. */
   downloadStallMs: 30_000,
-  /** Spec section 6: tries without progress in a row, and the waits between them. */
-  downloadTries: 3,
+  /** Spec section 6: the waits before each retry; so many retries without progress in a row. */
   downloadBackoffMs: [1_000, 2_000, 4_000],
+  /** Where nobody answers and there is time: the waits between two questions, doubled from the first to the second figure. */
+  networkWaitLeastMs: 1_000,
+  networkWaitMostMs: 20_000,
+  /** Spec section 13: so long a download that a start has taken up again waits for a network, unless told otherwise. */
+  networkWaitMs: 600_000,
   /** A server that asks for a longer rest than this is treated as failing. */
   retryAfterMaxMs: 120_000,
   redirects: 5,

@@ -20,4 +20,6 @@ export interface Settings {
   readonly auditIntervalMs: number | undefined;
   /** Bound of one download, in ms. */
   readonly downloadDeadlineMs: number | undefined;
+  /** How long a download that a start takes up again waits where nobody answers, in ms. */
+  readonly networkWaitMs: number;
 }

@@ -110,6 +110,7 @@ test('every key of the table can be set in the file, and every flag is its own',
     key_file: 'e',
     rate_limit: 5,
     download_deadline_s: 6,
+    download_wait_s: 7,
     keep_package: true,
     audit_interval_s: 86_400,
   };

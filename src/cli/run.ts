@@ -156,6 +156,7 @@ async function settingsOf(config: Config, workDirectory: string): Promise<Settin
     keepPackage: config.keep_package,
     auditIntervalMs: config.audit_interval_s === undefined ? undefined : config.audit_interval_s * 1000,
     bytesPerSecond: config.rate_limit,
+    networkWaitMs: (config.download_wait_s ?? 0) * 1000,
     downloadDeadlineMs:
       config.download_deadline_s === undefined ? undefined : config.download_deadline_s * 1000,
   };

@@ -8,8 +8,10 @@
 import { asUpdateError, UpdateError } from '../errors.ts';
 import type { Clock, Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
+import { checkpoints } from './checkpoint.ts';
 import type { DigestsFound } from './digest.ts';
-import { openPartFile, type PartFile } from './part-file.ts';
+import { createHolding, type Holding } from './holding.ts';
+import { openPartFile, type PartFile, type PartFileOptions } from './part-file.ts';
 import type { PackageRequest } from './request.ts';
 import type { ResumeInfo } from './resume.ts';
 import { transfer } from './transfer.ts';
@@ -24,8 +26,12 @@ export interface DownloadOptions {
   readonly resume: ResumeInfo | undefined;
   /** Bytes so far; goes back to 0 when the download starts over. Must not throw. */
   readonly onProgress: (bytes: number) => void;
+  /** So many bytes more came over the network. Must not throw. */
+  readonly onReceived?: (bytes: number) => void;
   /** A try failed in a way that may pass, and is followed by another. Must not throw. */
   readonly onRetry?: () => void;
+  /** Nobody answers: what is waited for, in words; undefined: no longer. Must not throw. */
+  readonly onWaiting?: (what: string | undefined) => void;
   /** Remembers durably, in `directory`, what a resume needs; called every 5 %, every 5 s, and when validators become known. */
   readonly saveResume: (info: ResumeInfo) => Promise<void>;
   /** Aborted: the download ends with CANCELLED, the partial file is kept and synced. */
@@ -37,6 +43,10 @@ export interface DownloadOptions {
   readonly bytesPerSecond?: number | undefined;
   /** See ExchangeOptions. */
   readonly authorizationFor?: ((url: URL) => Promise<string | undefined>) | undefined;
+  /** How long to wait where nobody answers; undefined: that is a failed try like every other. */
+  readonly waitForNetworkMs?: number | undefined;
+  /** True: the names that servers give to versions of the file are believed, whatever differs. */
+  readonly trustsNames?: boolean;
   /** Longest silence of the server; limits.downloadStallMs unless given. */
   readonly stallTimeoutMs?: number | undefined;
 }
@@ -52,7 +62,7 @@ export interface DownloadedPackage extends DigestsFound {
 
 /**
  * Downloads `request`. Throws VALIDATION_ERROR (package_url), DISK_FULL (partial file removed), SIZE_MISMATCH,
- * CANCELLED, or DOWNLOAD_FAILED with the last failure, after three tries in a row without progress or at once where
+ * CANCELLED, or DOWNLOAD_FAILED with the last failure, after three retries in a row without progress or at once where
  * no other try can help (a refusal such as HTTP 403, an untrusted certificate).
  */
 export async function download(
@@ -62,27 +72,45 @@ export async function download(
 ): Promise<DownloadedPackage> {
   const start = packageAddress(request.package_url, options.allowHttp);
   const stop = stopSignal(host.clock, request, options);
-  try {
-    const part = await openPartFile(host, options.directory, `${request.package_name}.part`, {
+  const openPart = (name: string, how: Pick<PartFileOptions, 'keep' | 'withThread'>) =>
+    openPartFile(host, options.directory, name, {
+      ...how,
       withSha256: request.package_sha256 !== undefined,
-      keep: options.resume !== undefined,
       maxBytes: request.package_size,
       signal: stop.signal,
     });
-    return await closing(host, part, async () => {
+  try {
+    const part = await openPart(partName(request), { keep: options.resume !== undefined });
+    const saved = checkpoints(host.clock, request.package_size, options.saveResume);
+    // Two threads would be too much: a rival is hashed on this one.
+    const openRival = (name: string) => openPart(name, { keep: false, withThread: false });
+    const holding = createHolding({ host, part, resume: options.resume, saved, openRival });
+    return await closing(host, holding, async () => {
       await checkSpace(host, request, options.directory, part);
-      const resumed = await transfer(host, start, request, part, {
-        ...options,
-        bytesPerSecond: options.bytesPerSecond,
-        stallTimeoutMs: options.stallTimeoutMs ?? limits.downloadStallMs,
-        signal: stop.signal,
-      });
-      const digests = await part.finish();
-      return { kind: 'downloaded', path: part.path, sizeBytes: part.sizeBytes, ...digests, resumed } as const;
+      await transfer(
+        host,
+        start,
+        request,
+        { holding, saved },
+        {
+          ...options,
+          bytesPerSecond: options.bytesPerSecond,
+          stallTimeoutMs: options.stallTimeoutMs ?? limits.downloadStallMs,
+          signal: stop.signal,
+        },
+      );
+      const { path, sizeBytes } = holding.part;
+      const digests = await holding.part.finish();
+      return { kind: 'downloaded', path, sizeBytes, ...digests, resumed: holding.inPieces } as const;
     });
   } finally {
     stop.release();
   }
+}
+
+/** What the partial file of a package is called. */
+export function partName(request: Pick<PackageRequest, 'package_name'>): string {
+  return `${request.package_name}.part`;
 }
 
 /** A signal that aborts with the UpdateError to report: CANCELLED, or DOWNLOAD_FAILED past the deadline. */
@@ -128,12 +156,13 @@ async function checkSpace(
 }
 
 /** Runs `act` and closes the file; after a failure, removes it where it is of no use or in the way. */
-async function closing<T>(host: DownloadHost, part: PartFile, act: () => Promise<T>): Promise<T> {
+async function closing<T>(host: DownloadHost, holding: Holding, act: () => Promise<T>): Promise<T> {
   try {
     const result = await act();
-    await part.close();
+    await holding.part.close();
     return result;
   } catch (thrown) {
+    const { part } = holding;
     const error = asUpdateError(thrown, 'DOWNLOAD_FAILED', `download to ${part.path}`);
     await part.close();
     if (error.code === 'DISK_FULL' || part.sizeBytes === 0) await host.files.remove(part.path);

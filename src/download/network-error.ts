@@ -5,7 +5,7 @@
 import { errno, UpdateError } from '../errors.ts';
 
 /** Faults of a certificate or of our TLS files that no second try mends. Dates are not among them: clocks get set. */
-const finalCodes = new Set([
+const certificateCodes = new Set([
   'ERR_TLS_CERT_ALTNAME_INVALID',
   'DEPTH_ZERO_SELF_SIGNED_CERT',
   'SELF_SIGNED_CERT_IN_CHAIN',
@@ -18,11 +18,8 @@ const finalCodes = new Set([
   'CERT_SIGNATURE_FAILURE',
   'INVALID_CA',
   'INVALID_PURPOSE',
-  'ERR_INVALID_URL',
-  'ENOENT',
-  'EACCES',
-  'EISDIR',
 ]);
+const finalCodes = new Set([...certificateCodes, 'ERR_INVALID_URL', 'ENOENT', 'EACCES', 'EISDIR']);
 
 /** True for a system error of the network; false for a bug, which must surface as one. */
 export function isNetworkError(thrown: unknown): thrown is Error {
@@ -35,6 +32,20 @@ export function isFinal(thrown: Error): boolean {
     finalCodes.has(code) || code.startsWith('ERR_OSSL_') || code.startsWith('ERR_SSL_TLSV1_ALERT_UNKNOWN_CA')
   );
 }
+
+/**
+ * What to wait for where a try brought no answer, in words for a screen. A certificate that another server shows in place of
+ * the store's is final for who asks now; for who can wait it may be a login page's, which goes away.
+ */
+export function awaited(thrown: Error, nowMs: number): string | undefined {
+  const code = errno(thrown) ?? '';
+  if (code === 'CERT_NOT_YET_VALID') return `the clock is at ${new Date(nowMs).getUTCFullYear()}`;
+  if (!isFinal(thrown)) return 'no network yet';
+  return certificateCodes.has(code) ? loginPage : undefined;
+}
+
+/** A portal answers everything until somebody has logged in. */
+export const loginPage = 'another server answers, perhaps the login page of the network';
 
 /** What happened, in words. TLS date errors name the device clock: devices without a battery start in 1970. */
 export function networkErrorText(thrown: Error, nowMs: number): string {

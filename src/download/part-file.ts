@@ -7,7 +7,7 @@
  * failures of the network.
  */
 import { asUpdateError } from '../errors.ts';
-import type { Host, OpenFile } from '../host/host.ts';
+import type { Files, Host, OpenFile } from '../host/host.ts';
 import { type WriteBehind, writeBehind } from '../host/write-behind.ts';
 import { limits } from '../limits.ts';
 import { type Digests, newDigests } from './digest.ts';
@@ -18,6 +18,8 @@ export interface PartFileOptions {
   readonly keep: boolean;
   /** A file with more bytes than this is not ours and begins empty. */
   readonly maxBytes: number;
+  /** False: the digests are computed on this thread, however long the file. */
+  readonly withThread?: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -48,7 +50,8 @@ async function opened(
   const keep = found?.kind === 'file' && options.keep && found.sizeBytes <= options.maxBytes;
   if (found !== undefined && !keep) await files.remove(path);
   const file = await files.open(path, keep ? 'update' : 'create');
-  const startDigests = () => newDigests(memory, options.withSha256, options.maxBytes);
+  const expectedBytes = options.withThread === false ? 0 : options.maxBytes;
+  const startDigests = () => newDigests(memory, options.withSha256, expectedBytes);
   const part = new PartFile(path, file, await startDigests(), startDigests);
   try {
     if (keep) await part.rehash(options.signal);
@@ -61,14 +64,14 @@ async function opened(
 }
 
 export class PartFile {
-  readonly path: string;
+  #path: string;
   readonly #file: OpenFile;
   readonly #startDigests: () => Promise<Digests>;
   readonly #out: WriteBehind;
   #digests: Digests;
 
   constructor(path: string, file: OpenFile, digests: Digests, startDigests: () => Promise<Digests>) {
-    this.path = path;
+    this.#path = path;
     this.#file = file;
     this.#digests = digests;
     this.#startDigests = startDigests;
@@ -76,6 +79,10 @@ export class PartFile {
       write: (bytes, position) => this.#disk('write', () => file.write(bytes, position)),
       syncData: () => this.#disk('sync', () => file.syncData()),
     });
+  }
+
+  get path(): string {
+    return this.#path;
   }
 
   /** Bytes accepted so far: on disk, on the way there, or waiting. */
@@ -106,6 +113,12 @@ export class PartFile {
     const written = this.#out.write(bytes);
     if (digested === undefined || written === undefined) return digested ?? written;
     return both(digested, written);
+  }
+
+  /** Takes the place of the file at `path`. */
+  async moveTo(files: Files, path: string): Promise<void> {
+    await this.#disk('rename', () => files.rename(this.#path, path));
+    this.#path = path;
   }
 
   /** Writes what is waiting and brings everything to the disk (fsync). */

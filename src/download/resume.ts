@@ -3,7 +3,8 @@
  * a download as a decision table, written from how real servers answer (RFC 9110 sections 13.1.5, 14 and 15.5.17).
  *
  * Invariants: validators are kept and compared verbatim; bytes are only ever appended to a partial file when the
- * answer's offset, total and every validator it carries agree with what the partial file was begun with.
+ * answer's offset, total and every validator it carries agree with what the partial file was begun with; the validators
+ * may differ only where the question says that the digest shall decide.
  */
 import * as v from 'valibot';
 
@@ -30,6 +31,8 @@ export interface Question {
   readonly validators: Validators;
   readonly withIfRange: boolean;
   readonly expectedBytes: number;
+  /** The edges of a CDN may name one file differently: offset and total are enough, the digest decides. */
+  readonly trustsTotal?: boolean;
 }
 
 export interface Answer {
@@ -41,15 +44,15 @@ export interface Answer {
 export type Decision =
   /** The body goes on where the partial file ends. */
   | { readonly kind: 'append' }
-  /** The body is the whole file: empty the partial file and take it. */
+  /** The body is the whole file. */
   | { readonly kind: 'startOver'; readonly why: string }
   /** The file is unchanged but the server does not understand our If-Range: ask once more with Range alone. */
   | { readonly kind: 'askWithoutIfRange' }
-  /** Not our bytes: drop the answer, empty the partial file and ask for the whole. */
-  | { readonly kind: 'deleteAndStartOver'; readonly why: string }
+  /** Not our bytes: drop the answer and ask for the whole. */
+  | { readonly kind: 'askForWhole'; readonly why: string }
   | { readonly kind: 'redirect'; readonly location: string }
-  /** A failure that may pass: a try has failed. */
-  | { readonly kind: 'retry'; readonly why: string }
+  /** A failure that may pass: a try has failed. `isPage`: somebody else than the store seems to answer. */
+  | { readonly kind: 'retry'; readonly why: string; readonly isPage?: true }
   /** Final; the partial file is kept. `needsReason`: the body may say why. */
   | {
       readonly kind: 'refuse';
@@ -91,9 +94,10 @@ export function decide(question: Question, answer: Answer, worthBytes: number): 
   }
   if (status === 416 && question.bytesOnDisk > 0)
     return {
-      kind: 'deleteAndStartOver',
+      kind: 'askForWhole',
       why: `HTTP 416 for the range from ${question.bytesOnDisk}${told('content-range', headers)}`,
     };
+  if (status === 511) return { kind: 'retry', why: 'HTTP 511: the network wants a login', isPage: true };
   if (status === 404 || status === 408 || status === 429 || (status >= 500 && status <= 599))
     return { kind: 'retry', why: `HTTP ${status}` };
   return { kind: 'refuse', code: 'DOWNLOAD_FAILED', why: `HTTP ${status}`, needsReason: true };
@@ -109,7 +113,7 @@ function onPart(question: Question, answer: Answer): Decision {
   const { bytesOnDisk, validators, expectedBytes } = question;
   if (bytesOnDisk === 0) return { kind: 'retry', why: 'HTTP 206 to a request without Range' };
   const why = whyNotOurs();
-  return why === undefined ? { kind: 'append' } : { kind: 'deleteAndStartOver', why };
+  return why === undefined ? { kind: 'append' } : { kind: 'askForWhole', why };
 
   function whyNotOurs(): string | undefined {
     const range = contentRange(answer);
@@ -122,13 +126,15 @@ function onPart(question: Question, answer: Answer): Decision {
     const length = contentLength(answer);
     if (length !== null && length !== range.last - range.first + 1)
       return `Content-Range says ${range.last - range.first + 1} bytes, Content-Length ${length}`;
-    return whyChanged(validators, answer);
+    return question.trustsTotal ? undefined : whyChanged(validators, answer);
   }
 }
 
 function onWhole(question: Question, answer: Answer, worthBytes: number): Decision {
   const { bytesOnDisk, validators, withIfRange, expectedBytes } = question;
   const length = contentLength(answer);
+  if (length !== null && length !== expectedBytes && isHtml(answer))
+    return { kind: 'retry', why: `a page of ${length} bytes in place of the package`, isPage: true };
   if (length !== null && length !== expectedBytes)
     return {
       kind: 'refuse',
@@ -151,6 +157,11 @@ function whyChanged(stored: Validators, answer: Answer): string | undefined {
   if (last_modified !== null && last_modified !== stored.last_modified)
     return `Last-Modified was ${stored.last_modified ?? 'absent'}, is ${last_modified}`;
   return undefined;
+}
+
+/** True of what a login page calls itself; so does a script that never said what it serves. */
+export function isHtml({ headers }: Answer): boolean {
+  return /^(text\/html|application\/xhtml\+xml)\b/i.test(headers['content-type'] ?? '');
 }
 
 function isNamed(answer: Answer): boolean {

@@ -1,189 +1,242 @@
 /**
  * Fills a partial file up to the package's size: asks, takes what is ours, asks again.
  *
- * Invariants: the validators saved are those of the bytes in the partial file: before another version's first byte is
- * written, the file is emptied, durably, and the new validators are saved; every chain of tries ends (see retry.ts).
- * Source: spec section 6.
+ * Invariants: bytes at hand are given up only for more bytes (holding.ts); every chain of tries ends (retry.ts).
+ * Source: spec sections 6 and 13.
  */
 import { UpdateError } from '../errors.ts';
 import type { Host, HttpResponse } from '../host/host.ts';
 import { pacer } from '../host/pace.ts';
 import { limits } from '../limits.ts';
-import { checkpoints } from './checkpoint.ts';
+import type { Checkpoints } from './checkpoint.ts';
 import { type ExchangeOptions, exchange, withholding } from './exchange.ts';
-import { isFinal, isNetworkError, networkErrorText } from './network-error.ts';
-import type { PartFile } from './part-file.ts';
+import type { Holding } from './holding.ts';
+import { awaited, isFinal, isNetworkError, loginPage, networkErrorText } from './network-error.ts';
 import type { PackageRequest } from './request.ts';
-import { noValidators, type ResumeInfo, type Validators, validatorsOf } from './resume.ts';
-import { afterFailure, noTries, retryAfterMs } from './retry.ts';
+import { isHtml, validatorsOf } from './resume.ts';
+import { afterFailure, type Failure, networkWaitMs, retryAfterMs } from './retry.ts';
 import { type Address, redactUrl } from './url-policy.ts';
 
 export interface TransferOptions extends ExchangeOptions {
-  /** What the bytes already in the partial file were begun with. */
-  readonly resume: ResumeInfo | undefined;
   readonly bytesPerSecond: number | undefined;
+  /** How long to wait for somebody to answer, in ms; undefined: no answer is a failed try like every other. */
+  readonly waitForNetworkMs?: number | undefined;
+  /** A server whose names of the file proved wrong is not believed once more. */
+  readonly trustsNames?: boolean;
   readonly onProgress: (bytes: number) => void;
+  /** So many bytes more came over the network. */
+  readonly onReceived?: (bytes: number) => void;
   readonly onRetry?: () => void;
-  readonly saveResume: (info: ResumeInfo) => Promise<void>;
-}
-
-/** A try that failed in a way that may pass. */
-interface Failure {
-  readonly why: string;
-  readonly retryAfterMs: number | undefined;
-  /** Of the answer; undefined: there was none, or it broke off. */
-  readonly status?: number;
+  /** What is waited for, told with each try without an answer; undefined: no longer. */
+  readonly onWaiting?: (what: string | undefined) => void;
 }
 
 /**
- * Resolves when the file has `package_size` bytes, all on disk: true when they came in more than one piece. Rejects with
- * an UpdateError, or with the signal's reason; the bytes that arrived are then on disk and saved, unless the disk itself failed.
+ * Resolves when the file has `package_size` bytes, all on disk. Rejects with an UpdateError, or with the signal's reason;
+ * the bytes that arrived are then on disk and saved, unless the disk itself failed.
  */
 export async function transfer(
   host: Pick<Host, 'clock' | 'net' | 'log'>,
   start: Address,
   request: PackageRequest,
-  part: PartFile,
+  { holding, saved }: { readonly holding: Holding; readonly saved: Checkpoints },
   options: TransferOptions,
-): Promise<boolean> {
+): Promise<void> {
   const { clock, log } = host;
   const where = redactUrl(start.url.href);
   const totalBytes = request.package_size;
-  const saved = checkpoints(clock, totalBytes, options.saveResume);
   const pace = pacer(clock, options.bytesPerSecond, options.signal);
-  let validators: Validators = part.sizeBytes > 0 && options.resume ? options.resume : noValidators;
-  let inPieces = part.sizeBytes > 0;
   let startOvers = 0;
-  let tries = noTries;
+  let retries = 0;
+  /** Since when nobody answers, and how often was asked since. */
+  let silence: { readonly sinceMs: number; readonly asked: number } | undefined;
 
-  options.onProgress(part.sizeBytes);
+  options.onProgress(holding.part.sizeBytes);
   try {
-    while (part.sizeBytes < totalBytes) {
-      const before = part.sizeBytes;
+    while (holding.part.sizeBytes < totalBytes) {
+      const before = holding.part.sizeBytes;
       const failure = await tryOnce();
       if (failure === undefined) continue;
-      const next = afterFailure(tries, part.sizeBytes > before, failure.retryAfterMs);
-      const have = `${part.sizeBytes} of ${totalBytes} bytes on disk`;
-      if (next.kind === 'giveUp')
-        throw new UpdateError(
-          'DOWNLOAD_FAILED',
-          `${where}: ${failure.why}; ${next.why}; ${have}`,
-          withholding(failure.status ?? 0) ?? { mayPass: 'outage' },
-        );
-      log.warn(`download ${where}: ${failure.why}; ${have}; trying again in ${next.ms} ms`);
-      options.onRetry?.();
       await keep();
-      await clock.sleep(next.ms, options.signal);
-      tries = next.tries;
+      await pauseAfter(failure, holding.part.sizeBytes > before);
     }
   } finally {
     await keep();
   }
-  return inPieces;
+
+  async function pauseAfter(failure: Failure, madeProgress: boolean): Promise<void> {
+    const have = `${holding.part.sizeBytes} of ${totalBytes} bytes on disk`;
+    const text = `download ${where}: ${failure.why}; ${have}`;
+    const patientMs = patience(failure);
+    if (patientMs !== undefined) {
+      log.warn(`${text}; waiting: ${failure.waitsFor}; asking again in ${patientMs} ms`);
+      options.onWaiting?.(failure.waitsFor);
+      await clock.sleep(patientMs, options.signal);
+      return;
+    }
+    const next = afterFailure(retries, madeProgress, failure.retryAfterMs);
+    if (next.kind === 'giveUp')
+      throw new UpdateError(
+        'DOWNLOAD_FAILED',
+        `${where}: ${failure.why}; ${next.why}; ${have}`,
+        withholding(failure.status ?? 0) ?? { mayPass: 'outage' },
+      );
+    log.warn(`${text}; trying again in ${next.ms} ms`);
+    options.onRetry?.();
+    await clock.sleep(next.ms, options.signal);
+    retries = next.retries;
+  }
+
+  /** How long to wait, where nobody answered and there is still time for that. */
+  function patience({ waitsFor }: Failure): number | undefined {
+    if (options.waitForNetworkMs === undefined || waitsFor === undefined) return undefined;
+    const nowMs = clock.elapsed();
+    const { sinceMs, asked } = silence ?? { sinceMs: nowMs, asked: 0 };
+    const leftMs = sinceMs + options.waitForNetworkMs - nowMs;
+    if (leftMs <= 0) return undefined;
+    silence = { sinceMs, asked: asked + 1 };
+    return Math.min(networkWaitMs(asked), leftMs);
+  }
+
+  function answered(): void {
+    if (silence === undefined) return;
+    silence = undefined;
+    options.onWaiting?.(undefined);
+  }
 
   async function keep(): Promise<void> {
     try {
-      await part.settle();
-      await saved.save(resumeInfo());
+      await holding.dropRival();
+      await holding.part.settle();
+      await saved.save(holding.info());
     } finally {
       await saved.idle();
     }
   }
 
   async function tryOnce(): Promise<Failure | undefined> {
+    let hasHead = false;
     try {
-      return await askAndTake();
+      return await askAndTake(() => {
+        hasHead = true;
+      });
     } catch (thrown) {
       if (options.signal.aborted || !isNetworkError(thrown)) throw thrown;
       const why = networkErrorText(thrown, clock.now());
-      if (isFinal(thrown)) throw new UpdateError('DOWNLOAD_FAILED', `${where}: ${why}`, { cause: thrown });
-      return { why, retryAfterMs: undefined };
+      const waitsFor = hasHead ? undefined : awaited(thrown, clock.now());
+      const mayWait = waitsFor !== undefined && options.waitForNetworkMs !== undefined;
+      if (isFinal(thrown) && !mayWait)
+        throw new UpdateError('DOWNLOAD_FAILED', `${where}: ${why}`, { cause: thrown });
+      return { why, waitsFor };
     }
   }
 
-  /** One answer's worth of bytes; an answer that is not usable is followed by at most one other question. */
-  async function askAndTake(): Promise<Failure | undefined> {
-    for (let withIfRange = true; ; ) {
-      const question = { bytesOnDisk: part.sizeBytes, validators, withIfRange, expectedBytes: totalBytes };
-      const { response, decision } = await exchange(host, start, question, options);
+  /** One answer's worth of bytes; an answer that is not usable is followed by at most two other questions. */
+  async function askAndTake(onHead: () => void): Promise<Failure | undefined> {
+    let whyWhole: string | undefined;
+    const trustsTotal = holding.hasOutlivedRival && options.trustsNames !== true;
+    for (let withIfRange = !trustsTotal; ; ) {
+      const { response, decision } = await exchange(host, start, question(), options);
+      onHead();
       switch (decision.kind) {
         case 'append':
-          inPieces = true;
-          return take(response);
+          holding.goesOn(validatorsOf(response));
+          return take(response, holding.part);
         case 'startOver':
-          await startOver(decision.why, validatorsOf(response));
-          return take(response);
+          return takeWhole(response, whyWhole ?? decision.why);
         case 'askWithoutIfRange':
           response.discard();
           withIfRange = false;
           break;
-        case 'deleteAndStartOver':
+        case 'askForWhole':
           response.discard();
-          await startOver(decision.why, noValidators);
+          whyWhole = decision.why;
           break;
         case 'retry':
           response.discard();
+          if (!decision.isPage) answered();
           return {
             why: decision.why,
             retryAfterMs: retryAfterMs(response.headers, clock.now()),
+            waitsFor: decision.isPage && loginPage,
             status: response.status,
           };
         default:
           return decision satisfies never;
       }
+
+      function question() {
+        const bytesOnDisk = whyWhole === undefined ? holding.part.sizeBytes : 0;
+        return {
+          bytesOnDisk,
+          validators: holding.validators,
+          withIfRange,
+          trustsTotal,
+          expectedBytes: totalBytes,
+        };
+      }
     }
   }
 
-  async function startOver(why: string, fresh: Validators): Promise<void> {
-    if (part.sizeBytes > 0) {
+  async function takeWhole(response: HttpResponse, why: string): Promise<Failure | undefined> {
+    const at = holding.part.sizeBytes;
+    if (at > 0) {
       if (++startOvers > limits.downloadStartOvers)
         throw new UpdateError(
           'DOWNLOAD_FAILED',
           `${where}: ${why}; started over ${startOvers - 1} times already`,
         );
-      log.warn(`download ${where}: ${why}; starting over, ${part.sizeBytes} bytes dropped`);
-      await part.restart();
+      log.warn(`download ${where}: ${why}; starting over, beside the ${at} bytes on disk`);
     }
-    inPieces = false;
-    validators = fresh;
-    options.onProgress(0);
-    await saved.save(resumeInfo());
+    const into = await holding.beginWhole(validatorsOf(response));
+    options.onProgress(holding.part.sizeBytes);
+    return take(response, into);
   }
 
-  /** Takes the body to its end. A whole body of the wrong size is final, one that was put together is not. */
-  async function take(response: HttpResponse): Promise<Failure | undefined> {
+  /** Takes the body to its end. A whole body of the wrong size is final, one that came in place of a rest is not. */
+  async function take(response: HttpResponse, into: typeof holding.part): Promise<Failure | undefined> {
+    const isRest = into.sizeBytes > 0;
+    const mayBePage = !isRest && isHtml(response) && response.headers['content-length'] === undefined;
     for await (const chunk of response.body) {
-      if (part.sizeBytes + chunk.length > totalBytes) return wrongSize('more than');
+      options.onReceived?.(chunk.length);
+      if (mayBePage && into.sizeBytes === 0 && beginsAsPage(chunk))
+        return { why: 'a page in place of the package', waitsFor: loginPage };
+      answered();
+      if (into.sizeBytes + chunk.length > totalBytes) return wrongSize('more than', into);
       // Awaiting nothing would still cost a turn of the microtask queue for each chunk, without a compiler to hide it.
-      const written = part.append(chunk);
+      const written = into.append(chunk);
       if (written !== undefined) await written;
-      options.onProgress(part.sizeBytes);
-      saved.pass(resumeInfo());
+      const settled = holding.settleRivalry(into);
+      if (settled !== undefined) await settled;
+      options.onProgress(holding.part.sizeBytes);
+      saved.pass(holding.info());
       const pause = pace(chunk.length);
       if (pause !== undefined) await pause;
     }
-    if (part.sizeBytes === totalBytes) return undefined;
+    if (into.sizeBytes === totalBytes) return undefined;
     // Only a chunked body tells its end from a broken connection.
-    if (response.headers['transfer-encoding'] !== undefined && !inPieces)
-      return wrongSize(`only ${part.sizeBytes} of`);
-    return { why: 'the body ended early', retryAfterMs: undefined };
+    if (response.headers['transfer-encoding'] !== undefined && !isRest)
+      return wrongSize(`only ${into.sizeBytes} of`, into);
+    return { why: 'the body ended early' };
   }
 
-  async function wrongSize(found: string): Promise<Failure> {
+  async function wrongSize(found: string, into: typeof holding.part): Promise<Failure> {
     const why = `the body has ${found} the ${totalBytes} bytes of package_size`;
-    if (inPieces) {
-      await startOver(why, noValidators);
-      return { why, retryAfterMs: undefined };
+    if (into !== holding.part) return { why }; // a rival
+    if (!holding.inPieces) {
+      await holding.drop();
+      throw new UpdateError('SIZE_MISMATCH', `${where}: ${why}`);
     }
-    await part.restart();
-    throw new UpdateError('SIZE_MISMATCH', `${where}: ${why}`);
-  }
-
-  function resumeInfo(): ResumeInfo {
-    return { bytes_downloaded: part.writtenBytes, ...pick(validators) };
+    if (++startOvers > limits.downloadStartOvers)
+      throw new UpdateError('DOWNLOAD_FAILED', `${where}: ${why}`);
+    log.warn(`download ${where}: ${why}; starting over`);
+    await holding.drop();
+    options.onProgress(0);
+    return { why };
   }
 }
 
-function pick({ etag, last_modified, total }: Validators): Validators {
-  return { etag, last_modified, total };
+/** A package is a ZIP and never begins with white space or "<". */
+function beginsAsPage(chunk: Uint8Array): boolean {
+  return /^[\s\ufeff]*</.test(new TextDecoder().decode(chunk.subarray(0, 256)));
 }

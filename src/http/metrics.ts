@@ -79,6 +79,12 @@ export function createMetrics(sources: MetricsSources): Metrics {
           'Tries of a download that failed and were followed by another.',
           [['', facts?.retries ?? 0]],
         ),
+        metric(
+          'tope_updater_download_network_waits_total',
+          'counter',
+          'Questions of a download that nobody answered, followed by a wait for the network.',
+          [['', facts?.waits ?? 0]],
+        ),
         metric('tope_updater_phase_duration_seconds', 'summary', 'Time spent in each phase that has ended.', [
           ...phases.map((phase) => [`_sum${labelText({ phase })}`, seconds.get(phase) ?? 0] as const),
           ...phases.map((phase) => [`_count${labelText({ phase })}`, times.get(phase) ?? 0] as const),

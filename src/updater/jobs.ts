@@ -50,30 +50,31 @@ export interface JobContext {
   forget(): Promise<void>;
 }
 
+/** `isTakenUp`: an earlier run began it, and this start may have come before the network. */
 export async function runDownload(
   context: JobContext,
   operation: Operation | null,
-  resume: ResumeInfo | undefined,
+  { resume, isTakenUp }: { readonly resume: ResumeInfo | undefined; readonly isTakenUp: boolean },
 ): Promise<Event | undefined> {
   if (operation?.kind !== 'update') throw new Error('a download without a package');
   const { host, settings, progress } = context;
   const { request } = operation;
-  let bytesBefore: number | undefined;
+  let bytesBefore = 0;
   let verified: VerifiedPackage;
   try {
     verified = await obtainPackage(host, request, {
       directory: context.tmp,
       resume,
       onProgress: (bytes) => {
-        // What was on the disk before did not come over the network.
-        const newBytes = bytes - (bytesBefore ?? bytes);
+        if (bytes < bytesBefore) progress.restart();
         bytesBefore = bytes;
-        if (newBytes < 0) progress.restart();
-        else progress.received(newBytes);
         const totalBytes = request.package_size;
         progress.advance((100 * bytes) / totalBytes, undefined, { bytes, totalBytes });
       },
+      onReceived: progress.received,
       onRetry: progress.retried,
+      onWaiting: progress.waiting,
+      waitForNetworkMs: isTakenUp ? settings.networkWaitMs : undefined,
       saveResume: context.saveResume,
       signal: AbortSignal.any([context.cancel, context.shutdown]),
       allowHttp: settings.allowHttp,

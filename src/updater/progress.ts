@@ -19,6 +19,8 @@ export interface ProgressKeeper {
   received(bytes: number): void;
   /** A try failed and is followed by another. */
   retried(): void;
+  /** Nobody answers, and what is waited for; undefined: no longer. */
+  waiting(what: string | undefined): void;
 }
 
 const messages: Record<Stage, string> = {
@@ -58,10 +60,11 @@ export function createProgress(listeners: readonly ProgressListener[]): Progress
   let counted: Counted = notCounted;
   let receivedBytes = 0;
   let retries = 0;
+  let waits = 0;
 
   const current = (): Progress => {
     const { bytes, totalBytes, module = null } = counted;
-    return { ...progress, facts: { ...subject, module, bytes, totalBytes, receivedBytes, retries } };
+    return { ...progress, facts: { ...subject, module, bytes, totalBytes, receivedBytes, retries, waits } };
   };
   const tell = async (urgent: boolean, error: UpdateError | null) => {
     const told = current();
@@ -98,6 +101,13 @@ export function createProgress(listeners: readonly ProgressListener[]): Progress
     },
     retried: () => {
       retries += 1;
+    },
+    waiting: (what) => {
+      if (what !== undefined) waits += 1;
+      const message = what === undefined ? messages[progress.stage] : `waiting for the network: ${what}`;
+      if (message === progress.message) return;
+      progress = { ...progress, message };
+      void tell(false, null);
     },
   };
 }

@@ -174,7 +174,7 @@ export function createUpdater(
           await keepPackage(host, tmp, backups, before.operation);
         return removePackage(host.files, tmp, before.operation);
       case 'startDownload':
-        return start((context) => runDownload(context, state.operation, resume));
+        return start((context) => runDownload(context, state.operation, { resume, isTakenUp: false }));
       case 'startInstall':
       case 'startRollback':
       case 'startRepair':
@@ -273,7 +273,7 @@ export function createUpdater(
       case 'restWithPartial':
         return save(state);
       case 'download':
-        return start((context) => runDownload(context, state.operation, resume));
+        return start((context) => runDownload(context, state.operation, { resume, isTakenUp: true }));
       case 'wait':
         return armExpiry();
       case 'expire':

@@ -57,6 +57,8 @@ export interface ProgressFacts {
   /** Bytes that came over the network, and tries that failed and were followed by another, since the start. */
   readonly receivedBytes: number;
   readonly retries: number;
+  /** Questions that nobody answered, where the download waits for that. */
+  readonly waits: number;
 }
 
 const OwnerSchema = v.pipe(

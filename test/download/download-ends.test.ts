@@ -13,7 +13,7 @@ import { asked, assertRight, resumeInfo, right, run, storeSuite } from '../netwo
 
 const test = storeSuite('download ends');
 
-test('three tries in a row without progress are the end; the partial file is kept', async (context) => {
+test('three retries in a row without progress are the end; the partial file is kept', async (context) => {
   const sleeps: Sleeps = [];
   const unavailable: Step = { kind: 'status', status: 503 };
   const outcome = await run(
@@ -24,10 +24,19 @@ test('three tries in a row without progress are the end; the partial file is kep
   );
   assert.match(
     outcome.error?.message ?? '',
-    /^DOWNLOAD_FAILED: http:.*HTTP 503; 3 tries in a row.*5000 of 900000 bytes/,
+    /^DOWNLOAD_FAILED: http:.*HTTP 503; 3 retries in a row.*5000 of 900000 bytes/,
   );
   assert.equal(sleeps, [1000, 2000, 4000]);
   assert.is(statSync(context.part).size, 5_000);
+});
+
+test('a fresh download where nobody answers: three retries, the fourth request is the last', async (context) => {
+  const sleeps: Sleeps = [];
+  const hangUps = Array.from({ length: 9 }, (): Step => ({ kind: 'hangUp' }));
+  const outcome = await run(context, hangUps, {}, testHost({ clock: quickClock(sleeps) }));
+  assert.is(outcome.error?.code, 'DOWNLOAD_FAILED');
+  assert.is(context.server.seen.length, 4);
+  assert.equal(sleeps, [1000, 2000, 4000]);
 });
 
 for (const status of [401, 403, 410]) {
@@ -62,7 +71,7 @@ test('an error says whether the same may succeed later', async (context) => {
 
 test('no secret of the URL is logged or reported', async (context) => {
   const host = testHost();
-  context.server.script([{ kind: 'hangUp' }, { kind: 'hangUp' }, { kind: 'hangUp' }]);
+  context.server.script(Array.from({ length: 4 }, (): Step => ({ kind: 'hangUp' })));
   const url = `${context.server.url.replace('http://', 'http://user:PASSWORD@')}?token=SECRET`;
   const outcome = await obtain(host, context.directory, requestFor(url, right));
   assert.is(outcome.error?.code, 'DOWNLOAD_FAILED');
@@ -119,7 +128,7 @@ test('a server without ranges is started over, and given up when it never gets f
     context,
     Array.from({ length: 50 }, () => cut(100_000)),
   );
-  assert.match(stuck.error?.message ?? '', /3 tries in a row without progress/);
+  assert.match(stuck.error?.message ?? '', /3 retries in a row without progress/);
   await context.server.close();
 });
 

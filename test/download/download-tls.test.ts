@@ -34,7 +34,7 @@ if (certificates === undefined) {
       outcome.error?.message ?? '',
       /^DOWNLOAD_FAILED: https:.*TLS: certificate not yet valid: device clock says 1970-01-01T00:00:07\.000Z/,
     );
-    assert.match(outcome.error?.message ?? '', /3 tries in a row/, 'the clock may be set meanwhile');
+    assert.match(outcome.error?.message ?? '', /3 retries in a row/, 'the clock may be set meanwhile');
   });
 
   test('an expired certificate is told with the device clock', async () => {

@@ -1,12 +1,15 @@
 /** A download that comes to its end: what is asked, what is resumed, when it starts over, how it is cancelled. */
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { realClock } from '../../src/host/clock.ts';
+import { realFiles } from '../../src/host/files.ts';
+import type { Files } from '../../src/host/host.ts';
 import { limits } from '../../src/limits.ts';
 import { type Step, startFaultServer } from '../network/fault-server.ts';
 import { obtain, quickClock, requestFor, type Sleeps, someBytes, testHost } from '../network/rig.ts';
+import { type Profile, plainProfile } from '../network/store-profile.ts';
 import {
   asked,
   assertRight,
@@ -19,6 +22,7 @@ import {
 } from '../network/store-suite.ts';
 
 const test = storeSuite('download');
+const etagOnly: Profile = { ...plainProfile, lastModified: false };
 
 test('a healthy download asks once, for identity, and leaves only the final name', async (context) => {
   const outcome = await run(context, []);
@@ -94,7 +98,13 @@ test('a changed file starts over within the same answer', async (context) => {
   const outcome = await run(context, [], { resume: { ...resumeInfo, etag: '"old"' } });
   assertRight(outcome);
   assert.equal(asked(context), ['bytes=400000- 200']);
-  assert.equal(outcome.saved[0], { ...resumeInfo, bytes_downloaded: 0 });
+  const names = outcome.saved.map(({ etag }) => etag);
+  assert.ok(names.indexOf(null) < names.indexOf('"v0"'), 'no name while files change places');
+  assert.ok(names.lastIndexOf('"old"') < names.indexOf(null));
+  assert.not(
+    outcome.progress.some((bytes, n) => bytes < (outcome.progress[n - 1] ?? 0)),
+    'it never goes back',
+  );
 });
 
 test('a damaged partial file costs one more download from byte 0', async (context) => {
@@ -113,14 +123,70 @@ test('a splice within one download costs one more download from byte 0', async (
   assert.equal(asked(context), ['whole 200', 'bytes=300000- 206', 'whole 200']);
 });
 
-test('a download that started over leaves no byte of the earlier version', async (context) => {
+test('a whole body that breaks off before it is longer costs nothing of what is at hand', async (context) => {
   writeFileSync(context.part, other.subarray(0, 600_000));
   const steps = [
     { kind: 'cut', afterBytes: 200_000 },
     { kind: 'status', status: 403 },
   ] as const;
+  const old = { ...resumeInfo, etag: '"old"' };
+  const outcome = await run(context, steps, { resume: old });
+  assert.is(outcome.error?.code, 'DOWNLOAD_FAILED');
+  assert.ok(Buffer.from(other.subarray(0, 600_000)).equals(readFileSync(context.part)));
+  assert.equal(outcome.saved.at(-1), { ...old, bytes_downloaded: 600_000 });
+  assert.equal(readdirSync(context.directory), ['package.zip.part'], 'the second file does not stay');
+});
+
+test('one that breaks off after it is longer takes the place of what was at hand', async (context) => {
+  writeFileSync(context.part, other.subarray(0, 600_000));
+  const steps = [
+    { kind: 'cut', afterBytes: 700_000 },
+    { kind: 'status', status: 403 },
+  ] as const;
   const outcome = await run(context, steps, { resume: { ...resumeInfo, etag: '"old"' } });
   assert.is(outcome.error?.code, 'DOWNLOAD_FAILED');
+  assert.ok(Buffer.from(right.subarray(0, 700_000)).equals(readFileSync(context.part)));
+  assert.equal(outcome.saved.at(-1), { ...resumeInfo, bytes_downloaded: 700_000 });
+});
+
+test('edges of a CDN that name one file differently, on a line that breaks: the digest decides', async (context) => {
+  const { server } = context;
+  await server.close();
+  let edge = 0;
+  context.server = await startFaultServer({
+    versions: [right],
+    etagOf: () => `"edge ${edge++}"`,
+    profile: etagOnly,
+  });
+  const cuts = Array.from({ length: 10 }, (): Step => ({ kind: 'cut', afterBytes: 100_000 }));
+  const outcome = await run(context, cuts);
+  assertRight(outcome);
+  assert.equal(asked(context).slice(0, 5), [
+    'whole 200',
+    'bytes=100000- 200', // breaks off at 100 000, as long as what there is
+    'bytes=100000- 206',
+    'bytes=200000- 206',
+    'bytes=300000- 206',
+  ]);
+  assert.equal(outcome.events, ['verifying']);
+});
+
+test('without room for a second file, a whole body starts over at once', async (context) => {
+  writeFileSync(context.part, other.subarray(0, 600_000));
+  const files: Files = {
+    ...realFiles(),
+    space: async () => ({ device: 1n, freeBytes: 4_700_000, blockBytes: 4096 }),
+  };
+  const steps = [
+    { kind: 'cut', afterBytes: 200_000 },
+    { kind: 'status', status: 403 },
+  ] as const;
+  const outcome = await run(
+    context,
+    steps,
+    { resume: { ...resumeInfo, etag: '"old"' } },
+    testHost({ files }),
+  );
   assert.ok(Buffer.from(right.subarray(0, 200_000)).equals(readFileSync(context.part)));
   assert.equal(outcome.saved.at(-1), { ...resumeInfo, bytes_downloaded: 200_000 });
 });
@@ -147,7 +213,7 @@ test('a wrong digest of a download in one go is final, with both values', async 
   assert.not(existsSync(context.part));
 });
 
-test('a 416 deletes the partial file and starts over', async (context) => {
+test('a 416 is followed by a question for the whole, and no byte goes before it has come', async (context) => {
   writeFileSync(context.part, right.subarray(0, 400_000));
   assertRight(await run(context, [{ kind: 'status', status: 416 }], { resume: resumeInfo }));
   assert.equal(asked(context), ['bytes=400000- 416', 'whole 200']);

@@ -102,13 +102,13 @@ const notOurs: readonly (readonly [string, Record<string, string>, RegExp])[] = 
 for (const [name, headers, why] of notOurs) {
   test(`a 206 with ${name} is not ours`, () => {
     const decision = deciding(asking(), 206, { ...part, ...headers });
-    assert.is(decision.kind, 'deleteAndStartOver');
+    assert.is(decision.kind, 'askForWhole');
     assert.match('why' in decision ? decision.why : '', why);
   });
 }
 
 test('a 206 with a validator that was not there before is not ours', () => {
-  assert.is(deciding(asking({ validators: noValidators }), 206, part).kind, 'deleteAndStartOver');
+  assert.is(deciding(asking({ validators: noValidators }), 206, part).kind, 'askForWhole');
 });
 
 test('a 206 nobody asked for is a failed try', () => {
@@ -163,8 +163,8 @@ test('any content coding but identity is refused', () => {
 // ------------------------------------------------------------------------------------------ other answers
 
 const others: readonly (readonly [number, Record<string, string>, string])[] = [
-  [416, {}, 'deleteAndStartOver'],
-  [416, { 'content-range': `bytes */${size}` }, 'deleteAndStartOver'],
+  [416, {}, 'askForWhole'],
+  [416, { 'content-range': `bytes */${size}` }, 'askForWhole'],
   [301, { location: '/x' }, 'redirect'],
   [308, { location: '/x' }, 'redirect'],
   [302, {}, 'refuse'],

@@ -29,6 +29,7 @@ const facts = {
   totalBytes: 100_000,
   receivedBytes: 41_000,
   retries: 0,
+  waits: 0,
 } as const;
 const downloading: Progress = {
   stage: 'downloading',

@@ -335,4 +335,25 @@ tests('a damaged journal stops updates and says so, and leaves services and evid
   }),
 );
 
+tests('downloading: killed, and the network is late: it waits, says so, and can be cancelled', () =>
+  withDevice(async (device) => {
+    const first = await device.start();
+    device.store.throttle(1_000_000);
+    await first.post('download', await device.offer(usual(device)));
+    await until('a third is there', async () => (await first.progress()).progress >= 33);
+    await first.end('SIGKILL');
+    await device.store.close();
+    const second = await device.start();
+    const message = 'waiting for the network: no network yet';
+    await until('it waits', async () => (await second.progress()).message === message);
+    await new Promise((resolve) => setTimeout(resolve, 5_000)); // longer than a fresh download would try
+    const { stage, progress } = await second.progress();
+    assert.equal([stage, progress > 0], ['downloading', true]);
+    const metrics = await (await fetch(`${second.url}/metrics`)).text();
+    assert.match(metrics, /^tope_updater_download_network_waits_total [1-9]/m);
+    await second.post('cancel');
+    assert.is((await second.progress()).stage, 'idle');
+  }),
+);
+
 tests.run();

@@ -45,6 +45,7 @@ async function startUpdater(device: Device): Promise<RunningUpdater> {
     deviceType: undefined,
     bytesPerSecond: undefined,
     downloadDeadlineMs: undefined,
+    networkWaitMs: 600_000,
     keepPackage: false,
     auditIntervalMs: undefined,
   };

@@ -32,6 +32,8 @@ export type Step =
       readonly headers?: Record<string, string>;
       readonly body?: string;
     }
+  /** A chunked 200 that calls itself text/html. */
+  | { readonly kind: 'page'; readonly body: string | Uint8Array }
   | { readonly kind: 'redirect'; readonly status: number; readonly location: string }
   /** A 206 from another offset than asked, told truly or (`lying`) not. */
   | { readonly kind: 'wrongOffset'; readonly shiftBytes: number; readonly lying: boolean }
@@ -70,6 +72,8 @@ export interface FaultServerOptions {
   readonly steps?: readonly Step[];
   readonly tls?: ServerOptions;
   readonly address?: string;
+  /** Another ETag with each answer, in place of the version's. */
+  readonly etagOf?: () => string;
 }
 
 export async function startFaultServer(options: FaultServerOptions): Promise<FaultServer> {
@@ -87,7 +91,8 @@ export async function startFaultServer(options: FaultServerOptions): Promise<Fau
     // The client may be gone at any time; that is half of what is tested here.
     response.on('error', () => response.destroy());
     const bytes = options.versions[version] ?? new Uint8Array();
-    answer(step, profile, { bytes, version }, request, response);
+    const etag = options.etagOf?.();
+    answer(step, profile, { bytes, version, ...(etag ? { etag } : {}) }, request, response);
   };
   const server: Server =
     options.tls === undefined ? createServer(onRequest) : createTlsServer(options.tls, onRequest);
@@ -153,6 +158,10 @@ function answer(
         headers: { ...step.headers },
         body: Buffer.from(step.body ?? ''),
       });
+      break;
+    case 'page':
+      response.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'transfer-encoding': 'chunked' });
+      response.end(step.body);
       break;
     case 'redirect':
       send(response, {

@@ -136,7 +136,7 @@ function check(
     throw new Error(`not an error this script explains: ${outcome.error?.message}; ${told()}`);
 }
 
-/** True when each fault leaves a way on and no three in a row brought nothing. */
+/** True when each fault leaves a way on and no four in a row brought nothing. */
 function mustSucceed(profile: Profile, steps: readonly Step[]): boolean {
   if (!profile.ranges) return false;
   let fruitless = 0;
@@ -145,7 +145,7 @@ function mustSucceed(profile: Profile, steps: readonly Step[]): boolean {
     else if (['reset', 'stall', 'mute', 'hangUp', 'garbage', 'cut'].includes(step.kind)) fruitless++;
     else if (step.kind === 'status' && [404, 408, 429, 500, 503].includes(step.status)) fruitless++;
     else if (step.kind !== 'serve' && step.kind !== 'delay') return false;
-    if (fruitless >= 3) return false;
+    if (fruitless >= 4) return false;
   }
   return true;
 }

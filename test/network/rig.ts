@@ -90,6 +90,8 @@ export type RunOptions = Partial<
     | 'bytesPerSecond'
     | 'stallTimeoutMs'
     | 'onProgress'
+    | 'waitForNetworkMs'
+    | 'onWaiting'
   >
 >;
 

@@ -29,6 +29,8 @@ export const plainProfile: Profile = {
 export interface Entity {
   readonly bytes: Uint8Array;
   readonly version: number;
+  /** In place of the ETag that the profile would give it. */
+  readonly etag?: string;
 }
 
 export interface Reply {
@@ -40,11 +42,11 @@ export interface Reply {
 /** The answer of a server that follows its profile. */
 export function honestReply(
   profile: Profile,
-  { bytes, version }: Entity,
+  { bytes, version, etag }: Entity,
   request: IncomingMessage,
   ignoreRange: boolean,
 ): Reply {
-  const validators = validatorHeaders(profile, version);
+  const validators = { ...validatorHeaders(profile, version), ...(etag ? { etag } : {}) };
   const offset = /^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1];
   const whole = { ...validators, 'content-length': String(bytes.length) };
   if (offset === undefined || !profile.ranges || ignoreRange)

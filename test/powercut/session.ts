@@ -51,6 +51,7 @@ export async function startSession(files: Files, script: SessionScript): Promise
     guiPath: '/opt/tope/ota-gui',
     bytesPerSecond: undefined,
     downloadDeadlineMs: undefined,
+    networkWaitMs: 600_000,
     keepPackage: script.keepPackage,
     auditIntervalMs: undefined,
     trustedKeys: [],

@@ -108,6 +108,7 @@ function progress(stage: Progress['stage'], percent: number, facts: Partial<Prog
       totalBytes: 0,
       receivedBytes: 0,
       retries: 0,
+      waits: 0,
       ...facts,
     },
   };
