@@ -11,7 +11,7 @@ import type { Files, Filesystem, OpenFile } from './host.ts';
 import { inFlight } from './in-flight.ts';
 
 export interface WriteGroup {
-  /** Takes over a file that is complete, `sizeBytes` of it just written, and closes it, maybe later. */
+  /** Takes over a file that is complete, `sizeBytes` of it just written, and closes it, maybe later, also when it rejects. */
   finish(file: OpenFile, sizeBytes: number): Promise<void>;
   /** The names in these directories are to be durable, too. */
   sync(directories: Iterable<string>): Promise<void>;
@@ -90,14 +90,21 @@ function atOnce(filesystems: readonly Filesystem[]): WriteGroup {
 function oneByOne(files: Files): WriteGroup {
   const syncing = inFlight(limits.filesInFlight);
   return {
-    finish: (file) =>
-      syncing.add(async () => {
-        try {
-          await file.sync();
-        } finally {
-          await file.close();
-        }
-      }),
+    async finish(file) {
+      let isTaken = false;
+      try {
+        await syncing.add(async () => {
+          isTaken = true;
+          try {
+            await file.sync();
+          } finally {
+            await file.close();
+          }
+        });
+      } finally {
+        if (!isTaken) await file.close(); // after the failure of another
+      }
+    },
     async sync(directories) {
       await syncing.idle();
       for (const directory of directories) await syncing.add(() => syncNames(files, directory));

@@ -87,6 +87,22 @@ for (const syncsWhole of [true, false]) {
   });
 }
 
+test('file by file: what is finished after a failure is closed as well', async () => {
+  const disk = await twoFilesystems(false);
+  const files: Files = {
+    ...disk.files,
+    open: async (path, how) => {
+      const file = await disk.files.open(path, how);
+      return { ...file, sync: () => Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' })) };
+    },
+  };
+  const group = await openWriteGroup(files, ['/a'], many);
+  await group.finish(await put(files, '/a/one'), 5);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.is(await failure(group.finish(await put(files, '/a/two'), 5)), 'EIO');
+  assert.is(disk.openCount(), 0);
+});
+
 async function writeOne(files: Files, path: string): Promise<void> {
   const group = await openWriteGroup(files, ['/a', '/b'], many);
   try {
