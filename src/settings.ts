@@ -4,6 +4,8 @@ import type { TrustedKey } from './package/signature.ts';
 export interface Settings {
   readonly workDirectory: string;
   readonly allowedRoots: readonly string[];
+  /** What the updater itself consists of outside of its work directory: no package touches it, nor what lies below. */
+  readonly ownPaths?: readonly string[] | undefined;
   readonly allowHttp: boolean;
   readonly guiPath: string;
   /** With at least one, only signed packages are installed. */

@@ -21,6 +21,7 @@ import { type RunningServer, startServer } from '../http/server.ts';
 import { createReporter } from '../report/reporter.ts';
 import type { Settings } from '../settings.ts';
 import { createUpdater } from '../updater/runner.ts';
+import { ownPaths } from './own-files.ts';
 import { readToken } from './token.ts';
 import { readTrustedKey } from './trusted-key.ts';
 
@@ -30,7 +31,7 @@ export async function run(flags: Flags, version: string, memory: Memory): Promis
   const token = config.token_file === undefined ? undefined : await readToken(config.token_file);
   if (config.port !== undefined && config.port !== 0) await assertPortFree(config.host, config.port);
   const workDirectory = await prepareWorkDirectory(resolve(config.dir));
-  const settings = await settingsOf(config, workDirectory);
+  const settings = await settingsOf(config, workDirectory, flags[configFlag]);
 
   const log = await openLog({
     directory: join(workDirectory, 'logs'),
@@ -145,10 +146,15 @@ function realHost(config: Config, log: RunningLog, memory: Memory): Host {
   return { files: realFiles(), clock: realClock(), processes: realProcesses(), net, log, memory };
 }
 
-async function settingsOf(config: Config, workDirectory: string): Promise<Settings> {
+async function settingsOf(
+  config: Config,
+  workDirectory: string,
+  configPath: Flags[string],
+): Promise<Settings> {
   return {
     workDirectory,
     allowedRoots: config.allow_root,
+    ownPaths: await ownPaths(config, typeof configPath === 'string' ? configPath : undefined),
     allowHttp: config.allow_http,
     guiPath: config.gui,
     trustedKeys: await Promise.all(config.trusted_keys.map(readTrustedKey)),

@@ -10,6 +10,7 @@ import type { FileStat, Files, Host } from '../host/host.ts';
 import { forEachInFlight } from '../host/in-flight.ts';
 import { limits } from '../limits.ts';
 import type { Release } from '../release.ts';
+import { refuseOwnFiles } from './own-files.ts';
 import { readOwners } from './owner.ts';
 import { baseOf, directoryOf, inDirectory } from './paths.ts';
 import { type Facts, type Owner, type Plan, touchedDirectories, type Want } from './plan.ts';
@@ -19,6 +20,8 @@ import { type Tree, wantsOfRelease } from './wants.ts';
 export interface Territory {
   readonly allowedRoots: readonly string[];
   readonly workDirectory: string;
+  /** The updater's own files elsewhere, see own-files.ts. */
+  readonly ownPaths?: readonly string[] | undefined;
 }
 
 export interface Survey {
@@ -28,7 +31,7 @@ export interface Survey {
   readonly moduleRoots: ReadonlyMap<string, string>;
 }
 
-/** Surveys what a release will touch. INVALID_MANIFEST where a target leads out of the territory. */
+/** Surveys what a release will touch. INVALID_MANIFEST where a target leads out of the territory or to the updater itself. */
 export async function surveyRelease(
   host: Pick<Host, 'files' | 'log'>,
   release: Release,
@@ -59,9 +62,11 @@ export async function surveyRelease(
   const { wants, trees } = wantsOfRelease(release, resolve, ownerOf);
   const extras = await findExtras(host, trees, new Set(wants.map((want) => want.target)));
   const all = [...wants, ...extras];
+  const facts = await surveyWants(files, all, self);
+  await refuseOwnFiles(files, territory.ownPaths ?? [], all, facts.found, 'INVALID_MANIFEST');
   return {
     wants: all,
-    facts: await surveyWants(files, all, self),
+    facts,
     moduleRoots: new Map(release.modules.map((module) => [module.name, resolve(module.target)])),
   };
 }

@@ -8,6 +8,7 @@
 
 import { type AuditResult, audit, type Damage, type Mended, reportOf } from '../audit/audit.ts';
 import type { AuditReport } from '../audit/audit-report.ts';
+import { refuseOwnFiles } from '../deploy/own-files.ts';
 import { latestId } from '../deploy/past-updates.ts';
 import { makePlan, nextId, type Plan, type Want } from '../deploy/plan.ts';
 import { checkPlanFits, surveyWants } from '../deploy/survey.ts';
@@ -66,7 +67,7 @@ export async function repair(
 }
 
 async function planRepair(
-  { host, backupDirectory }: TransactionContext,
+  { host, backupDirectory, ownPaths }: TransactionContext,
   result: AuditResult,
   sources: Sources,
 ): Promise<Plan> {
@@ -80,6 +81,7 @@ async function planRepair(
   ];
   const names = [...new Set(damages.map(({ file }) => file.module))];
   const facts = await surveyWants(host.files, wants, await ownerOfUpdater(host.files, backupDirectory));
+  await refuseOwnFiles(host.files, ownPaths, wants, facts.found, 'DEPLOYMENT_FAILED');
   const startedMs = host.clock.now();
   const plan = makePlan(
     {

@@ -1,4 +1,5 @@
 /** A rollback that was asked for: the same transaction, with the backups of earlier updates as its source. */
+import { refuseOwnFiles } from '../deploy/own-files.ts';
 import { backupsComplete, latestId, pastUpdates, wantsOfRollback } from '../deploy/past-updates.ts';
 import { makePlan, nextId, type Plan } from '../deploy/plan.ts';
 import { stageBackups } from '../deploy/stage.ts';
@@ -18,6 +19,7 @@ export async function rollBack(context: TransactionContext, version: string | nu
   const self = await ownerOfUpdater(host.files, backupDirectory);
   const wants = await wantsOfRollback(host.files, chain);
   const facts = await surveyWants(host.files, wants, self);
+  await refuseOwnFiles(host.files, context.ownPaths, wants, facts.found, 'DEPLOYMENT_FAILED');
   const startedMs = host.clock.now();
   const plan = makePlan(
     {

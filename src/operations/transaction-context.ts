@@ -15,6 +15,8 @@ export interface Counted {
 export interface TransactionContext {
   readonly host: Host;
   readonly backupDirectory: string;
+  /** See Settings. */
+  readonly ownPaths: readonly string[];
   /** Aborted with an UpdateError: the transaction is undone if nothing was switched yet, else it goes on. */
   readonly cancel: AbortSignal;
   /** Aborted: ends at the next point a later start can go on from. */

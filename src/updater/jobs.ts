@@ -164,11 +164,12 @@ async function undoWhatIsStuck(context: JobContext): Promise<void> {
 }
 
 function transactionContext(context: JobContext, isSilent = false): TransactionContext {
-  const { host, backups, cancel, shutdown, progress } = context;
+  const { host, settings, backups, cancel, shutdown, progress } = context;
   const goesOn = () => isSilent || shutdown.aborted;
   return {
     host,
     backupDirectory: backups,
+    ownPaths: settings.ownPaths ?? [],
     cancel,
     shutdown,
     progress: progress.advance,

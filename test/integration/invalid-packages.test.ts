@@ -3,13 +3,13 @@
  * to install: refused with its own error, and targets, services and state are as they were. One device takes them all,
  * one after the other, and at the end the honest package.
  */
-import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { digestsOf } from '../fixtures/package-builder.ts';
 import { type RawEntry, rawZip } from '../fixtures/raw-zip.ts';
-import { type Daemon, until } from './daemon.ts';
+import { type Daemon, programArgv, until } from './daemon.ts';
 import { type Device, makeDevice } from './harness.ts';
 
 type Code = 'INVALID_MANIFEST' | 'INVALID_PACKAGE';
@@ -25,7 +25,16 @@ tests.before(async () => {
   symlinkSync(join(device.folder, 'outside'), join(device.root, 'link'));
   const inside = join(device.root, 'updater');
   mkdirSync(inside);
-  daemon = await device.start(['--dir', inside]);
+  // The updater's own files, here below the allowed root, and other names of them.
+  const config = join(device.root, 'updater.json');
+  writeFileSync(config, '{"log_level":"debug"}');
+  linkSync(config, join(device.root, 'second-name'));
+  symlinkSync(programArgv.at(-1) ?? '', join(device.root, 'program'));
+  mkdirSync(join(device.root, 'own'));
+  writeFileSync(join(device.root, 'own/ca.pem'), '');
+  symlinkSync('own', join(device.root, 'own-link'));
+  const certificates = join(device.root, 'own-link/ca.pem');
+  daemon = await device.start(['--dir', inside, '--config', config, '--ca-file', certificates]);
   before = filesOutsideWork();
 });
 tests.after(() => device.close());
@@ -109,6 +118,31 @@ const cases: readonly (readonly [string, Code, RegExp, () => Buffer])[] = [
     'INVALID_MANIFEST',
     /work directory/,
     () => withModule({ dst: join(device.root, 'updater/backups/journal') })(),
+  ],
+  ...[
+    ['the configuration of the updater', 'updater.json'],
+    ['a hard link to the configuration of the updater', 'second-name'],
+    ['a symlink to the program of the updater', 'program'],
+    ['the certificates that the updater trusts', 'own/ca.pem'],
+    ['the same through a symlinked directory', 'own-link/ca.pem'],
+    ['a symlink to the directory of those certificates', 'own-link'],
+  ].map(
+    ([what = '', path = '']) =>
+      [
+        `a dst that is ${what}`,
+        'INVALID_MANIFEST',
+        /belongs to the updater itself/,
+        () => withModule({ dst: join(device.root, path) })(),
+      ] as const,
+  ),
+  [
+    'a tree that takes away certificates that the updater trusts',
+    'INVALID_MANIFEST',
+    /own\/ca\.pem belongs to the updater itself/,
+    () =>
+      packageOf(manifest({ src: 'own', dst: join(device.root, 'own'), exact: true }), [
+        { name: 'own/app', content: 'x' },
+      ]),
   ],
   ['a mode that is none', 'INVALID_MANIFEST', /modules\[0\]\.mode/, withModule({ mode: 'rwx' })],
   ['an encrypted entry', 'INVALID_PACKAGE', /encrypted/, withApp({ flags: 0x0801 })],
