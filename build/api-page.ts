@@ -44,6 +44,7 @@ export const samples: Readonly<Record<string, object>> = {
   release: { owner: 'device-api' },
   cancel: {},
   rollback: { version: '1.5.0' },
+  askFleet: { poll: true },
   startAudit: { repair: true },
 };
 

@@ -14,17 +14,17 @@ _tope_updater() {
       mapfile -t COMPREPLY < <(compgen -d -- "$current")
       return
       ;;
-    --socket | --token-file | --gui | --trust-key | --ca-file | --cert-file | --key-file | --config | --output | -o | --sign)
+    --socket | --token-file | --gui | --trust-key | --ca-file | --cert-file | --key-file | --fleet-id-file | --fleet-token-file | --fleet-attribute | --config | --output | -o | --sign)
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -f -- "$current")
       return
       ;;
-    --host | --port | --report-url | --log-level | --log-format | --device-type | --rate-limit | --download-deadline | --download-wait | --audit-interval | --url | --release | --md5 | --sha256 | --size | --package-url)
+    --host | --port | --report-url | --log-level | --log-format | --device-type | --rate-limit | --download-deadline | --download-wait | --fleet-url | --fleet-tenant | --fleet-id | --fleet-token-kind | --fleet-soft | --fleet-confirm | --fleet-set-name | --audit-interval | --url | --release | --md5 | --sha256 | --size | --package-url)
       return
       ;;
   esac
   case ${COMP_WORDS[1]} in
-    run) flags='--dir --host --port --socket --token-file --report-url --allow-root --allow-http --gui --log-level --log-format --device-type --trust-key --ca-file --cert-file --key-file --rate-limit --download-deadline --download-wait --keep-package --audit-interval --config' ;;
+    run) flags='--dir --host --port --socket --token-file --report-url --allow-root --allow-http --gui --log-level --log-format --device-type --trust-key --ca-file --cert-file --key-file --rate-limit --download-deadline --download-wait --fleet-url --fleet-tenant --fleet-id --fleet-id-file --fleet-token-file --fleet-token-kind --fleet-attribute --fleet-soft --fleet-confirm --fleet-set-name --keep-package --audit-interval --config' ;;
     status) flags='--watch --json --url --socket --token-file' ;;
     install) flags='--yes --release --allow-downgrade --md5 --sha256 --size --json --url --socket --token-file' ;;
     rollback) flags='--yes --json --url --socket --token-file' ;;

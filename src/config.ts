@@ -6,7 +6,11 @@
  * bad value is a UsageError that names it. The result is frozen.
  */
 import * as v from 'valibot';
+import { fleetOptions } from './config-fleet.ts';
+import { absolutePath, httpUrl, type Option, option, optional, text, wholeNumber } from './config-option.ts';
 import { limits } from './limits.ts';
+
+export type { Option, OptionKind } from './config-option.ts';
 
 /** A mistake of whoever started the program: the message says what and where, no stack is of interest. */
 export class UsageError extends Error {
@@ -16,37 +20,6 @@ export class UsageError extends Error {
 /** What the command line gave, by flag name without dashes; a flag that was not given is absent. */
 export type Flags = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
 
-/** How a flag is written: `switch` takes no value, `list` may be repeated. */
-export type OptionKind = 'text' | 'number' | 'switch' | 'list';
-
-export interface Option<Schema extends v.GenericSchema = v.GenericSchema> {
-  readonly flag: string;
-  readonly kind: OptionKind;
-  /** Name of the value in the help text. */
-  readonly argument: string;
-  readonly schema: Schema;
-  /** Undefined: the option may be left out. */
-  readonly initial: v.InferOutput<Schema> | undefined;
-  readonly doc: string;
-}
-
-const text = v.pipe(
-  v.string('must be a string'),
-  v.minLength(1, 'must not be empty'),
-  v.check((value) => !value.includes('\0'), 'must not hold NUL'),
-);
-const absolutePath = v.pipe(
-  text,
-  v.startsWith('/', 'must be an absolute path'),
-  v.check((path) => !path.split('/').includes('..'), 'must not hold ".."'),
-  v.transform((path) => path.replace(/\/+/g, '/').replace(/(.)\/$/, '$1')),
-);
-const httpUrl = v.pipe(
-  text,
-  v.url('must be a URL'),
-  v.regex(/^https?:/i, 'must be an http or https URL'),
-  v.check((url) => new URL(url).port !== '0', 'must not name port 0'),
-);
 const port = wholeNumber(0, 65_535, 'must be a number from 0 to 65535');
 const auditLeastS = limits.auditIntervalLeastMs / 1000;
 const auditMostS = limits.auditIntervalMostMs / 1000;
@@ -149,6 +122,7 @@ export const options = {
     limits.networkWaitMs / 1000,
     'a download that a start takes up again waits so long for a network that is late',
   ),
+  ...fleetOptions,
   keep_package: option(
     'keep-package',
     'switch',
@@ -233,29 +207,4 @@ function check(entry: Option, value: unknown, where: string): unknown {
 
 function frozen(value: unknown): unknown {
   return Array.isArray(value) ? Object.freeze([...value]) : value;
-}
-
-function wholeNumber(least: number, most: number, message: string) {
-  return v.pipe(v.number(message), v.integer(message), v.minValue(least, message), v.maxValue(most, message));
-}
-
-function option<const Schema extends v.GenericSchema>(
-  flag: string,
-  kind: OptionKind,
-  argument: string,
-  schema: Schema,
-  initial: v.InferOutput<Schema>,
-  doc: string,
-) {
-  return { flag, kind, argument, schema, initial, doc };
-}
-
-function optional<const Schema extends v.GenericSchema>(
-  flag: string,
-  kind: OptionKind,
-  argument: string,
-  schema: Schema,
-  doc: string,
-) {
-  return { flag, kind, argument, schema, initial: undefined, doc };
 }

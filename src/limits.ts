@@ -223,6 +223,52 @@ export const limits = {
   auditExtraFiles: 50,
   auditReportBytes: 1 * MiB,
 
+  /** How often a fleet's server may wish to be asked, and what counts where it does not say. */
+  fleetSleepLeastMs: 10_000,
+  fleetSleepMostMs: 24 * 60 * 60 * 1000,
+  fleetSleepMs: 5 * 60_000,
+  /** While an order is carried out its cancellation shall not wait for the usual poll. */
+  fleetActiveMs: 60_000,
+  /** Whoever sets a device up looks for it in the server's list. */
+  fleetFirstPollMs: 5_000,
+  /** After a failure, doubled up to the last one or the server's own interval. */
+  fleetFailureMs: 30_000,
+  fleetFailureMostMs: 15 * 60_000,
+  fleetRetryAfterMs: 60 * 60_000,
+  /** One request: a mobile link takes seconds to wake. */
+  fleetTimeoutMs: 30_000,
+  /** A poll has some 200 bytes, a set of 500 files 237 kB. */
+  fleetPollBytes: 16 * KiB,
+  fleetAnswerBytes: 256 * KiB,
+  /** In a row, where each answer was followed by something else to answer. */
+  fleetPollsInARow: 5,
+  /** TLS takes memory that V8 does not see; it is collected after so many requests. */
+  fleetTrimEvery: 20,
+  /** hawkBit keeps 1000 rows an order, for good ones and bad ones. */
+  fleetWords: 12,
+  fleetWordPercent: 25,
+  fleetWordMs: 60_000,
+  /** hawkBit takes 50 details; one longer than 512 characters counts more than once. */
+  fleetDetails: 10,
+  fleetDetailChars: 500,
+  fleetAttributes: 100,
+  fleetAttributeChars: 128,
+  /** Tries of a download that brought no byte, the waits between them, and how long they may take in all. */
+  fleetTries: 50,
+  fleetRetryMs: [60_000, 5 * 60_000, 15 * 60_000, 60 * 60_000],
+  fleetBudgetMs: 3 * 24 * 60 * 60 * 1000,
+  /** A server that keeps the package from us may have cancelled just now; not so often. */
+  fleetRefusals: 3,
+  /** An id that has ended and is offered again, as gooseBit does: after an hour, two, ... */
+  fleetSameIdMs: 60 * 60_000,
+  fleetSameIdMostMs: 24 * 60 * 60 * 1000,
+  /** So many failed installs of the same package in a day are enough. */
+  fleetFailures: 3,
+  fleetFailuresMs: 24 * 60 * 60 * 1000,
+  /** A package that waits for its window counts as verified anew this often: well before it expires, easy on the flash. */
+  fleetStampMs: 60 * 60_000,
+  fleetStateBytes: 64 * KiB,
+
   /** Spec section 2: after this long `success` becomes `idle`. */
   successMs: 60_000,
   /** FR-030: after SIGTERM the daemon is gone within this time, a switch in progress excepted. */

@@ -90,6 +90,13 @@ for (const [content, expected] of badFiles)
     assert.ok(error.message.includes(expected), error.message);
   });
 
+test('attributes of the fleet are KEY=VALUE on the command line, and a list of other words is refused', () => {
+  const { fleet_attributes } = resolveConfig({ 'fleet-attribute': ['line=7', 'note=a=b'] }, undefined);
+  assert.equal(fleet_attributes, { line: '7', note: 'a=b' });
+  for (const bad of [['line'], ['=7']])
+    assert.match(usageError(() => resolveConfig({ 'fleet-attribute': bad }, undefined)).message, /KEY=VALUE/);
+});
+
 test('every key of the table can be set in the file, and every flag is its own', () => {
   const samples: Record<ConfigKey, unknown> = {
     dir: 'w',
@@ -113,6 +120,16 @@ test('every key of the table can be set in the file, and every flag is its own',
     download_wait_s: 7,
     keep_package: true,
     audit_interval_s: 86_400,
+    fleet_url: 'https://fleet.example/hawkbit',
+    fleet_tenant: 'plant-2',
+    fleet_id: 'printer:7',
+    fleet_id_file: '/etc/machine-id',
+    fleet_token_file: '/etc/tope/token',
+    fleet_token_kind: 'gateway',
+    fleet_attributes: { hw_revision: '3' },
+    fleet_soft: 'ask',
+    fleet_confirm: 'auto',
+    fleet_set_name: 'printer',
   };
   assert.equal(resolveConfig({}, JSON.stringify(samples)), samples);
   const flags = Object.values(options).map(({ flag }) => flag);

@@ -34,6 +34,15 @@ const pureFiles = [
   'src/glob.ts',
   'src/host/host.ts',
   'src/updater/state.ts',
+  'src/updater/fleet-state.ts',
+  'src/fleet/answers.ts',
+  'src/fleet/attributes.ts',
+  'src/fleet/cancel.ts',
+  'src/fleet/decide.ts',
+  'src/fleet/ends.ts',
+  'src/fleet/offer.ts',
+  'src/fleet/schedule.ts',
+  'src/fleet/words.ts',
   'src/updater/machine.ts',
   'src/updater/recover.ts',
   'src/package/entry-policy.ts',
@@ -83,6 +92,24 @@ check('the stages do not import each other', () => {
     })
     .map(({ from, of }) => `${from} imports ${of}`);
 });
+
+check('fleet/ knows the updater by its words, and the machine by its ports', () => {
+  const known = /^src\/(fleet\/.*|host\/.*|updater\/(state|fleet-state)\.ts|\w+\.ts)$/;
+  return imports
+    .filter(({ from, of }) => from.startsWith('src/fleet/') && of.startsWith('src/') && !known.test(of))
+    .map(({ from, of }) => `${from} imports ${of}`);
+});
+
+check('fleet/ is loaded where there is a fleet, by cli/ alone', () =>
+  imports
+    .filter(
+      ({ from, of, isTypeOnly, isLazy }) =>
+        of.startsWith('src/fleet/') &&
+        !from.startsWith('src/fleet/') &&
+        !(isEntry(from) && (isLazy || isTypeOnly)),
+    )
+    .map(({ from, of }) => `${from} imports ${of}`),
+);
 
 check('operations/ and audit/ do not know who calls them; audit/ only reads', () => {
   const forbidden: Record<string, readonly string[]> = {

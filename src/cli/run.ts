@@ -7,6 +7,7 @@ import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { type Config, configFlag, type Flags, resolveConfig, UsageError } from '../config.ts';
 import { errno } from '../errors.ts';
+import type { Fleet } from '../fleet/client.ts';
 import { realClock } from '../host/clock.ts';
 import { realFiles } from '../host/files.ts';
 import type { Host, Memory } from '../host/host.ts';
@@ -21,6 +22,8 @@ import { type RunningServer, startServer } from '../http/server.ts';
 import { createReporter } from '../report/reporter.ts';
 import type { Settings } from '../settings.ts';
 import { createUpdater } from '../updater/runner.ts';
+import type { RunningUpdater } from '../updater/state.ts';
+import { fleetOptionsOf } from './fleet-options.ts';
 import { ownPaths } from './own-files.ts';
 import { readToken } from './token.ts';
 import { readTrustedKey } from './trusted-key.ts';
@@ -46,17 +49,24 @@ export async function run(flags: Flags, version: string, memory: Memory): Promis
     outboxPath: join(workDirectory, 'tmp', 'outbox.json'),
   });
   const events = createEvents(host.clock, () => updater.progress());
+  const fleet = await fleetOf(host, config, workDirectory, version, () => updater);
   const metrics = createMetrics({
     version,
     clock: host.clock,
     updater: () => updater,
     processFacts,
     watchers: events.watchers,
+    fleet: () => fleet,
   });
-  const listeners = [reporter.listener, events.listener, metrics.listener];
-  const updater = createUpdater(host, settings, listeners);
+  const listeners = [reporter, events, metrics, ...(fleet === undefined ? [] : [fleet])];
+  const updater = createUpdater(
+    host,
+    { ...settings, authorizationFor: fleet?.authorizationFor },
+    listeners.map(({ listener }) => listener),
+  );
   let server: RunningServer | undefined;
   onStopSignal(log, async () => {
+    await fleet?.stop();
     await updater.stop();
     await Promise.all([server?.close(), reporter.stop()]);
     log.info('stopped');
@@ -80,8 +90,10 @@ export async function run(flags: Flags, version: string, memory: Memory): Promis
     memory,
     events,
     metrics: metrics.text,
+    fleet,
   });
   log.info(`listening on ${describeAddress(config, server.port)}`);
+  fleet?.begin();
   // All of it now: in an update, nothing may block the event loop for so long.
   memory.shrink();
 }
@@ -144,6 +156,19 @@ function realHost(config: Config, log: RunningLog, memory: Memory): Host {
     produced: memory.produced,
   });
   return { files: realFiles(), clock: realClock(), processes: realProcesses(), net, log, memory };
+}
+
+/** Loaded where there is one only. Throws a UsageError that names the option. */
+async function fleetOf(
+  host: Host,
+  config: Config,
+  workDirectory: string,
+  version: string,
+  updater: () => RunningUpdater,
+): Promise<Fleet | undefined> {
+  const options = await fleetOptionsOf(config, workDirectory, version);
+  if (options === undefined) return undefined;
+  return (await import('../fleet/client.ts')).createFleet(host, options, updater);
 }
 
 async function settingsOf(

@@ -9,6 +9,7 @@ import { AuditRequestSchema, AuditStateSchema } from '../audit/audit-report.ts';
 import { PackageSchema } from '../download/request.ts';
 import { type ErrorCode, errorCodes } from '../errors.ts';
 import { HistoryEntrySchema, operationKinds } from '../history.ts';
+import { FleetRequestSchema, FleetStateSchema } from '../updater/fleet-state.ts';
 import {
   HoldRequestSchema,
   HoldSchema,
@@ -200,6 +201,26 @@ export const endpoints = {
     bodyIsOptional: true,
     data: StatusSchema,
     refusals: ['VALIDATION_ERROR', 'NO_BACKUP', 'OPERATION_IN_PROGRESS'],
+  },
+  fleet: {
+    method: 'GET',
+    path: '/api/v1.0/fleet',
+    summary:
+      'What the server of the fleet wants of this device, and whether it answers. Nulls where there is none.',
+    request: undefined,
+    bodyIsOptional: true,
+    data: FleetStateSchema,
+    refusals: [],
+  },
+  askFleet: {
+    method: 'POST',
+    path: '/api/v1.0/fleet',
+    summary:
+      'Asks the server of the fleet now (`poll`), or answers its question, or an order that waits for consent (`confirm`).',
+    request: FleetRequestSchema,
+    bodyIsOptional: false,
+    data: FleetStateSchema,
+    refusals: ['VALIDATION_ERROR', 'OPERATION_IN_PROGRESS', 'PACKAGE_EXPIRED', 'DOWNGRADE_REFUSED'],
   },
   healthz: {
     method: 'GET',

@@ -6,6 +6,7 @@
  */
 import type { Clock } from '../host/host.ts';
 import type { ProcessFacts } from '../host/process-facts.ts';
+import type { FleetControl, FleetState } from '../updater/fleet-state.ts';
 import { type ProgressListener, type Stage, stages, type Updater } from '../updater/state.ts';
 
 export interface MetricsSources {
@@ -14,6 +15,8 @@ export interface MetricsSources {
   readonly updater: () => Pick<Updater, 'progress' | 'history' | 'auditState'>;
   readonly processFacts: () => ProcessFacts;
   readonly watchers: () => number;
+  /** Undefined: the device belongs to no fleet. */
+  readonly fleet: () => Pick<FleetControl, 'state'> | undefined;
 }
 
 export interface Metrics {
@@ -113,6 +116,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
         metric('tope_updater_event_streams', 'gauge', 'Open streams of GET /events.', [
           ['', sources.watchers()],
         ]),
+        ...fleetMetrics(sources.fleet()?.state()),
         metric('process_resident_memory_bytes', 'gauge', 'Resident memory.', [['', residentBytes]]),
         metric('nodejs_heap_size_used_bytes', 'gauge', 'Memory used by objects.', [['', heapUsedBytes]]),
         metric('process_cpu_seconds_total', 'counter', 'Processor time, user and system.', [
@@ -122,6 +126,27 @@ export function createMetrics(sources: MetricsSources): Metrics {
       ].join('');
     },
   };
+}
+
+function fleetMetrics(state: FleetState | undefined): string[] {
+  if (state === undefined) return [];
+  const { answered, failed } = state.polls;
+  const contactMs = state.last_contact_at === null ? 0 : Date.parse(state.last_contact_at);
+  return [
+    metric('tope_updater_fleet_polls_total', 'counter', "Questions to the fleet's server.", [
+      [labelText({ outcome: 'answered' }), answered],
+      [labelText({ outcome: 'failed' }), failed],
+    ]),
+    metric(
+      'tope_updater_fleet_last_contact_timestamp_seconds',
+      'gauge',
+      "When the fleet's server last answered; 0: not since the start.",
+      [['', contactMs / 1000]],
+    ),
+    metric('tope_updater_fleet_owed', 'gauge', "1: the end of an order has not reached the fleet's server.", [
+      ['', state.owed === null ? 0 : 1],
+    ]),
+  ];
 }
 
 type Kind = 'gauge' | 'counter' | 'summary';

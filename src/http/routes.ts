@@ -8,12 +8,15 @@ import * as v from 'valibot';
 import { progressEnvelope, refusal, success } from '../envelope.ts';
 import { asUpdateError, UpdateError } from '../errors.ts';
 import type { Log } from '../host/host.ts';
+import { type FleetControl, type FleetRequest, type FleetState, noFleet } from '../updater/fleet-state.ts';
 import type { Updater } from '../updater/state.ts';
 import { type EndpointName, endpoints } from './contract.ts';
 
 /** What answers. `version`: the program's. */
 export interface Service {
   readonly updater: Updater;
+  /** Undefined: the device belongs to none. */
+  readonly fleet: FleetControl | undefined;
   readonly log: Log;
   readonly version: string;
   readonly uptimeMs: () => number;
@@ -40,7 +43,7 @@ export async function answer(
 }
 
 async function call(
-  { updater, version, uptimeMs }: Service,
+  { updater, fleet, version, uptimeMs }: Service,
   name: EndpointName,
   body: Uint8Array | undefined,
 ): Promise<object> {
@@ -72,6 +75,10 @@ async function call(
       return success({
         status: await updater.audit(checked(endpoints.startAudit.request, body ?? emptyBody)),
       });
+    case 'fleet':
+      return success(fleet?.state() ?? noFleet);
+    case 'askFleet':
+      return success(await askFleet(fleet, checked(endpoints.askFleet.request, body)));
     case 'healthz': {
       const { stage } = updater.progress();
       return success({ status: 'ok', version, stage, uptime_s: Math.floor(uptimeMs() / 1000) });
@@ -79,6 +86,14 @@ async function call(
     default:
       return name satisfies never;
   }
+}
+
+async function askFleet(fleet: FleetControl | undefined, { confirm }: FleetRequest): Promise<FleetState> {
+  if (fleet === undefined)
+    throw new UpdateError('VALIDATION_ERROR', 'this device belongs to no fleet: the daemon has no fleet_url');
+  if (confirm === undefined) fleet.poll();
+  else await fleet.answer(confirm);
+  return fleet.state();
 }
 
 const emptyBody = Buffer.from('{}');

@@ -17,6 +17,7 @@ import { errno } from '../errors.ts';
 import type { Clock, Log, Memory } from '../host/host.ts';
 import { listenGuarded, removeStaleSocket } from '../host/unix-socket.ts';
 import { limits } from '../limits.ts';
+import type { FleetControl } from '../updater/fleet-state.ts';
 import type { Updater } from '../updater/state.ts';
 import { readBody } from './body.ts';
 import { brokenHttpRefusal, type RefuseBroken } from './broken-http.ts';
@@ -47,6 +48,8 @@ export interface ServerOptions {
   readonly memory?: Memory;
   /** The streams of GET /events, told of every change; without them there are streams that only look now and then. */
   readonly events?: Events;
+  /** The fleet's client; undefined: the device belongs to no fleet. */
+  readonly fleet?: FleetControl | undefined;
   /** The text of GET /metrics; undefined: there are none. */
   readonly metrics?: () => Promise<string>;
 }
@@ -193,7 +196,13 @@ function requestHandler(
   const { log, version, clock } = options;
   const policy = { host: options.host, token: options.token };
   const startedMs = clock.elapsed();
-  const service: Service = { updater, log, version, uptimeMs: () => clock.elapsed() - startedMs };
+  const service: Service = {
+    updater,
+    fleet: options.fleet,
+    log,
+    version,
+    uptimeMs: () => clock.elapsed() - startedMs,
+  };
   const sendDocument = documentSender(options);
 
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {

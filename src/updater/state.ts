@@ -10,6 +10,8 @@ import type { HistoryEntry, OperationKind } from '../history.ts';
 import { limits } from '../limits.ts';
 import { VersionSchema } from '../version.ts';
 
+export { type PackageRequest, PackageSchema } from '../download/request.ts';
+
 export const stages = [
   'idle',
   'downloading',

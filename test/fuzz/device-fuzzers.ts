@@ -30,6 +30,7 @@ import { type Chance, chance, mutateBytes, mutateJson } from '../fixtures/mutate
 import { putRecord } from '../fixtures/put-record.ts';
 import { rawClient } from '../fixtures/raw-client.ts';
 import { collectingLog, scriptedUpdater } from '../fixtures/scripted-updater.ts';
+import { fleetFuzzers } from './fleet-fuzzers.ts';
 
 export interface RunningFuzzers {
   readonly fuzzers: readonly Fuzzer[];
@@ -45,6 +46,7 @@ export async function deviceFuzzers(): Promise<RunningFuzzers> {
       { name: 'journal', run: fuzzJournal },
       { name: 'deployed record', run: (seed) => fuzzDeployedRecord(directory, seed) },
       { name: '/proc text', run: fuzzProc },
+      ...fleetFuzzers(directory),
       http.fuzzer,
     ],
     close: async () => {

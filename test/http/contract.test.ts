@@ -8,6 +8,7 @@ import { apiCode, errorCodes, UpdateError } from '../../src/errors.ts';
 import { realClock } from '../../src/host/clock.ts';
 import { documents, type EndpointName, endpoints } from '../../src/http/contract.ts';
 import { type RunningServer, startServer } from '../../src/http/server.ts';
+import { noFleet } from '../../src/updater/fleet-state.ts';
 import { type Stage, stages } from '../../src/updater/state.ts';
 import { schemaErrors } from '../fixtures/json-schema.ts';
 import { collectingLog, type ScriptedUpdater, scriptedUpdater } from '../fixtures/scripted-updater.ts';
@@ -45,6 +46,8 @@ const goodBody: Record<EndpointName, unknown> = {
   history: undefined,
   audit: undefined,
   startAudit: { repair: true },
+  fleet: undefined,
+  askFleet: { confirm: true },
   healthz: undefined,
 };
 const names = Object.keys(endpoints) as EndpointName[];
@@ -52,7 +55,19 @@ const names = Object.keys(endpoints) as EndpointName[];
 test.before(async (context) => {
   context.log = collectingLog();
   context.updater = scriptedUpdater();
-  const options = { host: '127.0.0.1', port: 0, version: '9.8.7', log: context.log, clock: realClock() };
+  const fleet = {
+    state: () => ({ ...noFleet, server: 'https://fleet.example' }),
+    poll: () => undefined,
+    answer: async () => void (await context.updater.cancel()),
+  };
+  const options = {
+    host: '127.0.0.1',
+    port: 0,
+    version: '9.8.7',
+    log: context.log,
+    clock: realClock(),
+    fleet,
+  };
   context.server = await startServer(context.updater, options);
   context.document = (await fetchJson(context, 'GET', '/openapi.json')).body;
 });
@@ -87,7 +102,7 @@ for (const name of names)
     assertFits(context, name, reply.body);
   });
 
-for (const name of names.filter((name) => !['progress', 'audit', 'healthz'].includes(name)))
+for (const name of names.filter((name) => !['progress', 'audit', 'fleet', 'healthz'].includes(name)))
   test(`${name}: every error code of the updater is HTTP 200 with its code and words in the envelope`, async (context) => {
     for (const code of errorCodes) {
       context.updater.fail(new UpdateError(code, 'expected a, got b'));
@@ -97,6 +112,15 @@ for (const name of names.filter((name) => !['progress', 'audit', 'healthz'].incl
       assertFits(context, name, reply.body);
     }
   });
+
+test('askFleet takes poll or confirm, not both, not neither', async (context) => {
+  for (const body of [{}, { poll: true, confirm: true }, { poll: false }, { confirm: 'yes' }]) {
+    const reply = await call(context, 'askFleet', body);
+    assert.is(reply.body.code, 400);
+    assert.match(String(reply.body.msg), /VALIDATION_ERROR: .*(poll|confirm)/);
+  }
+  assert.is((await call(context, 'askFleet', { poll: true })).body.code, 200);
+});
 
 for (const stage of stages)
   test(`progress: stage ${stage} fits the document`, async (context) => {

@@ -7,6 +7,7 @@ import { realClock } from '../../src/host/clock.ts';
 import { processFacts } from '../../src/host/process-facts.ts';
 import { createMetrics, type Metrics } from '../../src/http/metrics.ts';
 import { startServer } from '../../src/http/server.ts';
+import { noFleet } from '../../src/updater/fleet-state.ts';
 import type { Progress, Stage } from '../../src/updater/state.ts';
 import { collectingLog, type ScriptedUpdater, scriptedUpdater } from '../fixtures/scripted-updater.ts';
 
@@ -39,6 +40,7 @@ test.before.each((context) => {
     updater: () => context.updater,
     processFacts,
     watchers: () => 2,
+    fleet: () => undefined,
   });
 });
 
@@ -121,6 +123,31 @@ test('bytes, retries, stage, last success and the process are read when they are
   assert.ok(Math.abs((await value(context, 'process_start_time_seconds')) - Date.now() / 1000) < 600);
 });
 
+test('a device of a fleet counts its polls, and tells whether its server knows how the last order ended', async (context) => {
+  assert.not((await context.metrics.text()).includes('fleet'));
+  const state = {
+    ...noFleet,
+    polls: { answered: 12, failed: 3 },
+    last_contact_at: '2026-11-29T18:00:00.000Z',
+    owed: { id: '7', finished: 'success' },
+  };
+  const text = await createMetrics({
+    version: '9.8.7',
+    clock: { elapsed: () => 0 },
+    updater: () => context.updater,
+    processFacts,
+    watchers: () => 0,
+    fleet: () => ({ state: () => state }),
+  }).text();
+  for (const line of [
+    'tope_updater_fleet_polls_total{outcome="answered"} 12',
+    'tope_updater_fleet_polls_total{outcome="failed"} 3',
+    `tope_updater_fleet_last_contact_timestamp_seconds ${Date.parse(state.last_contact_at) / 1000}`,
+    'tope_updater_fleet_owed 1',
+  ])
+    assert.ok(text.split('\n').includes(line), line);
+});
+
 test('a device that never installed anything has succeeded at 0, and labels are escaped', async (context) => {
   assert.is(await value(context, 'tope_updater_last_success_timestamp_seconds'), 0);
   const odd = createMetrics({
@@ -129,6 +156,7 @@ test('a device that never installed anything has succeeded at 0, and labels are 
     updater: () => context.updater,
     processFacts,
     watchers: () => 0,
+    fleet: () => undefined,
   });
   assert.ok((await odd.text()).includes('version="a\\"b\\\\c\\nd"'));
 });
