@@ -109,6 +109,7 @@ test('an order has its server in its name, and is at hand while something is don
     totalBytes: 0,
     receivedBytes: 0,
     retries: 0,
+    waits: 0,
   } as const;
   const progress = { progress: 0, message: '', error: null, facts };
   assert.equal(deviceOf({ ...progress, stage: 'toInstall' }, tag), at('toInstall'));
