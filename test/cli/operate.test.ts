@@ -3,14 +3,14 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { buildPackage } from '../fixtures/package-builder.ts';
+import { concurrently } from '../integration/concurrently.ts';
 import type { Daemon } from '../integration/daemon.ts';
 import { type Device, withDevice } from '../integration/harness.ts';
 import { command } from './command.ts';
 
-const test = suite('operate');
+const test = concurrently('operate');
 
 /** A package beside the device's store: as if on a USB stick. */
 async function stick(device: Device, version: string, bytes = 0): Promise<string> {
