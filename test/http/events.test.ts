@@ -72,7 +72,6 @@ test('a stream begins with the current state, whenever it is opened', async (con
     error: null,
     kind: 'update',
     version: '1.5.0',
-    action: null,
     module: null,
     bytes: 41_000,
     total_bytes: 100_000,

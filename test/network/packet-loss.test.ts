@@ -32,7 +32,7 @@ if (missing !== undefined) skipped('packet loss', missing);
     const md5 = createHash('md5').update(bytes).digest('hex');
     const url = `http://127.0.0.1:${port}/package.zip`;
     const client = `node --import tsx test/fixtures/download-once.ts ${url} ${work.path} ${sizeBytes} ${md5} 700 2000000`;
-    const output = await inNamespace(script(serve, client));
+    const output = await inNamespace(script(serve, client, join(work.path, 'package.zip.part')));
     const result = JSON.parse(output.trim().split('\n').at(-1) ?? '');
     assert.is(result.error, null);
     assert.ok(result.warnings > 0, 'the dead link was noticed');
@@ -45,8 +45,8 @@ if (missing !== undefined) skipped('packet loss', missing);
 
 test.run();
 
-/** 5 % of all packets are dropped; from second 2 to second 4 all of them. */
-function script(serve: string, client: string): string {
+/** 5 % of all packets are dropped; for two seconds in the midst of the download all of them. */
+function script(serve: string, client: string, part: string): string {
   return `
     set -e
     PATH="$PATH:/usr/sbin:/sbin"
@@ -56,7 +56,7 @@ function script(serve: string, client: string): string {
     nft add rule inet lossy lost numgen random mod 100 '<' 5 drop
     ${serve} & server=$!
     trap 'kill $server' EXIT
-    (sleep 2; nft insert rule inet lossy lost drop; sleep 2; nft flush chain inet lossy lost
+    (while ! [ -s ${part} ]; do sleep 0.05; done; sleep 0.5; nft insert rule inet lossy lost drop; sleep 2; nft flush chain inet lossy lost
      nft add rule inet lossy lost numgen random mod 100 '<' 5 drop) &
     ${client}
   `;
