@@ -69,6 +69,10 @@ export const limits = {
   writeBufferBytes: 512 * KiB,
   /** From this size on a package's digest gets a thread of its own: its start takes 30 ms, its work 1.2 ms a MiB. */
   digestThreadFromBytes: 16 * MiB,
+  /** Who waits for the other side of that thread looks again this often, should a notification be lost. */
+  digestLookMs: 200,
+  /** A thread that has digested nothing for this long, with bytes at hand, is given up. */
+  digestStuckMs: 20_000,
   /** Size of one read of a package, the next one under way: each is a trip to a worker thread and back. */
   readBufferBytes: 512 * KiB,
   /** Dirty pages are pushed to disk this often, so that a 50 MB memory cgroup never fills with them. */
