@@ -92,6 +92,8 @@ export const limits = {
 
   /** Spec section 6: no byte for this long is a stall. */
   downloadStallMs: 30_000,
+  /** Staging in which nothing is read or written for so long is given up: twice the time of a stall. */
+  stageStuckMs: 60_000,
   /** Spec section 6: the waits before each retry; so many retries without progress in a row. */
   downloadBackoffMs: [1_000, 2_000, 4_000],
   /** Where nobody answers and there is time: the waits between two questions, doubled from the first to the second figure. */

@@ -14,7 +14,9 @@ import { type PackageRequest, packagePath } from '../download/request.ts';
 import { hashPackage } from '../download/verify.ts';
 import { asUpdateError, UpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
+import { StuckError, watched } from '../host/watchdog.ts';
 import type { WriteGroup } from '../host/write-group.ts';
+import { limits } from '../limits.ts';
 import { type Archive, openArchive } from '../package/archive.ts';
 import { readRelease } from '../package/read-release.ts';
 import type { Release } from '../release.ts';
@@ -128,17 +130,28 @@ async function stagePackage(
   const signal = AbortSignal.any([context.cancel, context.shutdown]);
   const { key, tag } = stored.seal ?? (await checkDigest(context.host, stored, signal));
   const sealing = await newSealing(key);
+  const part = () => (module === undefined ? 'reading the package' : `staging ${module}`);
+  let isStuck = false;
   try {
-    await archive.extract({
-      wanted: stager.sources,
-      open: (entry) => {
-        module = moduleOf.get(entry.name);
-        return stager.open(entry.name);
-      },
-      digest: sealing,
-      onBytes: (bytes) =>
-        context.progress((90 * bytes) / totalBytes, 'unpacking', { bytes, totalBytes, module }),
-      signal,
+    await watched(context.host.clock, { boundMs: limits.stageStuckMs, part, signal }, (stage) =>
+      archive.extract({
+        wanted: stager.sources,
+        open: (entry) => {
+          module = moduleOf.get(entry.name);
+          stage.alive();
+          return stager.open(entry.name);
+        },
+        digest: sealing,
+        onBytes: (bytes) => {
+          stage.alive();
+          context.progress((90 * bytes) / totalBytes, 'unpacking', { bytes, totalBytes, module });
+        },
+        signal: stage.signal,
+      }),
+    ).catch((thrown: unknown) => {
+      if (!(thrown instanceof StuckError)) throw thrown;
+      isStuck = true;
+      throw new UpdateError('DEPLOYMENT_FAILED', thrown.message);
     });
     if (sealing.finish().tag !== tag) {
       await checkDigest(context.host, stored, signal);
@@ -149,7 +162,8 @@ async function stagePackage(
     }
     return stager.fingerprints;
   } finally {
-    await stager.close();
+    // What is stuck is left behind: waiting for it would be the same again.
+    if (!isStuck) await stager.close();
   }
 }
 
