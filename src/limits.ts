@@ -151,8 +151,18 @@ export const limits = {
   namesakeTermMs: 1_000,
   /** A service that dies this soon after its start never ran. */
   serviceSettleMs: 2_000,
-  /** systemctl returns when the unit is up or down; systemd itself gives a unit 90 s for either. */
-  serviceCommandMs: 100_000,
+  /** systemctl returns when the unit is up or down; systemd itself gives a unit 90 s for either, its file may give it more. */
+  serviceCommandMs: 300_000,
+  /** Units that are stopped with one: more is a mistake in somebody's units. */
+  dependentUnits: 64,
+  /** Between two restart orders: a service that says neither that it is ready nor how to ask it is taken for up after this. */
+  serviceReadyMs: 500,
+  /** Lines of a failed program's output in the log, and what of it stands in an error. */
+  outputTailBytes: 4 * KiB,
+  outputErrorChars: 300,
+  /** What a restarted program writes to the updater's file for it, before the file is begun anew. */
+  outputFileBytes: 1 * MiB,
+  outputCheckMs: 60_000,
   /** Owners that may hold updates at a time, and the longest lease: a forgotten one ends within a day. */
   holds: 16,
   holdMs: 24 * 60 * 60 * 1000,
@@ -209,6 +219,8 @@ export const limits = {
   historyEntries: 200,
   historyBytes: 4 * MiB,
   journalBytes: 16 * MiB,
+  /** Read for what it says of services alone: a few milliseconds. */
+  shortJournalBytes: 1 * MiB,
   /** Taken when a journal begins: every later record must fit although the disk has become full. */
   journalRoomBytes: 256 * KiB,
   stateBytes: 64 * KiB,

@@ -24,7 +24,9 @@ import { newSealing, type Seal } from '../seal.ts';
 import type { Settings } from '../settings.ts';
 import { commandsOfRelease, commandsPart } from './commands.ts';
 import { checkFit } from './fit.ts';
+import { lastServices } from './past-services.ts';
 import { rememberDeployed } from './remember.ts';
+import { recordedServices } from './service-changes.ts';
 import { runTransaction } from './transaction.ts';
 import type { Outcome, TransactionContext } from './transaction-context.ts';
 
@@ -60,12 +62,17 @@ export async function installPackage(
     checkFit(release, settings.deviceType, installed);
     const { plan, survey } = await planRelease(context, settings, release, { installed, action });
     host.memory.trim();
-    return await runTransaction(context, plan, async (group) => {
-      const fingerprints = await stagePackage(context, plan, group, archive, { request, path, seal });
-      const crc32Of = new Map(archive.entries.map(({ name, crc32 }) => [name, crc32]));
-      const from = { release, survey, request, crc32Of };
-      await rememberDeployed(host, context.backupDirectory, plan, from, fingerprints, group);
-    });
+    return await runTransaction(
+      context,
+      plan,
+      async (group) => {
+        const fingerprints = await stagePackage(context, plan, group, archive, { request, path, seal });
+        const crc32Of = new Map(archive.entries.map(({ name, crc32 }) => [name, crc32]));
+        const from = { release, survey, request, crc32Of };
+        await rememberDeployed(host, context.backupDirectory, plan, from, fingerprints, group);
+      },
+      { known: await lastServices(host, context.backupDirectory) },
+    );
   } finally {
     await archive.close();
   }
@@ -91,6 +98,11 @@ async function planRelease(
         startedMs,
         modules: release.modules.map((module) => module.name),
         services: release.modules.map((module) => module.service),
+        servicesBefore: await recordedServices(
+          host.files,
+          backupDirectory,
+          new Set(release.modules.map(({ name }) => name)),
+        ),
         reboot: release.reboot,
         ...commandsPart(commandsOfRelease(release, installed ?? null)),
         ...(action === null ? {} : { action }),
