@@ -6,6 +6,7 @@
  * were judged. Equal seals mean equal bytes, and so equal digests; who does not know the key
  * can't make other bytes that fit, which for MD5 anyone can who made both. It takes a sixteenth of MD5's time.
  */
+import type * as Crypto from 'node:crypto';
 import * as v from 'valibot';
 
 /** Lower-case hex. Kept where only the updater reads: in state.json, in journals and in the records of what is deployed, mode 0600. */
@@ -23,7 +24,14 @@ export interface Sealing {
 
 /** Begins a seal under a new random key, or under that of a seal to compare with. */
 export async function newSealing(key?: Seal['key']): Promise<Sealing> {
-  const { createCipheriv, randomBytes } = await import('node:crypto');
+  return sealingWith(await import('node:crypto'), key);
+}
+
+/** The same with the module at hand, which to load again for each of thousands of files would take longer than a seal. */
+export function sealingWith(
+  { createCipheriv, randomBytes }: Pick<typeof Crypto, 'createCipheriv' | 'randomBytes'>,
+  key?: Seal['key'],
+): Sealing {
   const secret = key === undefined ? randomBytes(keyBytes) : Buffer.from(key, 'hex');
   // Nothing is encrypted: the package is what this AEAD calls additional data. A key is used for one package only, so the
   // nonce may be a constant.

@@ -3,6 +3,7 @@
  *
  * Memory: one read buffer, and the names below the directory modules.
  */
+import type * as Crypto from 'node:crypto';
 import { posix } from 'node:path';
 import { errno } from '../errors.ts';
 import type { FileStat, Files } from '../host/host.ts';
@@ -40,6 +41,7 @@ export interface Comparer {
 
 export function createComparer(files: Files, { signal, pace }: Comparison): Comparer {
   const buffer = new Uint8Array(limits.readBufferBytes);
+  let crypto: typeof Crypto | undefined;
   let straight: { readonly directory: string; readonly leadsTo: string } | undefined;
 
   /** Where a directory really is; the last one is remembered, as files come directory by directory. */
@@ -56,7 +58,8 @@ export function createComparer(files: Files, { signal, pace }: Comparison): Comp
 
   /** To be compared with `wanted`. */
   const fingerprint = async (path: string, wanted: Fingerprint): Promise<Fingerprint> => {
-    const fingerprinting = await newFingerprinting(wanted);
+    crypto ??= await import('node:crypto');
+    const fingerprinting = newFingerprinting(crypto, 0, wanted);
     const file = await files.open(path, 'read');
     try {
       for (let position = 0; ; ) {

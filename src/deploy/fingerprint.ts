@@ -1,8 +1,11 @@
 /**
  * What tells later whether a file still holds the bytes it was deployed with: their SHA-256 where the package declares it
- * and it has to be computed anyway, else a seal, which takes a seventh of the time and serves as well (seal.ts).
+ * and it has to be computed anyway, else a seal, which takes a seventh of the time and serves as well (seal.ts). To begin a
+ * seal takes as long as the SHA-256 of 16 KiB, so a small file has its SHA-256, too.
  */
-import { newSealing, type Seal } from '../seal.ts';
+import type * as Crypto from 'node:crypto';
+import { limits } from '../limits.ts';
+import { type Seal, sealingWith } from '../seal.ts';
 
 export type Fingerprint =
   | { readonly sha256: string; readonly seal?: undefined }
@@ -14,14 +17,21 @@ export interface Fingerprinting {
   finish(): Fingerprint;
 }
 
-/** Begins one to compare with `wanted`: of its kind, and under its key. Without `wanted` it is a new seal. */
-export async function newFingerprinting(wanted?: Fingerprint): Promise<Fingerprinting> {
-  if (wanted?.sha256 === undefined) {
-    const sealing = await newSealing(wanted?.seal.key);
+/**
+ * Begins one of a file of `sizeBytes`, to compare with `wanted`: of its kind, and under its key. Without `wanted` it is a new
+ * one. `crypto`: node:crypto, loaded once for all files.
+ */
+export function newFingerprinting(
+  crypto: typeof Crypto,
+  sizeBytes: number,
+  wanted?: Fingerprint,
+): Fingerprinting {
+  const isSealed = wanted === undefined ? sizeBytes >= limits.sealFromBytes : wanted.sha256 === undefined;
+  if (isSealed) {
+    const sealing = sealingWith(crypto, wanted?.seal?.key);
     return { update: sealing.update, finish: () => ({ seal: sealing.finish() }) };
   }
-  const { createHash } = await import('node:crypto');
-  const hash = createHash('sha256');
+  const hash = crypto.createHash('sha256');
   return { update: (bytes) => void hash.update(bytes), finish: () => ({ sha256: hash.digest('hex') }) };
 }
 

@@ -4,10 +4,12 @@
  * Invariant: when the group that it writes with was synced, every staged file is complete and durable under `${temp}.new`; no
  * target has been touched. Directories that are new stand already: they must, for a staged file lies in its target's directory.
  */
+import type * as Crypto from 'node:crypto';
 import { asUpdateError, UpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
 import { writeBehind } from '../host/write-behind.ts';
 import type { WriteGroup } from '../host/write-group.ts';
+import { limits } from '../limits.ts';
 import { cloneFile, setAttributes } from './clone.ts';
 import { type Fingerprint, isSame, newFingerprinting } from './fingerprint.ts';
 import { directorySteps, type Plan, type PutStep, putSteps, stagedPath } from './plan.ts';
@@ -40,16 +42,27 @@ export interface Stager {
 /** Stages an update: the package's entries are pushed into the staged files. */
 export function createStager(host: Pick<Host, 'files'>, plan: Plan, group: WriteGroup): Stager {
   const stepsOf = new Map<string, PutStep[]>();
-  for (const step of putSteps(plan)) stepsOf.set(step.source, [...(stepsOf.get(step.source) ?? []), step]);
+  for (const step of putSteps(plan)) {
+    const others = stepsOf.get(step.source);
+    if (others === undefined) stepsOf.set(step.source, [step]);
+    else others.push(step);
+  }
   const unfinished = new Set<() => Promise<void>>();
   const fingerprints = new Map<string, Fingerprint>();
+  let crypto: typeof Crypto | undefined;
   return {
     sources: new Set(stepsOf.keys()),
     fingerprints,
     open: async (source) => {
+      crypto ??= await import('node:crypto');
+      const parts = { files: host.files, group, crypto, unfinished, fingerprints };
       const writers: StagedFileWriter[] = [];
-      for (const step of stepsOf.get(source) ?? [])
-        writers.push(await openOne(host.files, step, group, unfinished, fingerprints));
+      for (const step of stepsOf.get(source) ?? []) {
+        const isSmall = step.sizeBytes <= limits.wholeFileBytes;
+        writers.push(isSmall ? openSmall(parts, step) : await openLarge(parts, step));
+      }
+      const [only] = writers;
+      if (only !== undefined && writers.length === 1) return only;
       return {
         write: async (chunk) => {
           for (const writer of writers) await writer.write(chunk);
@@ -73,17 +86,51 @@ export async function stageBackups(host: Pick<Host, 'files'>, plan: Plan, group:
   }
 }
 
-async function openOne(
-  files: Files,
-  step: PutStep,
-  group: WriteGroup,
-  unfinished: Set<() => Promise<void>>,
-  fingerprints: Map<string, Fingerprint>,
-): Promise<StagedFileWriter> {
-  const { createHash } = await import('node:crypto');
-  const md5 = step.md5 === null ? undefined : createHash('md5');
-  const wanted = wantedOf(step);
-  const fingerprinting = await newFingerprinting(wanted);
+interface Parts {
+  readonly files: Files;
+  readonly group: WriteGroup;
+  readonly crypto: typeof Crypto;
+  /** How to close what is open, each until it is closed. */
+  readonly unfinished: Set<() => Promise<void>>;
+  readonly fingerprints: Map<string, Fingerprint>;
+}
+
+/** Held whole until its end, and then written beside others: each step of it would have to be waited for otherwise. */
+function openSmall(parts: Parts, step: PutStep): StagedFileWriter {
+  const { files, group } = parts;
+  const content = new Uint8Array(step.sizeBytes);
+  const checking = newCheck(parts, step);
+  let filled = 0;
+  return {
+    write: async (chunk) => {
+      checking.update(chunk);
+      // More than was announced is only counted: end() refuses it.
+      content.set(chunk.subarray(0, Math.max(0, step.sizeBytes - filled)), filled);
+      filled += chunk.length;
+    },
+    end: async () => {
+      checking.finish(filled);
+      await group.begin(() =>
+        attempt(step.target, async () => {
+          const file = await files.open(stagedPath(step), 'create');
+          let isTaken = false;
+          try {
+            await file.write(content, 0);
+            await setAttributes(file, step);
+            isTaken = true;
+            await group.finish(file, step.sizeBytes);
+          } finally {
+            if (!isTaken) await file.close();
+          }
+        }),
+      );
+    },
+  };
+}
+
+async function openLarge(parts: Parts, step: PutStep): Promise<StagedFileWriter> {
+  const { files, group, unfinished } = parts;
+  const checking = newCheck(parts, step);
   const file = await attempt(step.target, () => files.open(stagedPath(step), 'create'));
   const out = writeBehind(file, step.sizeBytes);
   const close = async () => {
@@ -91,40 +138,50 @@ async function openOne(
     await file.close();
   };
   unfinished.add(close);
-
-  const check = () => {
-    if (out.position() !== step.sizeBytes) {
-      throw new UpdateError(
-        'SIZE_MISMATCH',
-        `${step.source}: ${step.sizeBytes} bytes expected, ${out.position()} found`,
-      );
-    }
-    const foundMd5 = md5?.digest('hex') ?? null;
-    if (foundMd5 !== step.md5) throw mismatch('MD5_MISMATCH', step.source, step.md5, foundMd5);
-    const found = fingerprinting.finish();
-    if (wanted !== undefined && !isSame(found, wanted)) {
-      if (wanted.sha256 !== undefined)
-        throw mismatch('SHA256_MISMATCH', step.source, wanted.sha256, found.sha256);
-      throw new UpdateError('DEPLOYMENT_FAILED', `${step.source}: not the bytes that were deployed`);
-    }
-    fingerprints.set(step.target, found);
-  };
-
   return {
     write: (chunk) =>
       attempt(step.target, async () => {
-        md5?.update(chunk);
-        fingerprinting.update(chunk);
+        checking.update(chunk);
         await out.write(chunk);
       }),
     end: () =>
       attempt(step.target, async () => {
         await out.flush();
-        check();
+        checking.finish(out.position());
         await setAttributes(file, step);
         unfinished.delete(close);
         await group.finish(file, step.sizeBytes);
       }),
+  };
+}
+
+/** Whether the bytes of a step are those that it names. */
+function newCheck({ crypto, fingerprints }: Parts, step: PutStep) {
+  const md5 = step.md5 === null ? undefined : crypto.createHash('md5');
+  const wanted = wantedOf(step);
+  const fingerprinting = newFingerprinting(crypto, step.sizeBytes, wanted);
+  return {
+    update(chunk: Uint8Array): void {
+      md5?.update(chunk);
+      fingerprinting.update(chunk);
+    },
+    /** Throws what is wrong with them; else their fingerprint is noted. */
+    finish(foundBytes: number): void {
+      if (foundBytes !== step.sizeBytes)
+        throw new UpdateError(
+          'SIZE_MISMATCH',
+          `${step.source}: ${step.sizeBytes} bytes expected, ${foundBytes} found`,
+        );
+      const foundMd5 = md5?.digest('hex') ?? null;
+      if (foundMd5 !== step.md5) throw mismatch('MD5_MISMATCH', step.source, step.md5, foundMd5);
+      const found = fingerprinting.finish();
+      if (wanted !== undefined && !isSame(found, wanted)) {
+        if (wanted.sha256 !== undefined)
+          throw mismatch('SHA256_MISMATCH', step.source, wanted.sha256, found.sha256);
+        throw new UpdateError('DEPLOYMENT_FAILED', `${step.source}: not the bytes that were deployed`);
+      }
+      fingerprints.set(step.target, found);
+    },
   };
 }
 

@@ -66,7 +66,7 @@ export async function clearAway(
       );
     changed.add(posix.dirname(target));
   }
-  const group = await openWriteGroup(files, changed, changed.size);
+  const group = await openWriteGroup(files, changed, fileSteps(plan).length);
   await group.sync(changed).finally(() => group.close());
 }
 

@@ -11,11 +11,13 @@ import type { Files, Filesystem, OpenFile } from './host.ts';
 import { inFlight } from './in-flight.ts';
 
 export interface WriteGroup {
+  /** Begins to write a small file that is at hand, beside others; waits only where too many are under way. */
+  begin(write: () => Promise<void>): Promise<void>;
   /** Takes over a file that is complete, `sizeBytes` of it just written, and closes it, maybe later, also when it rejects. */
   finish(file: OpenFile, sizeBytes: number): Promise<void>;
   /** The names in these directories are to be durable, too. */
   sync(directories: Iterable<string>): Promise<void>;
-  /** Waits for what is in flight. Harmless after a failure; promises nothing. */
+  /** Waits for what is under way. Harmless after a failure; promises nothing. */
   close(): Promise<void>;
 }
 
@@ -62,12 +64,14 @@ async function closeAll(filesystems: Iterable<Filesystem>): Promise<void> {
 }
 
 function atOnce(filesystems: readonly Filesystem[]): WriteGroup {
+  const writing = inFlight(limits.filesInFlight);
   const ahead = inFlight(1);
   let unsyncedBytes = 0;
   const syncAll = async () => {
     for (const filesystem of filesystems) await filesystem.sync();
   };
   return {
+    begin: writing.add,
     async finish(file, sizeBytes) {
       await file.close();
       unsyncedBytes += Math.max(sizeBytes, limits.smallFileBytes);
@@ -77,10 +81,12 @@ function atOnce(filesystems: readonly Filesystem[]): WriteGroup {
       await ahead.add(syncAll);
     },
     async sync() {
+      await writing.idle();
       await ahead.idle();
       await syncAll();
     },
     async close() {
+      await writing.idle().catch(() => undefined);
       await ahead.idle().catch(() => undefined);
       await closeAll(filesystems);
     },
@@ -88,8 +94,10 @@ function atOnce(filesystems: readonly Filesystem[]): WriteGroup {
 }
 
 function oneByOne(files: Files): WriteGroup {
+  const writing = inFlight(limits.filesInFlight);
   const syncing = inFlight(limits.filesInFlight);
   return {
+    begin: writing.add,
     async finish(file) {
       let isTaken = false;
       try {
@@ -106,11 +114,15 @@ function oneByOne(files: Files): WriteGroup {
       }
     },
     async sync(directories) {
+      await writing.idle();
       await syncing.idle();
       for (const directory of directories) await syncing.add(() => syncNames(files, directory));
       await syncing.idle();
     },
-    close: () => syncing.idle().catch(() => undefined),
+    async close() {
+      await writing.idle().catch(() => undefined);
+      await syncing.idle().catch(() => undefined);
+    },
   };
 }
 

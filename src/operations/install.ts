@@ -14,9 +14,7 @@ import { type PackageRequest, packagePath } from '../download/request.ts';
 import { hashPackage } from '../download/verify.ts';
 import { asUpdateError, UpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
-import { StuckError, watched } from '../host/watchdog.ts';
 import type { WriteGroup } from '../host/write-group.ts';
-import { limits } from '../limits.ts';
 import { type Archive, openArchive } from '../package/archive.ts';
 import { readRelease } from '../package/read-release.ts';
 import type { Release } from '../release.ts';
@@ -24,9 +22,7 @@ import { newSealing, type Seal } from '../seal.ts';
 import type { Settings } from '../settings.ts';
 import { commandsOfRelease, commandsPart } from './commands.ts';
 import { checkFit } from './fit.ts';
-import { lastServices } from './past-services.ts';
 import { rememberDeployed } from './remember.ts';
-import { recordedServices } from './service-changes.ts';
 import { runTransaction } from './transaction.ts';
 import type { Outcome, TransactionContext } from './transaction-context.ts';
 
@@ -62,17 +58,12 @@ export async function installPackage(
     checkFit(release, settings.deviceType, installed);
     const { plan, survey } = await planRelease(context, settings, release, { installed, action });
     host.memory.trim();
-    return await runTransaction(
-      context,
-      plan,
-      async (group) => {
-        const fingerprints = await stagePackage(context, plan, group, archive, { request, path, seal });
-        const crc32Of = new Map(archive.entries.map(({ name, crc32 }) => [name, crc32]));
-        const from = { release, survey, request, crc32Of };
-        await rememberDeployed(host, context.backupDirectory, plan, from, fingerprints, group);
-      },
-      { known: await lastServices(host, context.backupDirectory) },
-    );
+    return await runTransaction(context, plan, async (group) => {
+      const fingerprints = await stagePackage(context, plan, group, archive, { request, path, seal });
+      const crc32Of = new Map(archive.entries.map(({ name, crc32 }) => [name, crc32]));
+      const from = { release, survey, request, crc32Of };
+      await rememberDeployed(host, context.backupDirectory, plan, from, fingerprints, group);
+    });
   } finally {
     await archive.close();
   }
@@ -98,11 +89,6 @@ async function planRelease(
         startedMs,
         modules: release.modules.map((module) => module.name),
         services: release.modules.map((module) => module.service),
-        servicesBefore: await recordedServices(
-          host.files,
-          backupDirectory,
-          new Set(release.modules.map(({ name }) => name)),
-        ),
         reboot: release.reboot,
         ...commandsPart(commandsOfRelease(release, installed ?? null)),
         ...(action === null ? {} : { action }),
@@ -142,28 +128,17 @@ async function stagePackage(
   const signal = AbortSignal.any([context.cancel, context.shutdown]);
   const { key, tag } = stored.seal ?? (await checkDigest(context.host, stored, signal));
   const sealing = await newSealing(key);
-  const part = () => (module === undefined ? 'reading the package' : `staging ${module}`);
-  let isStuck = false;
   try {
-    await watched(context.host.clock, { boundMs: limits.stageStuckMs, part, signal }, (stage) =>
-      archive.extract({
-        wanted: stager.sources,
-        open: (entry) => {
-          module = moduleOf.get(entry.name);
-          stage.alive();
-          return stager.open(entry.name);
-        },
-        digest: sealing,
-        onBytes: (bytes) => {
-          stage.alive();
-          context.progress((90 * bytes) / totalBytes, 'unpacking', { bytes, totalBytes, module });
-        },
-        signal: stage.signal,
-      }),
-    ).catch((thrown: unknown) => {
-      if (!(thrown instanceof StuckError)) throw thrown;
-      isStuck = true;
-      throw new UpdateError('DEPLOYMENT_FAILED', thrown.message);
+    await archive.extract({
+      wanted: stager.sources,
+      open: (entry) => {
+        module = moduleOf.get(entry.name);
+        return stager.open(entry.name);
+      },
+      digest: sealing,
+      onBytes: (bytes) =>
+        context.progress((90 * bytes) / totalBytes, 'unpacking', { bytes, totalBytes, module }),
+      signal,
     });
     if (sealing.finish().tag !== tag) {
       await checkDigest(context.host, stored, signal);
@@ -174,8 +149,7 @@ async function stagePackage(
     }
     return stager.fingerprints;
   } finally {
-    // What is stuck is left behind: waiting for it would be the same again.
-    if (!isStuck) await stager.close();
+    await stager.close();
   }
 }
 

@@ -80,7 +80,6 @@ async function planRepair(
     ...damages.map((damage) => wantOf(damage, sources)),
   ];
   const names = [...new Set(damages.map(({ file }) => file.module))];
-  const services = names.flatMap((name) => modules.get(name)?.service ?? []);
   const facts = await surveyWants(host.files, wants, await ownerOfUpdater(host.files, backupDirectory));
   await refuseOwnFiles(host.files, ownPaths, wants, facts.found, 'DEPLOYMENT_FAILED');
   const startedMs = host.clock.now();
@@ -92,8 +91,7 @@ async function planRepair(
       previousVersion: header.version,
       startedMs,
       modules: names,
-      services,
-      servicesBefore: services,
+      services: names.flatMap((name) => modules.get(name)?.service ?? []),
       reboot: false,
       ...commandsPart(
         commandsOfRepair(

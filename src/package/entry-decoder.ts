@@ -5,6 +5,7 @@
  * the entry declares. When `end` resolves, size and CRC-32 are exactly what the entry declares.
  */
 import type * as Zlib from 'node:zlib';
+import { errno } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Crc32 } from './crc32.ts';
 import type { ArchiveEntry } from './entry-policy.ts';
@@ -72,6 +73,45 @@ export function entryDecoder(entry: ArchiveEntry, output: Output, parts: Decoder
     },
     abort: inflater.abort,
   };
+}
+
+/**
+ * The whole content of a small entry from all its stored bytes, at once: the streams of zlib take four times as long for it.
+ * Throws INVALID_PACKAGE as a decoder does. Not a copy where the entry is stored.
+ */
+export function decodeWhole(entry: ArchiveEntry, stored: Uint8Array, parts: DecoderParts): Uint8Array {
+  const refuse = (why: string, cause?: unknown) =>
+    invalidPackage(`entry ${quoted(entry.name)} ${why}`, cause);
+  const { content, consumed } = entry.isDeflated ? inflated() : { content: stored, consumed: stored.length };
+  if (content.length !== entry.sizeBytes)
+    throw refuse(`holds ${content.length} bytes, but declares ${entry.sizeBytes}`);
+  const crc = parts.crc32(content, 0);
+  if (crc !== entry.crc32)
+    throw refuse(`is damaged: its CRC-32 is ${hex(crc)}, but ${hex(entry.crc32)} is declared`);
+  if (consumed !== stored.length)
+    throw refuse(`has ${stored.length - consumed} bytes after the end of its deflated data`);
+  return content;
+
+  function inflated(): { content: Uint8Array; consumed: number } {
+    const chunkSize = Math.max(64, entry.sizeBytes + 1);
+    const options = { chunkSize, maxOutputLength: Math.max(1, entry.sizeBytes), info: true };
+    try {
+      // With `info` it gives the engine, too, whatever the types say.
+      const { buffer, engine } = parts.zlib.inflateRawSync(stored, options) as unknown as WithEngine;
+      parts.produced(buffer.length);
+      return { content: buffer, consumed: engine.bytesWritten };
+    } catch (thrown) {
+      if (errno(thrown) === 'ERR_BUFFER_TOO_LARGE')
+        throw refuse(`holds more than the ${entry.sizeBytes} bytes it declares`);
+      if (errno(thrown) === undefined) throw thrown;
+      throw refuse(`cannot be inflated: ${thrown instanceof Error ? thrown.message : thrown}`, thrown);
+    }
+  }
+}
+
+interface WithEngine {
+  readonly buffer: Uint8Array;
+  readonly engine: { readonly bytesWritten: number };
 }
 
 function hex(crc: number): string {

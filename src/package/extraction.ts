@@ -4,13 +4,13 @@
  * An extraction is ONE sequential pass over the whole file that feeds the digests of the package and the wanted
  * entries at the same time: the bytes that were deployed are the bytes that were verified (design section 3, step 2).
  *
- * Memory: two read buffers and one inflater, whatever the package's size.
+ * Memory: two read buffers and one inflater, or a small entry's content, whatever the package's size.
  */
 import { asUpdateError } from '../errors.ts';
 import type { DigestStream } from '../host/digest-thread.ts';
 import type { OpenFile } from '../host/host.ts';
 import { limits } from '../limits.ts';
-import { type Decoder, type DecoderParts, entryDecoder, type Output } from './entry-decoder.ts';
+import { type Decoder, type DecoderParts, decodeWhole, entryDecoder, type Output } from './entry-decoder.ts';
 import type { ArchiveEntry } from './entry-policy.ts';
 import { quoted } from './path-fault.ts';
 import { invalidPackage } from './zip-records.ts';
@@ -146,6 +146,15 @@ function entryFeed(source: Source, wanted: readonly ArchiveEntry[], { open }: Ex
         entry = wanted[next]
       ) {
         const end = entry.dataStart + entry.compressedBytes;
+        if (isSmall(entry) && entry.dataStart >= position && end <= chunkEnd) {
+          const sink = await open(entry);
+          const stored = chunk.subarray(entry.dataStart - position, end - position);
+          const content = decodeWhole(entry, stored, source.parts);
+          if (content.length > 0) await sink.write(content);
+          await sink.end();
+          next++;
+          continue;
+        }
         current ??= await start(entry);
         const from = Math.max(entry.dataStart, position);
         const part = chunk.subarray(from - position, Math.min(end, chunkEnd) - position);
@@ -162,6 +171,10 @@ function entryFeed(source: Source, wanted: readonly ArchiveEntry[], { open }: Ex
       current?.decoder.abort();
     },
   };
+}
+
+function isSmall({ sizeBytes, compressedBytes }: ArchiveEntry): boolean {
+  return sizeBytes <= limits.wholeFileBytes && compressedBytes <= limits.wholeFileBytes;
 }
 
 /** Fills `into` from `position` on, less only at the end of the file; resolves with the number of bytes. */

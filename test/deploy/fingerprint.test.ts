@@ -1,8 +1,9 @@
 /** What a file is remembered by: its SHA-256 where the package declares it, else a seal. */
-import { createHash, randomBytes } from 'node:crypto';
+import crypto, { createHash, randomBytes } from 'node:crypto';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Fingerprint, isSame, newFingerprinting } from '../../src/deploy/fingerprint.ts';
+import { limits } from '../../src/limits.ts';
 import { sealOf } from '../fixtures/seal-of.ts';
 
 const bytes = randomBytes(100_003);
@@ -11,7 +12,7 @@ const sha256 = createHash('sha256').update(bytes).digest('hex');
 const seal = sealOf(bytes, randomBytes(32).toString('hex'));
 
 async function fingerprintOf(content: Uint8Array, wanted?: Fingerprint): Promise<Fingerprint> {
-  const fingerprinting = await newFingerprinting(wanted);
+  const fingerprinting = newFingerprinting(crypto, content.length, wanted);
   for (let at = 0; at < content.length; at += 4_097) fingerprinting.update(content.subarray(at, at + 4_097));
   return fingerprinting.finish();
 }
@@ -37,6 +38,11 @@ for (const [kind, wanted] of [
       assert.not.ok(isSame(await fingerprintOf(other, wanted), wanted));
   });
 }
+
+test('a small file has its SHA-256, also where nobody declared it', async () => {
+  const small = bytes.subarray(0, limits.sealFromBytes - 1);
+  assert.equal(await fingerprintOf(small), { sha256: createHash('sha256').update(small).digest('hex') });
+});
 
 test('a SHA-256 is never the same as a seal', () => {
   assert.not.ok(isSame({ sha256 }, { seal }));

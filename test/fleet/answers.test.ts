@@ -151,11 +151,8 @@ const wrong: readonly (readonly [string, unknown])[] = [
     },
   ],
   [
-    'a size below 0',
-    {
-      ...deployment,
-      deployment: { ...plan, chunks: [{ ...chunk, artifacts: [{ ...artifact, size: -1 }] }] },
-    },
+    'a size below 1',
+    { ...deployment, deployment: { ...plan, chunks: [{ ...chunk, artifacts: [{ ...artifact, size: 0 }] }] } },
   ],
   [
     'a file name that is none',

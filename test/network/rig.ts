@@ -89,7 +89,6 @@ export type RunOptions = Partial<
     | 'deadlineMs'
     | 'bytesPerSecond'
     | 'stallTimeoutMs'
-    | 'stuckTimeoutMs'
     | 'onProgress'
     | 'waitForNetworkMs'
     | 'onWaiting'
@@ -111,7 +110,6 @@ export async function obtain(
     signal: new AbortController().signal,
     allowHttp: false,
     stallTimeoutMs: 2_000,
-    stuckTimeoutMs: 60_000,
     ...options,
     directory,
     onProgress: (bytes) => {

@@ -45,17 +45,21 @@ export function withoutEachSync(recording: Recording): Mutant[] {
 }
 
 /**
- * One mutant for each time that a filesystem is synced as a whole, too early: before the last change of it that it is to make
- * durable.
+ * One mutant for each time that a filesystem is synced as a whole, too early: before the last content that it is to make durable,
+ * or where it is all about names before the last of them.
  */
 export function withEarlierSyncs(recording: Recording): Mutant[] {
   return recording.steps.flatMap((step, at): Mutant[] => {
     if (step.kind !== 'syncAll' || step.site === '') return [];
-    const last = recording.steps.findLastIndex(
-      (earlier, index) =>
-        index < at && earlier.kind === 'change' && deviceOf(recording, earlier.operation) === step.device,
-    );
-    if (last < 0) return [];
+    const since = recording.steps.findLastIndex((earlier, index) => index < at && forcesAllOf(earlier, step));
+    const changes = recording.steps.flatMap((earlier, index) => {
+      const isCovered = index > since && index < at && earlier.kind === 'change';
+      return isCovered && deviceOf(recording, earlier.operation) === step.device
+        ? [{ index, kind: earlier.operation.kind }]
+        : [];
+    });
+    const last = (changes.findLast(({ kind }) => kind === 'data') ?? changes.at(-1))?.index;
+    if (last === undefined) return [];
     const steps = recording.steps.toSpliced(at, 1).toSpliced(last, 0, step);
     const window = { from: last, to: recording.steps.length };
     const name = `too early, ${syncName(step)}`;

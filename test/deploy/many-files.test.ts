@@ -1,0 +1,60 @@
+/** Trees of many small files: how often the disk is asked, and that a write that fails among many is heard. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { faultyFiles } from '../powercut/faulty-files.ts';
+import { moduleOf, planFor, prepare, refusal } from './parts.ts';
+import { type Device, device } from './rig.ts';
+
+interface Context {
+  d: Device;
+}
+const test = suite<Context>('many files', {} as Context);
+test.before.each((context) => {
+  context.d = device();
+});
+test.after.each(({ d }) => d.remove());
+
+const count = 120;
+
+/** All below four directories; the content is the name. */
+function manyFiles(): Record<string, string> {
+  return Object.fromEntries(
+    Array.from({ length: count }, (_, index) => [`part-${index % 4}/file-${index}`, `file-${index}`]),
+  );
+}
+
+test('a survey asks once for each file, and not for its directories each time', async ({ d }) => {
+  const { files, calls } = faultyFiles(d.host.files);
+  await planFor({ ...d, host: { ...d.host, files } }, [moduleOf(d, 'app', manyFiles())]);
+  assert.ok(calls.length < 2 * count, `${calls.length} calls for ${count} files`);
+});
+
+test('a file takes five calls until it stands beside its target', async ({ d }) => {
+  const plan = await planFor(d, [moduleOf(d, 'app', manyFiles())]);
+  const { files, calls } = faultyFiles(d.host.files);
+  await prepare({ ...d, host: { ...d.host, files } }, plan);
+  const ofOne = calls.filter(({ path }) => path.endsWith('.17.new')).map(({ name }) => name);
+  assert.equal(
+    ofOne.filter((name) => !/sync/.test(name)),
+    ['create', 'file.write', 'file.stat', 'file.setMode', 'file.close'],
+  );
+});
+
+test('a write that fails among many is heard, with the name of its target', async ({ d }) => {
+  const plan = await planFor(d, [moduleOf(d, 'app', manyFiles())]);
+  const dry = faultyFiles(d.host.files);
+  await prepare({ ...d, host: { ...d.host, files: dry.files } }, plan);
+  const write = dry.calls.findLast(({ name }) => name === 'file.write');
+  assert.ok(write);
+  const other = device();
+  try {
+    const again = await planFor(other, [moduleOf(other, 'app', manyFiles())]);
+    const { files } = faultyFiles(other.host.files, { kind: 'fail', at: write.number, code: 'EIO' });
+    const said = await refusal(() => prepare({ ...other, host: { ...other.host, files } }, again));
+    assert.match(said, /^DEPLOYMENT_FAILED: staging .*\/app\/part-\d\/file-\d+: EIO/);
+  } finally {
+    other.remove();
+  }
+});
+
+test.run();
