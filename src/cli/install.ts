@@ -59,16 +59,31 @@ async function carryOut(
 ): Promise<void> {
   const options = { client, output, clock: realClock(), isJson: isSet(flags, 'json') };
   const installBegins = onInterrupt(client);
-  await client.download(request);
-  const { stage } = await followTo(options, ['toInstall', 'idle']);
-  if (stage === 'idle') throw new CommandError('the download was cancelled');
+  const allow_downgrade = isSet(flags, 'allow-downgrade');
+  await client.download({ ...request, ...(allow_downgrade ? { allow_downgrade } : {}) });
+  try {
+    const { stage } = await followTo(options, ['toInstall', 'idle']);
+    if (stage === 'idle') throw new CommandError('the download was cancelled');
+    await client.update({ version: request.version, allow_downgrade });
+  } catch (thrown) {
+    throw await cancelled(client, thrown);
+  }
   installBegins();
-  const consent = { allow_downgrade: isSet(flags, 'allow-downgrade') };
-  await client.update({ version: request.version, ...consent }).catch((thrown: unknown) => {
-    const isDowngrade = thrown instanceof CommandError && thrown.message.startsWith('DOWNGRADE_REFUSED');
-    throw isDowngrade ? new CommandError(`${thrown.message}\n  here: --allow-downgrade`) : thrown;
-  });
   await followToEnd(options, newest);
+}
+
+/** Nothing that was asked for here is left behind. The error to tell. */
+async function cancelled(client: Client, thrown: unknown): Promise<unknown> {
+  const isDowngrade = thrown instanceof CommandError && thrown.message.startsWith('DOWNGRADE_REFUSED');
+  const error = isDowngrade ? new CommandError(`${thrown.message}\n  here: --allow-downgrade`) : thrown;
+  try {
+    await client.cancel();
+    return error;
+  } catch (again) {
+    const why = again instanceof Error ? again.message : String(again);
+    const first = error instanceof Error ? error.message : String(error);
+    return new CommandError(`${first}\n  and it cannot be cancelled: ${why}`);
+  }
 }
 
 /**

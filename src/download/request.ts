@@ -32,6 +32,8 @@ export const PackageSchema = v.object({
   package_sha256: v.optional(
     v.pipe(v.string(), v.regex(/^[0-9a-fA-F]{64}$/, 'must be 64 hexadecimal digits'), v.toLowerCase()),
   ),
+  /** Also where the version is lower than the installed one; /update may say so, too. */
+  allow_downgrade: v.optional(v.boolean()),
 });
 export type PackageRequest = v.InferOutput<typeof PackageSchema>;
 

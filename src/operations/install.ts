@@ -5,23 +5,17 @@
  * seal is compared in the same read that fills the staged files, before anything is switched (FR-001b).
  */
 import type { Fingerprint } from '../deploy/fingerprint.ts';
-import { installedVersion } from '../deploy/installed-version.ts';
-import { latestId } from '../deploy/past-updates.ts';
-import { makePlan, nextId, type Owner, type Plan, putSteps } from '../deploy/plan.ts';
+import { type Plan, putSteps } from '../deploy/plan.ts';
 import { createStager } from '../deploy/stage.ts';
-import { checkPlanFits, type Survey, surveyRelease } from '../deploy/survey.ts';
 import { type PackageRequest, packagePath } from '../download/request.ts';
 import { hashPackage } from '../download/verify.ts';
 import { asUpdateError, UpdateError } from '../errors.ts';
-import type { Files, Host } from '../host/host.ts';
+import type { Host } from '../host/host.ts';
 import type { WriteGroup } from '../host/write-group.ts';
 import { type Archive, openArchive } from '../package/archive.ts';
-import { readRelease } from '../package/read-release.ts';
-import type { Release } from '../release.ts';
 import { newSealing, type Seal } from '../seal.ts';
 import type { Settings } from '../settings.ts';
-import { commandsOfRelease, commandsPart } from './commands.ts';
-import { checkFit } from './fit.ts';
+import { prepareInstall } from './prepare.ts';
 import { rememberDeployed } from './remember.ts';
 import { runTransaction } from './transaction.ts';
 import type { Outcome, TransactionContext } from './transaction-context.ts';
@@ -44,19 +38,17 @@ export async function installPackage(
   const path = packagePath(directory, request.package_name);
   const archive = await openArchive(host, path);
   try {
-    const { release, warnings } = await readRelease(
+    const { release, plan, survey, warnings } = await prepareInstall(
+      host,
+      settings,
+      context.backupDirectory,
       archive,
       {
-        expectedVersion: request.version,
-        allowedRoots: settings.allowedRoots,
-        workDirectory: settings.workDirectory,
+        version: request.version,
+        action,
       },
-      settings.trustedKeys,
     );
     for (const warning of warnings) host.log.warn(`manifest.json: ${warning}`);
-    const installed = await installedVersion(host.files, context.backupDirectory);
-    checkFit(release, settings.deviceType, installed);
-    const { plan, survey } = await planRelease(context, settings, release, { installed, action });
     host.memory.trim();
     return await runTransaction(context, plan, async (group) => {
       const fingerprints = await stagePackage(context, plan, group, archive, { request, path, seal });
@@ -66,43 +58,6 @@ export async function installPackage(
     });
   } finally {
     await archive.close();
-  }
-}
-
-async function planRelease(
-  context: TransactionContext,
-  settings: Settings,
-  release: Release,
-  { installed, action }: { readonly installed: string | undefined; readonly action: string | null },
-): Promise<{ plan: Plan; survey: Survey }> {
-  const { host, backupDirectory } = context;
-  try {
-    const self = await ownerOfUpdater(host.files, backupDirectory);
-    const survey = await surveyRelease(host, release, settings, self);
-    const startedMs = host.clock.now();
-    const plan = makePlan(
-      {
-        id: nextId(startedMs, await latestId(host.files, backupDirectory)),
-        kind: 'update',
-        version: release.version,
-        previousVersion: installed ?? null,
-        startedMs,
-        modules: release.modules.map((module) => module.name),
-        services: release.modules.map((module) => module.service),
-        reboot: release.reboot,
-        ...commandsPart(commandsOfRelease(release, installed ?? null)),
-        ...(action === null ? {} : { action }),
-        consumes: [],
-        backupDirectory,
-        moduleRoots: survey.moduleRoots,
-      },
-      survey.wants,
-      survey.facts,
-    );
-    await checkPlanFits(host.files, plan, survey.facts, backupDirectory);
-    return { plan, survey };
-  } catch (thrown) {
-    throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', 'looking at the targets');
   }
 }
 
@@ -168,11 +123,4 @@ async function checkDigest(
   if (actual !== expected)
     throw new UpdateError(code, `the package changed on the disk: ${expected} expected, ${actual} found`);
   return found.seal;
-}
-
-/** New files belong to whoever runs the updater: backups/ was made by it. */
-export async function ownerOfUpdater(files: Files, backupDirectory: string): Promise<Owner> {
-  const stat = await files.stat(backupDirectory);
-  if (stat === undefined) throw new UpdateError('DEPLOYMENT_FAILED', `${backupDirectory} is gone`);
-  return { uid: stat.uid, gid: stat.gid };
 }

@@ -14,7 +14,7 @@ import { makePlan, nextId, type Plan, type Want } from '../deploy/plan.ts';
 import { checkPlanFits, surveyWants } from '../deploy/survey.ts';
 import { UpdateError } from '../errors.ts';
 import { commandsOfRepair, commandsPart } from './commands.ts';
-import { ownerOfUpdater } from './install.ts';
+import { ownerOfUpdater } from './prepare.ts';
 import { findSources, type Sources, stageSources } from './repair-sources.ts';
 import { runTransaction } from './transaction.ts';
 import type { Outcome, TransactionContext } from './transaction-context.ts';

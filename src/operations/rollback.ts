@@ -8,7 +8,7 @@ import { UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import type { ServiceSpec } from '../release.ts';
 import { commandsOfRollback, commandsPart } from './commands.ts';
-import { ownerOfUpdater } from './install.ts';
+import { ownerOfUpdater } from './prepare.ts';
 import { runTransaction } from './transaction.ts';
 import type { Outcome, TransactionContext } from './transaction-context.ts';
 

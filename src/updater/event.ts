@@ -46,6 +46,13 @@ export type Event =
   | { readonly kind: 'downloaded' }
   | { readonly kind: 'downloadingAgain' }
   | { readonly kind: 'verified'; readonly nowMs: number; readonly seal: Seal }
+  /** It is verified, and cannot be installed here. */
+  | {
+      readonly kind: 'refused';
+      readonly nowMs: number;
+      readonly seal: Seal;
+      readonly error: UpdateError;
+    }
   | { readonly kind: 'expired' }
   | { readonly kind: 'switching' }
   | { readonly kind: 'rebooting' }

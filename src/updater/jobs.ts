@@ -16,6 +16,7 @@ import type { VerifiedPackage } from '../download/verify.ts';
 import { asUpdateError, type UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import { installPackage } from '../operations/install.ts';
+import { checkInstallable } from '../operations/prepare.ts';
 import { repair } from '../operations/repair.ts';
 import { rollBack } from '../operations/rollback.ts';
 import { resumeForward, resumeUndo } from '../operations/transaction.ts';
@@ -26,6 +27,7 @@ import type { Holds } from './hold.ts';
 import type { ProgressKeeper } from './progress.ts';
 import type { Decision } from './recover.ts';
 import { readLeftoverJournal } from './startup.ts';
+import { mayDowngrade } from './waiting.ts';
 
 export interface JobContext {
   readonly host: Host;
@@ -50,15 +52,20 @@ export interface JobContext {
   forget(): Promise<void>;
 }
 
-/** `isTakenUp`: an earlier run began it, and this start may have come before the network. */
+/**
+ * `current`: what is being downloaded, which a caller may ask for in another way meanwhile. `isTakenUp`: an earlier run began it,
+ * and this start may have come before the network.
+ */
 export async function runDownload(
   context: JobContext,
-  operation: Operation | null,
+  current: () => Operation | null,
   { resume, isTakenUp }: { readonly resume: ResumeInfo | undefined; readonly isTakenUp: boolean },
 ): Promise<Event | undefined> {
+  const operation = current();
   if (operation?.kind !== 'update') throw new Error('a download without a package');
   const { host, settings, progress } = context;
   const { request } = operation;
+  const startedMs = host.clock.now();
   let bytesBefore = 0;
   let verified: VerifiedPackage;
   try {
@@ -89,7 +96,18 @@ export async function runDownload(
     return { kind: 'failed', error: asUpdateError(thrown, 'DOWNLOAD_FAILED', request.package_name) };
   }
   host.memory.trim();
-  return { kind: 'verified', nowMs: host.clock.now(), seal: verified.seal };
+  const { seal } = verified;
+  try {
+    const asked = { request, mayDowngrade: () => mayDowngrade(current()) };
+    await checkInstallable(host, settings, context.backups, context.tmp, asked);
+  } catch (thrown) {
+    if (context.shutdown.aborted) return undefined;
+    const error = asUpdateError(thrown, 'INVALID_PACKAGE', request.package_name);
+    // A refused downgrade still waits for somebody's consent.
+    if (error.code !== 'DOWNGRADE_REFUSED') await recordFailure(context, operation, startedMs, error);
+    return { kind: 'refused', nowMs: host.clock.now(), seal, error };
+  }
+  return { kind: 'verified', nowMs: host.clock.now(), seal };
 }
 
 /** An install or a rollback from its beginning. */

@@ -16,11 +16,11 @@
 
 import { isSamePackage, type PackageRequest } from '../download/request.ts';
 import { UpdateError } from '../errors.ts';
-import { limits } from '../limits.ts';
 import type { Seal } from '../seal.ts';
 import type { Effect, Event, FleetOffer, Operation, State, Step, UpdateOperation } from './event.ts';
 import { busy, describe, expiry, otherDigest } from './refusal.ts';
 import type { Stage } from './state.ts';
+import { isRefusedDowngrade, isWaiting } from './waiting.ts';
 
 export const initialState: State = {
   stage: 'idle',
@@ -57,8 +57,11 @@ export function step(state: State, event: Event): Step {
         'save',
         'armExpiry',
       );
+    case 'refused':
+      expect(state, event, 'downloading', 'verifying');
+      return onRefused(state, event);
     case 'expired':
-      expect(state, event, 'toInstall');
+      if (!isWaiting(state)) throw new Error(`nothing waits in stage ${state.stage}`);
       return go(
         state,
         { stage: 'failed', operation: null, error: expiry(state.operation) },
@@ -100,20 +103,9 @@ export function mayAudit({ stage, blocked }: State): boolean {
   return blocked === null && ['idle', 'toInstall', 'success', 'failed'].includes(stage);
 }
 
-/** FR-036. A clock that has gone back (no RTC) makes no package expire. */
-export function isExpired(verifiedMs: number | null, nowMs: number): boolean {
-  return verifiedMs !== null && nowMs - verifiedMs > limits.packageAgeMs;
-}
-
-/** In ms, from which on 0 or less isExpired; what was never verified has the whole time before it. */
-export function untilExpiryMs(operation: Operation | null, nowMs: number): number {
-  const verifiedMs = operation?.kind === 'update' ? operation.verifiedMs : null;
-  return (verifiedMs ?? nowMs) + limits.packageAgeMs + 1 - nowMs;
-}
-
 function onDownload(state: State, request: PackageRequest, from: FleetOffer | undefined): Step {
   refuseIfBlocked(state);
-  const held = state.operation?.kind === 'update' ? state.operation : undefined;
+  const held = state.operation?.kind === 'update' ? withConsent(state.operation, request) : undefined;
   const current = held?.request;
   const same = held !== undefined && current !== undefined && isSamePackage(current, request);
   // First come, first served: the fleet takes nothing from a caller on the device, and its own stays its own.
@@ -153,10 +145,19 @@ function onDownload(state: State, request: PackageRequest, from: FleetOffer | un
 
 /** The same package once more: nothing to do but for the fleet, whose newest order it now is, and still wanted. */
 function takeOver(state: State, held: UpdateOperation, from: FleetOffer | undefined): Step {
-  if (from === undefined) return go(state, {});
+  if (from === undefined)
+    return held === state.operation ? go(state, {}) : go(state, { operation: held }, 'save');
   const { action, nowMs } = from;
   if (state.stage !== 'toInstall') return go(state, { operation: { ...held, action } }, 'save');
   return go(state, { operation: { ...held, action, verifiedMs: nowMs } }, 'save', 'armExpiry');
+}
+
+/** Who asks once more may have learned that it is a downgrade, and want it all the same. */
+function withConsent(operation: UpdateOperation, asked: PackageRequest): UpdateOperation {
+  const { request } = operation;
+  const isNew = asked.allow_downgrade === true && request.allow_downgrade !== true;
+  if (!isNew || !isSamePackage(request, asked)) return operation;
+  return { ...operation, request: { ...request, allow_downgrade: true } };
 }
 
 function isResting(stage: Stage): boolean {
@@ -169,6 +170,7 @@ function onUpdate(state: State, version: string): Step {
     case 'idle':
     case 'success':
     case 'failed':
+      if (isRefusedDowngrade(state)) return begin(state, version);
       if (state.error?.code === 'PACKAGE_EXPIRED') throw state.error;
       throw new UpdateError('DOWNLOAD_INCOMPLETE', `no package of version ${version} has been downloaded`);
     case 'downloading':
@@ -178,20 +180,24 @@ function onUpdate(state: State, version: string): Step {
     case 'installing':
     case 'rebooting':
       throw busy(state);
-    case 'toInstall': {
-      const { operation } = state;
-      if (operation?.kind !== 'update') throw new Error('toInstall without a package');
-      if (operation.request.version !== version) {
-        throw new UpdateError(
-          'VERSION_MISMATCH',
-          `${version} asked for, the package that waits is ${operation.request.version}`,
-        );
-      }
-      return go(state, { stage: 'installing', switching: false, error: null }, 'save', 'startInstall');
-    }
+    case 'toInstall':
+      return begin(state, version);
     default:
       return state.stage satisfies never;
   }
+}
+
+/** Of a package that waits. */
+function begin(state: State, version: string): Step {
+  const { operation } = state;
+  if (operation?.kind !== 'update') throw new Error('nothing waits to be installed');
+  if (operation.request.version !== version) {
+    throw new UpdateError(
+      'VERSION_MISMATCH',
+      `${version} asked for, the package that waits is ${operation.request.version}`,
+    );
+  }
+  return go(state, { stage: 'installing', switching: false, error: null }, 'save', 'startInstall');
 }
 
 function onCancel(state: State): Step {
@@ -199,7 +205,8 @@ function onCancel(state: State): Step {
     case 'idle':
     case 'success':
     case 'failed':
-      return go(state, {});
+      if (!isWaiting(state)) return go(state, {});
+      return go(state, { stage: 'idle', operation: null, error: null }, 'discardPackage', 'forget');
     case 'downloading':
     case 'verifying':
       return go(state, { stage: 'idle' }, 'stopJob', 'save');
@@ -243,6 +250,18 @@ function onPutBack(state: State, operation: Operation, begin: 'startRollback' | 
     default:
       return state.stage satisfies never;
   }
+}
+
+/**
+ * What another consent (/update with allow_downgrade) or another state of the device (room on the disk) could make good stays for
+ * the next command; anything else cannot be installed here, and goes.
+ */
+function onRefused(state: State, { error, nowMs, seal }: Extract<Event, { kind: 'refused' }>): Step {
+  const failed = { stage: 'failed', error } as const;
+  if (error.code === 'DOWNGRADE_REFUSED')
+    return go(state, { ...failed, operation: verified(state.operation, nowMs, seal) }, 'save');
+  if (error.code === 'DISK_FULL' || error.code === 'DEPLOYMENT_FAILED') return go(state, failed, 'save');
+  return go(state, { ...failed, operation: null }, 'discardPackage', 'forget');
 }
 
 /** A cancelled job rests as idle; a failed download keeps its partial file's description, for the next /download. */

@@ -24,8 +24,8 @@
 import type { JournalState } from '../deploy/journal.ts';
 import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
-import { isExpired } from './machine.ts';
 import type { Saved } from './store.ts';
+import { isExpired } from './waiting.ts';
 
 export interface Found {
   readonly saved: Saved | undefined;

@@ -22,7 +22,7 @@ import type { Effect, Event, State } from './event.ts';
 import { createHolds, holdCommands } from './hold.ts';
 import { createJobSlot } from './job-slot.ts';
 import { type JobContext, runDownload, runInstall, runRecovery } from './jobs.ts';
-import { checkAudit, initialState, mayAudit, step, untilExpiryMs } from './machine.ts';
+import { checkAudit, initialState, mayAudit, step } from './machine.ts';
 import { atEachTenth, createProgress } from './progress.ts';
 import { checkOrder } from './refusal.ts';
 import { resumeOf, savedOf, stateOf } from './saved-state.ts';
@@ -30,6 +30,7 @@ import { findWhatIsLeft } from './startup.ts';
 import type { ProgressListener, RunningUpdater, Stage } from './state.ts';
 import { createStore } from './store.ts';
 import { createTurns } from './turns.ts';
+import { isWaiting, mayDowngrade, untilExpiryMs } from './waiting.ts';
 import { keepPackage, removePackage } from './work-files.ts';
 
 export type { RunningUpdater } from './state.ts';
@@ -77,7 +78,8 @@ export function createUpdater(
         checkOrder(state, order);
         if (await expireIfDue()) throw state.error;
         step(state, { kind: 'update', version }); // a refusal by the stage comes first
-        if (!allow_downgrade) checkNoDowngrade(version, await installedVersion(host.files, backups));
+        if (!allow_downgrade && !mayDowngrade(state.operation))
+          checkNoDowngrade(version, await installedVersion(host.files, backups));
         await apply({ kind: 'update', version });
       }),
     cancel: async (order) => {
@@ -174,7 +176,7 @@ export function createUpdater(
           await keepPackage(host, tmp, backups, before.operation);
         return removePackage(host.files, tmp, before.operation);
       case 'startDownload':
-        return start((context) => runDownload(context, state.operation, { resume, isTakenUp: false }));
+        return start((context) => runDownload(context, () => state.operation, { resume, isTakenUp: false }));
       case 'startInstall':
       case 'startRollback':
       case 'startRepair':
@@ -245,7 +247,7 @@ export function createUpdater(
 
   /** FR-036: a package that has waited too long is removed, and whoever asks for it is told. */
   async function expireIfDue(): Promise<boolean> {
-    if (state.stage !== 'toInstall' || untilExpiryMs(state.operation, host.clock.now()) > 0) return false;
+    if (!isWaiting(state) || untilExpiryMs(state.operation, host.clock.now()) > 0) return false;
     await apply({ kind: 'expired' });
     return true;
   }
@@ -273,7 +275,7 @@ export function createUpdater(
       case 'restWithPartial':
         return save(state);
       case 'download':
-        return start((context) => runDownload(context, state.operation, { resume, isTakenUp: true }));
+        return start((context) => runDownload(context, () => state.operation, { resume, isTakenUp: true }));
       case 'wait':
         return armExpiry();
       case 'expire':

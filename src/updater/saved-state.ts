@@ -88,9 +88,14 @@ function operationOf(saved: Saved): Operation {
 }
 
 function requestOf(saved: SavedUpdate) {
-  const { version, package_url, package_name, package_size, package_md5, package_sha256 } = saved;
+  const { version, package_url, package_name, package_size, package_md5 } = saved;
+  const { package_sha256, allow_downgrade } = saved;
   const request = { version, package_url, package_name, package_size, package_md5 };
-  return package_sha256 === undefined ? request : { ...request, package_sha256 };
+  return {
+    ...request,
+    ...(package_sha256 === undefined ? {} : { package_sha256 }),
+    ...(allow_downgrade === undefined ? {} : { allow_downgrade }),
+  };
 }
 
 function blockedText(error: UpdateError): string {

@@ -83,6 +83,7 @@ test('a link to a package does, and an update below the installed version has to
     const refused = await command(['install', '-y', older, ...at(daemon)]);
     assert.is(refused.status, 1);
     assert.match(refused.stderr, /DOWNGRADE_REFUSED: [\s\S]*--allow-downgrade/);
+    assert.equal(device.namesBelow(join(device.work, 'tmp')), [], 'what was asked for is cancelled');
     const allowed = await command(['install', '-y', '--allow-downgrade', older, ...at(daemon)]);
     assert.is(allowed.status, 0, allowed.stderr);
     assert.equal(device.running(), ['alpha 1.5.0', 'beta 1.5.0']);

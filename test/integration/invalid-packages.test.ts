@@ -214,7 +214,9 @@ async function installed(bytes: Buffer) {
     package_md5: md5,
   });
   assert.is(downloaded.code, 200, downloaded.msg);
-  await daemon.reach('toInstall');
+  const waiting = await daemon.reach('toInstall', 'failed');
+  // What can be known without unpacking is known before it waits.
+  if (waiting.stage === 'failed') return waiting;
   assert.is((await daemon.post('update', { version: '2.0.0' })).code, 200);
   const end = await daemon.reach('success', 'failed');
   await until(

@@ -3,8 +3,9 @@ import * as assert from 'uvu/assert';
 import type { PackageRequest } from '../../src/download/request.ts';
 import { type ErrorCode, UpdateError } from '../../src/errors.ts';
 import type { Event, Operation, State } from '../../src/updater/event.ts';
-import { initialState, isExpired, step } from '../../src/updater/machine.ts';
+import { initialState, step } from '../../src/updater/machine.ts';
 import type { Stage } from '../../src/updater/state.ts';
+import { isExpired } from '../../src/updater/waiting.ts';
 
 const request: PackageRequest = {
   version: '2.0.0',

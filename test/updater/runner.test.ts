@@ -247,21 +247,71 @@ test('a lower version is refused unless the command allows it', async ({ d }) =>
   const { request, bytes } = await packageOf(d, { version: '1.0.0' });
   const next = await start(d, { download: bytes });
   await next.updater.download(request);
-  await until(next, 'toInstall');
+  await until(next, 'failed');
+  const told = /DOWNGRADE_REFUSED: 1\.0\.0 is lower than the installed 2\.0\.0/;
+  assert.match(next.updater.progress().error ?? '', told);
   const refused = await next.updater.update({ version: '1.0.0', allow_downgrade: false }).catch(String);
-  assert.match(String(refused), /DOWNGRADE_REFUSED: 1\.0\.0 is lower than the installed 2\.0\.0/);
-  assert.is(next.updater.progress().stage, 'toInstall');
+  assert.match(String(refused), told);
+  const other = await next.updater.update({ version: '1.1.0', allow_downgrade: true }).catch(String);
+  assert.match(String(other), /VERSION_MISMATCH/);
   await next.updater.update({ version: '1.0.0', allow_downgrade: true });
   await until(next, 'success');
 });
 
-test('a package for another device fails before anything changes', async ({ d }) => {
-  const life = await waiting(d, { compatible: ['gateway'] }, { deviceType: 'printer' });
-  const before = d.snapshot();
+test('a lower version may be asked for at the download, also once more after the refusal', async ({ d }) => {
+  const life = await waiting(d);
   await life.updater.update(update);
+  await until(life, 'success');
+  await life.updater.settled();
+
+  const { request, bytes } = await packageOf(d, { version: '1.0.0' });
+  const next = await start(d, { download: bytes });
+  await next.updater.download(request);
+  await until(next, 'failed');
+  await next.updater.settled();
+  await next.updater.download({ ...request, allow_downgrade: true });
+  await until(next, 'toInstall');
+  await next.updater.settled();
+  await next.updater.stop();
+  const again = await start(d, { download: bytes });
+  assert.is(again.updater.progress().stage, 'toInstall');
+  await again.updater.update({ version: '1.0.0', allow_downgrade: false });
+  await until(again, 'success');
+});
+
+test('a refused downgrade keeps nobody from a rollback, and cancel takes it away', async ({ d }) => {
+  const life = await waiting(d);
+  await life.updater.update(update);
+  await until(life, 'success');
+  await life.updater.settled();
+
+  const { request, bytes } = await packageOf(d, { version: '1.0.0' });
+  const next = await start(d, { download: bytes });
+  await next.updater.download(request);
+  await until(next, 'failed');
+  assert.is(await next.updater.cancel(), 'idle');
+  assert.equal(d.snapshot('work/tmp'), ['work/tmp/ 755']);
+  const gone = await next.updater.update({ version: '1.0.0', allow_downgrade: true }).catch(String);
+  assert.match(String(gone), /DOWNLOAD_INCOMPLETE/);
+  await next.updater.download(request);
+  await until(next, 'failed');
+  await next.updater.rollback(undefined);
+  await until(next, 'success');
+});
+
+test('a package for another device never waits', async ({ d }) => {
+  const { request, bytes } = await packageOf(d, { compatible: ['gateway'] });
+  const life = await start(d, { deviceType: 'printer', download: bytes });
+  const before = d.snapshot();
+  await life.updater.download(request);
   await until(life, 'failed');
   assert.match(life.updater.progress().error ?? '', /INCOMPATIBLE: .*"gateway".*"printer"/);
-  assert.equal(d.snapshot(), before);
+  await life.updater.settled();
+  const isHistory = (line: string) => line.includes('history.jsonl');
+  assert.equal(
+    d.snapshot().filter((line) => !isHistory(line)),
+    before,
+  );
 });
 
 test('a damaged journal stops updates, keeps the evidence and leaves the files alone', async ({ d }) => {

@@ -1,0 +1,109 @@
+/**
+ * Everything that is found out about a package before anything on the device changes: manifest, signature, device type, versions,
+ * places, names and room. Done twice: when the download ends, so that a package which cannot be installed never waits, and
+ * again at the install, as the device may be another one by then.
+ */
+import { installedVersion } from '../deploy/installed-version.ts';
+import { latestId } from '../deploy/past-updates.ts';
+import { makePlan, nextId, type Owner, type Plan } from '../deploy/plan.ts';
+import { checkPlanFits, type Survey, surveyRelease } from '../deploy/survey.ts';
+import { type PackageRequest, packagePath } from '../download/request.ts';
+import { asUpdateError, UpdateError } from '../errors.ts';
+import type { Files, Host } from '../host/host.ts';
+import { type Archive, openArchive } from '../package/archive.ts';
+import { readRelease } from '../package/read-release.ts';
+import type { Release } from '../release.ts';
+import type { Settings } from '../settings.ts';
+import { commandsOfRelease, commandsPart } from './commands.ts';
+import { checkFit, checkNoDowngrade } from './fit.ts';
+
+type LookingHost = Pick<Host, 'files' | 'clock' | 'log' | 'memory'>;
+
+export interface Prepared {
+  readonly release: Release;
+  readonly plan: Plan;
+  readonly survey: Survey;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Looks whether the verified package in `directory` can be installed on this device as it is now. Throws what an install would be
+ * refused with, and DOWNGRADE_REFUSED unless `mayDowngrade`. Changes nothing.
+ */
+export async function checkInstallable(
+  host: LookingHost,
+  settings: Settings,
+  backupDirectory: string,
+  directory: string,
+  { request, mayDowngrade }: { readonly request: PackageRequest; readonly mayDowngrade: () => boolean },
+): Promise<void> {
+  const archive = await openArchive(host, packagePath(directory, request.package_name));
+  try {
+    const asked = { version: request.version, action: null };
+    const { plan } = await prepareInstall(host, settings, backupDirectory, archive, asked);
+    if (!mayDowngrade()) checkNoDowngrade(request.version, plan.previousVersion ?? undefined);
+  } finally {
+    await archive.close();
+  }
+}
+
+/** Reads the release of an open package and plans its install. Throws an UpdateError; changes nothing. */
+export async function prepareInstall(
+  host: LookingHost,
+  settings: Settings,
+  backupDirectory: string,
+  archive: Archive,
+  { version, action }: { readonly version: string; readonly action: string | null },
+): Promise<Prepared> {
+  const { allowedRoots, workDirectory, trustedKeys } = settings;
+  const rules = { expectedVersion: version, allowedRoots, workDirectory };
+  const { release, warnings } = await readRelease(archive, rules, trustedKeys);
+  const installed = await installedVersion(host.files, backupDirectory);
+  checkFit(release, settings.deviceType, installed);
+  const planned = await planRelease(host, settings, backupDirectory, release, { installed, action });
+  return { release, warnings, ...planned };
+}
+
+async function planRelease(
+  host: Pick<Host, 'files' | 'clock' | 'log'>,
+  settings: Settings,
+  backupDirectory: string,
+  release: Release,
+  { installed, action }: { readonly installed: string | undefined; readonly action: string | null },
+): Promise<{ plan: Plan; survey: Survey }> {
+  try {
+    const self = await ownerOfUpdater(host.files, backupDirectory);
+    const survey = await surveyRelease(host, release, settings, self);
+    const startedMs = host.clock.now();
+    const plan = makePlan(
+      {
+        id: nextId(startedMs, await latestId(host.files, backupDirectory)),
+        kind: 'update',
+        version: release.version,
+        previousVersion: installed ?? null,
+        startedMs,
+        modules: release.modules.map((module) => module.name),
+        services: release.modules.map((module) => module.service),
+        reboot: release.reboot,
+        ...commandsPart(commandsOfRelease(release, installed ?? null)),
+        ...(action === null ? {} : { action }),
+        consumes: [],
+        backupDirectory,
+        moduleRoots: survey.moduleRoots,
+      },
+      survey.wants,
+      survey.facts,
+    );
+    await checkPlanFits(host.files, plan, survey.facts, backupDirectory);
+    return { plan, survey };
+  } catch (thrown) {
+    throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', 'looking at the targets');
+  }
+}
+
+/** New files belong to whoever runs the updater: backups/ was made by it. */
+export async function ownerOfUpdater(files: Files, backupDirectory: string): Promise<Owner> {
+  const stat = await files.stat(backupDirectory);
+  if (stat === undefined) throw new UpdateError('DEPLOYMENT_FAILED', `${backupDirectory} is gone`);
+  return { uid: stat.uid, gid: stat.gid };
+}
