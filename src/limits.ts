@@ -116,6 +116,8 @@ export const limits = {
   packageAgeMs: 24 * 60 * 60 * 1000,
   /** Spec section 4. */
   manifestBytes: 1 * MiB,
+  /** The list of files where it does not fit there: about 160 bytes each. */
+  filesListBytes: 32 * MiB,
   /** A minisign signature is about 300 bytes; its trusted comment may have up to 8 KiB. */
   signatureBytes: 16 * KiB,
   /** The list of files at the end of the ZIP: about 200 bytes an entry; bounds the time and memory to open one. */

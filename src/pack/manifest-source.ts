@@ -5,14 +5,15 @@
  * of sizes and digests is filled in; what it gives must be true. Keys keep their order, each module and each file has
  * a line of its own, so that two manifests can be compared line by line.
  */
+import { featuresUsed } from '../package/features.ts';
+import type { CompleteManifest } from '../package/listed-files.ts';
 import { invalidManifest, parseManifest } from '../package/manifest.ts';
 import { withoutSlash } from '../package/manifest-fields.ts';
-import type { Manifest } from '../package/manifest-schema.ts';
 import { quoted } from '../package/path-fault.ts';
 import { parseStrictJson } from '../package/strict-json.ts';
 
 export interface ManifestSource {
-  readonly manifest: Manifest;
+  readonly manifest: CompleteManifest;
   /** The same as written: with every key, also those the device ignores. */
   readonly written: Readonly<Record<string, unknown>>;
   readonly warnings: readonly string[];
@@ -32,11 +33,24 @@ export function readManifestSource(bytes: Uint8Array): ManifestSource {
   // What is not UTF-8 goes to the device's reader as it is: it says so.
   const isUtf8 = Buffer.from(source).equals(bytes);
   const { manifest, warnings } = parseManifest(isUtf8 ? Buffer.from(text) : bytes);
-  return { manifest, warnings, written: parseStrictJson(text) as Record<string, unknown> };
+  const { files, ...rest } = manifest;
+  if (files !== undefined && !Array.isArray(files))
+    throw invalidManifest(
+      'files: pack makes the entry by itself where it is needed; list files here, or nothing',
+    );
+  const written = parseStrictJson(text) as Record<string, unknown>;
+  return { manifest: files === undefined ? rest : { ...rest, files }, warnings, written };
+}
+
+/** The package's manifest, whose list of files goes into it or into an entry of its own. */
+export interface FilledManifest {
+  readonly files: readonly object[];
+  /** `entry`: where the list is instead. */
+  text(entry?: { readonly entry: string; readonly sha256: string }): string;
 }
 
 /**
- * The text of the package's manifest. `facts`: of each file by its name in the package. A module that is one file gets
+ * The package's manifest. `facts`: of each file by its name in the package. A module that is one file gets
  * `size`, `md5` and `sha256`; the files of trees are listed under `files`, directories with nothing in them under
  * `directories`. Throws INVALID_MANIFEST where the source says otherwise.
  */
@@ -44,7 +58,7 @@ export function filledManifest(
   source: ManifestSource,
   facts: ReadonlyMap<string, FileFacts>,
   emptyDirectories: readonly string[] = [],
-): string {
+): FilledManifest {
   const writtenModules = listOf(source.written.modules);
   const modules = source.manifest.modules.map((module, index) => {
     const found = facts.get(withoutSlash(module.src));
@@ -55,12 +69,27 @@ export function filledManifest(
   });
   const files = listedFiles(source, facts);
   const directories = listedDirectories(source, emptyDirectories);
-  return manifestText({
-    ...source.written,
-    modules,
-    ...(files.length === 0 ? {} : { files }),
-    ...(directories.length === 0 ? {} : { directories }),
-  });
+  return {
+    files,
+    text: (entry) => {
+      const root = {
+        ...source.written,
+        modules,
+        ...(files.length === 0 ? {} : { files: entry ?? files }),
+        ...(directories.length === 0 ? {} : { directories }),
+      };
+      const requires = requiredBy(source, root);
+      return manifestText({ ...root, ...(requires.length === 0 ? {} : { requires }) });
+    },
+  };
+}
+
+/** What the source requires, and what its keys do. */
+function requiredBy(
+  { manifest }: ManifestSource,
+  root: Parameters<typeof featuresUsed>[0],
+): readonly string[] {
+  return [...new Set([...(manifest.requires ?? []), ...featuresUsed(root, false)])];
 }
 
 function listedDirectories(source: ManifestSource, empty: readonly string[]): readonly string[] {

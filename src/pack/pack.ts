@@ -11,18 +11,19 @@ import { asUpdateError, errno, UpdateError } from '../errors.ts';
 import { readWhole } from '../host/durable-file.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
-import { withoutSlash } from '../package/manifest-fields.ts';
+import { listText } from '../package/listed-files.ts';
 import { parseTrustedKey } from '../package/signature.ts';
 import type { TargetRules } from '../package/targets.ts';
 import { type Inspection, inspectPackage } from './inspect.ts';
 import {
   type FileFacts,
+  type FilledManifest,
   filledManifest,
   type ManifestSource,
   readManifestSource,
 } from './manifest-source.ts';
 import type { SigningKey } from './secret-key.ts';
-import { collectSources, type Sources } from './sources.ts';
+import { collectSources, filesEntry, type Sources } from './sources.ts';
 import { writeZip, type ZipInput } from './zip-writer.ts';
 
 export interface PackOptions {
@@ -44,13 +45,9 @@ export async function packFolder(host: PackHost, options: PackOptions): Promise<
   const sources = await collectSources(host.files, options.folder, source.manifest);
   if (sources.files.some(({ path }) => path === options.outputPath))
     throw new UpdateError('INVALID_PACKAGE', `${options.outputPath} lies in a folder that is packed itself`);
-  const { manifest, notes } = manifestOf(
-    source,
-    await factsOf(host, sources),
-    sources.emptyDirectories,
-    options.signingKey,
-  );
-  const inputs = await zipInputs(manifest, source.manifest.version, sources, options.signingKey);
+  const facts = await factsOf(host, sources);
+  const texts = await manifestOf(filledManifest(source, facts, sources.emptyDirectories));
+  const inputs = await zipInputs(texts, source.manifest.version, sources, options.signingKey);
 
   const unfinished = `${options.outputPath}.unfinished`;
   await removeIfThere(host, unfinished);
@@ -59,7 +56,7 @@ export async function packFolder(host: PackHost, options: PackOptions): Promise<
     const keys = options.signingKey === undefined ? [] : [parseTrustedKey(options.signingKey.publicKey)];
     const inspection = await inspectPackage(host, unfinished, options.rules, keys);
     await host.files.rename(unfinished, options.outputPath);
-    return { ...inspection, warnings: [...source.warnings, ...notes, ...droppedModes(source, sources)] };
+    return { ...inspection, warnings: [...source.warnings, ...droppedModes(source, sources)] };
   } catch (thrown) {
     await removeIfThere(host, unfinished);
     throw asUpdateError(thrown, 'INVALID_PACKAGE', `writing ${options.outputPath}`);
@@ -109,33 +106,19 @@ async function factsOf(host: PackHost, sources: Sources): Promise<Map<string, Fi
   return facts;
 }
 
-/** A tree of very many files makes a manifest too long for a device; then it lists none, unless a signature needs it. */
-function manifestOf(
-  source: ManifestSource,
-  facts: ReadonlyMap<string, FileFacts>,
-  emptyDirectories: readonly string[],
-  key: SigningKey | undefined,
-): { manifest: string; notes: string[] } {
-  const full = filledManifest(source, facts, emptyDirectories);
-  if (key !== undefined || Buffer.byteLength(full) <= limits.manifestBytes)
-    return { manifest: full, notes: [] };
-  const named = new Set([
-    ...source.manifest.modules.map((module) => module.src),
-    ...(source.manifest.files ?? []).map((file) => file.path),
-  ]);
-  return {
-    manifest: filledManifest(
-      source,
-      new Map([...facts].filter(([path]) => named.has(path))),
-      (source.manifest.directories ?? []).map(withoutSlash),
-    ),
-    notes: [`${facts.size} files are too many to list with their digests; the ZIP's CRC-32 guards them`],
-  };
+/** A tree of very many files makes a manifest too long for a device: then the list of them is an entry of its own. */
+async function manifestOf(filled: FilledManifest): Promise<{ manifest: string; list: string | undefined }> {
+  const whole = filled.text();
+  if (Buffer.byteLength(whole) <= limits.manifestBytes) return { manifest: whole, list: undefined };
+  const { createHash } = await import('node:crypto');
+  const list = listText(filled.files);
+  const sha256 = createHash('sha256').update(list).digest('hex');
+  return { manifest: filled.text({ entry: filesEntry, sha256 }), list };
 }
 
 /** The manifest first, so that a reader of the first bytes knows what the package is. */
 async function zipInputs(
-  manifest: string,
+  { manifest, list }: { readonly manifest: string; readonly list: string | undefined },
   version: string,
   sources: Sources,
   key: SigningKey | undefined,
@@ -146,6 +129,7 @@ async function zipInputs(
     ...(signature === undefined
       ? []
       : [{ kind: 'text', name: 'manifest.json.minisig', text: signature } as const]),
+    ...(list === undefined ? [] : [{ kind: 'text', name: filesEntry, text: list } as const]),
     ...sources.emptyDirectories.map((name) => ({ kind: 'directory', name }) as const),
     ...sources.files.map(({ entry, ...file }) => ({ kind: 'file', name: entry, ...file }) as const),
   ];

@@ -9,9 +9,9 @@ import { posix } from 'node:path';
 import { asUpdateError, UpdateError } from '../errors.ts';
 import type { Files } from '../host/host.ts';
 import { limits } from '../limits.ts';
+import type { CompleteManifest } from '../package/listed-files.ts';
 import { invalidManifest } from '../package/manifest.ts';
 import { withoutSlash } from '../package/manifest-fields.ts';
-import type { Manifest } from '../package/manifest-schema.ts';
 import { pathFault, quoted } from '../package/path-fault.ts';
 
 export interface SourceFile {
@@ -29,14 +29,21 @@ export interface Sources {
   readonly emptyDirectories: readonly string[];
 }
 
+/** Where the list of files goes that is too long for the manifest. */
+export const filesEntry = 'files.json';
+
 /** Names that the package keeps for itself. */
-const reserved = ['manifest.json', 'manifest.json.minisig'];
+const reserved = ['manifest.json', 'manifest.json.minisig', filesEntry];
 
 /**
  * Walks every `src` below `folder`. Throws INVALID_MANIFEST for a `src` that is not there, INVALID_PACKAGE for what a
  * device would not take.
  */
-export async function collectSources(files: Files, folder: string, manifest: Manifest): Promise<Sources> {
+export async function collectSources(
+  files: Files,
+  folder: string,
+  manifest: CompleteManifest,
+): Promise<Sources> {
   const found = new Map<string, SourceFile>();
   const emptyDirectories = new Set<string>();
   const visit = async (entry: string, notThere: () => UpdateError): Promise<void> => {

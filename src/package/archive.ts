@@ -12,6 +12,7 @@ import { asUpdateError } from '../errors.ts';
 import type { Host, Memory, OpenFile } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { fastestCrc32 } from './crc32.ts';
+import type { Output } from './entry-decoder.ts';
 import {
   type ArchiveEntry,
   acceptEntry,
@@ -22,7 +23,7 @@ import {
   type LocalRecord,
   nameRegister,
 } from './entry-policy.ts';
-import { type Extraction, extract, readFully, readSmall, type Source } from './extraction.ts';
+import { type Extraction, extract, readEntry, readFully, readSmall, type Source } from './extraction.ts';
 import { printable, quoted } from './path-fault.ts';
 import {
   checkEnd,
@@ -37,6 +38,8 @@ export interface Archive {
   readonly entries: readonly ArchiveEntry[];
   /** Content of a small file entry; undefined when there is none. More than `maxBytes` is INVALID_PACKAGE. */
   readSmall(name: string, maxBytes: number): Promise<Uint8Array | undefined>;
+  /** The same of any size, a part at a time. False when there is none. */
+  readEntry(name: string, maxBytes: number, output: Output): Promise<boolean>;
   /**
    * Reads the whole package once. Rejects with INVALID_PACKAGE for content that is not as declared, with the reason of
    * `signal`, or with whatever a sink threw.
@@ -64,6 +67,7 @@ export async function openArchive(host: Pick<Host, 'files' | 'memory'>, path: st
       sizeBytes,
       entries,
       readSmall: (name, maxBytes) => readSmall(source, name, maxBytes),
+      readEntry: (name, maxBytes, output) => readEntry(source, name, maxBytes, output),
       extract: (extraction) => extract(source, extraction),
       close: () => file.close(),
     };

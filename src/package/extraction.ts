@@ -49,28 +49,38 @@ export async function readSmall(
   name: string,
   maxBytes: number,
 ): Promise<Uint8Array | undefined> {
+  const chunks: Uint8Array[] = [];
+  const isThere = await readEntry(source, name, maxBytes, (chunk) => void chunks.push(Buffer.from(chunk)));
+  return isThere ? Buffer.concat(chunks) : undefined;
+}
+
+/** See Archive.readEntry. */
+export async function readEntry(
+  source: Source,
+  name: string,
+  maxBytes: number,
+  output: Output,
+): Promise<boolean> {
   const entry = source.entries.find((candidate) => candidate.name === name);
-  if (entry === undefined) return undefined;
+  if (entry === undefined) return false;
   if (entry.isDirectory) throw invalidPackage(`${quoted(name)} is a directory`);
   const stored = Math.max(entry.sizeBytes, entry.compressedBytes);
   if (stored > maxBytes)
     throw invalidPackage(`entry ${quoted(name)} is ${stored} bytes, more than ${maxBytes}`);
-  const compressed = Buffer.alloc(entry.compressedBytes);
-  await readFully(source.file, compressed, entry.dataStart);
-  const content = Buffer.alloc(entry.sizeBytes);
-  let length = 0;
-  const output: Output = (chunk) => {
-    content.set(chunk, length);
-    length += chunk.length;
-  };
   const decoder = entryDecoder(entry, output, source.parts);
   try {
-    await decoder.write(compressed);
+    const buffer = Buffer.alloc(Math.min(limits.chunkBytes, entry.compressedBytes));
+    for (let done = 0; done < entry.compressedBytes; ) {
+      const part = buffer.subarray(0, entry.compressedBytes - done);
+      await readFully(source.file, part, entry.dataStart + done);
+      await decoder.write(part);
+      done += part.length;
+    }
     await decoder.end();
   } finally {
     decoder.abort();
   }
-  return content;
+  return true;
 }
 
 /** See Archive.extract. */

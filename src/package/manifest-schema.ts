@@ -110,6 +110,13 @@ export const FileSchema = v.object({
   mode: v.optional(Mode),
 });
 
+const FilesSchema = v.pipe(
+  v.array(FileSchema),
+  v.maxLength(limits.archiveEntries, `must not list more than ${limits.archiveEntries} files`),
+);
+
+const FilesEntrySchema = v.object({ entry: SourcePath, sha256: Digest(64) });
+
 export const ManifestSchema = v.object({
   version: VersionSchema,
   modules: v.pipe(
@@ -117,12 +124,8 @@ export const ManifestSchema = v.object({
     v.minLength(1, 'must name at least one module'),
     v.maxLength(limits.modules, `must not name more than ${limits.modules} modules`),
   ),
-  files: v.optional(
-    v.pipe(
-      v.array(FileSchema),
-      v.maxLength(limits.archiveEntries, `must not list more than ${limits.archiveEntries} files`),
-    ),
-  ),
+  /** The list itself, or the entry of the package that holds it (listed-files.ts). */
+  files: v.optional(v.lazy((input) => (Array.isArray(input) ? FilesSchema : FilesEntrySchema))),
   /** Directories that no file implies, so that a signature covers them, too. */
   directories: v.optional(
     v.pipe(
@@ -135,7 +138,10 @@ export const ManifestSchema = v.object({
   ),
   min_version: v.optional(VersionSchema),
   reboot: v.optional(v.boolean()),
+  /** Features (features.ts) that an updater must have; those it does not know are refused before the rest is read. */
+  requires: v.optional(v.pipe(v.array(Text(64)), v.maxLength(64))),
 });
 
 export type Manifest = v.InferOutput<typeof ManifestSchema>;
+export type ListedFile = v.InferOutput<typeof FileSchema>;
 export type ManifestModule = Manifest['modules'][number];

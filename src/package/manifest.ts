@@ -6,18 +6,20 @@
 import * as v from 'valibot';
 import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
+import { checkRequires } from './features.ts';
 import { FileSchema, HealthSchema, type Manifest, ManifestSchema, ModuleSchema } from './manifest-schema.ts';
 import { printable } from './path-fault.ts';
 import { parseStrictJson } from './strict-json.ts';
 
 /**
  * Reads a manifest. `warnings` name the keys that are ignored, ready for a log.
- * Throws INVALID_MANIFEST naming the field and what is wrong with it.
+ * Throws INVALID_MANIFEST naming the field and what is wrong with it, INCOMPATIBLE naming what it requires and we do not know.
  */
 export function parseManifest(bytes: Uint8Array): { manifest: Manifest; warnings: string[] } {
   if (bytes.length > limits.manifestBytes)
     throw invalidManifest(`${bytes.length} bytes, more than ${limits.manifestBytes}`);
   const raw = parseJson(bytes);
+  checkRequires(raw);
   const parsed = v.safeParse(ManifestSchema, raw, { abortEarly: true });
   if (!parsed.success) {
     const [issue] = parsed.issues;

@@ -7,6 +7,7 @@ import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Release } from '../release.ts';
 import type { Archive } from './archive.ts';
+import { completeManifest } from './listed-files.ts';
 import { parseManifest } from './manifest.ts';
 import { type ReleaseRules, resolveRelease } from './release.ts';
 import { type Signed, type TrustedKey, verifyManifestSignature } from './signature.ts';
@@ -35,7 +36,8 @@ export async function readRelease(
         trustedKeys,
       )
     : undefined;
-  const { manifest, warnings } = parseManifest(bytes);
+  const { manifest: parsed, warnings } = parseManifest(bytes);
+  const manifest = await completeManifest(parsed, archive);
   const release = resolveRelease(manifest, archive.entries, rules);
   if (isTrustRequired) {
     requireDigests(release);

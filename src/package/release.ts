@@ -8,9 +8,10 @@
 import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Release, ReleaseFile, ReleaseModule } from '../release.ts';
+import type { CompleteManifest } from './listed-files.ts';
 import { invalidManifest as invalid } from './manifest.ts';
 import { withoutSlash } from './manifest-fields.ts';
-import type { Manifest, ManifestModule } from './manifest-schema.ts';
+import type { ListedFile as FileFacts, ManifestModule } from './manifest-schema.ts';
 import { moduleFacts, whenThere } from './module-facts.ts';
 import { quoted } from './path-fault.ts';
 import { checkTargets, parents, type TargetRules } from './targets.ts';
@@ -29,11 +30,9 @@ export interface ReleaseRules extends TargetRules {
   readonly expectedVersion: string | undefined;
 }
 
-type FileFacts = NonNullable<Manifest['files']>[number];
-
 /** Resolves a manifest against the package's entries. Throws INVALID_MANIFEST or INVALID_PACKAGE with the facts. */
 export function resolveRelease(
-  manifest: Manifest,
+  manifest: CompleteManifest,
   entries: readonly PackageEntry[],
   rules: ReleaseRules,
 ): Release {

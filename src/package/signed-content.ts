@@ -5,8 +5,8 @@
  * file may be read and run, which the manifest's `mode` can say (docs/package-format.md).
  */
 import type { Release } from '../release.ts';
+import type { CompleteManifest } from './listed-files.ts';
 import { withoutSlash } from './manifest-fields.ts';
-import type { Manifest } from './manifest-schema.ts';
 import type { PackageEntry } from './release.ts';
 import { refusal } from './signature.ts';
 import { parents } from './targets.ts';
@@ -26,7 +26,7 @@ export function requireDigests(release: Release): void {
 }
 
 /** Checks that it names every directory that it deploys, by a file in it or by itself. Throws SIGNATURE_INVALID. */
-export function requireDirectories(manifest: Manifest, entries: readonly PackageEntry[]): void {
+export function requireDirectories(manifest: CompleteManifest, entries: readonly PackageEntry[]): void {
   const sources = new Set(manifest.modules.map((module) => withoutSlash(module.src)));
   const named = [...(manifest.directories ?? []).map(withoutSlash), ...sources];
   const covered = new Set(named);

@@ -15,6 +15,7 @@ import * as assert from 'uvu/assert';
 import { UpdateError } from '../../src/errors.ts';
 import { downloadBody } from '../../src/pack/pack.ts';
 import { openArchive } from '../../src/package/archive.ts';
+import { parseTrustedKey } from '../../src/package/signature.ts';
 import { newSigner } from '../fixtures/minisign-signer.ts';
 import { packHost, type SourceFolder, usualManifest, withSource, writeUsual } from './source-folder.ts';
 
@@ -212,18 +213,38 @@ test('a key that the device ignores is told', async () => {
   });
 });
 
-test('a tree of more files than a manifest can list is packed without the list, but not signed', async () => {
+test('a tree of more files than a manifest can list has its list in an entry, which the signature covers', async () => {
   const manifest = { version: '1.0.0', modules: [{ name: 'a', src: 'tree', dst: '/opt/tope/a' }] };
   await withSource(manifest, async (source) => {
     const deep = ['d', 'e', 'f', 'g'].map((letter) => letter.repeat(220)).join('/');
     for (let index = 0; index < 1100; index++) source.write(`tree/${deep}/${index}`, 'x');
-    const { warnings } = await source.pack({ compress: false });
-    assert.match(warnings.join(), /1100 files are too many/);
-    const signingKey = { publicKey: newSigner().publicKey, sign: async () => 'signature' };
-    assert.match(
-      (await refusal(source, { signingKey, compress: false })).message,
-      /manifest\.json: \d+ bytes, more than 1048576/,
-    );
+    const signer = newSigner();
+    const signingKey = {
+      publicKey: signer.publicKey,
+      sign: async (bytes: Uint8Array) => Buffer.from(signer.sign(bytes)).toString(),
+    };
+    const { warnings, release, signed } = await source.pack({ signingKey });
+    assert.equal(warnings, []);
+    assert.is(signed?.keyId, parseTrustedKey(signer.publicKey).id);
+    assert.is(release.modules[0]?.files.length, 1100);
+    assert.ok(release.modules[0]?.files.every(({ sha256 }) => sha256 !== undefined));
+    const packed = await openArchive(packHost, join(source.folder, 'package.zip'));
+    const written = JSON.parse(Buffer.from((await packed.readSmall('manifest.json', 1e6)) ?? '').toString());
+    await packed.close();
+    assert.is(written.files.entry, 'files.json');
+    assert.equal(written.requires, ['files']);
+  });
+});
+
+test('what the manifest asks for is required of the device', async () => {
+  const module = { name: 'a', src: 'tree', dst: '/opt/tope/a', keep: ['x'], before_start: ['true'] };
+  await withSource({ version: '1.0.0', requires: ['exact'], modules: [module] }, async (source) => {
+    source.write('tree/file', 'x');
+    await source.pack();
+    const packed = await openArchive(packHost, join(source.folder, 'package.zip'));
+    const written = JSON.parse(Buffer.from((await packed.readSmall('manifest.json', 1e6)) ?? '').toString());
+    await packed.close();
+    assert.equal(written.requires, ['exact', 'keep', 'commands']);
   });
 });
 

@@ -2,16 +2,21 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { limits } from '../../src/limits.ts';
+import type { CompleteManifest } from '../../src/package/listed-files.ts';
 import { parseManifest } from '../../src/package/manifest.ts';
-import type { Manifest } from '../../src/package/manifest-schema.ts';
 import { type PackageEntry, type ReleaseRules, resolveRelease } from '../../src/package/release.ts';
 import type { Release } from '../../src/release.ts';
 
 const reading = suite('reading a manifest');
 const module = { name: 'app', src: 'modules/app', dst: '/opt/tope/app' };
 
-function parse(value: unknown): { manifest: Manifest; warnings: string[] } {
-  return parseManifest(Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)));
+function parse(value: unknown): { manifest: CompleteManifest; warnings: string[] } {
+  const { manifest, warnings } = parseManifest(
+    Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)),
+  );
+  const { files, ...rest } = manifest;
+  if (files !== undefined && !Array.isArray(files)) throw new Error('the list is elsewhere');
+  return { manifest: { ...rest, ...(files && { files }) }, warnings };
 }
 
 reading('keeps every documented key', () => {
@@ -81,6 +86,16 @@ reading('names the field in a refusal and cleans what it quotes', () => {
     () => parse({ version: '1.2.3', modules: [{ ...module, restart_order: 'one\u001b[2J' }] }),
     /^INVALID_MANIFEST: manifest\.json: modules\[0\]\.restart_order: .*"one\\u\{1b\}\[2J"$/,
   );
+});
+
+reading('refuses by name what it is required to know and does not, before it looks at anything else', () => {
+  const requires = ['config', 'teleport', 'x\u0007'];
+  assert.throws(
+    () => parse({ version: 'of the future', modules: 'elsewhere', requires }),
+    /^INCOMPATIBLE: the package requires "teleport", "x\\u\{7\}", which this updater does not know/,
+  );
+  assert.equal(parse({ version: '1.2.3', modules: [module], requires: ['config'] }).warnings, []);
+  assert.throws(() => parse({ version: '1.2.3', modules: [module], requires: 'config' }), /requires: /);
 });
 
 reading('takes a manifest of exactly the largest size', () => {

@@ -1,0 +1,69 @@
+/**
+ * What a package may ask of an updater, by name (`requires` at the root of the manifest). Pure. Spec section 10.
+ *
+ * An updater ignores keys that it does not know. Where that would do harm, the package names the feature, and an updater that
+ * does not have it refuses the package.
+ */
+import { UpdateError } from '../errors.ts';
+import { printable } from './path-fault.ts';
+
+/** Those of this updater. */
+export const features = [
+  'symlinks',
+  'exact',
+  'config',
+  'keep',
+  'capabilities',
+  'xattrs',
+  'commands',
+  'remove',
+  'complete',
+  'files',
+  'enable',
+  'restart',
+] as const;
+
+export type Feature = (typeof features)[number];
+
+/** Throws INCOMPATIBLE naming what this updater does not know. `raw` is the parsed JSON; what is no list of names is left to the schema. */
+export function checkRequires(raw: unknown): void {
+  const requires = typeof raw === 'object' && raw !== null && 'requires' in raw ? raw.requires : undefined;
+  if (!Array.isArray(requires)) return;
+  const known: readonly unknown[] = features;
+  const unknown = requires.filter((name) => typeof name === 'string' && !known.includes(name));
+  if (unknown.length === 0) return;
+  const names = unknown.map((name) => `"${printable(String(name))}"`).join(', ');
+  throw new UpdateError(
+    'INCOMPATIBLE',
+    `the package requires ${names}, which this updater does not know: update the updater first`,
+  );
+}
+
+/** What a manifest asks for that an updater must not ignore. `manifest` as written, `hasSymlinks`: of the files to pack. */
+export function featuresUsed(
+  manifest: {
+    readonly modules: readonly Readonly<Record<string, unknown>>[];
+    readonly files?: unknown;
+    readonly remove?: unknown;
+    readonly complete?: unknown;
+  },
+  hasSymlinks: boolean,
+): Feature[] {
+  const has = (...keys: string[]) =>
+    manifest.modules.some((module) => keys.some((key) => module[key] !== undefined && module[key] !== false));
+  const used: Readonly<Record<Feature, boolean>> = {
+    symlinks: hasSymlinks,
+    exact: has('exact'),
+    config: has('config'),
+    keep: has('keep'),
+    capabilities: has('capabilities'),
+    xattrs: has('xattrs'),
+    commands: has('before_start', 'post_cmds'),
+    remove: manifest.remove !== undefined,
+    complete: manifest.complete === true,
+    files: typeof manifest.files === 'object' && !Array.isArray(manifest.files),
+    enable: has('enable'),
+    restart: has('restart'),
+  };
+  return features.filter((feature) => used[feature]);
+}
