@@ -9,7 +9,7 @@ import { type Plan, putSteps } from '../deploy/plan.ts';
 import { createStager } from '../deploy/stage.ts';
 import { type PackageRequest, packagePath } from '../download/request.ts';
 import { hashPackage } from '../download/verify.ts';
-import { asUpdateError, UpdateError } from '../errors.ts';
+import { UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import type { WriteGroup } from '../host/write-group.ts';
 import { type Archive, openArchive } from '../package/archive.ts';
