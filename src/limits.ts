@@ -69,6 +69,10 @@ export const limits = {
   writeBufferBytes: 512 * KiB,
   /** From this size on a package's digest gets a thread of its own: its start takes 30 ms, its work 1.2 ms a MiB. */
   digestThreadFromBytes: 16 * MiB,
+  /** Who waits for the other side of that thread looks again this often, should a notification be lost. */
+  digestLookMs: 200,
+  /** A thread that has digested nothing for this long, with bytes at hand, is given up. */
+  digestStuckMs: 20_000,
   /** Size of one read of a package, the next one under way: each is a trip to a worker thread and back. */
   readBufferBytes: 512 * KiB,
   /** Dirty pages are pushed to disk this often, so that a 50 MB memory cgroup never fills with them. */
@@ -92,6 +96,8 @@ export const limits = {
 
   /** Spec section 6: no byte for this long is a stall. */
   downloadStallMs: 30_000,
+  /** Staging in which nothing is read or written for so long is given up: twice the time of a stall. */
+  stageStuckMs: 60_000,
   /** Spec section 6: the waits before each retry; so many retries without progress in a row. */
   downloadBackoffMs: [1_000, 2_000, 4_000],
   /** Where nobody answers and there is time: the waits between two questions, doubled from the first to the second figure. */
@@ -151,8 +157,18 @@ export const limits = {
   namesakeTermMs: 1_000,
   /** A service that dies this soon after its start never ran. */
   serviceSettleMs: 2_000,
-  /** systemctl returns when the unit is up or down; systemd itself gives a unit 90 s for either. */
-  serviceCommandMs: 100_000,
+  /** systemctl returns when the unit is up or down; systemd itself gives a unit 90 s for either, its file may give it more. */
+  serviceCommandMs: 300_000,
+  /** Units that are stopped with one: more is a mistake in somebody's units. */
+  dependentUnits: 64,
+  /** Between two restart orders: a service that says neither that it is ready nor how to ask it is taken for up after this. */
+  serviceReadyMs: 500,
+  /** Lines of a failed program's output in the log, and what of it stands in an error. */
+  outputTailBytes: 4 * KiB,
+  outputErrorChars: 300,
+  /** What a restarted program writes to the updater's file for it, before the file is begun anew. */
+  outputFileBytes: 1 * MiB,
+  outputCheckMs: 60_000,
   /** Owners that may hold updates at a time, and the longest lease: a forgotten one ends within a day. */
   holds: 16,
   holdMs: 24 * 60 * 60 * 1000,
@@ -209,6 +225,8 @@ export const limits = {
   historyEntries: 200,
   historyBytes: 4 * MiB,
   journalBytes: 16 * MiB,
+  /** Read for what it says of services alone: a few milliseconds. */
+  shortJournalBytes: 1 * MiB,
   /** Taken when a journal begins: every later record must fit although the disk has become full. */
   journalRoomBytes: 256 * KiB,
   stateBytes: 64 * KiB,

@@ -59,6 +59,10 @@ export interface ServiceSpec {
   /** Command line of a plain process, argv[0] absolute. */
   readonly start: readonly string[] | undefined;
   readonly health: HealthCheck | undefined;
+  /** The unit is enabled and started, also where it was disabled or stopped. */
+  readonly enable?: boolean | undefined;
+  /** `always`: restarted also by an update that changes nothing of it. */
+  readonly restart?: 'always' | undefined;
 }
 
 export interface ReleaseModule {

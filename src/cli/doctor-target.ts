@@ -4,7 +4,7 @@
  * The daemon is found in /proc by its command line, so that a configuration by systemd, by an init script or by hand is
  * seen alike.
  */
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { hostname as machineName, networkInterfaces } from 'node:os';
 import { basename, resolve } from 'node:path';
 import { type Config, configFlag, type Flags, options, resolveConfig } from '../config.ts';
@@ -15,6 +15,8 @@ import { usualWorkDirectory } from './target-rules.ts';
 export interface DoctorTarget {
   readonly config: Config;
   readonly workDirectory: string;
+  /** Absolute; undefined: there is no configuration file. */
+  readonly configPath: string | undefined;
   /** Undefined where no daemon runs, or where it is not ours to look at. */
   readonly daemonPid: number | undefined;
   /** The daemon asked for with --url where it is not the one whose settings these are; undefined: it is. */
@@ -37,6 +39,7 @@ export async function doctorTarget(flags: Flags, processes: Processes): Promise<
     return {
       config,
       workDirectory: resolve(config.dir),
+      configPath: configPathOf(own, process.cwd()),
       daemonPid: daemon?.pid,
       elsewhere: isAsked ? undefined : elsewhere(flags, config),
     };
@@ -45,6 +48,7 @@ export async function doctorTarget(flags: Flags, processes: Processes): Promise<
   return {
     config,
     workDirectory: resolve(daemon.cwd, config.dir),
+    configPath: configPathOf(daemon.flags, daemon.cwd),
     daemonPid: daemon.pid,
     elsewhere: elsewhere(flags, config),
   };
@@ -67,16 +71,21 @@ function given(flags: Flags): Flags {
   return Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
 }
 
-async function readConfig(flags: Flags, cwd: string): Promise<Config> {
+function configPathOf(flags: Flags, cwd: string): string | undefined {
   const path = flags[configFlag];
-  const { [configFlag]: _, ...rest } = flags;
-  return resolveConfig(
-    rest,
-    typeof path === 'string' ? await readFile(resolve(cwd, path), 'utf8') : undefined,
-  );
+  return typeof path === 'string' ? resolve(cwd, path) : undefined;
 }
 
-/** The first process whose command line is `... tope-updater* run FLAGS`. */
+async function readConfig(flags: Flags, cwd: string): Promise<Config> {
+  const path = configPathOf(flags, cwd);
+  const { [configFlag]: _, ...rest } = flags;
+  return resolveConfig(rest, path === undefined ? undefined : await readFile(path, 'utf8'));
+}
+
+/**
+ * The first process whose command line is `... tope-updater* run FLAGS`, of those that only who may run the daemon can
+ * have started: what anybody calls so would have root read its files, and send its token elsewhere.
+ */
 async function runningDaemon(
   processes: Processes,
 ): Promise<{ pid: number; cwd: string; flags: Flags } | undefined> {
@@ -85,8 +94,24 @@ async function runningDaemon(
     const at = argv.findIndex((word) => basename(word).startsWith('tope-updater'));
     const cwd = await processes.readLink(pid, 'cwd');
     if (at === -1 || at > 1 || argv[at + 1] !== 'run' || cwd === undefined) continue;
+    if (!(await isTrusted(processes, pid))) continue;
     const invocation = parseArguments(argv.slice(at + 1));
     if (invocation.kind === 'command') return { pid, cwd, flags: invocation.flags };
   }
   return undefined;
+}
+
+/**
+ * True for a process of our own user, in all of its ids, whose program has no set-user-id bit: such a one may be waiting
+ * for a password, started by anybody, under whatever name and with whatever arguments.
+ */
+async function isTrusted(processes: Processes, pid: number): Promise<boolean> {
+  const ids = /^Uid:\s+([\d\s]+)$/m
+    .exec((await processes.read(pid, 'status')) ?? '')?.[1]
+    ?.trim()
+    .split(/\s+/);
+  if (ids === undefined || ids.some((id) => Number(id) !== process.geteuid?.())) return false;
+  // The link itself, not where it points: its file may have been replaced by an update.
+  const program = await stat(`/proc/${pid}/exe`).catch(() => undefined);
+  return program !== undefined && (program.mode & 0o6000) === 0;
 }

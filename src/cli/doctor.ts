@@ -11,9 +11,11 @@ import { answersOf, daemonChecks } from './doctor-daemon.ts';
 import { placeChecks } from './doctor-places.ts';
 import { runtimeCheck } from './doctor-runtime.ts';
 import { type DoctorTarget, doctorTarget } from './doctor-target.ts';
+import { trustCheck } from './doctor-trust.ts';
 import type { Finding } from './finding.ts';
 import { isSet } from './flags.ts';
 import { createOutput, type Output, type Style } from './output.ts';
+import { ownPaths } from './own-files.ts';
 
 /** Exit status 1 where something fails. */
 export async function doctor({ flags }: CommandInvocation): Promise<number> {
@@ -33,6 +35,7 @@ export async function doctor({ flags }: CommandInvocation): Promise<number> {
             configurationFound(target),
             ...(await daemonChecks(host, target, flags)),
             ...(await placeChecks(host, target)),
+            await trustCheck([target.workDirectory, ...(await ownPaths(target.config, target.configPath))]),
             runtimeCheck(process.versions.node, target.config.trusted_keys.length > 0, host.clock.now()),
           ]
         : [elsewhereFound(target.elsewhere), ...(await answersOf(target.elsewhere, flags))];

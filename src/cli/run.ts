@@ -16,6 +16,7 @@ import { openLog, type RunningLog } from '../host/log.ts';
 import { realNet } from '../host/net.ts';
 import { processFacts } from '../host/process-facts.ts';
 import { realProcesses } from '../host/processes.ts';
+import { strangerAt } from '../host/trust.ts';
 import { createEvents } from '../http/events.ts';
 import { createMetrics } from '../http/metrics.ts';
 import { type RunningServer, startServer } from '../http/server.ts';
@@ -43,6 +44,10 @@ export async function run(flags: Flags, version: string, memory: Memory): Promis
     stdout: process.stdout,
   });
   log.info(`tope-updater ${version} starts in ${workDirectory}, pid ${process.pid}`);
+  for (const path of [workDirectory, ...(settings.ownPaths ?? [])]) {
+    const stranger = await strangerAt(path);
+    if (stranger !== undefined) log.warn(`${stranger}: whoever that is can become root through ${path}`);
+  }
   const host = realHost(config, log, memory);
   const reporter = createReporter(host, {
     url: config.report_url,

@@ -66,6 +66,8 @@ const textFiles = [
   'tmp/state.json',
   'tmp/state.json.damaged',
   'tmp/outbox.json',
+  'tmp/fleet.json',
+  'tmp/fleet.json.damaged',
   'backups/history.jsonl',
   'logs/audit.json',
   ...Array.from(
@@ -75,14 +77,16 @@ const textFiles = [
 ] as const;
 
 /** Takes the secrets out of a text. */
-async function cleaner({ token_file }: Config): Promise<(text: string) => string> {
-  const token = token_file === undefined ? '' : (await readFile(token_file, 'utf8').catch(() => '')).trim();
+async function cleaner({ token_file, fleet_token_file }: Config): Promise<(text: string) => string> {
+  const tokens: string[] = [];
+  for (const path of [token_file, fleet_token_file])
+    if (path !== undefined) tokens.push((await readFile(path, 'utf8').catch(() => '')).trim());
   return (text) => {
-    const known = token === '' ? text : text.replaceAll(token, '...');
+    const known = tokens.reduce((left, token) => (token === '' ? left : left.replaceAll(token, '...')), text);
     return (
       withoutSecrets(known)
         .replace(/([\w.-]*(?:signature|token|credential|secret|passw|key)[\w.-]*=)[^\s&"']+/gi, '$1...')
-        .replace(/\b(bearer|basic) +[\w.~+/=-]{6,}/gi, '$1 ...')
+        .replace(/\b(bearer|basic|targettoken|gatewaytoken) +[\w.~+/=-]{6,}/gi, '$1 ...')
         // Of a package's seal, in state.json (seal.ts).
         .replace(/("key": *")[0-9a-f]+/g, '$1...')
     );

@@ -33,6 +33,17 @@ export async function currentRecord(files: Files, backupDirectory: string): Prom
   return newest !== undefined && (lastUpdate === undefined || newest >= lastUpdate) ? newest : undefined;
 }
 
+/** Id of the newest record older than the update of `id`: what was deployed before it. */
+export async function recordBefore(
+  files: Files,
+  backupDirectory: string,
+  id: string,
+): Promise<string | undefined> {
+  return idsIn(await files.list(backupDirectory), recordName)
+    .filter((each) => each < id)
+    .at(-1);
+}
+
 /** Keeps the records that a rollback of `keptUpdates` may lead to, and the current one with its package. Not synced. */
 export async function pruneDeployed(
   files: Files,

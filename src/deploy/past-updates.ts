@@ -10,6 +10,7 @@ import type { Files, Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { deployedPath, pruneDeployed } from './current-record.ts';
 import { readHistory } from './history-file.ts';
+import type { Journal } from './journal.ts';
 import { readJournal } from './journal-file.ts';
 import { fileSteps, type Plan, type Want } from './plan.ts';
 
@@ -35,6 +36,28 @@ export async function pastUpdates(
     else host.log.warn(`the record of update ${id} is ${decoded.kind}: it cannot be rolled back`);
   }
   return plans;
+}
+
+/** The kept journals of these updates, those that can be read. */
+export async function journalsOf(
+  files: Files,
+  backupDirectory: string,
+  ids: readonly string[],
+): Promise<Journal[]> {
+  const journals: Journal[] = [];
+  for (const id of ids) {
+    const decoded = await readJournal(files, recordPath(backupDirectory, id));
+    if (decoded.kind === 'journal') journals.push(decoded.journal);
+  }
+  return journals;
+}
+
+/** Id of the last update whose journal is short enough to be read in one piece without anybody waiting for it. */
+export async function latestUpdate(files: Files, backupDirectory: string): Promise<string | undefined> {
+  const [id] = await recordIds(files, backupDirectory);
+  if (id === undefined) return undefined;
+  const stat = await files.stat(recordPath(backupDirectory, id));
+  return stat !== undefined && stat.sizeBytes <= limits.shortJournalBytes ? id : undefined;
 }
 
 /** The newest id that is known, by a name in backups/ or by the history, whatever became of its update. */

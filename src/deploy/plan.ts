@@ -77,7 +77,9 @@ export interface Plan {
   /** Epoch milliseconds. */
   readonly startedMs: number;
   readonly modules: readonly string[];
+  /** Of the set that the transaction leads to; `servicesBefore` of the one that is there (not in a plan of 0.1.0). */
   readonly services: readonly ServiceSpec[];
+  readonly servicesBefore?: readonly ServiceSpec[] | undefined;
   /** The machine is restarted between the switch and the services' start. */
   readonly reboot: boolean;
   /** The fleet's order that brought the package, for the history. */

@@ -24,7 +24,7 @@ export interface Digests {
   abort(): void;
 }
 
-/** `expectedBytes`: how many will come, 0 where that is not known. */
+/** `expectedBytes`: how many will come; 0 where that is not known, or where no thread shall compute. */
 export async function newDigests(
   memory: Memory,
   withSha256: boolean,

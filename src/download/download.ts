@@ -7,6 +7,7 @@
  */
 import { asUpdateError, UpdateError } from '../errors.ts';
 import type { Clock, Host } from '../host/host.ts';
+import { StuckError } from '../host/watchdog.ts';
 import { limits } from '../limits.ts';
 import { checkpoints } from './checkpoint.ts';
 import type { DigestsFound } from './digest.ts';
@@ -47,6 +48,8 @@ export interface DownloadOptions {
   readonly waitForNetworkMs?: number | undefined;
   /** True: the names that servers give to versions of the file are believed, whatever differs. */
   readonly trustsNames?: boolean;
+  /** See TransferOptions. */
+  readonly stuckTimeoutMs?: number | undefined;
   /** Longest silence of the server; limits.downloadStallMs unless given. */
   readonly stallTimeoutMs?: number | undefined;
 }
@@ -72,7 +75,7 @@ export async function download(
 ): Promise<DownloadedPackage> {
   const start = packageAddress(request.package_url, options.allowHttp);
   const stop = stopSignal(host.clock, request, options);
-  const openPart = (name: string, how: Pick<PartFileOptions, 'keep' | 'withThread'>) =>
+  const open = (name: string, how: Pick<PartFileOptions, 'keep' | 'withThread'>) =>
     openPartFile(host, options.directory, name, {
       ...how,
       withSha256: request.package_sha256 !== undefined,
@@ -80,11 +83,17 @@ export async function download(
       signal: stop.signal,
     });
   try {
-    const part = await openPart(partName(request), { keep: options.resume !== undefined });
+    const part = await withoutStuckThread(host, (withThread) =>
+      open(partName(request), { keep: options.resume !== undefined, withThread }),
+    );
     const saved = checkpoints(host.clock, request.package_size, options.saveResume);
-    // Two threads would be too much: a rival is hashed on this one.
-    const openRival = (name: string) => openPart(name, { keep: false, withThread: false });
-    const holding = createHolding({ host, part, resume: options.resume, saved, openRival });
+    const holding = createHolding({
+      host,
+      part,
+      resume: options.resume,
+      saved,
+      open: (name, how) => open(name, { ...how, withThread: false }),
+    });
     return await closing(host, holding, async () => {
       await checkSpace(host, request, options.directory, part);
       await transfer(
@@ -99,12 +108,29 @@ export async function download(
           signal: stop.signal,
         },
       );
+      const digests = await withoutStuckThread(host, async (withThread) => {
+        if (!withThread) await holding.reopen();
+        return holding.part.finish();
+      });
       const { path, sizeBytes } = holding.part;
-      const digests = await holding.part.finish();
       return { kind: 'downloaded', path, sizeBytes, ...digests, resumed: holding.inPieces } as const;
     });
   } finally {
     stop.release();
+  }
+}
+
+/** Does something with the digest's thread, or again without one where that got stuck. */
+async function withoutStuckThread<T>(
+  { log }: Pick<Host, 'log'>,
+  act: (withThread: boolean) => Promise<T>,
+): Promise<T> {
+  try {
+    return await act(true);
+  } catch (thrown) {
+    if (!(thrown instanceof StuckError)) throw thrown;
+    log.error(`${thrown.message}; going on without it`);
+    return act(false);
   }
 }
 
@@ -163,8 +189,12 @@ async function closing<T>(host: DownloadHost, holding: Holding, act: () => Promi
     return result;
   } catch (thrown) {
     const { part } = holding;
-    const error = asUpdateError(thrown, 'DOWNLOAD_FAILED', `download to ${part.path}`);
-    await part.close();
+    const error =
+      thrown instanceof StuckError
+        ? new UpdateError('DOWNLOAD_FAILED', `${part.path}: ${thrown.message}`, { mayPass: 'outage' })
+        : asUpdateError(thrown, 'DOWNLOAD_FAILED', `download to ${part.path}`);
+    if (thrown instanceof StuckError) part.leaveBehind();
+    else await part.close();
     if (error.code === 'DISK_FULL' || part.sizeBytes === 0) await host.files.remove(part.path);
     throw error;
   }

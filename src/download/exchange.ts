@@ -17,6 +17,8 @@ export interface ExchangeOptions {
   readonly allowHttp: boolean;
   readonly stallTimeoutMs: number;
   readonly signal: AbortSignal;
+  /** Told before each request. */
+  readonly onRequest?: () => void;
 }
 
 export interface Answered {
@@ -39,6 +41,7 @@ export async function exchange(
   let address = await authorized(start, options);
   for (let hops = 0; hops <= limits.redirects; hops++) {
     const from = redactUrl(address.url.href);
+    options.onRequest?.();
     const response = await host.net.request({
       method: 'GET',
       url: address.url.href,

@@ -30,6 +30,8 @@ export interface Holding {
   dropRival(): Promise<void>;
   /** Empties the partial file, durably. */
   drop(): Promise<void>;
+  /** Something of it was found stuck: all of that is left behind, and the file is opened anew, its digests without a thread. */
+  reopen(): Promise<void>;
 }
 
 export interface HoldingParts {
@@ -37,10 +39,11 @@ export interface HoldingParts {
   readonly part: PartFile;
   readonly resume: ResumeInfo | undefined;
   readonly saved: Checkpoints;
-  readonly openRival: (name: string) => Promise<PartFile>;
+  /** Opens a file of that name, hashed without a thread: two would be too much memory. */
+  readonly open: (name: string, how: { readonly keep: boolean }) => Promise<PartFile>;
 }
 
-export function createHolding({ host, part: first, resume, saved, openRival }: HoldingParts): Holding {
+export function createHolding({ host, part: first, resume, saved, open }: HoldingParts): Holding {
   let part = first;
   let rival: { readonly file: PartFile; readonly validators: Validators } | undefined;
   let validators: Validators = part.sizeBytes > 0 && resume ? pick(resume) : noValidators;
@@ -68,7 +71,7 @@ export function createHolding({ host, part: first, resume, saved, openRival }: H
     },
     async beginWhole(found) {
       if (part.sizeBytes > 0 && (await hasRoomForTwo())) {
-        const file = await openRival(`${nameOf(part.path)}.new`);
+        const file = await open(`${nameOf(part.path)}.new`, { keep: false });
         rival = { file, validators: found };
         return file;
       }
@@ -90,6 +93,13 @@ export function createHolding({ host, part: first, resume, saved, openRival }: H
     async drop() {
       await part.restart();
       await begin(noValidators);
+    },
+    async reopen() {
+      rival?.file.leaveBehind();
+      rival = undefined;
+      part.leaveBehind();
+      part = await open(nameOf(part.path), { keep: true });
+      inPieces = part.sizeBytes > 0;
     },
   };
 

@@ -8,6 +8,7 @@
  */
 import { asUpdateError } from '../errors.ts';
 import type { Files, Host, OpenFile } from '../host/host.ts';
+import { StuckError } from '../host/watchdog.ts';
 import { type WriteBehind, writeBehind } from '../host/write-behind.ts';
 import { limits } from '../limits.ts';
 import { type Digests, newDigests } from './digest.ts';
@@ -37,7 +38,8 @@ export async function openPartFile(
   try {
     return await opened(host, path, options);
   } catch (thrown) {
-    throw options.signal.aborted ? thrown : asUpdateError(thrown, 'DOWNLOAD_FAILED', `open ${path}`);
+    if (options.signal.aborted || thrown instanceof StuckError) throw thrown;
+    throw asUpdateError(thrown, 'DOWNLOAD_FAILED', `open ${path}`);
   }
 }
 
@@ -69,6 +71,8 @@ export class PartFile {
   readonly #startDigests: () => Promise<Digests>;
   readonly #out: WriteBehind;
   #digests: Digests;
+  /** What is in flight, in words. */
+  readonly #busy = new Set<string>();
 
   constructor(path: string, file: OpenFile, digests: Digests, startDigests: () => Promise<Digests>) {
     this.#path = path;
@@ -111,8 +115,14 @@ export class PartFile {
   append(bytes: Uint8Array): Promise<void> | undefined {
     const digested = this.#digests.update(bytes);
     const written = this.#out.write(bytes);
-    if (digested === undefined || written === undefined) return digested ?? written;
-    return both(digested, written);
+    if (digested === undefined) return written;
+    const counted = this.#named('the digest', digested);
+    return written === undefined ? counted : both(counted, written);
+  }
+
+  /** What it waits for right now, in words; undefined: nothing. */
+  busyWith(): string | undefined {
+    return this.#busy.size === 0 ? undefined : [...this.#busy].join(', ');
   }
 
   /** Takes the place of the file at `path`. */
@@ -138,7 +148,12 @@ export class PartFile {
 
   /** Digests of all bytes, after `settle`. The file takes no more bytes. */
   finish(): ReturnType<Digests['finish']> {
-    return this.#digests.finish();
+    return this.#named('the digest', this.#digests.finish());
+  }
+
+  /** Ends its digests; what is in flight is waited for by nobody, and the file stays open. */
+  leaveBehind(): void {
+    this.#digests.abort();
   }
 
   /** Waits for what is in flight, whatever becomes of it, and closes. */
@@ -148,9 +163,18 @@ export class PartFile {
     await this.#file.close();
   }
 
+  async #named<T>(what: string, act: Promise<T>): Promise<T> {
+    this.#busy.add(what);
+    try {
+      return await act;
+    } finally {
+      this.#busy.delete(what);
+    }
+  }
+
   async #disk(what: string, act: () => Promise<void>): Promise<void> {
     try {
-      await act();
+      await this.#named(`the disk (${what} ${this.path})`, act());
     } catch (thrown) {
       throw asUpdateError(thrown, 'DOWNLOAD_FAILED', `${what} ${this.path}`);
     }

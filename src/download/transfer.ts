@@ -7,11 +7,13 @@
 import { UpdateError } from '../errors.ts';
 import type { Host, HttpResponse } from '../host/host.ts';
 import { pacer } from '../host/pace.ts';
+import { StuckError, type Watched, watched } from '../host/watchdog.ts';
 import { limits } from '../limits.ts';
 import type { Checkpoints } from './checkpoint.ts';
 import { type ExchangeOptions, exchange, withholding } from './exchange.ts';
 import type { Holding } from './holding.ts';
 import { awaited, isFinal, isNetworkError, loginPage, networkErrorText } from './network-error.ts';
+import type { PartFile } from './part-file.ts';
 import type { PackageRequest } from './request.ts';
 import { isHtml, validatorsOf } from './resume.ts';
 import { afterFailure, type Failure, networkWaitMs, retryAfterMs } from './retry.ts';
@@ -19,6 +21,8 @@ import { type Address, redactUrl } from './url-policy.ts';
 
 export interface TransferOptions extends ExchangeOptions {
   readonly bytesPerSecond: number | undefined;
+  /** A try in which nothing is processed for so long is given up, whatever is stuck; twice the stall time unless given. */
+  readonly stuckTimeoutMs?: number | undefined;
   /** How long to wait for somebody to answer, in ms; undefined: no answer is a failed try like every other. */
   readonly waitForNetworkMs?: number | undefined;
   /** A server whose names of the file proved wrong is not believed once more. */
@@ -46,6 +50,8 @@ export async function transfer(
   const where = redactUrl(start.url.href);
   const totalBytes = request.package_size;
   const pace = pacer(clock, options.bytesPerSecond, options.signal);
+  /** Longest time in which nothing is processed, whatever is waited for. */
+  const boundMs = options.stuckTimeoutMs ?? 2 * options.stallTimeoutMs;
   let startOvers = 0;
   let retries = 0;
   /** Since when nobody answers, and how often was asked since. */
@@ -53,15 +59,34 @@ export async function transfer(
 
   options.onProgress(holding.part.sizeBytes);
   try {
-    while (holding.part.sizeBytes < totalBytes) {
+    for (;;) {
       const before = holding.part.sizeBytes;
-      const failure = await tryOnce();
-      if (failure === undefined) continue;
-      await keep();
-      await pauseAfter(failure, holding.part.sizeBytes > before);
+      const failure = before < totalBytes ? await tryOnce() : await settle();
+      if (failure !== undefined) {
+        await keep();
+        await pauseAfter(failure, holding.part.sizeBytes > before);
+      } else if (before >= totalBytes) return;
     }
-  } finally {
-    await keep();
+  } catch (thrown) {
+    if (!(thrown instanceof StuckError)) await keep();
+    throw thrown;
+  }
+
+  /** The last step: all that came is on the disk. */
+  async function settle(): Promise<Failure | undefined> {
+    try {
+      await keep();
+      return undefined;
+    } catch (thrown) {
+      if (!(thrown instanceof StuckError)) throw thrown;
+      return openAnew(thrown);
+    }
+  }
+
+  async function openAnew(stuck: StuckError): Promise<Failure> {
+    log.error(`download ${where}: ${stuck.message}; going on without a thread for the digest`);
+    await holding.reopen();
+    return { why: stuck.message };
   }
 
   async function pauseAfter(failure: Failure, madeProgress: boolean): Promise<void> {
@@ -105,23 +130,31 @@ export async function transfer(
   }
 
   async function keep(): Promise<void> {
-    try {
-      await holding.dropRival();
-      await holding.part.settle();
-      await saved.save(holding.info());
-    } finally {
-      await saved.idle();
-    }
+    const part = () => holding.part.busyWith() ?? 'the state file';
+    await watched(clock, { boundMs, part, signal: new AbortController().signal }, async () => {
+      try {
+        await holding.dropRival();
+        await holding.part.settle();
+        await saved.save(holding.info());
+      } finally {
+        await saved.idle();
+      }
+    });
   }
 
   async function tryOnce(): Promise<Failure | undefined> {
     let hasHead = false;
+    const onHead = () => {
+      hasHead = true;
+    };
+    const part = () => holding.part.busyWith() ?? (hasHead ? 'the body' : 'the request');
     try {
-      return await askAndTake(() => {
-        hasHead = true;
-      });
+      const { signal } = options;
+      return await watched(clock, { boundMs, part, signal }, (trial) => askAndTake(trial, onHead));
     } catch (thrown) {
-      if (options.signal.aborted || !isNetworkError(thrown)) throw thrown;
+      if (options.signal.aborted) throw thrown;
+      if (thrown instanceof StuckError) return openAnew(thrown);
+      if (!isNetworkError(thrown)) throw thrown;
       const why = networkErrorText(thrown, clock.now());
       const waitsFor = hasHead ? undefined : awaited(thrown, clock.now());
       const mayWait = waitsFor !== undefined && options.waitForNetworkMs !== undefined;
@@ -132,18 +165,22 @@ export async function transfer(
   }
 
   /** One answer's worth of bytes; an answer that is not usable is followed by at most two other questions. */
-  async function askAndTake(onHead: () => void): Promise<Failure | undefined> {
+  async function askAndTake(trial: Watched, onHead: () => void): Promise<Failure | undefined> {
     let whyWhole: string | undefined;
     const trustsTotal = holding.hasOutlivedRival && options.trustsNames !== true;
     for (let withIfRange = !trustsTotal; ; ) {
-      const { response, decision } = await exchange(host, start, question(), options);
+      const { response, decision } = await exchange(host, start, question(), {
+        ...options,
+        signal: trial.signal,
+        onRequest: trial.alive,
+      });
       onHead();
       switch (decision.kind) {
         case 'append':
           holding.goesOn(validatorsOf(response));
-          return take(response, holding.part);
+          return take(trial, response, holding.part);
         case 'startOver':
-          return takeWhole(response, whyWhole ?? decision.why);
+          return takeWhole(trial, response, whyWhole ?? decision.why);
         case 'askWithoutIfRange':
           response.discard();
           withIfRange = false;
@@ -178,7 +215,11 @@ export async function transfer(
     }
   }
 
-  async function takeWhole(response: HttpResponse, why: string): Promise<Failure | undefined> {
+  async function takeWhole(
+    trial: Watched,
+    response: HttpResponse,
+    why: string,
+  ): Promise<Failure | undefined> {
     const at = holding.part.sizeBytes;
     if (at > 0) {
       if (++startOvers > limits.downloadStartOvers)
@@ -190,11 +231,11 @@ export async function transfer(
     }
     const into = await holding.beginWhole(validatorsOf(response));
     options.onProgress(holding.part.sizeBytes);
-    return take(response, into);
+    return take(trial, response, into);
   }
 
   /** Takes the body to its end. A whole body of the wrong size is final, one that came in place of a rest is not. */
-  async function take(response: HttpResponse, into: typeof holding.part): Promise<Failure | undefined> {
+  async function take(trial: Watched, response: HttpResponse, into: PartFile): Promise<Failure | undefined> {
     const isRest = into.sizeBytes > 0;
     const mayBePage = !isRest && isHtml(response) && response.headers['content-length'] === undefined;
     for await (const chunk of response.body) {
@@ -208,10 +249,12 @@ export async function transfer(
       if (written !== undefined) await written;
       const settled = holding.settleRivalry(into);
       if (settled !== undefined) await settled;
+      trial.signal.throwIfAborted(); // found stuck meanwhile: somebody else goes on with the file
+      trial.alive();
       options.onProgress(holding.part.sizeBytes);
       saved.pass(holding.info());
       const pause = pace(chunk.length);
-      if (pause !== undefined) await pause;
+      if (pause !== undefined) await trial.resting(pause);
     }
     if (into.sizeBytes === totalBytes) return undefined;
     // Only a chunked body tells its end from a broken connection.
@@ -220,7 +263,7 @@ export async function transfer(
     return { why: 'the body ended early' };
   }
 
-  async function wrongSize(found: string, into: typeof holding.part): Promise<Failure> {
+  async function wrongSize(found: string, into: PartFile): Promise<Failure> {
     const why = `the body has ${found} the ${totalBytes} bytes of package_size`;
     if (into !== holding.part) return { why }; // a rival
     if (!holding.inPieces) {

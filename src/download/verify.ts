@@ -6,6 +6,7 @@
  */
 import { asUpdateError, errno, UpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
+import { StuckError } from '../host/watchdog.ts';
 import { limits } from '../limits.ts';
 import { type DigestsFound, newDigests } from './digest.ts';
 import type { DownloadedPackage } from './download.ts';
@@ -66,18 +67,35 @@ export async function verifyStored(
   return { kind: 'verified', path, ...digests };
 }
 
-/** Reads a file once: constant memory, yields to the event loop between reads. Throws DOWNLOAD_FAILED, or the signal's reason. */
+/**
+ * Reads a file once, twice where the digest's thread has got stuck: constant memory, yields to the event loop between reads.
+ * Throws DOWNLOAD_FAILED, or the signal's reason.
+ */
 export async function hashPackage(
   host: Pick<Host, 'files' | 'memory'>,
   path: string,
   withSha256: boolean,
   signal: AbortSignal,
 ): Promise<PackageDigests> {
+  const hash = (withThread: boolean) => hashOnce(host, path, { withSha256, withThread }, signal);
+  return hash(true).catch((thrown: unknown) => {
+    if (thrown instanceof StuckError) return hash(false);
+    throw thrown;
+  });
+}
+
+async function hashOnce(
+  host: Pick<Host, 'files' | 'memory'>,
+  path: string,
+  how: { readonly withSha256: boolean; readonly withThread: boolean },
+  signal: AbortSignal,
+): Promise<PackageDigests> {
   const buffer = new Uint8Array(limits.writeBufferBytes);
   let sizeBytes = 0;
   try {
     const file = await host.files.open(path, 'read');
-    const digests = await newDigests(host.memory, withSha256, (await file.stat()).sizeBytes);
+    const expectedBytes = how.withThread ? (await file.stat()).sizeBytes : 0;
+    const digests = await newDigests(host.memory, how.withSha256, expectedBytes);
     try {
       for (;;) {
         signal.throwIfAborted();
@@ -91,7 +109,8 @@ export async function hashPackage(
       await file.close();
     }
   } catch (thrown) {
-    throw signal.aborted ? thrown : asUpdateError(thrown, 'DOWNLOAD_FAILED', `read ${path}`);
+    if (signal.aborted || thrown instanceof StuckError) throw thrown;
+    throw asUpdateError(thrown, 'DOWNLOAD_FAILED', `read ${path}`);
   }
 }
 

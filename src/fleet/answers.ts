@@ -106,7 +106,7 @@ const HashSchema = (digits: number) =>
   v.nullish(v.pipe(v.string(), v.regex(new RegExp(`^[0-9a-fA-F]{${digits}}$`)), v.toLowerCase()));
 const ArtifactSchema = v.looseObject({
   filename: v.pipe(v.string(), v.maxLength(1024)),
-  size: v.nullish(v.pipe(v.number(), v.safeInteger(), v.minValue(1))),
+  size: v.nullish(v.pipe(v.number(), v.safeInteger(), v.minValue(0))),
   hashes: v.nullish(v.looseObject({ md5: HashSchema(32), sha256: HashSchema(64) })),
   // The names lie: with one rel alone, `download-http` is https where the request was.
   _links: v.nullish(v.looseObject({ download: LinkSchema, 'download-http': LinkSchema })),
@@ -156,7 +156,7 @@ function deploymentOf(id: string, plan: v.InferOutput<typeof PlanSchema>): Deplo
       isEncrypted: chunk.encrypted ?? false,
       artifacts: (chunk.artifacts ?? []).map((artifact) => ({
         filename: artifact.filename,
-        sizeBytes: artifact.size ?? undefined,
+        sizeBytes: artifact.size || undefined, // an empty one is as good as none
         md5: artifact.hashes?.md5 ?? undefined,
         sha256: artifact.hashes?.sha256 ?? undefined,
         href: (artifact._links?.download ?? artifact._links?.['download-http'])?.href,

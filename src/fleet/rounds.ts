@@ -149,8 +149,8 @@ export function createRounds(context: FleetContext, teller: Teller): Rounds {
         return order === null ? false : install(order);
       case 'wait':
         waitsFor = move.waitsFor;
-        if (known !== undefined) await teller.say(known.deployment.id, move.word);
         if (move.message !== '') updater().say(move.message);
+        if (known !== undefined) await teller.say(known.deployment.id, move.word);
         if (order !== null && device().order === order.id) await stamp(order);
         return false;
       default:

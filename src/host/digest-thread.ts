@@ -5,11 +5,15 @@
  * Bytes are copied into a ring of slots that both threads share. Invariant: a slot is the thread's from the moment in
  * which `submitted` counts it until `done` does; the thread digests them in this order. A slot without bytes is the end:
  * the digest then stands at the beginning of the ring.
+ *
+ * Neither side hangs on a single notification: whoever waits looks again every limits.digestLookMs, so that a wake-up that is
+ * lost costs that long. A thread that digests nothing for limits.digestStuckMs is given up: the next call rejects.
  */
 import type * as Crypto from 'node:crypto';
 import type * as Threads from 'node:worker_threads';
 import { limits } from '../limits.ts';
 import type { Memory } from './host.ts';
+import { StuckError } from './watchdog.ts';
 
 export type DigestName = 'md5' | 'sha256';
 
@@ -29,7 +33,7 @@ export async function isWorthThread(memory: Memory, expectedBytes: number): Prom
   return availableParallelism() > 1;
 }
 
-/** The thread starts with the first bytes. What happens to it rejects the next call, as an Error. */
+/** The thread starts with the first bytes. What happens to it rejects the next call, mostly as a StuckError. */
 export function threadDigest(memory: Memory, algorithm: DigestName): DigestStream {
   const ring = new Uint8Array(new SharedArrayBuffer(slotCount * slotBytes));
   const control = new Int32Array(
@@ -55,8 +59,8 @@ export function threadDigest(memory: Memory, algorithm: DigestName): DigestStrea
       return Buffer.from(ring.subarray(0, control[at.lengths])).toString('hex');
     },
     abort() {
-      end(new Error(`the ${algorithm} digest was given up`));
-      void started?.then((thread) => thread.terminate());
+      end(new StuckError(`the ${algorithm} digest was given up`));
+      started?.then((thread) => thread.terminate()).catch(() => undefined);
     },
   };
 
@@ -89,12 +93,29 @@ export function threadDigest(memory: Memory, algorithm: DigestName): DigestStrea
   async function freeSlots(count: number): Promise<void> {
     started ??= start();
     await started;
-    for (;;) {
+    let looks = 0;
+    for (let before = -1; ; ) {
       const done = Atomics.load(control, at.done);
       if (slotCount - (submitted - done) >= count) return;
       if (failure !== undefined) throw failure;
-      await Atomics.waitAsync(control, at.done, done).value;
+      looks = done === before ? looks + 1 : 0;
+      before = done;
+      if (looks * limits.digestLookMs >= limits.digestStuckMs)
+        end(new StuckError(`the thread of the ${algorithm} digest does not go on`));
+      else await changeOf(done);
     }
+  }
+
+  /** Resolves when `done` has changed, or soon. */
+  async function changeOf(done: number): Promise<void> {
+    const change = Atomics.waitAsync(control, at.done, done);
+    if (!change.async) return;
+    let timer: NodeJS.Timeout | undefined;
+    const soon = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, limits.digestLookMs);
+    });
+    await Promise.race([change.value, soon]);
+    clearTimeout(timer);
   }
 
   async function start(): Promise<Threads.Worker> {
@@ -104,7 +125,8 @@ export function threadDigest(memory: Memory, algorithm: DigestName): DigestStrea
     await nextTurn();
     const { Worker } = await import('node:worker_threads');
     await nextTurn();
-    const workerData: Shared = { algorithm, ring, control, at, slotCount, slotBytes };
+    const lookMs = limits.digestLookMs;
+    const workerData: Shared = { algorithm, ring, control, at, slotCount, slotBytes, lookMs };
     const thread = new Worker(`(${digestSlots})(require('node:worker_threads'), require('node:crypto'))`, {
       eval: true,
       workerData,
@@ -113,9 +135,11 @@ export function threadDigest(memory: Memory, algorithm: DigestName): DigestStrea
       resourceLimits: { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 16, stackSizeMb: 1 },
     });
     thread.once('online', () => memory.releasePages());
-    thread.once('error', end);
+    thread.once('error', (error) =>
+      end(new StuckError(`the thread of the ${algorithm} digest failed: ${error.message}`)),
+    );
     thread.once('exit', () => {
-      end(new Error(`the thread of the ${algorithm} digest ended`));
+      end(new StuckError(`the thread of the ${algorithm} digest ended`));
       memory.trim();
     });
     return thread;
@@ -145,15 +169,16 @@ interface Shared {
   readonly at: typeof at;
   readonly slotCount: number;
   readonly slotBytes: number;
+  readonly lookMs: number;
 }
 
 /** What the thread runs. Its text is all that gets there: it uses nothing from outside, and makes no inner function. */
 function digestSlots(threads: typeof Threads, crypto: typeof Crypto): void {
-  const { algorithm, ring, control, at, slotCount, slotBytes } = threads.workerData as Shared;
+  const { algorithm, ring, control, at, slotCount, slotBytes, lookMs } = threads.workerData as Shared;
   const hash = crypto.createHash(algorithm);
   for (let done = 0, length = 1; length > 0; ) {
     // In a loop: a notification may come so late that its slot is done already, and then wakes for nothing.
-    while (Atomics.load(control, at.submitted) === done) Atomics.wait(control, at.submitted, done);
+    while (Atomics.load(control, at.submitted) === done) Atomics.wait(control, at.submitted, done, lookMs);
     const slot = done % slotCount;
     length = control[at.lengths + slot] ?? 0;
     if (length > 0) hash.update(ring.subarray(slot * slotBytes, slot * slotBytes + length));

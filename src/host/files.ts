@@ -13,15 +13,17 @@ import type { FileOwner, FileStat, Files, OpenFile, OpenHow } from './host.ts';
 import { pathBytes, pathText } from './path-bytes.ts';
 import { openFilesystem } from './syncfs.ts';
 
-const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_APPEND, O_NOFOLLOW, O_DIRECTORY } = fs.constants;
+const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_APPEND, O_NOFOLLOW, O_NONBLOCK, O_DIRECTORY } =
+  fs.constants;
 /** See anchors.ts. */
 const O_PATH = 0o10000000;
 
+/** O_NONBLOCK: a pipe put in a file's place would keep one of libuv's two threads until somebody opens its other end. */
 const openFlags: Record<OpenHow, number> = {
-  read: O_RDONLY | O_NOFOLLOW,
-  update: O_RDWR | O_NOFOLLOW,
+  read: O_RDONLY | O_NOFOLLOW | O_NONBLOCK,
+  update: O_RDWR | O_NOFOLLOW | O_NONBLOCK,
   create: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
-  append: O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW,
+  append: O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK,
 };
 
 /** How a path becomes a name for the system: `at` of the thing in its last place, `inside` of a directory as such. */

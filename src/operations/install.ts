@@ -11,10 +11,13 @@ import { type PackageRequest, packagePath } from '../download/request.ts';
 import { hashPackage } from '../download/verify.ts';
 import { UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
+import { StuckError, watched } from '../host/watchdog.ts';
 import type { WriteGroup } from '../host/write-group.ts';
+import { limits } from '../limits.ts';
 import { type Archive, openArchive } from '../package/archive.ts';
 import { newSealing, type Seal } from '../seal.ts';
 import type { Settings } from '../settings.ts';
+import { lastServices } from './past-services.ts';
 import { prepareInstall } from './prepare.ts';
 import { rememberDeployed } from './remember.ts';
 import { runTransaction } from './transaction.ts';
@@ -50,12 +53,17 @@ export async function installPackage(
     );
     for (const warning of warnings) host.log.warn(`manifest.json: ${warning}`);
     host.memory.trim();
-    return await runTransaction(context, plan, async (group) => {
-      const fingerprints = await stagePackage(context, plan, group, archive, { request, path, seal });
-      const crc32Of = new Map(archive.entries.map(({ name, crc32 }) => [name, crc32]));
-      const from = { release, survey, request, crc32Of };
-      await rememberDeployed(host, context.backupDirectory, plan, from, fingerprints, group);
-    });
+    return await runTransaction(
+      context,
+      plan,
+      async (group) => {
+        const fingerprints = await stagePackage(context, plan, group, archive, { request, path, seal });
+        const crc32Of = new Map(archive.entries.map(({ name, crc32 }) => [name, crc32]));
+        const from = { release, survey, request, crc32Of };
+        await rememberDeployed(host, context.backupDirectory, plan, from, fingerprints, group);
+      },
+      { known: await lastServices(host, context.backupDirectory) },
+    );
   } finally {
     await archive.close();
   }
@@ -83,17 +91,28 @@ async function stagePackage(
   const signal = AbortSignal.any([context.cancel, context.shutdown]);
   const { key, tag } = stored.seal ?? (await checkDigest(context.host, stored, signal));
   const sealing = await newSealing(key);
+  const part = () => (module === undefined ? 'reading the package' : `staging ${module}`);
+  let isStuck = false;
   try {
-    await archive.extract({
-      wanted: stager.sources,
-      open: (entry) => {
-        module = moduleOf.get(entry.name);
-        return stager.open(entry.name);
-      },
-      digest: sealing,
-      onBytes: (bytes) =>
-        context.progress((90 * bytes) / totalBytes, 'unpacking', { bytes, totalBytes, module }),
-      signal,
+    await watched(context.host.clock, { boundMs: limits.stageStuckMs, part, signal }, (stage) =>
+      archive.extract({
+        wanted: stager.sources,
+        open: (entry) => {
+          module = moduleOf.get(entry.name);
+          stage.alive();
+          return stager.open(entry.name);
+        },
+        digest: sealing,
+        onBytes: (bytes) => {
+          stage.alive();
+          context.progress((90 * bytes) / totalBytes, 'unpacking', { bytes, totalBytes, module });
+        },
+        signal: stage.signal,
+      }),
+    ).catch((thrown: unknown) => {
+      if (!(thrown instanceof StuckError)) throw thrown;
+      isStuck = true;
+      throw new UpdateError('DEPLOYMENT_FAILED', thrown.message);
     });
     if (sealing.finish().tag !== tag) {
       await checkDigest(context.host, stored, signal);
@@ -104,7 +123,8 @@ async function stagePackage(
     }
     return stager.fingerprints;
   } finally {
-    await stager.close();
+    // What is stuck is left behind: waiting for it would be the same again.
+    if (!isStuck) await stager.close();
   }
 }
 

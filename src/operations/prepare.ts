@@ -16,6 +16,7 @@ import type { Release } from '../release.ts';
 import type { Settings } from '../settings.ts';
 import { commandsOfRelease, commandsPart } from './commands.ts';
 import { checkFit, checkNoDowngrade } from './fit.ts';
+import { recordedServices } from './service-changes.ts';
 
 type LookingHost = Pick<Host, 'files' | 'clock' | 'log' | 'memory'>;
 
@@ -84,6 +85,11 @@ async function planRelease(
         startedMs,
         modules: release.modules.map((module) => module.name),
         services: release.modules.map((module) => module.service),
+        servicesBefore: await recordedServices(
+          host.files,
+          backupDirectory,
+          new Set(release.modules.map(({ name }) => name)),
+        ),
         reboot: release.reboot,
         ...commandsPart(commandsOfRelease(release, installed ?? null)),
         ...(action === null ? {} : { action }),

@@ -80,6 +80,7 @@ async function planRepair(
     ...damages.map((damage) => wantOf(damage, sources)),
   ];
   const names = [...new Set(damages.map(({ file }) => file.module))];
+  const services = names.flatMap((name) => modules.get(name)?.service ?? []);
   const facts = await surveyWants(host.files, wants, await ownerOfUpdater(host.files, backupDirectory));
   await refuseOwnFiles(host.files, ownPaths, wants, facts.found, 'DEPLOYMENT_FAILED');
   const startedMs = host.clock.now();
@@ -91,7 +92,8 @@ async function planRepair(
       previousVersion: header.version,
       startedMs,
       modules: names,
-      services: names.flatMap((name) => modules.get(name)?.service ?? []),
+      services,
+      servicesBefore: services,
       reboot: false,
       ...commandsPart(
         commandsOfRepair(

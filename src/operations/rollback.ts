@@ -1,4 +1,6 @@
 /** A rollback that was asked for: the same transaction, with the backups of earlier updates as its source. */
+
+import { recordBefore } from '../deploy/current-record.ts';
 import { refuseOwnFiles } from '../deploy/own-files.ts';
 import { backupsComplete, latestId, pastUpdates, wantsOfRollback } from '../deploy/past-updates.ts';
 import { makePlan, nextId, type Plan } from '../deploy/plan.ts';
@@ -7,8 +9,11 @@ import { checkPlanFits, surveyWants } from '../deploy/survey.ts';
 import { UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import type { ServiceSpec } from '../release.ts';
+import { commandName } from '../services/proc-text.ts';
 import { commandsOfRollback, commandsPart } from './commands.ts';
+import { servicesOfUpdates } from './past-services.ts';
 import { ownerOfUpdater } from './prepare.ts';
+import { recordedServices } from './service-changes.ts';
 import { runTransaction } from './transaction.ts';
 import type { Outcome, TransactionContext } from './transaction-context.ts';
 
@@ -29,7 +34,8 @@ export async function rollBack(context: TransactionContext, version: string | nu
       previousVersion: chain[0]?.version ?? null,
       startedMs,
       modules: [...new Set(chain.flatMap((past) => past.modules))],
-      services: servicesOf(chain),
+      services: await servicesBack(host, backupDirectory, chain),
+      servicesBefore: servicesOf(chain),
       reboot: chain.some((past) => past.reboot),
       ...commandsPart(commandsOfRollback(chain)),
       consumes: chain.map((past) => past.id),
@@ -41,7 +47,12 @@ export async function rollBack(context: TransactionContext, version: string | nu
     facts,
   );
   await checkPlanFits(host.files, plan, facts, backupDirectory);
-  return runTransaction(context, plan, (group) => stageBackups(host, plan, group));
+  const past = await servicesOfUpdates(host, backupDirectory, plan.consumes);
+  // The oldest update of the chain that had to do with a service saw how it ran in the set that comes back.
+  return runTransaction(context, plan, (group) => stageBackups(host, plan, group), {
+    known: past,
+    earlier: [...past].reverse(),
+  });
 }
 
 /** Newest first. Throws NO_BACKUP naming what is missing. */
@@ -77,4 +88,42 @@ function servicesOf(chain: readonly Plan[]): ServiceSpec[] {
     for (const spec of plan.services) if (!specs.has(spec.module)) specs.set(spec.module, spec);
   }
   return [...specs.values()];
+}
+
+/**
+ * What the set that comes back says of the services of the chain's modules: by the record of what was deployed then, else by an
+ * earlier update's plan. A module that no update before the chain knows has nothing but its name, where a file comes back at all.
+ */
+async function servicesBack(
+  host: Pick<Host, 'files' | 'log'>,
+  backupDirectory: string,
+  chain: readonly Plan[],
+): Promise<ServiceSpec[]> {
+  const now = servicesOf(chain);
+  const modules = new Set(now.map(({ module }) => module));
+  const record = await recordBefore(host.files, backupDirectory, chain.at(-1)?.id ?? '');
+  const recorded =
+    record === undefined ? [] : await recordedServices(host.files, backupDirectory, modules, record);
+  const older = servicesOf((await pastUpdates(host, backupDirectory)).slice(chain.length));
+  const steps = chain.flatMap((plan) => plan.steps);
+  return now.flatMap((spec) => {
+    const known = [...recorded, ...older].find(({ module }) => module === spec.module);
+    if (known !== undefined) return known;
+    const comesBack = steps.some(
+      (step) =>
+        (step.kind === 'put' || step.kind === 'remove') &&
+        step.module === spec.module &&
+        step.backup !== null,
+    );
+    const { module, processName, restartOrder, start } = spec;
+    if (!comesBack) return [];
+    return {
+      module,
+      processName: processName ?? commandName(start ?? []),
+      restartOrder,
+      unit: undefined,
+      start: undefined,
+      health: undefined,
+    };
+  });
 }

@@ -7,7 +7,7 @@ import { journalPath } from '../deploy/journal-file.ts';
 import { forgetUpdates, prunePastUpdates, recordPath } from '../deploy/past-updates.ts';
 import { clearAway } from '../deploy/switch.ts';
 import { discardStaged } from '../deploy/undo.ts';
-import type { UpdateError } from '../errors.ts';
+import { UpdateError } from '../errors.ts';
 import type { Files } from '../host/host.ts';
 import { startServices } from '../services/services.ts';
 import type { Outcome, Run } from './transaction-context.ts';
@@ -37,15 +37,15 @@ export async function tidyCommitted(run: Run, isRepeated = false): Promise<Outco
 /** Everything is old: the old services run again, staged files and the journal go. */
 export async function tidyUndone(run: Run, error: UpdateError): Promise<Outcome> {
   const { context, plan } = run;
-  await startOld(run);
+  const told = withStartFailure(error, await startCaptured(run));
   await tidy(run, async (files, directory) => {
     await discardStaged(context.host, plan);
     await forgetUpdates(files, directory, [plan.id]);
-    await context.onEnd(plan, error);
+    await context.onEnd(plan, told);
     await prunePastUpdates(files, directory);
     await removeJournal(files, directory);
   });
-  return { kind: 'undone', error };
+  return { kind: 'undone', error: told };
 }
 
 /** What is left to do when the outcome stands. A failure is logged: the journal stays and the next start repeats it. */
@@ -67,14 +67,26 @@ async function removeJournal(files: Files, backupDirectory: string): Promise<voi
   await files.syncDirectory(backupDirectory);
 }
 
-/** A failure is logged: the files are what they were, and a person must look at the service. */
-export async function startOld({ context, services }: Run): Promise<void> {
+/** Starts what ran before. Gives why it does not run again: the files are what they were, and a person must look at it. */
+export async function startCaptured({ context, services }: Run): Promise<string | undefined> {
+  const { host, shutdown, outputDirectory } = context;
   try {
-    await startServices(context.host, services, 'old', { signal: context.shutdown });
+    await startServices(host, services, 'captured', { signal: shutdown, outputDirectory });
+    return undefined;
   } catch (thrown) {
-    if (context.shutdown.aborted) return; // started, only not watched
-    context.host.log.error(`restarting the old services: ${text(thrown)}`);
+    if (shutdown.aborted) return undefined; // started, only not watched
+    host.log.error(`restarting the services that ran before: ${text(thrown)}`);
+    return text(thrown);
   }
+}
+
+/** What is down counts more than why the update was taken back: it stands first. */
+export function withStartFailure(error: UpdateError, failure: string | undefined): UpdateError {
+  if (failure === undefined) return error;
+  return new UpdateError(
+    error.code,
+    `a service is down, the one of before does not start: ${failure}; before that: ${error.message}`,
+  );
 }
 
 function text(thrown: unknown): string {

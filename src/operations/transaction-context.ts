@@ -17,6 +17,8 @@ export interface TransactionContext {
   readonly backupDirectory: string;
   /** See Settings. */
   readonly ownPaths: readonly string[];
+  /** Where the output of restarted programs goes; undefined: nowhere. */
+  readonly outputDirectory?: string | undefined;
   /** Aborted with an UpdateError: the transaction is undone if nothing was switched yet, else it goes on. */
   readonly cancel: AbortSignal;
   /** Aborted: ends at the next point a later start can go on from. */

@@ -20,17 +20,25 @@ import type { Host } from '../host/host.ts';
 import type { WriteGroup } from '../host/write-group.ts';
 import { checkHealth } from '../services/health.ts';
 import { captureServices, startServices, stopServices } from '../services/services.ts';
-import { ServiceSnapshotsSchema } from '../services/snapshot.ts';
+import { type ServiceSnapshot, ServiceSnapshotsSchema } from '../services/snapshot.ts';
 import { runPlannedCommands, undoPlannedCommands } from './commands.ts';
 import { restartMachine } from './reboot.ts';
-import { startOld, tidyCommitted, tidyUndone } from './tidy.ts';
+import { changedServices } from './service-changes.ts';
+import { startCaptured, tidyCommitted, tidyUndone, withStartFailure } from './tidy.ts';
 import type { Outcome, Run, TransactionContext } from './transaction-context.ts';
+
+/** How services ran when earlier updates were made: see CaptureOptions. */
+export interface PastServices {
+  readonly known?: readonly ServiceSnapshot[];
+  readonly earlier?: readonly ServiceSnapshot[];
+}
 
 /** Runs a planned transaction; `stage` fills the staged files. Throws only where nothing was begun. */
 export async function runTransaction(
   context: TransactionContext,
   plan: Plan,
   stage: (group: WriteGroup) => Promise<void>,
+  past: PastServices = {},
 ): Promise<Outcome> {
   const { host, backupDirectory } = context;
   const journal = await attempt('beginning the journal', () => beginJournal(host, backupDirectory, plan));
@@ -44,7 +52,8 @@ export async function runTransaction(
       return saveBackups(host, backupDirectory, plan, group);
     });
     stopIfAsked(context);
-    const services = await captureServices(host, plan.services);
+    const { target, before } = changedServices(plan);
+    const services = await captureServices(host, target, { ...past, before });
     run = { ...run, services };
     await journal.note({ state: 'stopping', services });
     context.progress(93, 'stopping services');
@@ -117,9 +126,11 @@ async function finish(run: Run, from: From): Promise<Outcome> {
     if (from !== 'rebooted') await runPlannedCommands(run);
     if (plan.reboot && from !== 'rebooted') await restartMachine(context, journal);
     context.progress(95, 'starting services');
-    await startServices(host, services, 'new', { signal: shutdown });
+    const { target } = changedServices(plan);
+    const { outputDirectory } = context;
+    await startServices(host, services, 'target', { signal: shutdown, ready: target, outputDirectory });
     context.progress(97, 'checking health');
-    await checkHealth(host, plan.services, shutdown);
+    await checkHealth(host, target, shutdown);
     reached = 'maybe committed';
     await journal.append({ state: 'committed' });
   } catch (thrown) {
@@ -154,11 +165,14 @@ async function undo(run: Run, error: UpdateError, reached: Reached = 'not commit
     const record = undoRecord(run, 'undoing', error);
     if (reached === 'maybe committed') await journal.append(record);
     else await announceUndo(run, record);
-    await stopServices(host, services, { signal: context.shutdown }).catch((thrown: unknown) =>
-      host.log.error(`before undoing: ${text(thrown)}`),
-    );
+    const stop = (when: string) =>
+      stopServices(host, services, { signal: context.shutdown, towards: 'captured' }).catch(
+        (thrown: unknown) => host.log.error(`${when} undoing: ${text(thrown)}`),
+      );
+    await stop('before');
     // Once more before giving up: a passing fault must not leave the device between two versions.
     await restoreTargets(host, plan).catch(() => restoreTargets(host, plan));
+    await stop('after'); // what something else has started meanwhile may run files of both sets
     failures = await undoPlannedCommands(run);
   } catch (thrown) {
     if (thrown === context.shutdown.reason) {
@@ -201,9 +215,9 @@ async function announceUndo({ context, journal }: Run, record: JournalRecord): P
 }
 
 async function stuck(run: Run, error: UpdateError): Promise<Outcome> {
-  await startOld(run);
+  const failure = await startCaptured(run);
   await run.journal.close();
-  return { kind: 'stuck', error };
+  return { kind: 'stuck', error: withStartFailure(error, failure) };
 }
 
 /**

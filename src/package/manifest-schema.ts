@@ -83,6 +83,10 @@ export const ModuleSchema = v.object({
     ),
   ),
   start: v.optional(Argv),
+  /** The unit of `service` is enabled and started, also where it was disabled or stopped. */
+  enable: v.optional(v.boolean()),
+  /** The service is restarted also by an update that changes nothing of it. */
+  restart: v.optional(v.literal('always', 'must be "always"')),
   health: v.optional(HealthSchema),
   /** Run after the switch, before any service starts; `post_cmds` is another name for it. */
   before_start: v.optional(commands(CommandLine)),

@@ -26,6 +26,8 @@ export function moduleFacts(module: ManifestModule, isTree: boolean, place: stri
       unit: module.service,
       start: module.start,
       health: module.health === undefined ? undefined : healthCheck(module.health),
+      enable: module.enable,
+      restart: module.restart,
     },
   };
 }

@@ -1,68 +1,177 @@
 /**
- * What one service runs as before it is stopped: units, or plain processes with all it takes to start them again.
+ * What one service runs as before it is stopped: units, or plain processes with all it takes to start them again; and what
+ * the target set says of it.
  */
-
+import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { ServiceSpec } from '../release.ts';
 import { type CaptureRoom, captureProcess } from './capture-process.ts';
-import { ofOldestOwner, ownersOf } from './owner.ts';
-import { commandName } from './proc-text.ts';
+import { type OneService, processNameOf } from './one-service.ts';
+import { ofOldestOwner, ofUser, ownersOf } from './owner.ts';
+import { hasLostCommand } from './proc-text.ts';
 import { namedProcesses, type ProcessesHost, type RunningProcess, title } from './processes.ts';
-import type { CapturedProcess, ServiceSnapshot } from './snapshot.ts';
+import { type CapturedProcess, modulesOf, type ServiceSnapshot, type UnitBefore } from './snapshot.ts';
 import type { Systemd } from './systemd.ts';
 
-/** Picks the service's own out of `running`, every process of the device at one moment. */
-export async function captureService(
-  host: ProcessesHost,
-  systemd: Systemd | undefined,
-  running: readonly RunningProcess[],
-  spec: ServiceSpec,
-  room: CaptureRoom,
-): Promise<ServiceSnapshot> {
-  const processName = processNameOf(spec);
-  const unit = spec.unit === undefined ? undefined : systemd?.foreignUnit(spec.unit);
-  if (spec.unit !== undefined && unit === undefined) {
-    host.log.warn(
-      `${spec.module}: unit ${spec.unit} is not used: systemd does not run, or it is the updater's own`,
-    );
-  }
-  const named = processName === undefined ? [] : await namedProcesses(host, running, processName);
-  const owners = await ownersOf(host, named);
-  const runningUnits = new Set(unit !== undefined && (await systemd?.isActive(unit)) ? [unit] : []);
-  const plain: RunningProcess[] = [];
-  for (const process of named) {
-    const owner = await systemd?.unitOf(process.pid);
-    if (owner === undefined) plain.push(process);
-    else if (await systemd?.isOfUnit(owner, owners.get(process))) runningUnits.add(owner);
-  }
-  const ours = ofOldestOwner(plain, owners);
-  for (const other of plain.filter((process) => !ours.includes(process)))
-    host.log.warn(
-      `${spec.module}: ${title(other)} has its name, but is another user's: stopped, not started again`,
-    );
-  // A worker comes back with the process that made it.
-  const parents = ours.filter(({ parentPid }) => !ours.some(({ pid }) => pid === parentPid));
-  const runningPlain: CapturedProcess[] = [];
-  for (const process of parents.slice(0, limits.capturedProcesses)) {
-    const captured = await captureProcess(host, process, room);
-    if (captured !== undefined) runningPlain.push(captured);
-  }
-  if (parents.length > limits.capturedProcesses)
-    host.log.warn(
-      `${spec.module}: ${parents.length} processes run, ${limits.capturedProcesses} of them come back`,
-    );
+export interface CaptureContext {
+  readonly host: ProcessesHost;
+  readonly systemd: Systemd | undefined;
+  /** Every process of the device at one moment. */
+  readonly running: readonly RunningProcess[];
+  /** How services ran when an earlier update was made, newest first: whose user is known is known by it. */
+  readonly known: readonly ServiceSnapshot[];
+  /** Of a rollback: how they ran when the version ran that it leads to. */
+  readonly earlier: readonly ServiceSnapshot[];
+  readonly room: CaptureRoom;
+}
+
+/** Picks the service's own out of what runs. SERVICE_START_FAILED where it could not be started again after a stop. */
+export async function captureService(context: CaptureContext, service: OneService): Promise<ServiceSnapshot> {
+  const { systemd } = context;
+  const { target, before } = service;
+  const both = [...target, ...before];
+  const [module = ''] = both.map((spec) => spec.module);
+  const names = unique(both.map(processNameOf));
+  const [processName = null, ...moreNames] = names;
+  const [unit = null, ...moreUnits] = unitsOf(context, target);
+  const [start = null, ...moreStarts] = uniqueLines(target.map((spec) => spec.start));
+  const orders = (target.length > 0 ? target : before).map(({ restartOrder }) => restartOrder);
+  const { processes, units: unitsOfProcesses } = await plainAndUnits(context, module, names);
+  const lookedAt = unique([...unitsOf(context, both), ...unitsOfProcesses]);
+  const units: UnitBefore[] = [];
+  for (const name of lookedAt) if (systemd !== undefined) units.push(await systemd.look(name));
+  const runningUnits = units
+    .filter(({ active }) => active !== 'inactive' && active !== 'failed')
+    .map((each) => each.unit);
+  const mayStart = unit !== null || start !== null;
+  const runningProcesses = await capturedOf(context, module, processes, mayStart);
+  const past = context.earlier.find((each) => both.some((spec) => modulesOf(each).includes(spec.module)));
   return {
-    module: spec.module,
-    processName: processName ?? null,
-    restartOrder: spec.restartOrder ?? null,
-    unit: unit ?? null,
-    start: spec.start === undefined ? null : [...spec.start],
-    runningUnits: [...runningUnits],
-    runningProcesses: runningPlain,
+    module,
+    modules: unique(both.map((spec) => spec.module)),
+    processName,
+    moreNames,
+    restartOrder: lowest(orders),
+    unit,
+    moreUnits,
+    start,
+    moreStarts,
+    runningUnits,
+    runningProcesses,
+    units,
+    enables: unitsOf(
+      context,
+      target.filter(({ enable }) => enable === true),
+    ),
+    disables: disablesOf(context, service, past),
+    leaves: mayStart
+      ? unitsOf(context, before).filter((name) => name !== unit && !moreUnits.includes(name))
+      : [],
+    goes: target.length === 0,
+    ...(past === undefined
+      ? {}
+      : {
+          earlier: {
+            units: past.units,
+            runningUnits: past.runningUnits,
+            runningProcesses: past.runningProcesses,
+          },
+        }),
   };
 }
 
-/** What the processes of a service are found by; undefined where it has none of its own. */
-export function processNameOf({ processName, start }: ServiceSpec): string | undefined {
-  return processName ?? commandName(start ?? []);
+function unitsOf({ host, systemd }: CaptureContext, specs: readonly ServiceSpec[]): string[] {
+  return unique(
+    specs.map(({ module, unit }) => {
+      if (unit === undefined) return undefined;
+      const name = systemd?.foreignUnit(unit);
+      if (name === undefined)
+        host.log.warn(
+          `${module}: unit ${unit} is not used: systemd does not run, or it is the updater's own`,
+        );
+      return name;
+    }),
+  );
+}
+
+/** What another set enabled and this one does not is as it was before that, or goes with its module. */
+function disablesOf(
+  context: CaptureContext,
+  { target, before }: OneService,
+  past?: ServiceSnapshot,
+): string[] {
+  const kept = target.filter(({ enable }) => enable === true).map(({ unit }) => unit);
+  const gone = before.filter(
+    ({ enable, unit }) => (enable === true || target.length === 0) && !kept.includes(unit),
+  );
+  return unitsOf(context, gone).filter(
+    (unit) => past?.units.find((each) => each.unit === unit)?.file !== 'enabled',
+  );
+}
+
+/** The processes of these names that are the service, and the units that others of them belong to. */
+async function plainAndUnits(
+  { host, systemd, running, known }: CaptureContext,
+  module: string,
+  names: readonly string[],
+): Promise<{ processes: RunningProcess[]; units: string[] }> {
+  const named: RunningProcess[] = [];
+  for (const name of names)
+    for (const process of await namedProcesses(host, running, name))
+      if (!named.includes(process)) named.push(process);
+  const owners = await ownersOf(host, named);
+  const units: string[] = [];
+  const plain: RunningProcess[] = [];
+  for (const process of named) {
+    const unit = await systemd?.unitOf(process.pid);
+    if (unit === undefined) plain.push(process);
+    else if (await systemd?.isOfUnit(unit, owners.get(process))) units.push(unit);
+  }
+  const last = known.find((each) => modulesOf(each).includes(module) && each.runningProcesses.length > 0);
+  const ofKnown = ofUser(plain, owners, last?.runningProcesses[0]?.uid);
+  const ours = ofKnown.length > 0 ? ofKnown : ofOldestOwner(plain, owners);
+  for (const other of plain.filter((process) => !ours.includes(process)))
+    host.log.warn(
+      `${module}: ${title(other)} has its name, but is another user's: stopped, not started again`,
+    );
+  // A worker comes back with the process that made it.
+  return { processes: ours.filter(({ parentPid }) => !ours.some(({ pid }) => pid === parentPid)), units };
+}
+
+async function capturedOf(
+  { host, room, known }: CaptureContext,
+  module: string,
+  processes: readonly RunningProcess[],
+  mayStart: boolean,
+): Promise<CapturedProcess[]> {
+  const captured: CapturedProcess[] = [];
+  for (const process of processes.slice(0, limits.capturedProcesses)) {
+    const one = await captureProcess(host, process, room);
+    if (one !== undefined) captured.push(one);
+    else if (!mayStart && hasLostCommand(process) && known.some((each) => modulesOf(each).includes(module)))
+      throw new UpdateError(
+        'SERVICE_START_FAILED',
+        `${module}: ${title(process)} has written over its command line, so that it could not be started again: the manifest has to say "start" or "service"`,
+      );
+  }
+  if (processes.length > limits.capturedProcesses)
+    host.log.warn(
+      `${module}: ${processes.length} processes run, ${limits.capturedProcesses} of them come back`,
+    );
+  return captured;
+}
+
+function unique(texts: readonly (string | undefined)[]): string[] {
+  return [...new Set(texts)].filter((text) => text !== undefined);
+}
+
+function uniqueLines(lines: readonly (readonly string[] | undefined)[]): string[][] {
+  const found = new Map<string, string[]>();
+  for (const line of lines) if (line !== undefined) found.set(line.join('\0'), [...line]);
+  return [...found.values()];
+}
+
+function lowest(orders: readonly (number | undefined)[]): number | null {
+  const given = orders.filter((order) => order !== undefined);
+  return given.length === 0 ? null : Math.min(...given);
 }

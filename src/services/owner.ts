@@ -32,6 +32,15 @@ export function ofOldestOwner(
   return oldest === undefined ? [] : byAge.filter((process) => owners.get(process) === owners.get(oldest));
 }
 
+/** Those of `named` that run as `uid`. */
+export function ofUser(
+  named: readonly RunningProcess[],
+  owners: ReadonlyMap<RunningProcess, number>,
+  uid: number | undefined,
+): RunningProcess[] {
+  return uid === undefined ? [] : named.filter((process) => owners.get(process) === uid);
+}
+
 function olderFirst(a: RunningProcess, b: RunningProcess): number {
   const [left, right] = [BigInt(a.startTime), BigInt(b.startTime)];
   return left < right ? -1 : left > right ? 1 : a.pid - b.pid;

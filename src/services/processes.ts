@@ -18,6 +18,7 @@ import {
 } from './proc-text.ts';
 
 export type ProcessesHost = Pick<Host, 'processes' | 'clock' | 'log'>;
+export type ServicesHost = Pick<Host, 'files' | 'processes' | 'clock' | 'log' | 'net'>;
 
 /** A process seen alive; `pid` and `startTime` together are its identity. */
 export interface RunningProcess extends ProcNames {
@@ -44,6 +45,15 @@ export async function runningProcesses(host: ProcessesHost): Promise<RunningProc
 /** The processes that go by `name` now, whoever runs them. */
 export async function findProcesses(host: ProcessesHost, name: string): Promise<RunningProcess[]> {
   return await namedProcesses(host, await runningProcesses(host), name);
+}
+
+/** The processes that go by one of `names`, each once. */
+export async function findNamed(host: ProcessesHost, names: readonly string[]): Promise<RunningProcess[]> {
+  const running = await runningProcesses(host);
+  const found = new Set<RunningProcess>();
+  for (const name of names)
+    for (const process of await namedProcesses(host, running, name)) found.add(process);
+  return [...found];
 }
 
 /** Those of `running` that go by `name`: of this device, not of a container on it, and no updater. */

@@ -1,21 +1,22 @@
 /**
- * Stops and starts the services of an update (spec section 6, FR-012..FR-014): captureServices before anything is
- * stopped, stopServices before the switch, startServices after it, whether it went forward or back.
+ * Stops and starts the services of a transaction (spec sections 6 and 9, FR-012..FR-014; docs/services.md): captureServices
+ * before anything is stopped, stopServices before the switch, startServices after it, whether it went forward or back.
  *
  * Invariants: what is stopped is looked for by name each time, so processes that appeared since the capture, or were
- * started by an updater that is gone, are caught too. A service is started as a unit or as a plain process, never both.
+ * started by an updater that is gone, are caught too. A service is started as a unit or as a plain process, never both, and
+ * once, however many modules it has.
  */
-import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import type { ServiceSpec } from '../release.ts';
-import { captureService, processNameOf } from './capture.ts';
-import { runningProcesses } from './processes.ts';
-import type { ServiceSnapshot } from './snapshot.ts';
-import { assertStaysUp, type Launched, launch, startsOf } from './start.ts';
+import { captureService } from './capture.ts';
+import { checkHealth } from './health.ts';
+import { type OneService, oneServices, processNameOf } from './one-service.ts';
+import { runningProcesses, type ServicesHost } from './processes.ts';
+import { modulesOf, type ServiceSnapshot, type WhichSet } from './snapshot.ts';
+import { type Launched, launch, type Start, startsOf } from './start.ts';
 import { stopService } from './stop.ts';
-import { findSystemd, type SystemdPlaces } from './systemd.ts';
-
-export type ServicesHost = Pick<Host, 'files' | 'processes' | 'clock' | 'log'>;
+import { findSystemd, type Systemd, type SystemdPlaces } from './systemd.ts';
+import { assertStaysUp, endSecondCopies, watch } from './watch.ts';
 
 export interface ServicesOptions {
   /** Ends a wait early; the call rejects with its reason. */
@@ -23,56 +24,162 @@ export interface ServicesOptions {
   readonly systemd?: SystemdPlaces;
 }
 
-/** What runs now of each service: its units, or its processes with all it takes to start them again. */
+export interface CaptureOptions extends ServicesOptions {
+  /** Specs of the set that is there now, of modules whose services the transaction has to do with. */
+  readonly before?: readonly ServiceSpec[];
+  /** What earlier updates captured, newest first: whose process a service was. */
+  readonly known?: readonly ServiceSnapshot[];
+  /** Of a rollback: how the services ran when the target set was the one that ran. */
+  readonly earlier?: readonly ServiceSnapshot[];
+}
+
+/**
+ * What runs now of each service of the target set: its units, or its processes with all it takes to start them again.
+ * SERVICE_START_FAILED where something could not be started again.
+ */
 export async function captureServices(
   host: ServicesHost,
-  specs: readonly ServiceSpec[],
-  options: ServicesOptions = {},
+  target: readonly ServiceSpec[],
+  options: CaptureOptions = {},
 ): Promise<ServiceSnapshot[]> {
+  const { before = [], known = [], earlier = [] } = options;
   const systemd = await findSystemd(host, options.systemd);
   // Reading all of /proc takes some 100 ms, which an update without processes does not owe.
-  const running = specs.some((spec) => processNameOf(spec) !== undefined) ? await runningProcesses(host) : [];
-  const snapshots: ServiceSnapshot[] = [];
+  const anyNamed = [...target, ...before].some((spec) => processNameOf(spec) !== undefined);
+  const running = anyNamed ? await runningProcesses(host) : [];
   const room = { leftBytes: limits.capturedBytes };
-  for (const spec of specs) snapshots.push(await captureService(host, systemd, running, spec, room));
-  return snapshots;
+  const snapshots: ServiceSnapshot[] = [];
+  for (const service of oneServices(target, before).filter(hasProcess))
+    snapshots.push(await captureService({ host, systemd, running, known, earlier, room }, service));
+  return withoutManaged(snapshots);
+}
+
+function hasProcess({ target, before }: OneService): boolean {
+  return [...target, ...before].some((spec) => spec.unit !== undefined || processNameOf(spec) !== undefined);
+}
+
+/** A unit that is a service of the update itself is stopped and started as such, not as what hangs on another. */
+function withoutManaged(snapshots: readonly ServiceSnapshot[]): ServiceSnapshot[] {
+  const managed = new Set(snapshots.flatMap(({ units }) => units.map(({ unit }) => unit)));
+  const others = (names: readonly string[]) => names.filter((name) => !managed.has(name));
+  return snapshots.map((snapshot) => ({
+    ...snapshot,
+    units: snapshot.units.map((unit) => ({
+      ...unit,
+      triggers: others(unit.triggers),
+      dependents: others(unit.dependents),
+    })),
+  }));
 }
 
 /**
  * Stops whatever runs now of each service, in reverse restart order, those of one order together. Throws
  * PROCESS_KILL_FAILED when something cannot be stopped or comes back; the others of its order are stopped even so.
+ * `towards`: units that this set does not enable are disabled now, as long as their files are there.
  */
 export async function stopServices(
   host: ServicesHost,
   snapshots: readonly ServiceSnapshot[],
-  options: ServicesOptions = {},
+  options: ServicesOptions & { readonly towards?: WhichSet } = {},
 ): Promise<void> {
+  const { signal, towards = 'target' } = options;
   const systemd = await findSystemd(host, options.systemd);
   for (const group of inRestartOrder(snapshots).reverse()) {
-    await together(group.map((snapshot) => stopService(host, systemd, snapshot, options.signal)));
+    await together(group.map((snapshot) => stopService(host, systemd, snapshot, signal)));
   }
+  for (const snapshot of snapshots) await disable(host, systemd, snapshot, towards);
 }
 
 /**
- * Starts the services in restart order, those of one order together, and returns when all have stayed up for
- * `limits.serviceSettleMs`. `new`: the manifest's unit, else the units it ran in, else the manifest's `start` (as the
- * user and in the environment it ran in before, if it ran), else the processes as captured. `old`: exactly what was
- * captured. Throws SERVICE_START_FAILED with the exit status or signal of the first that does not start or stay up.
+ * Starts the services in restart order, those of one order together; the next order when the one before is ready. Returns
+ * when all have stayed up for `limits.serviceSettleMs`. `target`: what the target set says; `captured`: what ran before.
+ * Throws SERVICE_START_FAILED with the exit status or signal of the first that does not start or stay up, and its last words.
  */
 export async function startServices(
   host: ServicesHost,
   snapshots: readonly ServiceSnapshot[],
-  which: 'new' | 'old',
-  options: ServicesOptions = {},
+  set: WhichSet,
+  options: ServicesOptions & {
+    /** Specs whose health check tells that their service is ready. */
+    readonly ready?: readonly ServiceSpec[];
+    /** Where the output goes of plain programs that had none that can be had again. */
+    readonly outputDirectory?: string | undefined;
+  } = {},
 ): Promise<void> {
+  const { signal, ready = [], outputDirectory } = options;
   const systemd = await findSystemd(host, options.systemd);
   const launched: Launched[] = [];
-  for (const group of inRestartOrder(snapshots)) {
-    const starts = (await Promise.all(group.map((snapshot) => startsOf(host, snapshot, which)))).flat();
-    launched.push(...(await together(starts.map((start) => launch(host, systemd, start)))));
+  const late: Start[] = [];
+  for (const snapshot of snapshots) await enable(host, systemd, snapshot, set);
+  const groups = inRestartOrder(snapshots);
+  for (const [index, group] of groups.entries()) {
+    const starts = (await Promise.all(group.map((each) => startsOf(host, systemd, each, set)))).flat();
+    late.push(...starts.filter(isLate));
+    const now = starts.filter((start) => !isLate(start));
+    const started = await together(now.map((start) => launch(host, systemd, start, outputDirectory)));
+    launched.push(...started);
+    if (index < groups.length - 1) await untilReady(host, systemd, group, started, { signal, ready });
   }
-  await assertStaysUp(host, systemd, launched, options.signal);
+  for (const start of late) launched.push(await launch(host, systemd, start, outputDirectory));
+  if (set === 'captured') await endSecondCopies(host, launched, signal);
+  await assertStaysUp(host, systemd, launched, signal);
 }
+
+const isLate = (start: Start) => start.kind === 'unit' && start.late;
+
+/** Healthy where the manifest says how to ask; up as systemd sees it where the unit tells; else alive for a moment. */
+async function untilReady(
+  host: ServicesHost,
+  systemd: Systemd | undefined,
+  group: readonly ServiceSnapshot[],
+  started: readonly Launched[],
+  { signal, ready }: { readonly signal: AbortSignal | undefined; readonly ready: readonly ServiceSpec[] },
+): Promise<void> {
+  const modules = group.flatMap(modulesOf);
+  const asked = ready.filter(({ module, health }) => health !== undefined && modules.includes(module));
+  const silent: Launched[] = [];
+  for (const one of started) {
+    if (asked.some(({ module }) => module === one.module)) continue;
+    const type = one.kind === 'unit' ? (await systemd?.show(one.unit))?.Type : 'simple';
+    if (type === 'simple' || type === 'exec' || type === 'idle') silent.push(one);
+  }
+  await checkHealth(host, asked, signal);
+  if (silent.length > 0) await watch(host, silent, limits.serviceReadyMs, signal);
+}
+
+/** Enabled is what the set says, or what was enabled when it was captured. */
+async function enable(
+  host: ServicesHost,
+  systemd: Systemd | undefined,
+  snapshot: ServiceSnapshot,
+  set: WhichSet,
+): Promise<void> {
+  const units =
+    set === 'target' ? snapshot.enables : snapshot.disables.filter((unit) => wasEnabled(snapshot, unit));
+  for (const unit of units) {
+    if (systemd === undefined || (await systemd.show(unit)).UnitFileState === 'enabled') continue;
+    host.log.info(`${snapshot.module}: enabling unit ${unit}`);
+    await systemd.setEnabled(unit, true);
+  }
+}
+
+async function disable(
+  host: ServicesHost,
+  systemd: Systemd | undefined,
+  snapshot: ServiceSnapshot,
+  towards: WhichSet,
+): Promise<void> {
+  const units =
+    towards === 'target' ? snapshot.disables : snapshot.enables.filter((unit) => !wasEnabled(snapshot, unit));
+  for (const unit of units) {
+    if (systemd === undefined || (await systemd.show(unit)).UnitFileState !== 'enabled') continue;
+    host.log.info(`${snapshot.module}: disabling unit ${unit}`);
+    await systemd.setEnabled(unit, false);
+  }
+}
+
+const wasEnabled = ({ units }: ServiceSnapshot, name: string) =>
+  units.some(({ unit, file }) => unit === name && file === 'enabled');
 
 /** The snapshots by restart order, ascending, those without one last. */
 function inRestartOrder(snapshots: readonly ServiceSnapshot[]): ServiceSnapshot[][] {

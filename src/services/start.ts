@@ -1,64 +1,148 @@
-/**
- * Starts one service and finds out whether it stays up.
- *
- * Invariant: a service that dies within `limits.serviceSettleMs` of its start never counts as started.
- */
+/** What has to be started so that one service of a set runs again, and its start. */
 import { UpdateError } from '../errors.ts';
 import type { Command } from '../host/host.ts';
-import { limits } from '../limits.ts';
-import { findProcesses, inheritableEnvironment, type ProcessesHost, title } from './processes.ts';
-import type { CapturedProcess, ServiceSnapshot } from './snapshot.ts';
+import { fileSize } from './output.ts';
+import {
+  findNamed,
+  inheritableEnvironment,
+  type ProcessesHost,
+  type ServicesHost,
+  title,
+} from './processes.ts';
+import {
+  type CapturedProcess,
+  namesOf,
+  type ServiceSnapshot,
+  startsOfTarget,
+  unitsOfTarget,
+  type WhichSet,
+} from './snapshot.ts';
 import type { Systemd } from './systemd.ts';
+import { decideUnit } from './unit-decision.ts';
 
-/** One thing to start. */
+/** One thing to start. `late`: what triggers others, when all the rest is up. */
 export type Start =
-  | { readonly kind: 'unit'; readonly module: string; readonly unit: string }
+  | { readonly kind: 'unit'; readonly module: string; readonly unit: string; readonly late: boolean }
   | {
       readonly kind: 'process';
       readonly module: string;
-      readonly processName: string;
+      readonly names: readonly string[];
       readonly command: Command;
+      /** How many of the service are to run, those that run already included. */
+      readonly copies: number;
     };
 
-/** What has to be started so that a service runs again; nothing when it did not run and nobody says how to. */
+/** Nothing where it did not run and nobody says how to. Throws SERVICE_START_FAILED where what ran is gone. */
 export async function startsOf(
   host: ProcessesHost,
+  systemd: Systemd | undefined,
   snapshot: ServiceSnapshot,
-  which: 'new' | 'old',
+  set: WhichSet,
 ): Promise<Start[]> {
-  const { module, unit, runningUnits } = snapshot;
-  const units = which === 'new' && unit !== null ? [unit] : runningUnits;
-  const commands = which === 'new' ? await newCommands(host, snapshot) : await oldCommands(host, snapshot);
+  const { module } = snapshot;
+  if (set === 'target' && snapshot.goes) {
+    host.log.info(`${module}: is no longer part of the set, nothing is started`);
+    return [];
+  }
+  const units = await unitStarts(host, systemd, snapshot, set);
+  const commands = units.length > 0 ? [] : await commandsOf(host, snapshot, set);
   if (units.length === 0 && commands.length === 0) host.log.info(`${module}: nothing to start`);
-  const processName = snapshot.processName ?? module;
+  const named = namesOf(snapshot);
+  const names = named.length > 0 ? named : [module];
+  const copies = set === 'captured' ? snapshot.runningProcesses.length : commands.length;
   return [
-    ...units.map((name): Start => ({ kind: 'unit', module, unit: name })),
-    ...commands.map((command): Start => ({ kind: 'process', module, processName, command })),
+    ...units,
+    ...commands.map((command): Start => ({ kind: 'process', module, names, command, copies })),
   ];
 }
 
-/** What runs already is not started twice: it could not be stopped, or the system started it at boot. */
-async function oldCommands(host: ProcessesHost, snapshot: ServiceSnapshot): Promise<Command[]> {
-  const { module, processName, runningProcesses } = snapshot;
-  if (runningProcesses.length === 0) return [];
-  const running = await findProcesses(host, processName ?? module);
-  return runningProcesses.map(asCaptured).filter(({ argv }) => {
-    const same = running.find((process) => process.argv.join('\0') === argv.join('\0'));
-    if (same !== undefined) host.log.info(`${module}: ${title(same)} runs already`);
-    return same === undefined;
-  });
+async function unitStarts(
+  host: ProcessesHost,
+  systemd: Systemd | undefined,
+  snapshot: ServiceSnapshot,
+  set: WhichSet,
+): Promise<Start[]> {
+  const { module, runningUnits, enables, earlier, leaves } = snapshot;
+  // How the older version ran says what a rollback starts; of one that it did not have, nothing.
+  const before =
+    set === 'target' && earlier !== undefined ? [...earlier.units, ...snapshot.units] : snapshot.units;
+  const ranEarlier = set === 'target' ? (earlier?.runningUnits ?? []) : [];
+  const ran =
+    ranEarlier.length > 0
+      ? ranEarlier
+      : runningUnits.filter((each) => set === 'captured' || !leaves.includes(each));
+  const wanted = set === 'target' ? unitsOfTarget(snapshot) : [];
+  const first = await decided(wanted);
+  const chosen = first.length > 0 ? first : await decided(ran);
+  const facts = chosen.flatMap((unit) => before.find((each) => each.unit === unit) ?? []);
+  const all = [...snapshot.units, ...facts];
+  const unit = (name: string, late: boolean): Start => ({ kind: 'unit', module, unit: name, late });
+  // What was stopped with a unit comes back with it, also where the unit itself waits for its trigger.
+  const kept =
+    set === 'target' && snapshot.disables.length > 0
+      ? all.filter((each) => !snapshot.disables.includes(each.unit))
+      : all;
+  const dependents = chosen.length === 0 ? [] : kept.flatMap((each) => each.dependents);
+  const triggers = kept.flatMap((each) => each.triggers);
+  return [
+    ...chosen.map((name) => unit(name, false)),
+    ...[...new Set(dependents)].filter((name) => !chosen.includes(name)).map((name) => unit(name, false)),
+    ...[...new Set(triggers)].map((name) => unit(name, true)),
+  ];
+
+  async function decided(names: readonly string[]): Promise<string[]> {
+    const starts: string[] = [];
+    for (const name of new Set(names)) {
+      if (systemd === undefined)
+        throw new UpdateError('SERVICE_START_FAILED', `${module}: unit ${name}: systemd does not run`);
+      const loadNow = (await systemd.show(name)).LoadState ?? '';
+      const fact = before.find((each) => each.unit === name);
+      const decision = decideUnit({ before: fact, loadNow, enable: enables.includes(name), set });
+      if (decision.do === 'start') starts.push(name);
+      else if (decision.do === 'leave')
+        host.log[decision.warns ? 'warn' : 'info'](
+          `${module}: unit ${name} ${decision.why}: it is not started`,
+        );
+      else throw new UpdateError('SERVICE_START_FAILED', `${module}: unit ${name} ${decision.why}`);
+    }
+    return starts;
+  }
 }
 
-async function newCommands(host: ProcessesHost, snapshot: ServiceSnapshot): Promise<Command[]> {
-  const { unit, start, runningUnits, runningProcesses } = snapshot;
-  if (unit !== null) return [];
-  if (start === null) return runningProcesses.map(asCaptured);
-  if (runningUnits.length > 0) return [];
-  const [before] = runningProcesses;
-  if (before === undefined) return [{ argv: start, cwd: '/', env: await inheritableEnvironment(host) }];
+async function commandsOf(host: ProcessesHost, snapshot: ServiceSnapshot, set: WhichSet): Promise<Command[]> {
+  const { runningProcesses, earlier } = snapshot;
+  if (set === 'captured') return notRunning(host, snapshot, runningProcesses.map(asCaptured));
+  const ran =
+    earlier === undefined || earlier.runningProcesses.length === 0
+      ? runningProcesses
+      : earlier.runningProcesses;
+  const starts = startsOfTarget(snapshot);
+  // Its unit is one that was stopped on purpose, or not there: what ran beside it comes back.
+  if (starts.length === 0 || unitsOfTarget(snapshot).length > 0) return ran.map(asCaptured);
+  const [before] = [...ran, ...runningProcesses];
+  if (before === undefined) {
+    const env = await inheritableEnvironment(host);
+    return starts.map((argv) => ({ argv, cwd: '/', env }));
+  }
   // The manifest knows the command line, the device knows the user and the environment.
   const { program: _, ...identity } = asCaptured(before);
-  return [{ ...identity, argv: start }];
+  return starts.map((argv) => ({ ...identity, argv }));
+}
+
+/** What runs already is not started twice: it could not be stopped, or something else started it meanwhile. */
+async function notRunning(
+  host: ProcessesHost,
+  snapshot: ServiceSnapshot,
+  commands: readonly Command[],
+): Promise<Command[]> {
+  if (commands.length === 0) return [];
+  const names = namesOf(snapshot);
+  const running = await findNamed(host, names.length > 0 ? names : [snapshot.module]);
+  return commands.filter(({ argv }) => {
+    const same = running.find((process) => process.argv.join('\0') === argv.join('\0'));
+    if (same !== undefined) host.log.info(`${snapshot.module}: ${title(same)} runs already`);
+    return same === undefined;
+  });
 }
 
 function asCaptured({ program, traits, stdout, stderr, ...command }: CapturedProcess): Command {
@@ -73,53 +157,73 @@ function asCaptured({ program, traits, stdout, stderr, ...command }: CapturedPro
 
 /** Something that was started. `exit` is set once a process has ended: its status, or the name of its signal. */
 export type Launched =
-  | { readonly kind: 'unit'; readonly module: string; readonly unit: string }
+  | {
+      readonly kind: 'unit';
+      readonly module: string;
+      readonly unit: string;
+      /** When the main process before it had been started: see Systemd.start. */
+      readonly startedBeforeUs: number;
+    }
   | {
       readonly kind: 'process';
       readonly module: string;
-      readonly processName: string;
+      readonly names: readonly string[];
+      readonly copies: number;
       readonly title: string;
+      readonly pid: number;
+      readonly uid: number | undefined;
+      /** The updater's own file for its output, and how long that was before. */
+      readonly output: { readonly path: string; readonly fromByte: number } | undefined;
       exit: { readonly outcome: number | string; readonly afterMs: number } | undefined;
     };
 
 /** Throws SERVICE_START_FAILED with the system's words when it cannot even be started. */
 export async function launch(
-  host: ProcessesHost,
+  host: ServicesHost,
   systemd: Systemd | undefined,
   start: Start,
+  outputDirectory: string | undefined,
 ): Promise<Launched> {
   switch (start.kind) {
-    case 'unit':
+    case 'unit': {
+      const { module, unit } = start;
       if (systemd === undefined)
-        throw new UpdateError(
-          'SERVICE_START_FAILED',
-          `${start.module}: unit ${start.unit}: systemd does not run`,
-        );
-      host.log.info(`${start.module}: starting unit ${start.unit}`);
-      await systemd.start(start.unit);
-      return start;
+        throw new UpdateError('SERVICE_START_FAILED', `${module}: unit ${unit}: systemd does not run`);
+      host.log.info(`${module}: starting unit ${unit}`);
+      return { kind: 'unit', module, unit, startedBeforeUs: await systemd.start(unit) };
+    }
     case 'process':
-      return await launchProcess(host, start);
+      return await launchProcess(host, start, outputDirectory);
     default:
       return start satisfies never;
   }
 }
 
 async function launchProcess(
-  host: ProcessesHost,
-  { module, processName, command }: Extract<Start, { kind: 'process' }>,
+  host: ServicesHost,
+  { module, names, copies, command }: Extract<Start, { kind: 'process' }>,
+  outputDirectory: string | undefined,
 ): Promise<Launched> {
   const commandLine = command.argv.join(' ');
   try {
+    const log = outputDirectory === undefined ? undefined : `${outputDirectory}/${module}.out`;
+    const output = log === undefined ? undefined : { path: log, fromByte: await fileSize(host.files, log) };
     const startedMs = host.clock.elapsed();
-    const { pid, ended, missing } = await host.processes.start(command);
+    const { pid, ended, missing } = await host.processes.start({
+      ...command,
+      ...(log === undefined ? {} : { log }),
+    });
     host.log.info(`${module}: started ${commandLine} (pid ${pid})`);
     for (const what of missing) host.log.warn(`${module}: ${commandLine} did not get back ${what}`);
     const launched: Launched = {
       kind: 'process',
       module,
-      processName,
+      names,
+      copies,
       title: `${commandLine} (pid ${pid})`,
+      pid,
+      uid: command.uid,
+      output,
       exit: undefined,
     };
     void ended.then((outcome) => {
@@ -129,57 +233,5 @@ async function launchProcess(
   } catch (thrown) {
     const words = thrown instanceof Error ? thrown.message : String(thrown);
     throw new UpdateError('SERVICE_START_FAILED', `${module}: ${commandLine}: ${words}`, { cause: thrown });
-  }
-}
-
-/**
- * Watches all together for `limits.serviceSettleMs`. Throws SERVICE_START_FAILED as soon as a process fails, and at the
- * end for a unit that is not up and for a program that put itself in the background but is not there.
- */
-export async function assertStaysUp(
-  host: ProcessesHost,
-  systemd: Systemd | undefined,
-  launched: readonly Launched[],
-  signal?: AbortSignal,
-): Promise<void> {
-  if (launched.length === 0) return;
-  const deadline = host.clock.elapsed() + limits.serviceSettleMs;
-  while (host.clock.elapsed() < deadline) {
-    await host.clock.sleep(limits.processPollMs, signal);
-    for (const service of launched) assertNotFailed(service);
-  }
-  for (const service of launched) await assertUp(host, systemd, service);
-}
-
-function assertNotFailed(service: Launched): void {
-  if (service.kind === 'unit' || service.exit === undefined || service.exit.outcome === 0) return;
-  const { outcome, afterMs } = service.exit;
-  const how = typeof outcome === 'number' ? `with exit status ${outcome}` : `by ${outcome}`;
-  throw new UpdateError(
-    'SERVICE_START_FAILED',
-    `${service.module}: ${service.title} ended ${how}, ${afterMs} ms after its start`,
-  );
-}
-
-async function assertUp(host: ProcessesHost, systemd: Systemd | undefined, service: Launched): Promise<void> {
-  switch (service.kind) {
-    case 'unit': {
-      const why = await systemd?.whyDead(service.unit);
-      if (why === undefined) return;
-      throw new UpdateError('SERVICE_START_FAILED', `${service.module}: unit ${service.unit} ${why}`);
-    }
-    case 'process': {
-      assertNotFailed(service);
-      // A program that ended with 0 may have left its real process in the background.
-      if (service.exit === undefined) return;
-      if ((await findProcesses(host, service.processName)).length > 0) return;
-      throw new UpdateError(
-        'SERVICE_START_FAILED',
-        `${service.module}: ${service.title} ended with exit status 0, ${service.exit.afterMs} ms after its start, ` +
-          `and no process named ${service.processName} runs`,
-      );
-    }
-    default:
-      return service satisfies never;
   }
 }

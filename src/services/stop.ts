@@ -7,13 +7,13 @@ import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { ownersOf } from './owner.ts';
 import { parseStatusOwner } from './proc-text.ts';
-import { findProcesses, type ProcessesHost, type RunningProcess, terminate, title } from './processes.ts';
-import type { ServiceSnapshot } from './snapshot.ts';
+import { findNamed, type ProcessesHost, type RunningProcess, terminate, title } from './processes.ts';
+import { namesOf, type ServiceSnapshot, unitsOfTarget } from './snapshot.ts';
 import type { Systemd } from './systemd.ts';
 
 /**
- * Stops the units through systemctl and ends the plain processes; looks again after each round, since a supervisor or
- * an updater that is gone may have started more. Throws PROCESS_KILL_FAILED.
+ * Stops the units through systemctl, what triggers them first, and ends the plain processes; looks again after each round,
+ * since a supervisor or an updater that is gone may have started more. Throws PROCESS_KILL_FAILED.
  */
 export async function stopService(
   host: ProcessesHost,
@@ -21,13 +21,14 @@ export async function stopService(
   snapshot: ServiceSnapshot,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const { module, processName, runningProcesses } = snapshot;
-  for (const unit of unitsOf(snapshot)) await stopUnit(host, systemd, module, unit);
-  if (processName === null) return;
+  const { module, runningProcesses } = snapshot;
+  await stopUnits(host, systemd, snapshot);
+  const names = namesOf(snapshot);
+  if (names.length === 0) return;
   const uid = runningProcesses[0]?.uid ?? (await ownUid(host));
   let left: RunningProcess[] = [];
   for (let round = 0; round < limits.stopRounds; round++) {
-    const found = await findProcesses(host, processName);
+    const found = await findNamed(host, names);
     const owners = await ownersOf(host, found);
     const plain: RunningProcess[] = [];
     const units = new Set<string>();
@@ -36,10 +37,11 @@ export async function stopService(
       if (unit !== undefined && (await systemd?.isOfUnit(unit, owners.get(process)))) units.add(unit);
       else plain.push(process);
     }
-    const [ours, namesakes] = divide(plain, (process) => owners.get(process) === uid);
+    const ours = plain.filter((process) => owners.get(process) === uid);
     left = ours;
-    for (const unit of units) await stopUnit(host, systemd, module, unit);
+    for (const unit of units) await stopAll(host, systemd, module, [unit]);
     for (const process of plain) host.log.info(`${module}: stopping ${title(process)}`);
+    const namesakes = plain.filter((process) => !ours.includes(process));
     await dismiss(host, namesakes);
     await terminate(host, ours, signal);
     if (units.size === 0 && ours.length === 0) return;
@@ -50,6 +52,48 @@ export async function stopService(
     'PROCESS_KILL_FAILED',
     `${module}: ${title(comesBack)} came back after ${limits.stopRounds} stops: something else keeps it running`,
   );
+}
+
+/** What triggers a unit goes first: a client would start the program in the middle of the switch. */
+async function stopUnits(
+  host: ProcessesHost,
+  systemd: Systemd | undefined,
+  snapshot: ServiceSnapshot,
+): Promise<void> {
+  const { module, units } = snapshot;
+  if (units.length === 0) {
+    // A journal of 0.1.0 knows their names only.
+    await stopAll(host, systemd, module, [...unitsOfTarget(snapshot), ...snapshot.runningUnits]);
+    return;
+  }
+  await stopAll(
+    host,
+    systemd,
+    module,
+    units.flatMap(({ triggers }) => triggers),
+  );
+  await stopAll(
+    host,
+    systemd,
+    module,
+    units.flatMap(({ unit, dependents }) => [...dependents, unit]),
+  );
+}
+
+async function stopAll(
+  host: ProcessesHost,
+  systemd: Systemd | undefined,
+  module: string,
+  units: readonly string[],
+): Promise<void> {
+  const alive: string[] = [];
+  for (const unit of new Set(units)) {
+    const { ActiveState: state } = (await systemd?.show(unit)) ?? {};
+    if (state !== 'inactive' && state !== 'failed') alive.push(unit);
+  }
+  if (systemd === undefined || alive.length === 0) return;
+  host.log.info(`${module}: stopping ${alive.length > 1 ? 'units' : 'unit'} ${alive.join(', ')}`);
+  await systemd.stop(alive);
 }
 
 /** Whoever made namesakes cannot hold an update up: they have little time, and one that stays or comes back is only told. */
@@ -63,19 +107,4 @@ async function dismiss(host: ProcessesHost, namesakes: readonly RunningProcess[]
 
 async function ownUid({ processes }: ProcessesHost): Promise<number | undefined> {
   return parseStatusOwner((await processes.read(processes.ownPid, 'status')) ?? '')?.uid;
-}
-
-function divide<T>(all: readonly T[], isFirst: (each: T) => boolean): [T[], T[]] {
-  return [all.filter(isFirst), all.filter((each) => !isFirst(each))];
-}
-
-async function stopUnit(host: ProcessesHost, systemd: Systemd | undefined, module: string, unit: string) {
-  if (systemd === undefined || !(await systemd.isActive(unit))) return;
-  host.log.info(`${module}: stopping unit ${unit}`);
-  await systemd.stop(unit);
-}
-
-function unitsOf(snapshot: ServiceSnapshot): string[] {
-  const named = snapshot.unit === null ? [] : [snapshot.unit];
-  return [...new Set([...named, ...snapshot.runningUnits])];
 }

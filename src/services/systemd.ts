@@ -7,7 +7,11 @@
 import { type ErrorCode, UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
+import { fullUnitName } from './one-service.ts';
 import { owningUnit, parseStatusOwner } from './proc-text.ts';
+import type { UnitBefore } from './snapshot.ts';
+import { isUp } from './unit-decision.ts';
+import { type Properties, properties, shownProperties, whyDead, words } from './unit-text.ts';
 
 export type SystemdHost = Pick<Host, 'files' | 'processes'>;
 
@@ -27,13 +31,22 @@ export interface Systemd {
   unitOf(pid: number): Promise<string | undefined>;
   /** Whether `uid` is the user of the unit's main process: what else runs in it (a job of cron's) is not the unit's own. */
   isOfUnit(unit: string, uid: number | undefined): Promise<boolean>;
-  isActive(unit: string): Promise<boolean>;
-  /** Returns when every process of the unit has ended. Throws PROCESS_KILL_FAILED with systemctl's words. */
-  stop(unit: string): Promise<void>;
-  /** Returns when the unit says it is up. Throws SERVICE_START_FAILED with systemctl's words. */
-  start(unit: string): Promise<void>;
+  /** A unit with what triggers it and what systemd stops with it. */
+  look(unit: string): Promise<UnitBefore>;
+  show(unit: string): Promise<Properties>;
+  /** Returns when every process of these units has ended. Throws PROCESS_KILL_FAILED with systemctl's words. */
+  stop(units: readonly string[]): Promise<void>;
+  /**
+   * Returns when the unit says it is up; what of it runs already is restarted. Throws SERVICE_START_FAILED with systemctl's
+   * words. Gives when its main process had been started before (CLOCK_MONOTONIC, microseconds).
+   */
+  start(unit: string): Promise<number>;
+  /** Throws SERVICE_START_FAILED. */
+  setEnabled(unit: string, isEnabled: boolean): Promise<void>;
   /** Why a unit that was started does not run any more; undefined when it does, or was a one-shot that succeeded. */
-  whyDead(unit: string): Promise<string | undefined>;
+  whyDead(unit: string, startedBeforeUs?: number): Promise<string | undefined>;
+  /** The last lines that the unit's programs wrote to the system's journal; empty where there is none. */
+  lastLines(unit: string): Promise<string>;
 }
 
 /** Systemd as it runs on this device, or undefined where it does not. */
@@ -45,10 +58,17 @@ export async function findSystemd(
   const ownUnit = owningUnit((await host.processes.read(host.processes.ownPid, 'cgroup')) ?? '');
   const systemctl = (code: ErrorCode, ...args: string[]) => run(host, code, [places.systemctl, ...args]);
   const show = async (unit: string) =>
-    properties(await systemctl('SERVICE_START_FAILED', 'show', `--property=${shown}`, '--', unit));
+    properties(await systemctl('SERVICE_START_FAILED', 'show', `--property=${shownProperties}`, '--', unit));
+  const foreign = (unit: string | undefined) => (unit === ownUnit ? undefined : unit);
+  /** Of `units`, those that are active and not the updater itself. */
+  const activeOf = async (units: readonly string[]) => {
+    const active: string[] = [];
+    for (const unit of units)
+      if (foreign(unit) !== undefined && isUp((await show(unit)).ActiveState)) active.push(unit);
+    return active;
+  };
   return {
-    foreignUnit: (name) =>
-      foreign(/\.(service|socket|target|timer|path)$/.test(name) ? name : `${name}.service`),
+    foreignUnit: (name) => foreign(fullUnitName(name)),
     unitOf: async (pid) => foreign(owningUnit((await host.processes.read(pid, 'cgroup')) ?? '')),
     isOfUnit: async (unit, uid) => {
       const mainPid = Number((await show(unit)).MainPID ?? 0);
@@ -56,29 +76,67 @@ export async function findSystemd(
       const owner = parseStatusOwner((await host.processes.read(mainPid, 'status')) ?? '');
       return owner === undefined || owner.uid === uid;
     },
-    isActive: async (unit) => isUp((await show(unit)).ActiveState),
-    stop: async (unit) => {
-      await systemctl('PROCESS_KILL_FAILED', 'stop', '--', unit);
+    look: async (unit) => {
+      const shown = await show(unit);
+      return {
+        unit,
+        load: shown.LoadState ?? '',
+        active: shown.ActiveState ?? '',
+        sub: shown.SubState ?? '',
+        file: shown.UnitFileState ?? '',
+        triggers: await activeOf(words(shown.TriggeredBy)),
+        dependents: await activeOf(await dependentsOf(unit, show)),
+      };
+    },
+    show,
+    stop: async (units) => {
+      await systemctl('PROCESS_KILL_FAILED', 'stop', '--', ...units);
     },
     start: async (unit) => {
       const before = await show(unit);
       // The update may have replaced the unit file itself.
       if (before.NeedDaemonReload === 'yes') await systemctl('SERVICE_START_FAILED', 'daemon-reload');
-      // A new version that crashed a few times must not keep the old one from starting (StartLimitBurst).
-      if (before.ActiveState === 'failed')
-        await systemctl('SERVICE_START_FAILED', 'reset-failed', '--', unit);
-      await systemctl('SERVICE_START_FAILED', 'start', '--', unit);
+      // A version that crashed a few times must not keep another from starting (StartLimitBurst); what is not loaded has no count.
+      await systemctl('SERVICE_START_FAILED', 'reset-failed', '--', unit).catch(() => undefined);
+      await systemctl('SERVICE_START_FAILED', isUp(before.ActiveState) ? 'restart' : 'start', '--', unit);
+      return Number(before.ExecMainStartTimestampMonotonic ?? 0);
     },
-    whyDead: async (unit) => whyDead(await show(unit)),
+    setEnabled: async (unit, isEnabled) => {
+      if (isEnabled) await systemctl('SERVICE_START_FAILED', 'daemon-reload');
+      await systemctl('SERVICE_START_FAILED', isEnabled ? 'enable' : 'disable', '--', unit);
+    },
+    whyDead: async (unit, startedBeforeUs) => whyDead(await show(unit), startedBeforeUs),
+    lastLines: async (unit) => {
+      const { InvocationID: invocation = '' } = await show(unit);
+      const which = /^[0-9a-f]{32}$/.test(invocation)
+        ? `_SYSTEMD_INVOCATION_ID=${invocation}`
+        : `_SYSTEMD_UNIT=${unit}`;
+      const journalctl = ['journalctl', '--no-pager', '--quiet', '-o', 'cat', '-n', '20', which];
+      const said = await host.processes.run(journalctl, limits.serviceCommandMs).catch(() => undefined);
+      return said?.status === 0 ? said.stdout.trim() : '';
+    },
   };
-
-  function foreign(unit: string | undefined): string | undefined {
-    return unit === ownUnit ? undefined : unit;
-  }
 }
 
-const shown =
-  'MainPID,ActiveState,SubState,Type,Result,NRestarts,ExecMainCode,ExecMainStatus,NeedDaemonReload,LoadState';
+/** Every unit that systemd stops when `unit` is stopped, whether it runs or not. */
+async function dependentsOf(unit: string, show: (unit: string) => Promise<Properties>): Promise<string[]> {
+  const found = new Set<string>();
+  const queue = [unit];
+  for (
+    let next = queue.shift();
+    next !== undefined && found.size < limits.dependentUnits;
+    next = queue.shift()
+  ) {
+    const shown = await show(next);
+    for (const key of ['RequiredBy', 'RequisiteOf', 'BoundBy', 'ConsistsOf', 'PropagatesStopTo'])
+      for (const other of words(shown[key])) {
+        if (other === unit || found.has(other)) continue;
+        found.add(other);
+        queue.push(other);
+      }
+  }
+  return [...found];
+}
 
 async function run(host: SystemdHost, code: ErrorCode, argv: readonly string[]): Promise<string> {
   const command = argv.join(' ');
@@ -88,36 +146,7 @@ async function run(host: SystemdHost, code: ErrorCode, argv: readonly string[]):
     throw new UpdateError(code, `${command}: exit status ${status}: ${stderr.trim() || 'no message'}`);
   } catch (thrown) {
     if (thrown instanceof UpdateError) throw thrown;
-    const words = thrown instanceof Error ? thrown.message : String(thrown);
-    throw new UpdateError(code, `${command}: ${words}`, { cause: thrown });
+    const text = thrown instanceof Error ? thrown.message : String(thrown);
+    throw new UpdateError(code, `${command}: ${text}`, { cause: thrown });
   }
-}
-
-/** Lines `NAME=value` as `systemctl show` prints them. */
-function properties(text: string): Record<string, string> {
-  const pairs = text.split('\n').map((line): [string, string] => {
-    const equals = line.indexOf('=');
-    return [line.slice(0, Math.max(equals, 0)), line.slice(equals + 1)];
-  });
-  return Object.fromEntries(pairs);
-}
-
-function isUp(activeState: string | undefined): boolean {
-  return activeState === 'active' || activeState === 'activating' || activeState === 'reloading';
-}
-
-function whyDead(unit: Record<string, string>): string | undefined {
-  // A start by hand sets the count to 0: what is above it died and was revived since.
-  const revivals = Number(unit.NRestarts ?? 0);
-  const wasRevived = unit.SubState === 'auto-restart' || revivals > 0;
-  if (isUp(unit.ActiveState) && !wasRevived) return undefined;
-  if (unit.Type === 'oneshot' && unit.ActiveState === 'inactive' && unit.Result === 'success')
-    return undefined;
-  // CLD_EXITED is 1, CLD_KILLED 2, CLD_DUMPED 3 (systemd.service(5), waitid(2)).
-  const how = { '1': 'exit status', '2': 'signal', '3': 'signal' }[unit.ExecMainCode ?? ''];
-  return [
-    `is ${unit.ActiveState} (${unit.SubState}), result ${unit.Result}`,
-    ...(how === undefined ? [] : [`${how} ${unit.ExecMainStatus}`]),
-    ...(revivals > 0 ? [`restarted by systemd ${revivals} times`] : []),
-  ].join(', ');
 }

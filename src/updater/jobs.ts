@@ -3,6 +3,7 @@
  * its last event what came of it; undefined where the daemon stops and the next start is to go on.
  */
 
+import { posix } from 'node:path';
 import type { AuditReport } from '../audit/audit-report.ts';
 import { addToHistory } from '../deploy/history-file.ts';
 import { installedVersion } from '../deploy/installed-version.ts';
@@ -188,6 +189,7 @@ function transactionContext(context: JobContext, isSilent = false): TransactionC
     host,
     backupDirectory: backups,
     ownPaths: settings.ownPaths ?? [],
+    outputDirectory: posix.join(context.settings.workDirectory, 'logs'),
     cancel,
     shutdown,
     progress: progress.advance,

@@ -1,5 +1,6 @@
 /** The doctor: each finding, in a place where it is wrong and in one where it is right. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { chmodSync, chownSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -9,11 +10,11 @@ import * as assert from 'uvu/assert';
 import { placeChecks } from '../../src/cli/doctor-places.ts';
 import { runtimeCheck } from '../../src/cli/doctor-runtime.ts';
 import { doctorTarget } from '../../src/cli/doctor-target.ts';
+import { trustCheck } from '../../src/cli/doctor-trust.ts';
 import type { Finding } from '../../src/cli/finding.ts';
 import { resolveConfig } from '../../src/config.ts';
 import { realClock } from '../../src/host/clock.ts';
 import { realFiles } from '../../src/host/files.ts';
-import type { Processes } from '../../src/host/host.ts';
 import { realProcesses } from '../../src/host/processes.ts';
 import { newSigner } from '../fixtures/minisign-signer.ts';
 import { withDevice } from '../integration/harness.ts';
@@ -56,21 +57,64 @@ test('a device that is well: nothing fails, exit status 0', async () => {
 });
 
 test('the settings are those of the daemon that runs, as its command line and its folder tell them', async () => {
-  const argv = ['node', '/opt/tope-updater.cjs', 'run', '--dir', 'work', '--allow-root=/srv', ''].join('\0');
-  const running: Processes = {
-    ...realProcesses(),
-    list: async () => [1, 42],
-    read: async (pid) => (pid === 42 ? argv : 'init\0'),
-    readLink: async (pid) => (pid === 42 ? '/opt/place' : '/'),
-  };
-  const target = await doctorTarget({}, running);
-  assert.equal([target.daemonPid, target.workDirectory], [42, '/opt/place/work']);
-  assert.equal(target.config.allow_root, ['/srv']);
-  const asked = await doctorTarget({ dir: '/elsewhere' }, running);
-  assert.equal([asked.daemonPid, asked.workDirectory], [42, '/elsewhere']);
-  const none = await doctorTarget({}, { ...running, list: async () => [1] });
+  const processes = realProcesses();
+  await whileNamedLikeTheDaemon({}, async (pid) => {
+    const target = await doctorTarget({}, processes);
+    assert.equal([target.daemonPid, target.workDirectory], [pid, join(folder, 'work')]);
+    assert.equal(target.config.allow_root, ['/srv']);
+    const asked = await doctorTarget({ dir: '/elsewhere' }, processes);
+    assert.equal([asked.daemonPid, asked.workDirectory], [pid, '/elsewhere']);
+  });
+  const none = await doctorTarget({}, processes);
   assert.equal([none.daemonPid, none.workDirectory], [undefined, '/opt/tope/updater']);
 });
+
+const isRoot = process.getuid?.() === 0;
+if (!isRoot) console.log("skipped: another user's process with the daemon's name: not root");
+(isRoot ? test : test.skip)(
+  'a process that anybody could have started is not taken for the daemon',
+  async () => {
+    const processes = realProcesses();
+    const copy = join(folder, 'set-uid-node');
+    copyFileSync(process.execPath, copy);
+    chmodSync(copy, 0o4755);
+    for (const how of [
+      { uid: 65_534, gid: 65_534 },
+      { program: copy },
+      { program: copy, uid: 65_534, gid: 65_534 },
+    ])
+      await whileNamedLikeTheDaemon(how, async () => {
+        assert.is((await doctorTarget({}, processes)).daemonPid, undefined, JSON.stringify(how));
+      });
+  },
+);
+
+/** Runs a process whose command line reads as that of a daemon in the folder. */
+async function whileNamedLikeTheDaemon(
+  {
+    program = process.execPath,
+    flags = ['--dir', 'work', '--allow-root=/srv'],
+    ...identity
+  }: { program?: string; flags?: readonly string[]; uid?: number; gid?: number },
+  action: (pid: number) => Promise<void>,
+): Promise<void> {
+  chmodSync(folder, 0o755);
+  const script = join(folder, 'tope-updater.cjs');
+  writeFileSync(script, "console.log('up'); setTimeout(() => {}, 30_000);");
+  const child = spawn(program, [script, 'run', ...flags], {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    ...identity,
+  });
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  try {
+    await new Promise((resolve) => child.stdout.once('data', resolve));
+    await action(child.pid ?? 0);
+  } finally {
+    child.kill('SIGKILL');
+    await ended;
+  }
+}
 
 test('a Node without security fixes is a warning where packages need no signature', () => {
   const level = (version: string, isSigned: boolean, nowMs: number) =>
@@ -103,7 +147,13 @@ const places: readonly (readonly [string, Record<string, unknown>, string, RegEx
 for (const [what, flags, expected, words] of places)
   test(`found: ${what}`, async () => {
     const config = resolveConfig(flags as Record<string, string>, undefined);
-    const target = { config, workDirectory: config.dir, daemonPid: undefined, elsewhere: undefined };
+    const target = {
+      config,
+      workDirectory: config.dir,
+      configPath: undefined,
+      daemonPid: undefined,
+      elsewhere: undefined,
+    };
     const findings = await placeChecks({ files: realFiles(), clock: realClock() }, target);
     const finding = findings.find(({ check, level }) => `${check}: ${level}` === expected);
     assert.match(`${finding?.found} ${finding?.advice}`, words, JSON.stringify(findings));
@@ -118,7 +168,7 @@ test('found: a full disk, and a clock that cannot be right', async () => {
   const config = resolveConfig({ dir: folder, 'allow-root': [folder] }, undefined);
   const findings = await placeChecks(
     { files, clock },
-    { config, workDirectory: folder, daemonPid: undefined, elsewhere: undefined },
+    { config, workDirectory: folder, configPath: undefined, daemonPid: undefined, elsewhere: undefined },
   );
   const failed = findings.filter(({ level }) => level === 'fail').map(({ check }) => check);
   assert.equal(failed, ['free space', 'clock']);
@@ -169,20 +219,28 @@ test('a daemon elsewhere: its answers are looked at, and nothing of this machine
 });
 
 test('which daemon --url means: this machine by any of its names, and its port', async () => {
-  const argv = ['node', '/opt/tope-updater.cjs', 'run', '--host', '0.0.0.0', '--port', '4711', ''].join('\0');
-  const running: Processes = {
-    ...realProcesses(),
-    list: async () => [42],
-    read: async () => argv,
-    readLink: async () => '/opt/place',
-  };
-  const asked = async (url: string, more = {}) => (await doctorTarget({ url, ...more }, running)).elsewhere;
-  for (const url of ['http://localhost:4711', 'http://127.0.0.1:4711/'])
-    assert.is(await asked(url), undefined, url);
-  for (const url of ['http://localhost', 'http://127.0.0.1:4712', 'http://192.0.2.7:4711'])
-    assert.is(await asked(url), url);
-  assert.is(await asked('http://192.0.2.7:4711', { 'token-file': '/t' }), 'http://192.0.2.7:4711');
-  assert.is(await asked('http://192.0.2.7:4711', { dir: '/copied' }), undefined, 'its settings are given');
+  const flags = ['--host', '0.0.0.0', '--port', '4711'];
+  await whileNamedLikeTheDaemon({ flags }, async () => {
+    const asked = async (url: string, more = {}) =>
+      (await doctorTarget({ url, ...more }, realProcesses())).elsewhere;
+    for (const url of ['http://localhost:4711', 'http://127.0.0.1:4711/'])
+      assert.is(await asked(url), undefined, url);
+    for (const url of ['http://localhost', 'http://127.0.0.1:4712', 'http://192.0.2.7:4711'])
+      assert.is(await asked(url), url);
+    assert.is(await asked('http://192.0.2.7:4711', { 'token-file': '/t' }), 'http://192.0.2.7:4711');
+    assert.is(await asked('http://192.0.2.7:4711', { dir: '/copied' }), undefined, 'its settings are given');
+  });
+});
+
+(isRoot ? test : test.skip)('a file that root trusts and another may change is named', async () => {
+  const place = mkdtempSync(join(tmpdir(), 'doctor-trust-'));
+  writeFileSync(join(place, 'token'), 'secret');
+  const paths = [join(place, 'token'), join(place, 'none')];
+  assert.is((await trustCheck(paths)).level, 'ok');
+  chownSync(join(place, 'token'), 65_534, 65_534);
+  const { level, found } = await trustCheck(paths);
+  assert.equal([level, found], ['warn', `${place}/token belongs to user 65534`]);
+  rmSync(place, { recursive: true });
 });
 
 test('found: what the last audit found', async () => {

@@ -61,9 +61,10 @@ for (const status of [401, 403, 410]) {
 test('an error says whether the same may succeed later', async (context) => {
   const status = (code: number): Step => ({ kind: 'status', status: code });
   const mayPass = async (...steps: Step[]) => (await run(context, steps)).error?.mayPass;
-  assert.is(await mayPass(status(503), status(503), status(503)), 'outage');
-  assert.is(await mayPass({ kind: 'hangUp' }, { kind: 'hangUp' }, { kind: 'hangUp' }), 'outage');
-  assert.is(await mayPass(status(404), status(404), status(404)), 'refusal');
+  assert.is(await mayPass(status(503), status(503), status(503), status(503)), 'outage');
+  const hangUp: Step = { kind: 'hangUp' };
+  assert.is(await mayPass(hangUp, hangUp, hangUp, hangUp), 'outage');
+  assert.is(await mayPass(status(404), status(404), status(404), status(404)), 'refusal');
   assert.is(await mayPass(status(401)), 'refusal');
   assert.is(await mayPass(status(403)), 'refusal');
   assert.is(await mayPass(status(410)), undefined);

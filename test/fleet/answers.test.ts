@@ -151,8 +151,11 @@ const wrong: readonly (readonly [string, unknown])[] = [
     },
   ],
   [
-    'a size below 1',
-    { ...deployment, deployment: { ...plan, chunks: [{ ...chunk, artifacts: [{ ...artifact, size: 0 }] }] } },
+    'a size below 0',
+    {
+      ...deployment,
+      deployment: { ...plan, chunks: [{ ...chunk, artifacts: [{ ...artifact, size: -1 }] }] },
+    },
   ],
   [
     'a file name that is none',

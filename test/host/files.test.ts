@@ -1,4 +1,5 @@
 /** The real files port: symlinks, names that are no text, errors that name the path. */
+import { execFileSync } from 'node:child_process';
 import {
   mkdirSync,
   mkdtempSync,
@@ -126,6 +127,26 @@ test('no directory stays open', async ({ root }) => {
     mine.filter((path) => path.startsWith(root)),
     [],
   );
+});
+
+test('a pipe in the place of a file keeps no thread waiting', async ({ root }) => {
+  const pipe = join(root, 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  const files = realFiles();
+  // More than libuv has threads: they would all wait, and nothing else could be read.
+  const opened = Array.from({ length: 8 }, () =>
+    files.open(pipe, 'read').then(
+      (file) => file.close(),
+      () => undefined,
+    ),
+  );
+  const appended = rejection(files.open(pipe, 'append'));
+  const timer = new AbortController();
+  const late = sleep(5_000, 'late', { signal: timer.signal }).catch(() => 'in time');
+  const all = Promise.all([...opened, appended]).then(() => 'in time');
+  assert.is(await Promise.race([all, late]), 'in time');
+  timer.abort();
+  assert.match(await appended, /ENXIO|nothing/);
 });
 
 test.run();

@@ -70,8 +70,8 @@ for (const [what, health, expected] of sick) {
           .events()
           .filter((event) => event.endsWith('2.0.0'))
           .sort(),
-        ['start alpha 2.0.0', 'start beta 2.0.0', 'stop alpha 2.0.0', 'stop beta 2.0.0'],
-        'the new services were started, and stopped again',
+        ['start alpha 2.0.0', 'stop alpha 2.0.0'],
+        'the first of the new services was started, and stopped again; the next waited for its health',
       );
     }),
   );
@@ -114,7 +114,7 @@ tests('by a service that cannot be executed is undone', () =>
   }),
 );
 
-tests('by a service that something else keeps alive is PROCESS_KILL_FAILED and undone', () =>
+tests('by a service that something else keeps alive is undone', () =>
   withDevice(async (device) => {
     await device.stop('alpha');
     const supervisor = spawn('/bin/sh', ['-c', `while :; do '${device.program('alpha')}'; done`], {
@@ -127,7 +127,8 @@ tests('by a service that something else keeps alive is PROCESS_KILL_FAILED and u
         device,
         daemon,
         device.usual('2.0.0'),
-        /^PROCESS_KILL_FAILED: alpha: .*something else keeps it running/,
+        // It came back while it was stopped, or, where that took longer, beside the one that was started.
+        /^(PROCESS_KILL_FAILED: alpha: .*something else keeps it running|SERVICE_START_FAILED: alpha: two copies run)/,
       );
     } finally {
       supervisor.kill('SIGKILL');

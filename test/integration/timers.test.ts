@@ -5,14 +5,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import { realClock } from '../../src/host/clock.ts';
 import { realFiles } from '../../src/host/files.ts';
-import type { Clock, Host, Log } from '../../src/host/host.ts';
+import type { Clock, Files, Host, Log } from '../../src/host/host.ts';
 import { realMemory } from '../../src/host/memory.ts';
 import { realNet } from '../../src/host/net.ts';
 import { realProcesses } from '../../src/host/processes.ts';
+import { limits } from '../../src/limits.ts';
 import { createUpdater, type RunningUpdater } from '../../src/updater/runner.ts';
 import { concurrently } from './concurrently.ts';
 import { until } from './daemon.ts';
 import { type Device, withDevice } from './harness.ts';
+import { dataOnly } from './updates.ts';
 
 const tests = concurrently('after a while');
 
@@ -24,11 +26,11 @@ const silent: Log = {
 };
 
 /** The updater within this process: all is real but the length of its timers. */
-async function startUpdater(device: Device): Promise<RunningUpdater> {
+async function startUpdater(device: Device, files: Files = realFiles()): Promise<RunningUpdater> {
   const clock = realClock();
   const hasty: Clock = { ...clock, after: (ms, action) => clock.after(ms / 100, action) };
   const host: Host = {
-    files: realFiles(),
+    files,
     clock: hasty,
     processes: realProcesses(),
     net: realNet({ environment: {}, caFile: undefined, clientCertFile: undefined, clientKeyFile: undefined }),
@@ -93,6 +95,39 @@ tests('a failure stays until the next download', () =>
     await updater.download(request);
     await reach(updater, 'toInstall');
     await updater.stop();
+  }),
+);
+
+tests('a staged file that the disk never takes ends the install, by name, and nothing has changed', () =>
+  withDevice(async (device) => {
+    const real = realFiles();
+    let left = 1;
+    const hanging: Files = {
+      ...real,
+      open: async (path, how) => {
+        const file = await real.open(path, how);
+        const isStaged = path.startsWith(device.root) && how === 'create' && left-- > 0;
+        return isStaged ? { ...file, write: () => new Promise<never>(() => undefined) } : file;
+      },
+    };
+    const updater = await startUpdater(device, hanging);
+    const before = device.files();
+    const { stageStuckMs } = limits;
+    Object.assign(limits, { stageStuckMs: 400 });
+    try {
+      await updater.download(await device.offer(dataOnly(device, '2.0.0')));
+      await reach(updater, 'toInstall');
+      await updater.update({ version: '2.0.0', allow_downgrade: false });
+      await reach(updater, 'failed');
+    } finally {
+      Object.assign(limits, { stageStuckMs });
+    }
+    assert.match(
+      updater.progress().error ?? '',
+      /^DEPLOYMENT_FAILED: staging data does not go on: nothing was processed for 0\.4 s/,
+    );
+    await updater.settled();
+    assert.equal(device.files(), before);
   }),
 );
 

@@ -89,6 +89,7 @@ export type RunOptions = Partial<
     | 'deadlineMs'
     | 'bytesPerSecond'
     | 'stallTimeoutMs'
+    | 'stuckTimeoutMs'
     | 'onProgress'
     | 'waitForNetworkMs'
     | 'onWaiting'
@@ -110,6 +111,7 @@ export async function obtain(
     signal: new AbortController().signal,
     allowHttp: false,
     stallTimeoutMs: 2_000,
+    stuckTimeoutMs: 60_000,
     ...options,
     directory,
     onProgress: (bytes) => {

@@ -118,7 +118,7 @@ asRoot('his environment is seen by nothing that runs as root', () =>
     device.host.processes.signal(running.pid, 'SIGKILL');
     await eventually('it is gone', async () => (await device.running(program)).length === 0);
     for (const name of readdirSync(open)) if (name.startsWith('loaded')) rmSync(join(open, name));
-    await startServices(device.host, snapshots, 'old');
+    await startServices(device.host, snapshots, 'captured');
     assert.equal(await usersOf(device, program), [neighbour]);
     const written = readdirSync(open).filter((name) => /^(loaded|ran)/.test(name));
     assert.ok(
@@ -151,7 +151,7 @@ asRoot('a younger namesake is stopped, decides nothing, and its environment is n
     assert.not.ok(JSON.stringify(snapshots).includes('huge'));
     await stopServices(device.host, snapshots);
     assert.equal(await device.running(program), []);
-    await startServices(device.host, snapshots, 'new');
+    await startServices(device.host, snapshots, 'target');
     assert.equal(await usersOf(device, program), [0]);
     assert.match(device.logged.join('\n'), /is another user's: stopped, not started again/);
     rmSync(open, { recursive: true });
@@ -171,7 +171,7 @@ asRoot('a namesake that comes back for ever does not make a stop fail', () =>
       const snapshots = await captureServices(device.host, [spec(program)]);
       await stopServices(device.host, snapshots);
       assert.not.ok((await usersOf(device, program)).includes(0));
-      await startServices(device.host, snapshots, 'new');
+      await startServices(device.host, snapshots, 'target');
       assert.is((await usersOf(device, program)).filter((uid) => uid === 0).length, 1);
     } finally {
       loop.kill('SIGKILL');

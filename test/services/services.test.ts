@@ -60,7 +60,7 @@ test('a plain process comes back with its arguments, directory and environment, 
     const snapshots = fromJournal(await captureServices(host, [spec(program)]));
     await stopServices(host, snapshots);
     assert.equal(await device.running(program), []);
-    for (const which of ['new', 'old'] as const) {
+    for (const which of ['target', 'captured'] as const) {
       rmSync(facts);
       await startServices(host, snapshots, which);
       const after = await factsIn(facts);
@@ -85,7 +85,7 @@ test('several processes of a name all come back, workers only through the proces
     assert.equal(snapshots[0]?.runningProcesses.map(({ argv }) => argv.slice(2)).sort(), [[], ['-2']]);
     await stopServices(device.host, snapshots);
     assert.equal(await device.running(program), []);
-    await startServices(device.host, snapshots, 'old');
+    await startServices(device.host, snapshots, 'captured');
     await four();
   }));
 
@@ -99,8 +99,8 @@ test('the manifest start replaces the command line and keeps the environment; ol
     const snapshots = await captureServices(host, [spec(program, { start: [program, 'after'] })]);
     await stopServices(host, snapshots);
     for (const [which, args] of [
-      ['new', 'after'],
-      ['old', 'before'],
+      ['target', 'after'],
+      ['captured', 'before'],
     ] as const) {
       rmSync(facts);
       await startServices(host, snapshots, which);
@@ -116,9 +116,9 @@ test('what did not run: started new only where the manifest says how, never as o
     const unknown = device.install('child-service.sh');
     const specs = [spec(known, { start: [known], processName: undefined }), spec(unknown)];
     const snapshots = await captureServices(device.host, specs);
-    await startServices(device.host, snapshots, 'old');
+    await startServices(device.host, snapshots, 'captured');
     assert.is((await device.running(known)).length, 0);
-    await startServices(device.host, snapshots, 'new');
+    await startServices(device.host, snapshots, 'target');
     assert.is((await device.running(known)).length, 1);
     assert.is((await device.running(unknown)).length, 0);
     assert.match(device.logged.join(), new RegExp(`${snapshots[1]?.module}: nothing to start`));
@@ -132,7 +132,7 @@ test('a module without any process is left alone', () =>
     const none = spec('', { module: 'data', processName: undefined });
     const snapshots = fromJournal(await captureServices(host, [none]));
     await stopServices(host, snapshots);
-    await startServices(host, snapshots, 'new');
+    await startServices(host, snapshots, 'target');
   }));
 
 test('started in restart order, those without one last; stopped in reverse', () =>
@@ -146,7 +146,7 @@ test('started in restart order, those without one last; stopped in reverse', () 
     ];
     const { host, notes } = noting(device);
     const snapshots = await captureServices(host, specs);
-    await startServices(host, snapshots, 'new');
+    await startServices(host, snapshots, 'target');
     assert.equal(notes, [`start ${first}`, `start ${second}`, `start ${last}`]);
     for (const program of programs) assert.is((await device.running(program)).length, 1);
     device.logged.length = 0;
@@ -168,7 +168,7 @@ test('what runs already is not started a second time as old', () =>
     const stopped = (await device.running(program)).find(({ argv }) => argv.includes('stopped'));
     device.host.processes.signal(stopped?.pid ?? 0, 'SIGKILL');
     await eventually('one is left', async () => (await device.running(program)).length === 1);
-    await startServices(device.host, snapshots, 'old');
+    await startServices(device.host, snapshots, 'captured');
     const running = await device.running(program);
     assert.equal(running.map(({ argv }) => argv.at(-1)).sort(), ['kept', 'stopped']);
     assert.ok(running.some(({ pid }) => pid === kept.pid));
@@ -210,7 +210,7 @@ for (const [what, fixture, facts] of failures) {
     withDevice(async (device) => {
       const program = device.install(fixture);
       const snapshots = await captureServices(device.host, [spec(program, { start: [program] })]);
-      await rejects(startServices(device.host, snapshots, 'new'), 'SERVICE_START_FAILED', [
+      await rejects(startServices(device.host, snapshots, 'target'), 'SERVICE_START_FAILED', [
         spec(program).module,
         ...facts,
       ]);
@@ -222,7 +222,9 @@ test('a service that a signal ends right after its start is SERVICE_START_FAILED
     const program = join(device.directory, 'crashes');
     writeFileSync(program, '#!/bin/sh\nkill -SEGV $$\n', { mode: 0o755 });
     const snapshots = await captureServices(device.host, [spec(program, { start: [program] })]);
-    await rejects(startServices(device.host, snapshots, 'new'), 'SERVICE_START_FAILED', ['ended by SIGSEGV']);
+    await rejects(startServices(device.host, snapshots, 'target'), 'SERVICE_START_FAILED', [
+      'ended by SIGSEGV',
+    ]);
   }));
 
 test('a service whose program is missing is SERVICE_START_FAILED with the system words', () =>
@@ -233,7 +235,7 @@ test('a service whose program is missing is SERVICE_START_FAILED with the system
       spec(good, { start: [good] }),
     ];
     const snapshots = await captureServices(host, specs);
-    await rejects(startServices(host, snapshots, 'new'), 'SERVICE_START_FAILED', [
+    await rejects(startServices(host, snapshots, 'target'), 'SERVICE_START_FAILED', [
       'ENOENT',
       '/nonexistent/gone',
     ]);
@@ -243,7 +245,7 @@ test('a program that puts itself in the background counts as running', () =>
   quickly(async (device) => {
     const program = device.install('child-daemon.sh');
     const snapshots = await captureServices(device.host, [spec(program, { start: [program] })]);
-    await startServices(device.host, snapshots, 'new');
+    await startServices(device.host, snapshots, 'target');
     assert.is((await device.running(program)).length, 1);
   }));
 
@@ -253,7 +255,7 @@ test('all started services are watched together', () =>
     const specs = programs.map((program, index) => spec(program, { start: [program], restartOrder: index }));
     const snapshots = await captureServices(device.host, specs);
     const started = Date.now();
-    await startServices(device.host, snapshots, 'new');
+    await startServices(device.host, snapshots, 'target');
     assert.ok(Date.now() - started < 7_000, 'not two seconds for each');
   }));
 
@@ -263,7 +265,9 @@ test('an abort ends the wait for services to settle with its reason', () =>
     const snapshots = await captureServices(host, [spec(program, { start: [program] })]);
     const reason = new Error('shutting down');
     const signal = AbortSignal.abort(reason);
-    const thrown = await startServices(host, snapshots, 'new', { signal }).catch((error: unknown) => error);
+    const thrown = await startServices(host, snapshots, 'target', { signal }).catch(
+      (error: unknown) => error,
+    );
     assert.is(thrown, reason);
   }));
 

@@ -8,7 +8,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ServiceSpec } from '../../src/release.ts';
 import { captureServices, startServices, stopServices } from '../../src/services/services.ts';
-import { findSystemd, type SystemdPlaces } from '../../src/services/systemd.ts';
+import { findSystemd, type Systemd, type SystemdPlaces } from '../../src/services/systemd.ts';
 import { type Device, type DeviceHost, eventually, withDevice } from './device.ts';
 import { rejects } from './outcome.ts';
 
@@ -23,7 +23,7 @@ interface Machine {
   /** Places `text` in a state file of the acting systemctl. */
   mark(file: string, text: string): void;
   pidOf(unit: string): number | undefined;
-  /** What systemctl was asked to do, without the questions. */
+  /** What systemctl was asked to do, without the questions and without the reset before each start. */
   orders(): string[];
 }
 
@@ -64,7 +64,7 @@ function withSystemd(body: (machine: Machine) => Promise<void>, speed = 5): Prom
         (existsSync(join(folder, 'calls')) ? readFileSync(join(folder, 'calls'), 'utf8') : '')
           .trim()
           .split('\n')
-          .filter((line) => line !== '' && !line.startsWith('show')),
+          .filter((line) => line !== '' && !/^(show|reset-failed)/.test(line)),
     });
   }, speed);
 }
@@ -72,6 +72,11 @@ function withSystemd(body: (machine: Machine) => Promise<void>, speed = 5): Prom
 function spec(processName: string | undefined, more: Partial<ServiceSpec> = {}): ServiceSpec {
   const none = { restartOrder: undefined, unit: undefined, start: undefined, health: undefined };
   return { module: 'api', processName, ...none, ...more };
+}
+
+function systemdOf(found: Systemd | undefined): Systemd {
+  if (found === undefined) throw new Error('no systemd');
+  return found;
 }
 
 const nameOf = (program: string) => program.slice(program.lastIndexOf('/') + 1);
@@ -88,10 +93,10 @@ test('a process that belongs to a unit is stopped and started through systemctl'
     assert.equal([snapshots[0]?.runningUnits, snapshots[0]?.runningProcesses], [['api.service'], []]);
     await stopServices(host, snapshots, options);
     assert.equal(await device.running(program), []);
-    await startServices(host, snapshots, 'new', options);
+    await startServices(host, snapshots, 'target', options);
     assert.is((await device.running(program)).length, 1);
     await stopServices(host, snapshots, options);
-    await startServices(host, snapshots, 'old', options);
+    await startServices(host, snapshots, 'captured', options);
     assert.equal(orders(), [
       'start -- api.service',
       'stop -- api.service',
@@ -101,42 +106,63 @@ test('a process that belongs to a unit is stopped and started through systemctl'
     ]);
   }));
 
-test("the manifest's unit is started new although it did not run, and not as old", () =>
+test("the manifest's unit that was stopped stays so, unless it is enabled; a new one is started, and not by an undo", () =>
   withSystemd(async ({ device, host, places, unit, pidOf, orders }) => {
     const program = device.install('child-service.sh');
-    unit('api.service', program);
     const options = { systemd: places };
-    const snapshots = await captureServices(host, [spec(nameOf(program), { unit: 'api' })], options);
-    assert.equal([snapshots[0]?.unit, snapshots[0]?.runningUnits], ['api.service', []]);
-    await startServices(host, snapshots, 'old', options);
+    const wanted = [spec(nameOf(program), { unit: 'api' })];
+    const absent = await captureServices(host, wanted, options);
+    unit('api.service', program);
+    const stopped = await captureServices(host, wanted, options);
+    assert.equal([stopped[0]?.unit, stopped[0]?.runningUnits], ['api.service', []]);
+    for (const set of ['target', 'captured'] as const) await startServices(host, stopped, set, options);
+    await startServices(host, absent, 'captured', options);
     assert.is(pidOf('api.service'), undefined);
-    await startServices(host, snapshots, 'new', options);
+    await startServices(host, absent, 'target', options);
     assert.is((await device.running(program)).length, 1);
-    await stopServices(host, snapshots, options);
-    assert.equal(orders(), ['start -- api.service', 'stop -- api.service']);
+    await stopServices(host, stopped, options);
+    const enabled = await captureServices(
+      host,
+      [spec(nameOf(program), { unit: 'api', enable: true })],
+      options,
+    );
+    await startServices(host, enabled, 'target', options);
+    assert.equal(orders(), [
+      'start -- api.service',
+      'stop -- api.service',
+      'daemon-reload',
+      'enable -- api.service',
+      'start -- api.service',
+    ]);
   }));
 
 test('a unit without a process name is stopped and started too', () =>
   withSystemd(async ({ device, host, places, unit, orders }) => {
     unit('api.service', device.install('child-service.sh'));
     const options = { systemd: places };
+    await (await findSystemd(host, places))?.start('api.service');
     const snapshots = await captureServices(host, [spec(undefined, { unit: 'api.service' })], options);
     await stopServices(host, snapshots, options);
-    await startServices(host, snapshots, 'new', options);
+    await startServices(host, snapshots, 'target', options);
     await stopServices(host, snapshots, options);
-    assert.equal(orders(), ['start -- api.service', 'stop -- api.service']);
+    assert.equal(orders(), [
+      'start -- api.service',
+      'stop -- api.service',
+      'start -- api.service',
+      'stop -- api.service',
+    ]);
   }));
 
 test('a unit that fails right after its start is SERVICE_START_FAILED, and is reset before the next start', () =>
   withSystemd(async ({ device, host, places, unit, orders }) => {
-    unit('api.service', device.install('child-fails.sh'));
     const options = { systemd: places };
     const snapshots = await captureServices(host, [spec(undefined, { unit: 'api.service' })], options);
+    unit('api.service', device.install('child-fails.sh'));
     const facts = ['api.service', 'is failed', 'exit status 3'];
-    await rejects(startServices(host, snapshots, 'new', options), 'SERVICE_START_FAILED', facts);
+    await rejects(startServices(host, snapshots, 'target', options), 'SERVICE_START_FAILED', facts);
     unit('api.service', device.install('child-service.sh'));
-    await startServices(host, snapshots, 'new', options);
-    assert.equal(orders(), ['start -- api.service', 'reset-failed -- api.service', 'start -- api.service']);
+    await startServices(host, snapshots, 'target', options);
+    assert.equal(orders(), ['start -- api.service', 'start -- api.service']);
   }, 1));
 
 test('a unit file that the update replaced is read again before the start', () =>
@@ -151,10 +177,13 @@ test('what systemctl refuses is reported with its words', () =>
   withSystemd(async ({ device, host, places, unit, mark }) => {
     const options = { systemd: places };
     const absent = await captureServices(host, [spec(undefined, { unit: 'absent' })], options);
-    await rejects(startServices(host, absent, 'new', options), 'SERVICE_START_FAILED', [
-      'exit status 5',
-      'Unit absent.service not found',
-    ]);
+    await startServices(host, absent, 'target', options);
+    assert.match(device.logged.join(), /warn api: unit absent.service does not exist: it is not started/);
+    await rejects(
+      systemdOf(await findSystemd(host, places)).start('absent.service'),
+      'SERVICE_START_FAILED',
+      ['exit status 5', 'Unit absent.service not found'],
+    );
     unit('stuck.service', device.install('child-service.sh'));
     const systemd = await findSystemd(host, places);
     await systemd?.start('stuck.service');
@@ -165,7 +194,7 @@ test('what systemctl refuses is reported with its words', () =>
       'Connection timed out',
     ]);
     const broken = { systemd: { ...places, systemctl: '/nonexistent/systemctl' } };
-    await rejects(startServices(host, absent, 'new', broken), 'SERVICE_START_FAILED', ['ENOENT']);
+    await rejects(startServices(host, absent, 'target', broken), 'SERVICE_START_FAILED', ['ENOENT']);
   }));
 
 test("a process inside the updater's own unit is a plain one", () =>
@@ -188,7 +217,7 @@ test('a unit in the journal of a device that runs no systemd now cannot be start
   withSystemd(async ({ host, places }) => {
     const snapshots = await captureServices(host, [spec(undefined, { unit: 'api' })], { systemd: places });
     const options = { systemd: { ...places, bootedDirectory: '/nonexistent/systemd' } };
-    await rejects(startServices(host, snapshots, 'new', options), 'SERVICE_START_FAILED', [
+    await rejects(startServices(host, snapshots, 'target', options), 'SERVICE_START_FAILED', [
       'systemd does not run',
     ]);
   }));

@@ -1,0 +1,144 @@
+/** Whatever a download waits for may never come: each part is made to hang, is named, and the download goes on or ends. */
+import { createHash, randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import { hashPackage } from '../../src/download/verify.ts';
+import { realFiles } from '../../src/host/files.ts';
+import type { Files, Net, OpenFile } from '../../src/host/host.ts';
+import { freeMemory } from '../../src/host/memory.ts';
+import { realNet } from '../../src/host/net.ts';
+import { limits } from '../../src/limits.ts';
+import { startFaultServer } from '../network/fault-server.ts';
+import { obtain, requestFor, testHost } from '../network/rig.ts';
+import { asked, assertRight, run, storeSuite } from '../network/store-suite.ts';
+
+const test = storeSuite('stuck');
+const never = new Promise<never>(() => undefined);
+const options = { stallTimeoutMs: 2_000, stuckTimeoutMs: 250 };
+
+/** Real files of which the first `count` calls of `what` on a file never return. */
+function hangingFiles(what: 'write' | 'sync', count: number): Files {
+  const real = realFiles();
+  let left = count;
+  const hangs = () => left-- > 0;
+  return {
+    ...real,
+    open: async (path, how) => {
+      const file = await real.open(path, how);
+      const wrapped: OpenFile = {
+        ...file,
+        write: (bytes, position) => (what === 'write' && hangs() ? never : file.write(bytes, position)),
+        sync: () => (what === 'sync' && hangs() ? never : file.sync()),
+      };
+      return wrapped;
+    },
+  };
+}
+
+test('a write to the disk that never returns is named, and the file is opened anew', async (context) => {
+  const host = testHost({ files: hangingFiles('write', 1) });
+  assertRight(await run(context, [], options, host));
+  assert.match(
+    host.lines.join('\n'),
+    /the disk \(write \S+package\.zip\.part\) does not go on: nothing was .* 0\.25 s/,
+  );
+  assert.is(asked(context).length, 2);
+});
+
+test('a disk that never answers ends the download, by name', async (context) => {
+  const outcome = await run(context, [], options, testHost({ files: hangingFiles('sync', 1_000) }));
+  assert.match(
+    outcome.error?.message ?? '',
+    /^DOWNLOAD_FAILED: .*the disk \(sync \S+\.part\) does not go on/,
+  );
+});
+
+test('a body whose next chunk never comes, and whose own stall time never ends', async (context) => {
+  const real = realNet({ environment: {} });
+  let left = 1;
+  const net: Net = {
+    ...real,
+    request: async (request) => {
+      const response = await real.request(request);
+      if (left-- <= 0) return response;
+      return { ...response, body: { [Symbol.asyncIterator]: () => ({ next: () => never }) } };
+    },
+  };
+  const host = testHost({ net });
+  assertRight(await run(context, [], options, host));
+  assert.match(host.lines.join('\n'), /the body does not go on/);
+});
+
+test('a request that never comes back', async (context) => {
+  const real = realNet({ environment: {} });
+  let left = 1;
+  const net: Net = { ...real, request: (request) => (left-- > 0 ? never : real.request(request)) };
+  const host = testHost({ net });
+  assertRight(await run(context, [], options, host));
+  assert.match(host.lines.join('\n'), /the request does not go on/);
+});
+
+const large = randomBytes(limits.digestThreadFromBytes + 5_000_000);
+
+/** Makes the digest's thread one that never digests: its words reach it, and nothing comes back. */
+async function withDeafThread(act: () => Promise<void>): Promise<void> {
+  const { store } = Atomics;
+  const looks = { digestLookMs: limits.digestLookMs, digestStuckMs: limits.digestStuckMs };
+  Object.assign(limits, { digestLookMs: 20, digestStuckMs: 200 });
+  Object.assign(Atomics, {
+    store: (array: Int32Array, index: number, value: number) =>
+      index === 0 ? value : store(array, index, value),
+  });
+  try {
+    await act();
+  } finally {
+    Object.assign(Atomics, { store });
+    Object.assign(limits, looks);
+  }
+}
+
+test('a thread that does not go on is given up, and the next try goes without it', async (context) => {
+  await context.server.close();
+  context.server = await startFaultServer({ versions: [large] });
+  await withDeafThread(async () => {
+    const host = testHost();
+    const outcome = await obtain(host, context.directory, requestFor(context.server.url, large), {
+      stallTimeoutMs: 20_000,
+    });
+    assert.is(outcome.error, undefined, outcome.error?.message);
+    assert.match(
+      host.lines.join('\n'),
+      /the thread of the md5 digest does not go on; going on without a thread/,
+    );
+    assert.match(asked(context).join(), /^whole 200,bytes=\d+- 206$/);
+  });
+});
+
+test('a verification whose thread does not go on reads once more without it', async (context) => {
+  const path = join(context.directory, 'large');
+  writeFileSync(path, large);
+  await withDeafThread(async () => {
+    const { md5 } = await hashPackage(testHost(), path, false, new AbortController().signal);
+    assert.is(md5, createHash('md5').update(large).digest('hex'));
+  });
+});
+
+test('notifications that are all lost cost time, and no more', async (context) => {
+  const path = join(context.directory, 'large');
+  writeFileSync(path, large.subarray(0, limits.digestThreadFromBytes));
+  const { notify } = Atomics;
+  const lookMs = limits.digestLookMs;
+  Object.assign(limits, { digestLookMs: 5 });
+  Object.assign(Atomics, { notify: () => 0 });
+  try {
+    const host = { files: realFiles(), memory: freeMemory };
+    const { md5 } = await hashPackage(host, path, false, new AbortController().signal);
+    assert.is(md5, createHash('md5').update(large.subarray(0, limits.digestThreadFromBytes)).digest('hex'));
+  } finally {
+    Object.assign(Atomics, { notify });
+    Object.assign(limits, { digestLookMs: lookMs });
+  }
+});
+
+test.run();
