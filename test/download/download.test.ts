@@ -169,6 +169,7 @@ test('edges of a CDN that name one file differently, on a line that breaks: the 
     'bytes=300000- 206',
   ]);
   assert.equal(outcome.events, ['verifying']);
+  await context.server.close();
 });
 
 test('without room for a second file, a whole body starts over at once', async (context) => {

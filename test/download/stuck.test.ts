@@ -113,6 +113,7 @@ test('a thread that does not go on is given up, and the next try goes without it
     );
     assert.match(asked(context).join(), /^whole 200,bytes=\d+- 206$/);
   });
+  await context.server.close();
 });
 
 test('a verification whose thread does not go on reads once more without it', async (context) => {

@@ -12,7 +12,7 @@ export interface ConcurrentSuite {
 }
 
 /** At most `limit` tests at a time. */
-export function concurrently(title: string, limit = 4): ConcurrentSuite {
+export function concurrently(title: string, limit = 6): ConcurrentSuite {
   const tests = suite(title);
   const waiting: (() => Promise<void>)[] = [];
 

@@ -7,7 +7,7 @@ import { concurrently } from './concurrently.ts';
 import { type Daemon, until } from './daemon.ts';
 import { type Device, type Request, withDevice } from './harness.ts';
 
-const tests = concurrently('self-healing', 6);
+const tests = concurrently('self-healing');
 
 const fillerBytes = 2_000_000;
 

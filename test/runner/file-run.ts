@@ -63,8 +63,11 @@ interface Setting {
 
 async function result(argv: readonly string[], setting: Setting): Promise<Result> {
   const { output, status, isLate } = await outputOf(argv, setting);
-  if (isLate) return failure(`${output}\nstill running after ${setting.timeoutMs} ms`);
   const counts = [...output.matchAll(/^ {2}(Total|Passed|Skipped):\s+(\d+)/gm)];
+  if (isLate) {
+    const why = counts.length === 0 ? '' : ', though its tests have ended: a server or a timer is left open';
+    return failure(`${output}\nstill running after ${setting.timeoutMs} ms${why}`);
+  }
   if (counts.length === 0) return failure(`${output}\nno test ran`);
   const sum = (label: string) => counts.filter((m) => m[1] === label).reduce((n, m) => n + Number(m[2]), 0);
   const [passed, skipped] = [sum('Passed'), sum('Skipped')];

@@ -63,6 +63,7 @@ test('is wrong as well', () => assert.ok(false));`,
   spawn('sh', ['-c', loop], { detached: true, stdio: 'ignore' }).unref();
   await come('alive');
 });`,
+  open: `${holds}createServer().listen(0);`,
   'with-child': `test('waits with a child', () => {
   const child = spawn('sh', ['-c', 'while sleep 0.05; do echo >> ' + here('alive') + '; done'], { detached: true });
   return new Promise(() => child);
@@ -104,6 +105,14 @@ test('ends and names what never ended', async () => {
   const { reasons, status } = await runnerOn(['hanging'], { TEST_FILE_TIMEOUT_MS: '1500' });
   assert.is(status, 1);
   assert.equal(reasons, ['failed: hanging.test.mjs: still running after 1500 ms', '0 passed, 1 failed']);
+});
+
+test('names what ends its tests and stays', async () => {
+  const { reasons } = await runnerOn(['open'], { TEST_FILE_TIMEOUT_MS: '5000' });
+  assert.match(
+    reasons[0] ?? '',
+    /^failed: open\.test\.mjs: still running after 5000 ms, though its tests have ended: /,
+  );
 });
 
 test('runs as many files at a time as JOBS says', async () => {
