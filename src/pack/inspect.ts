@@ -3,6 +3,7 @@
  * Changes nothing and needs no device.
  */
 
+import type * as Crypto from 'node:crypto';
 import { newDigests } from '../download/digest.ts';
 import { UpdateError } from '../errors.ts';
 import type { Host, Memory } from '../host/host.ts';
@@ -68,12 +69,13 @@ async function readEverything(
   const byEntry = new Map<string, ReleaseFile[]>();
   for (const file of release.modules.flatMap((module) => module.files))
     byEntry.set(file.entry, [...(byEntry.get(file.entry) ?? []), file]);
+  const { createHash } = await import('node:crypto');
   const digest = await newDigests(memory, true, archive.sizeBytes);
   try {
     await archive.extract({
       // Every file entry: the content of one that is not deployed is checked too.
       wanted: new Set(archive.entries.filter((entry) => !entry.isDirectory).map((entry) => entry.name)),
-      open: (entry) => digestSink(byEntry.get(entry.name) ?? []),
+      open: async (entry) => digestSink(createHash, byEntry.get(entry.name) ?? []),
       digest,
       onBytes: () => undefined,
       signal: new AbortController().signal,
@@ -87,27 +89,28 @@ async function readEverything(
 }
 
 /** Compares the content with what the manifest says of each file that is made of it. */
-async function digestSink(expected: readonly ReleaseFile[]): Promise<EntrySink> {
-  const { createHash } = await import('node:crypto');
-  const hashes = { md5: createHash('md5'), sha256: createHash('sha256') };
+function digestSink(createHash: typeof Crypto.createHash, expected: readonly ReleaseFile[]): EntrySink {
+  const digests = (
+    [
+      ['md5', 'MD5_MISMATCH'],
+      ['sha256', 'SHA256_MISMATCH'],
+    ] as const
+  )
+    .filter(([name]) => expected.some((file) => file[name] !== undefined))
+    .map(([name, code]) => ({ name, code, hash: createHash(name) }));
   return {
     write: (chunk) => {
-      hashes.md5.update(chunk);
-      hashes.sha256.update(chunk);
+      for (const { hash } of digests) hash.update(chunk);
     },
     end: async () => {
-      const found = { md5: hashes.md5.digest('hex'), sha256: hashes.sha256.digest('hex') };
-      for (const file of expected) {
-        for (const [name, code] of [
-          ['md5', 'MD5_MISMATCH'],
-          ['sha256', 'SHA256_MISMATCH'],
-        ] as const) {
-          if (file[name] === undefined || file[name] === found[name]) continue;
-          throw new UpdateError(
-            code,
-            `${file.entry}: ${file[name]} in the manifest, ${found[name]} in the package`,
-          );
-        }
+      for (const { name, code, hash } of digests) {
+        const found = hash.digest('hex');
+        const other = expected.find((file) => file[name] !== undefined && file[name] !== found);
+        if (other === undefined) continue;
+        throw new UpdateError(
+          code,
+          `${other.entry}: ${other[name]} in the manifest, ${found} in the package`,
+        );
       }
     },
   };

@@ -6,7 +6,6 @@
  */
 import * as v from 'valibot';
 import { type PackageRequest, PackageSchema } from '../download/request.ts';
-import { hashPackage } from '../download/verify.ts';
 import { asUpdateError, errno, UpdateError } from '../errors.ts';
 import { readWhole } from '../host/durable-file.ts';
 import type { Host } from '../host/host.ts';
@@ -14,6 +13,7 @@ import { limits } from '../limits.ts';
 import { listText } from '../package/listed-files.ts';
 import { parseTrustedKey } from '../package/signature.ts';
 import type { TargetRules } from '../package/targets.ts';
+import { factsOf } from './facts.ts';
 import { type Inspection, inspectPackage } from './inspect.ts';
 import {
   type FileFacts,
@@ -45,7 +45,7 @@ export async function packFolder(host: PackHost, options: PackOptions): Promise<
   const sources = await collectSources(host.files, options.folder, source.manifest);
   if (sources.files.some(({ path }) => path === options.outputPath))
     throw new UpdateError('INVALID_PACKAGE', `${options.outputPath} lies in a folder that is packed itself`);
-  const facts = await factsOf(host, sources);
+  const facts = await factsOf(host, sources.files);
   const texts = await manifestOf(filledManifest(source, facts, sources.emptyDirectories));
   const inputs = await zipInputs(texts, source.manifest.version, sources, options.signingKey);
 
@@ -93,17 +93,6 @@ export async function readSource(host: PackHost, path: string): Promise<Manifest
   }
   if (bytes === undefined) throw new UpdateError('INVALID_MANIFEST', `${path} is not there`);
   return readManifestSource(bytes);
-}
-
-async function factsOf(host: PackHost, sources: Sources): Promise<Map<string, FileFacts>> {
-  const facts = new Map<string, FileFacts>();
-  const signal = new AbortController().signal;
-  for (const { entry, path } of sources.files) {
-    const { sizeBytes, md5, sha256 } = await hashPackage(host, path, true, signal);
-    if (sha256 === undefined) throw new Error('a digest that was asked for is missing');
-    facts.set(entry, { sizeBytes, md5, sha256 });
-  }
-  return facts;
 }
 
 /** A tree of very many files makes a manifest too long for a device: then the list of them is an entry of its own. */

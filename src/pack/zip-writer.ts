@@ -83,7 +83,7 @@ async function* contentOf(
   const file = await files.open(path, 'read');
   try {
     for (let position = 0; ; ) {
-      const chunk = new Uint8Array(limits.chunkBytes);
+      const chunk = new Uint8Array(Math.min(limits.chunkBytes, sizeBytes - position + 1));
       const length = await file.read(chunk, 0, chunk.length, position);
       position += length;
       if (position > sizeBytes || (length === 0 && position < sizeBytes))
