@@ -130,14 +130,17 @@ async function copyFile(files: Files, path: string, stager: Stager): Promise<voi
 
 /** What no rename can replace, and what a person has put there on purpose perhaps. */
 async function obstacleAt(files: Files, { file, text }: Damage): Promise<string | undefined> {
-  const found = await files.stat(file.path);
-  if (found?.kind === 'directory' || found?.kind === 'other')
-    return `it ${text}: move away what stands there, then repair again`;
-  for (let path = posix.dirname(file.path); path !== '/'; path = posix.dirname(path)) {
+  const parents: string[] = [];
+  for (let path = posix.dirname(file.path); path !== '/'; path = posix.dirname(path)) parents.unshift(path);
+  // From the top: below a symlink nothing can be asked for.
+  for (const path of parents) {
     const kind = (await files.stat(path))?.kind;
     if (kind !== undefined && kind !== 'directory')
       return `${path} is not a directory: move it away, then repair again`;
   }
+  const found = await files.stat(file.path);
+  if (found?.kind === 'directory' || found?.kind === 'other')
+    return `it ${text}: move away what stands there, then repair again`;
   return undefined;
 }
 
