@@ -5,7 +5,7 @@ _tope_updater() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} flags=
   COMPREPLY=()
   if [ "$COMP_CWORD" = 1 ]; then
-    mapfile -t COMPREPLY < <(compgen -W 'run status install rollback cancel history audit doctor support pack verify init --help --version' -- "$current")
+    mapfile -t COMPREPLY < <(compgen -W 'run status install rollback cancel history audit fleet doctor support pack verify init --help --version' -- "$current")
     return
   fi
   case $previous in
@@ -31,6 +31,7 @@ _tope_updater() {
     cancel) flags='--json --url --socket --token-file' ;;
     history) flags='--json --url --socket --token-file' ;;
     audit) flags='--repair --yes --json --url --socket --token-file' ;;
+    fleet) flags='--json --url --socket --token-file' ;;
     doctor) flags='--json --url --dir --socket --token-file --report-url --allow-root --trust-key --config' ;;
     support) flags='--output --dir --token-file --config' ;;
     pack) flags='--output --sign --package-url --store --allow-root' ;;

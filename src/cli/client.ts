@@ -15,6 +15,7 @@ import type { HttpResponse, Net } from '../host/host.ts';
 import { realNet } from '../host/net.ts';
 import type { EventSchema } from '../http/contract.ts';
 import { limits } from '../limits.ts';
+import type { FleetRequest, FleetState } from '../updater/fleet-state.ts';
 import type { Progress, UpdateRequest } from '../updater/state.ts';
 import { CommandError } from './failure.ts';
 import { textFlag } from './flags.ts';
@@ -36,6 +37,8 @@ export interface Client {
   cancel(): Promise<string>;
   audit(): Promise<AuditState>;
   startAudit(repair: boolean): Promise<string>;
+  fleet(): Promise<FleetState>;
+  askFleet(request: FleetRequest): Promise<FleetState>;
 }
 
 interface Envelope {
@@ -80,6 +83,8 @@ export async function clientOf(flags: Flags): Promise<Client> {
     cancel: () => status('cancel', {}),
     audit: async () => (await call('GET', 'audit')) as AuditState,
     startAudit: (repair) => status('audit', { repair }),
+    fleet: async () => (await call('GET', 'fleet')) as FleetState,
+    askFleet: async (request) => (await call('POST', 'fleet', request)) as FleetState,
   };
 }
 

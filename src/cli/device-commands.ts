@@ -135,13 +135,29 @@ export const deviceCommands = {
       ['audit --json | jq -r .findings[].path', 'for scripts: the report as one object'],
     ],
   },
+  fleet: {
+    summary: 'what the server of the fleet wants of this device',
+    operands: '[poll|confirm|decline]',
+    minOperands: 0,
+    maxOperands: 1,
+    about:
+      'Prints whether the server (hawkBit) answers, what it has ordered, whom that waits for, and how the last order ended. ' +
+      'With poll the server is asked now; with confirm or decline its question is answered, or an order that waits for ' +
+      'consent. Exits with 1 where the server did not answer the last poll.',
+    flags: [json, ...connection],
+    examples: [
+      ['fleet', 'where things stand'],
+      ['fleet poll', 'does not wait for the next poll'],
+      ['fleet confirm', 'says yes to the version that waits'],
+    ],
+  },
   doctor: {
     summary: 'looks for what could keep updates from working, and says what to do',
     operands: '',
     minOperands: 0,
     maxOperands: 0,
     about:
-      'Checks the daemon, its service, work directory, free space, allowed roots, device-api, clock and keys: each ok, ' +
+      'Checks the daemon, its service, work directory, free space, allowed roots, device-api, clock, keys and the fleet: each ok, ' +
       'warn or fail. It takes the settings of the daemon that runs on this machine, and else those given with the flags ' +
       'of run. Exits with 1 where something fails. Changes nothing.',
     flags: [

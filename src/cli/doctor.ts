@@ -8,6 +8,7 @@ import { realNet } from '../host/net.ts';
 import { realProcesses } from '../host/processes.ts';
 import type { CommandInvocation } from './arguments.ts';
 import { answersOf, daemonChecks } from './doctor-daemon.ts';
+import { fleetChecks } from './doctor-fleet.ts';
 import { placeChecks } from './doctor-places.ts';
 import { runtimeCheck } from './doctor-runtime.ts';
 import { type DoctorTarget, doctorTarget } from './doctor-target.ts';
@@ -35,6 +36,7 @@ export async function doctor({ flags }: CommandInvocation): Promise<number> {
             configurationFound(target),
             ...(await daemonChecks(host, target, flags)),
             ...(await placeChecks(host, target)),
+            ...(await fleetChecks(host, target)),
             await trustCheck([target.workDirectory, ...(await ownPaths(target.config, target.configPath))]),
             runtimeCheck(process.versions.node, target.config.trusted_keys.length > 0, host.clock.now()),
           ]

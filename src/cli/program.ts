@@ -57,6 +57,8 @@ async function carryOut(invocation: CommandInvocation, memory: Memory): Promise<
       return (await import('./history.ts')).history(invocation);
     case 'audit':
       return (await import('./audit.ts')).audit(invocation);
+    case 'fleet':
+      return (await import('./fleet.ts')).fleet(invocation);
     case 'doctor':
       return (await import('./doctor.ts')).doctor(invocation);
     case 'support':

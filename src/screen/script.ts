@@ -143,6 +143,7 @@ export const script = String.raw`
 
   function detailLine(stage, latest) {
     if (!now) return '';
+    if (/^(waits for your consent|scheduled: )/.test(now.message)) return waitLine();
     if (stage === 'toInstall') return text.ready;
     if (stage === 'idle') return latest ? fill(text.since, day(latest.ended_at)) : '';
     if (stage !== 'installing') return '';
@@ -152,6 +153,11 @@ export const script = String.raw`
     if (/^(installing|rolling back)$/.test(message)) return '';
     message = message.charAt(0).toUpperCase() + message.slice(1);
     return now.module ? message + ' \u00b7 ' + now.module : message;
+  }
+
+  function waitLine() {
+    var chinese = language && WORDS.messages[now.message.replace(/ to version .*/, '')];
+    return chinese || now.message.charAt(0).toUpperCase() + now.message.slice(1);
   }
 
   function drawFacts() {

@@ -114,6 +114,9 @@ export const words: Words = {
     keep: ['Keep', '保持现状'],
   },
   messages: {
+    // What a fleet's server leaves to somebody here, or to its time window.
+    'waits for your consent': '等待您的同意',
+    'scheduled: waits for its time window': '已安排：等待更新时段',
     preparing: '准备中',
     unpacking: '正在解包',
     'restoring files': '正在恢复文件',
