@@ -78,11 +78,14 @@ export async function setAttributes(
   await file.setMode(wanted.mode);
 }
 
+/** What there is when it begins: a file that its owner makes grow all the time would fill the disk. */
 async function copyContent(source: OpenFile, target: OpenFile): Promise<number> {
   const buffer = new Uint8Array(limits.chunkBytes);
+  const { sizeBytes } = await source.stat();
   let position = 0;
   for (;;) {
-    const got = await source.read(buffer, 0, buffer.length, position);
+    const wanted = Math.min(buffer.length, sizeBytes - position);
+    const got = wanted === 0 ? 0 : await source.read(buffer, 0, wanted, position);
     if (got === 0) return position;
     await target.write(buffer.subarray(0, got), position);
     position += got;
