@@ -97,6 +97,7 @@ function remoteFile(net: Net, address: Address, sizeBytes: number): OpenFile {
     truncate: refuse,
     setMode: refuse,
     setOwner: refuse,
+    setModified: refuse,
   };
 }
 

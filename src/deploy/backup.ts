@@ -1,56 +1,131 @@
-/** Backups: what a transaction replaces or removes, saved under backups/ before the first process is stopped. */
+/**
+ * Backups: what a transaction replaces or removes, saved under backups/ before the first process is stopped, and again where
+ * a program has changed it while it stopped: that was its last word.
+ *
+ * Of each such file there are two more names then: its backup, for a later rollback, and one beside its target
+ * (plan.ts, keptPath), for an undo. Both are other names of the same file where the filesystem can do that.
+ */
 import { posix } from 'node:path';
-import { asUpdateError, errno } from '../errors.ts';
-import type { Files, Host } from '../host/host.ts';
+import { asUpdateError, errno, UpdateError } from '../errors.ts';
+import type { FileStat, Files, Host } from '../host/host.ts';
 import type { WriteGroup } from '../host/write-group.ts';
-import { cloneFile, linkFile } from './clone.ts';
-import { type FileStep, fileSteps, keptPath, type Plan } from './plan.ts';
+import { cloneFile, linkFile, sameFile } from './clone.ts';
+import { closedBackup } from './closed-backup.ts';
+import { type FileStep, fileSteps, keptPath, type Plan, stagedPath } from './plan.ts';
 
 const backupDirectoryMode = 0o700;
 
 /**
- * Saves every file that the plan replaces or removes; all durable with `group` and the directories that are returned. Where
- * a backup had to be a copy the old file also keeps a second name beside its target (not durable: the backup is).
+ * Saves every file that the plan replaces or removes; all durable with `group`, the directories that are returned and those
+ * of the plan.
  */
 export async function saveBackups(
-  host: Pick<Host, 'files'>,
+  { files }: Pick<Host, 'files'>,
   backupDirectory: string,
   plan: Plan,
   group: WriteGroup,
 ): Promise<Iterable<string>> {
   const touched = new Set<string>([backupDirectory]);
   for (const step of fileSteps(plan)) {
-    if (step.backup === null) continue;
-    try {
-      await makeParents(host, backupDirectory, posix.dirname(step.backup), touched);
-      const how = await cloneFile(host.files, step.target, step.backup, group);
-      if (how === 'copied') await linkFile(host.files, step.target, keptPath(step));
-    } catch (thrown) {
-      throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', `backing up ${step.target}`);
-    }
+    const { backup } = step;
+    if (backup === null) continue;
+    await saving(step.target, () => saveOne(files, backupDirectory, step, backup, touched, group));
   }
   return touched;
 }
 
-/** What undo takes the old file from: its second name beside the target, else the backup. */
-export async function savedFile(files: Files, step: FileStep, backup: string): Promise<string> {
-  const kept = keptPath(step);
-  return (await files.stat(kept)) ? kept : backup;
+/**
+ * After the services are stopped: saves anew what is another file than the one that was saved, or other bytes. All of it is
+ * durable when it resolves. DEPLOYMENT_FAILED where a file stands now where nothing was: the plan has no backup of it.
+ * `isSwitching`: an earlier run was cut while it switched, and the boot has started programs; only what its staged file proves
+ * to be unswitched is looked at then.
+ */
+export async function retakeBackups(
+  { files, log }: Pick<Host, 'files' | 'log'>,
+  backupDirectory: string,
+  plan: Plan,
+  isSwitching: boolean,
+): Promise<void> {
+  const touched = new Set<string>();
+  for (const step of fileSteps(plan)) {
+    await saving(step.target, async () => {
+      if (isSwitching && (step.kind === 'remove' || !(await files.stat(stagedPath(step))))) return;
+      const now = await files.stat(step.target);
+      if (now === undefined) return;
+      if (step.backup === null)
+        throw new UpdateError('DEPLOYMENT_FAILED', `${step.target} was made while the services were stopped`);
+      const kept = keptPath(step);
+      const other = await files.stat(kept);
+      const saved = await files.stat(step.backup);
+      if (saved && (!other || sameFile(other, now)) && looksTheSame(saved, now)) return;
+      log.info(`${step.target} was changed while the services were stopped: it is backed up again`);
+      if (saved) await files.remove(step.backup);
+      if (other) await files.remove(kept);
+      await saveOne(files, backupDirectory, step, step.backup, touched);
+      for (const path of [step.backup, kept]) touched.add(posix.dirname(path));
+    });
+  }
+  await syncAll(files, touched);
 }
+
+/** Where the backup of a step lies; null: nothing was there. */
+export async function backupOf(files: Files, step: FileStep): Promise<string | null> {
+  if (step.backup === null) return null;
+  const isClosed = (await files.stat(step.backup))?.kind === 'directory';
+  return isClosed ? closedBackup(step.backup) : step.backup;
+}
+
+async function saveOne(
+  files: Files,
+  backupDirectory: string,
+  step: FileStep,
+  backup: string,
+  touched: Set<string>,
+  group?: WriteGroup,
+): Promise<void> {
+  await makeParents(files, backupDirectory, posix.dirname(backup), touched);
+  await cloneFile(files, step.target, backup, group);
+  await linkFile(files, step.target, keptPath(step));
+}
+
+/** Of a backup that is a copy, made a moment ago: the same bytes, as far as size and times tell. */
+function looksTheSame(saved: FileStat, now: FileStat): boolean {
+  return (
+    sameFile(saved, now) ||
+    (saved.kind === now.kind &&
+      saved.sizeBytes === now.sizeBytes &&
+      (now.kind === 'symlink' || Math.abs(saved.modifiedMs - now.modifiedMs) < timeGrainMs))
+  );
+}
+
+/** Times are copied as floating point numbers, and some filesystems keep 2 s (vfat) or 10 ms. */
+const timeGrainMs = 0.01;
 
 /** Makes `directory` below `root` with all that is missing above it, and remembers each for the sync. */
 async function makeParents(
-  host: Pick<Host, 'files'>,
+  files: Files,
   root: string,
   directory: string,
   touched: Set<string>,
 ): Promise<void> {
   if (touched.has(directory) || directory === root) return;
-  await makeParents(host, root, posix.dirname(directory), touched);
+  await makeParents(files, root, posix.dirname(directory), touched);
   try {
-    await host.files.makeDirectory(directory, backupDirectoryMode);
+    await files.makeDirectory(directory, backupDirectoryMode);
   } catch (thrown) {
     if (errno(thrown) !== 'EEXIST') throw thrown;
   }
   touched.add(directory);
+}
+
+async function syncAll(files: Files, directories: Iterable<string>): Promise<void> {
+  for (const directory of directories) await saving(directory, () => files.syncDirectory(directory));
+}
+
+async function saving(target: string, action: () => Promise<void>): Promise<void> {
+  try {
+    await action();
+  } catch (thrown) {
+    throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', `backing up ${target}`);
+  }
 }

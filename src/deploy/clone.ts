@@ -8,9 +8,9 @@ import { limits } from '../limits.ts';
 const noHardLink = new Set(['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
 
 /**
- * Makes `to` (nothing may stand there) the same file as `from`, or an equal one: mode and owner kept, content durable at once, or
- * with `group` where one is given. The directory of `to` is the caller's to sync. A symlink is cloned as a link. Rejects with
- * a system error.
+ * Makes `to` (nothing may stand there) the same file as `from`, or an equal one: mode, owner and time of change kept, content
+ * durable at once, or with `group` where one is given. The directory of `to` is the caller's to sync. A symlink is cloned as
+ * a link. Rejects with a system error.
  */
 export async function cloneFile(
   files: Files,
@@ -34,12 +34,8 @@ export async function linkFile(files: Files, from: string, to: string): Promise<
   }
 }
 
-async function copyFile(
-  files: Files,
-  from: string,
-  to: string,
-  group: WriteGroup | undefined,
-): Promise<void> {
+/** Makes `to` a file of its own with all that `from` has; see cloneFile. */
+export async function copyFile(files: Files, from: string, to: string, group?: WriteGroup): Promise<void> {
   const stat = await files.stat(from);
   if (stat?.kind === 'symlink') {
     await files.symbolicLink(await files.readLink(from), to, stat);
@@ -51,7 +47,9 @@ async function copyFile(
     let isTaken = false;
     try {
       const sizeBytes = await copyContent(source, target);
-      await setAttributes(target, await source.stat());
+      const was = await source.stat();
+      await setAttributes(target, was);
+      await target.setModified(was.modifiedMs);
       isTaken = group !== undefined;
       if (group === undefined) await target.sync();
       else await group.finish(target, sizeBytes);
@@ -88,6 +86,38 @@ async function copyContent(source: OpenFile, target: OpenFile): Promise<number> 
     const got = wanted === 0 ? 0 : await source.read(buffer, 0, wanted, position);
     if (got === 0) return position;
     await target.write(buffer.subarray(0, got), position);
+    position += got;
+  }
+}
+
+/** True where both are files of the same bytes, or symlinks to the same place, with the same mode and owner. */
+export async function isEqual(files: Files, a: string, b: string): Promise<boolean> {
+  const [left, right] = [await files.stat(a), await files.stat(b)];
+  if (left === undefined || right === undefined || left.kind !== right.kind) return false;
+  if (sameFile(left, right)) return true;
+  if (left.uid !== right.uid || left.gid !== right.gid || left.mode !== right.mode) return false;
+  if (left.kind === 'symlink') return (await files.readLink(a)) === (await files.readLink(b));
+  if (left.kind !== 'file' || left.sizeBytes !== right.sizeBytes) return false;
+  const one = await files.open(a, 'read');
+  try {
+    const other = await files.open(b, 'read');
+    try {
+      return await sameContent(one, other);
+    } finally {
+      await other.close();
+    }
+  } finally {
+    await one.close();
+  }
+}
+
+async function sameContent(one: OpenFile, other: OpenFile): Promise<boolean> {
+  const [left, right] = [Buffer.alloc(limits.chunkBytes), Buffer.alloc(limits.chunkBytes)];
+  for (let position = 0; ; ) {
+    const got = await one.read(left, 0, left.length, position);
+    const asMany = await other.read(right, 0, right.length, position);
+    if (got !== asMany || !left.subarray(0, got).equals(right.subarray(0, got))) return false;
+    if (got === 0) return true;
     position += got;
   }
 }

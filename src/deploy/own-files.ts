@@ -7,8 +7,8 @@
 import { posix } from 'node:path';
 import { type ErrorCode, errno, UpdateError } from '../errors.ts';
 import type { FileStat, Files } from '../host/host.ts';
+import type { Want } from './make-plan.ts';
 import { directoryOf } from './paths.ts';
-import type { Want } from './plan.ts';
 
 /**
  * Throws `code` for the first want that would change one of `own`, or something below it. `own`: absolute paths, which need

@@ -1,15 +1,14 @@
 /** Owners of the manifest ("user", "user:group" or numbers) as ids, by the device's own /etc/passwd and /etc/group. */
 import { errno, UpdateError } from '../errors.ts';
 import { readWhole } from '../host/durable-file.ts';
-import type { Files } from '../host/host.ts';
+import type { FileOwner, Files } from '../host/host.ts';
 import { limits } from '../limits.ts';
-import type { Owner } from './plan.ts';
 
 /** Reads the tables once, if any owner is named. The function returned throws INVALID_MANIFEST for an unknown name. */
 export async function readOwners(
   files: Files,
   owners: readonly (string | undefined)[],
-): Promise<(owner: string) => Owner> {
+): Promise<(owner: string) => FileOwner> {
   if (owners.every((owner) => owner === undefined)) return (owner) => parseOwner(owner, '', '');
   const passwd = await readTable(files, '/etc/passwd');
   const group = await readTable(files, '/etc/group');
@@ -17,7 +16,7 @@ export async function readOwners(
 }
 
 /** Pure. A user without a group brings the group that passwd gives, or gid = uid for a bare number. */
-export function parseOwner(owner: string, passwd: string, group: string): Owner {
+export function parseOwner(owner: string, passwd: string, group: string): FileOwner {
   const [user = '', groupName] = owner.split(':');
   const userLine = lookUp(passwd, user);
   const uid = isNumber(user) ? Number(user) : Number(userLine?.[2] ?? Number.NaN);

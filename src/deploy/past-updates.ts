@@ -8,11 +8,13 @@
 import { posix } from 'node:path';
 import type { Files, Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
+import { backupOf } from './backup.ts';
 import { deployedPath, pruneDeployed } from './current-record.ts';
 import { readHistory } from './history-file.ts';
 import type { Journal } from './journal.ts';
 import { readJournal } from './journal-file.ts';
-import { fileSteps, type Plan, type Want } from './plan.ts';
+import type { Want } from './make-plan.ts';
+import { fileSteps, type Plan } from './plan.ts';
 
 const recordName = /^(\d{8}T\d{9}Z)\.journal$/;
 /** Of a record, a backup, what was deployed, or a kept package. */
@@ -80,11 +82,12 @@ export async function wantsOfRollback(files: Files, chain: readonly Plan[]): Pro
     for (const step of plan.steps) {
       const { target } = step;
       if (step.kind === 'put' || step.kind === 'remove') {
-        if (step.backup === null) wants.set(target, { kind: 'absent', module: step.module, target });
-        else wants.set(target, await wantOfBackup(files, step.module, target, step.backup));
+        const backup = await backupOf(files, step);
+        if (backup === null) wants.set(target, { kind: 'absent', module: step.module, target });
+        else wants.set(target, await wantOfBackup(files, step.module, target, backup));
       } else if (step.kind === 'makeDirectory') {
         wants.set(target, { kind: 'absent', module: '', target });
-      } else {
+      } else if (step.kind === 'removeDirectory') {
         const { mode, uid, gid } = step;
         wants.set(target, { kind: 'directory', module: '', target, mode, owner: { uid, gid } });
       }
@@ -127,7 +130,8 @@ export async function forgetUpdates(
 /** True where every backup that the chain needs is still there. */
 export async function backupsComplete(files: Files, chain: readonly Plan[]): Promise<boolean> {
   for (const step of chain.flatMap(fileSteps)) {
-    if (step.backup !== null && (await files.stat(step.backup)) === undefined) return false;
+    const backup = await backupOf(files, step);
+    if (backup !== null && (await files.stat(backup)) === undefined) return false;
   }
   return true;
 }

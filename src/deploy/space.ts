@@ -23,15 +23,19 @@ export function checkSpace(
   filesystemOf: (target: string) => Filesystem,
   backups: Filesystem,
 ): void {
+  // What takes back an update that has filled the disk may take the last of it.
+  const reserveBytes = plan.kind === 'rollback' ? 0 : limits.reserveBytes;
   const needed = new Map<bigint, { filesystem: Filesystem; bytes: number }>();
   const need = (filesystem: Filesystem, bytes: number) => {
-    const sum = needed.get(filesystem.device) ?? { filesystem, bytes: limits.reserveBytes };
+    const sum = needed.get(filesystem.device) ?? { filesystem, bytes: reserveBytes };
     const blocks = Math.ceil(bytes / filesystem.blockBytes) + 1;
     needed.set(filesystem.device, { filesystem, bytes: sum.bytes + blocks * filesystem.blockBytes });
   };
+  for (const step of plan.steps)
+    if (step.kind === 'makeDirectory' || step.kind === 'holdDirectory') need(filesystemOf(step.target), 1);
   for (const step of fileSteps(plan)) {
     const home = filesystemOf(step.target);
-    const isLink = plan.kind === 'rollback' && home.device === backups.device;
+    const isLink = plan.sharesBackups === true && home.device === backups.device;
     if (step.kind === 'put' && !isLink) need(home, step.sizeBytes);
     if (step.backup !== null && home.device !== backups.device)
       need(backups, found.get(step.target)?.sizeBytes ?? 0);

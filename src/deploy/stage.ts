@@ -10,7 +10,7 @@ import type { Files, Host } from '../host/host.ts';
 import { writeBehind } from '../host/write-behind.ts';
 import type { WriteGroup } from '../host/write-group.ts';
 import { limits } from '../limits.ts';
-import { cloneFile, setAttributes } from './clone.ts';
+import { cloneFile, copyFile, setAttributes } from './clone.ts';
 import { type Fingerprint, isSame, newFingerprinting } from './fingerprint.ts';
 import { directorySteps, type Plan, type PutStep, putSteps, stagedPath } from './plan.ts';
 
@@ -23,9 +23,9 @@ export interface StagedFileWriter {
 
 /** Makes the plan's new directories, parents first; their names are the caller's to sync. */
 export async function makeDirectories(host: Pick<Host, 'files'>, plan: Plan): Promise<void> {
-  for (const step of directorySteps(plan, 'makeDirectory')) {
-    await attempt(step.target, () => host.files.makeDirectory(step.target, step.mode, step));
-  }
+  for (const kind of ['makeDirectory', 'holdDirectory'] as const)
+    for (const step of directorySteps(plan, kind))
+      await attempt(step.target, () => host.files.makeDirectory(step.target, step.mode, step));
 }
 
 export interface Stager {
@@ -79,10 +79,17 @@ export function createStager(host: Pick<Host, 'files'>, plan: Plan, group: Write
   };
 }
 
-/** Stages a rollback: each file comes from the backup that its step names. */
+/**
+ * Stages a rollback: each file comes from the backup that its step names. It is a copy, as what is put back may be written to
+ * before it is found to fail, and the backup must not be; but see Plan.sharesBackups.
+ */
 export async function stageBackups(host: Pick<Host, 'files'>, plan: Plan, group: WriteGroup): Promise<void> {
+  const clone = plan.sharesBackups === true ? cloneFile : copyFile;
   for (const step of putSteps(plan)) {
-    await attempt(step.target, () => cloneFile(host.files, step.source, stagedPath(step), group));
+    await attempt(
+      step.target,
+      async () => void (await clone(host.files, step.source, stagedPath(step), group)),
+    );
   }
 }
 

@@ -6,14 +6,15 @@
  */
 import { posix } from 'node:path';
 import { asUpdateError, errno, UpdateError } from '../errors.ts';
-import type { FileStat, Files, Host } from '../host/host.ts';
+import type { FileOwner, FileStat, Files, Host } from '../host/host.ts';
 import { forEachInFlight } from '../host/in-flight.ts';
 import { limits } from '../limits.ts';
 import type { Release } from '../release.ts';
+import type { Facts, Want } from './make-plan.ts';
 import { refuseOwnFiles } from './own-files.ts';
 import { readOwners } from './owner.ts';
 import { baseOf, directoryOf, inDirectory } from './paths.ts';
-import { type Facts, type Owner, type Plan, touchedDirectories, type Want } from './plan.ts';
+import { type Plan, touchedDirectories } from './plan.ts';
 import { checkSpace, type Filesystem } from './space.ts';
 import { type Tree, wantsOfRelease } from './wants.ts';
 
@@ -36,7 +37,7 @@ export async function surveyRelease(
   host: Pick<Host, 'files' | 'log'>,
   release: Release,
   territory: Territory,
-  self: Owner,
+  self: FileOwner,
 ): Promise<Survey> {
   const { files } = host;
   const resolved = new Map<string, string>();
@@ -72,7 +73,7 @@ export async function surveyRelease(
 }
 
 /** Facts for wants whose paths are resolved already (a rollback's). */
-export async function surveyWants(files: Files, wants: readonly Want[], self: Owner): Promise<Facts> {
+export async function surveyWants(files: Files, wants: readonly Want[], self: FileOwner): Promise<Facts> {
   const found = new Map<string, FileStat | undefined>();
   await forEachInFlight(wants, limits.filesInFlight, async ({ target }) => {
     found.set(target, await files.stat(target));

@@ -1,15 +1,16 @@
 /**
- * The switch: every staged file is renamed over its target, every file that goes is unlinked. Directories that go are
- * left empty until the commit, so that an undo never has to make one, for which a full disk may have no room.
+ * The switch: every staged file is renamed over its target, every file that goes is unlinked; the old files keep their names
+ * beside the targets (plan.ts, keptPath). Directories that go are left empty until the commit, so that an undo never has to
+ * make one, for which a full disk may have no room.
  *
  * Invariant: each step is idempotent (a staged file that is gone has been renamed), so that a switch cut anywhere is
  * finished by running it again; when it has returned, every directory it touched is synced.
  */
 import { posix } from 'node:path';
 import { asUpdateError, UpdateError } from '../errors.ts';
-import type { Files, Host } from '../host/host.ts';
+import type { FileStat, Files, Host } from '../host/host.ts';
 import { openWriteGroup } from '../host/write-group.ts';
-import { savedFile } from './backup.ts';
+import { backupOf } from './backup.ts';
 import { sameFile } from './clone.ts';
 import {
   directorySteps,
@@ -54,6 +55,10 @@ export async function clearAway(
     await files.remove(kept);
     changed.add(posix.dirname(kept));
   }
+  for (const { target } of directorySteps(plan, 'holdDirectory')) {
+    if (await files.stat(target)) await files.removeDirectory(target);
+    changed.add(posix.dirname(target));
+  }
   for (const { target } of directorySteps(plan, 'removeDirectory')) {
     const remove = async () => {
       if (await files.stat(target)) await files.removeDirectory(target);
@@ -72,17 +77,21 @@ export async function clearAway(
 
 async function switchOne(files: Files, step: FileStep): Promise<void> {
   if (step.kind === 'remove') {
-    if (await files.stat(step.target)) await files.remove(step.target);
+    if ((await files.stat(step.target)) === undefined) return;
+    if (await files.stat(keptPath(step))) await files.remove(step.target);
+    else await files.rename(step.target, keptPath(step));
     return;
   }
   const staged = stagedPath(step);
   if (await files.stat(staged)) {
+    if (step.backup !== null && !(await files.stat(keptPath(step))) && (await files.stat(step.target)))
+      await files.rename(step.target, keptPath(step)); // a filesystem without hard links
     await files.rename(staged, step.target);
     // rename(2) between two names of one file does nothing: the staged name of such a pair is left.
     if (await files.stat(staged)) await files.remove(staged);
   }
   const now = await files.stat(step.target);
-  const old = step.backup === null ? undefined : await files.stat(await savedFile(files, step, step.backup));
+  const old = await oldFile(files, step);
   if (now && old && sameFile(now, old)) {
     throw new UpdateError('DEPLOYMENT_FAILED', `${step.target} was put back to its old content meanwhile`);
   }
@@ -92,4 +101,10 @@ async function switchOne(files: Files, step: FileStep): Promise<void> {
     'DEPLOYMENT_FAILED',
     `${step.target}: ${step.sizeBytes} bytes expected, ${now?.sizeBytes ?? 'nothing'} found`,
   );
+}
+
+async function oldFile(files: Files, step: FileStep): Promise<FileStat | undefined> {
+  const kept = step.backup === null ? undefined : await files.stat(keptPath(step));
+  const backup = kept ? null : await backupOf(files, step);
+  return kept ?? (backup === null ? undefined : files.stat(backup));
 }

@@ -1,14 +1,16 @@
 /**
  * Undo: every target goes back to what its backup holds, and whatever the transaction made is removed.
  *
- * Invariants: idempotent, so that an undo cut anywhere is finished by running it again; a staged file that is still
- * there proves that its target was never switched; when it has returned every touched directory is synced. No room is
- * needed where the old files have kept a name on their own filesystem.
+ * Invariants: idempotent, so that an undo cut anywhere is finished by running it again; a staged file that is still there
+ * beside its target proves that the target was never switched; when it has returned every touched directory is synced. It
+ * takes neither room nor a new name: the old file's other name beside the target is renamed back. One target that cannot
+ * be restored does not keep the others from it.
  */
-import { asUpdateError, errno } from '../errors.ts';
-import type { Files, Host } from '../host/host.ts';
-import { savedFile } from './backup.ts';
-import { cloneFile, sameFile } from './clone.ts';
+import { asUpdateError, errno, type UpdateError } from '../errors.ts';
+import type { FileStat, Files, Host } from '../host/host.ts';
+import { backupOf } from './backup.ts';
+import { copyFile, isEqual } from './clone.ts';
+import { createComparer } from './compare.ts';
 import {
   directorySteps,
   type FileStep,
@@ -21,53 +23,133 @@ import {
 } from './plan.ts';
 import { withPlanGroup } from './plan-group.ts';
 
-/** Puts the old set back. Rejects with ROLLBACK_FAILED naming the target; it may be run again. */
+/** Puts the old set back. Rejects with ROLLBACK_FAILED naming what is still new; it may be run again. */
 export async function restoreTargets(host: Pick<Host, 'files' | 'log'>, plan: Plan): Promise<void> {
-  for (const step of fileSteps(plan)) await attempt(step.target, () => restoreOne(host.files, step));
+  const steps = fileSteps(plan);
+  const failures: { readonly target: string; readonly why: unknown }[] = [];
+  for (const step of steps) {
+    try {
+      await restoreOne(host, plan, step);
+    } catch (why) {
+      failures.push({ target: step.target, why });
+    }
+  }
+  const [first] = failures;
+  if (first !== undefined) {
+    await syncRestored(host, plan);
+    throw unrestored(
+      first,
+      failures.map(({ target }) => target),
+      steps.length,
+    );
+  }
   await discardStaged(host, plan);
 }
 
 /** Removes staged files and new directories where nothing has been switched yet (or all has been put back), and syncs. */
 export async function discardStaged(host: Pick<Host, 'files' | 'log'>, plan: Plan): Promise<void> {
-  for (const step of putSteps(plan))
-    await attempt(step.target, () => removeIfThere(host.files, stagedPath(step)));
+  const { files, log } = host;
+  for (const step of putSteps(plan)) await attempt(step.target, () => removeIfThere(files, stagedPath(step)));
   for (const step of fileSteps(plan)) {
     for (const name of [restorePath(step), keptPath(step)])
-      await attempt(step.target, () => removeIfThere(host.files, name));
+      await attempt(step.target, () => removeIfThere(files, name));
   }
-  for (const step of [...directorySteps(plan, 'makeDirectory')].reverse()) {
+  const holds = directorySteps(plan, 'holdDirectory');
+  // What was renamed out of them must not be lost together with them.
+  if (holds.length > 0) await syncRestored(host, plan);
+  for (const { target } of holds) await attempt(target, () => removeDirectoryIfThere(files, target));
+  for (const { target } of [...directorySteps(plan, 'makeDirectory')].reverse()) {
     try {
-      if (await host.files.stat(step.target)) await host.files.removeDirectory(step.target);
+      await removeDirectoryIfThere(files, target);
     } catch (thrown) {
       if (errno(thrown) !== 'ENOTEMPTY' && errno(thrown) !== 'EEXIST') {
-        throw asUpdateError(thrown, 'ROLLBACK_FAILED', `removing ${step.target}`);
+        throw asUpdateError(thrown, 'ROLLBACK_FAILED', `removing ${target}`);
       }
-      host.log.warn(`${step.target} was made for this update, but somebody put files there: it stays`);
+      log.warn(`${target} was made for this update, but somebody put files there: it stays`);
     }
   }
-  await withPlanGroup(host.files, plan, [], 'ROLLBACK_FAILED', async () => []);
+  await syncRestored(host, plan);
 }
 
-async function restoreOne(files: Files, step: FileStep): Promise<void> {
+function syncRestored({ files }: Pick<Host, 'files'>, plan: Plan): Promise<void> {
+  return withPlanGroup(files, plan, [], 'ROLLBACK_FAILED', async () => []);
+}
+
+async function restoreOne(
+  { files, log }: Pick<Host, 'files' | 'log'>,
+  plan: Plan,
+  step: FileStep,
+): Promise<void> {
   const now = await files.stat(step.target);
-  if (step.kind === 'put' && (await files.stat(stagedPath(step)))) return; // never switched
+  const isStaged = step.kind === 'put' && (await files.stat(stagedPath(step))) !== undefined;
+  const kept = keptPath(step);
+  const isKept = step.backup !== null && (await files.stat(kept)) !== undefined;
+  if (isStaged && (now !== undefined || !isKept)) return; // never switched
+  if (now?.kind === 'directory') await putAside(files, log, plan, step.target);
   if (step.backup === null) {
-    if (now) await files.remove(step.target);
+    if (now && now.kind !== 'directory') await files.remove(step.target);
     return;
   }
-  const source = await savedFile(files, step, step.backup);
-  const saved = await files.stat(source);
-  if (saved === undefined && now) return; // put back earlier: backups go only after everything is
-  if (saved && now && sameFile(saved, now)) return;
-  if (step.kind === 'remove' && now) return; // never removed
+  if (isKept) return files.rename(kept, step.target); // two names of one file: nothing happens, and it is right
+  // Restored by an earlier run, never removed, or the kept name is lost.
+  const backup = await backupOf(files, step);
+  if (backup === null || (await files.stat(backup)) === undefined) return; // backups go only when everything is put back
+  if (await isEqual(files, backup, step.target)) return;
+  if (plan.keepsNames && now?.kind === 'file' && !(await isDeployed(files, step, now))) {
+    // The kept name goes with the restoring alone: a program that the boot has started wrote to it since.
+    log.warn(`${step.target} is neither what was replaced nor what was deployed: it stays`);
+    return;
+  }
   const restore = restorePath(step);
   await removeIfThere(files, restore);
-  await cloneFile(files, source, restore);
+  await copyFile(files, backup, restore);
   await files.rename(restore, step.target);
+}
+
+/** True where the new file stands, as far as the package tells its bytes. */
+async function isDeployed(files: Files, step: FileStep, now: FileStat): Promise<boolean> {
+  if (step.kind === 'remove' || now.sizeBytes !== step.sizeBytes) return false;
+  const wanted = step.sha256 === null ? step.seal && { seal: step.seal } : { sha256: step.sha256 };
+  const { signal } = new AbortController();
+  return (
+    wanted === undefined ||
+    createComparer(files, { signal, pace: () => undefined }).holds(step.target, wanted)
+  );
+}
+
+/** A directory that the new version has made in a file's place: what is in it may be somebody's data. */
+async function putAside(files: Files, log: Host['log'], plan: Plan, target: string): Promise<void> {
+  try {
+    await files.removeDirectory(target);
+  } catch (thrown) {
+    if (errno(thrown) !== 'ENOTEMPTY' && errno(thrown) !== 'EEXIST') throw thrown;
+    const aside = `${target}.${plan.id}`;
+    await files.rename(target, aside);
+    log.warn(`${target} was made a directory by what is undone: it is ${aside} now`);
+  }
+}
+
+/** All names that an error has room for: a person has to look at each. */
+const namesShown = 20;
+
+function unrestored(
+  first: { readonly target: string; readonly why: unknown },
+  targets: readonly string[],
+  total: number,
+): UpdateError {
+  const shown = targets.slice(0, namesShown).join(', ');
+  const more = targets.length > namesShown ? ` and ${targets.length - namesShown} more` : '';
+  const others = total - targets.length;
+  const what = `restoring ${targets.length} of ${total}; still new: ${shown}${more}; ${others} old again; ${first.target}`;
+  return asUpdateError(first.why, 'ROLLBACK_FAILED', what);
 }
 
 async function removeIfThere(files: Files, path: string): Promise<void> {
   if (await files.stat(path)) await files.remove(path);
+}
+
+async function removeDirectoryIfThere(files: Files, path: string): Promise<void> {
+  if (await files.stat(path)) await files.removeDirectory(path);
 }
 
 async function attempt(target: string, action: () => Promise<void>): Promise<void> {

@@ -1,7 +1,8 @@
 /** What a release asks of the disk, as the list of wants that the plan is made from. Pure. */
 import { UpdateError } from '../errors.ts';
+import type { FileOwner } from '../host/host.ts';
 import type { Release, ReleaseModule } from '../release.ts';
-import type { Owner, Want } from './plan.ts';
+import type { Want } from './make-plan.ts';
 
 /** An existing tree that a module takes over: what stands below `root` and is not wanted goes. */
 export interface Tree {
@@ -16,7 +17,7 @@ export interface Tree {
 export function wantsOfRelease(
   release: Release,
   resolve: (path: string) => string,
-  ownerOf: (owner: string) => Owner,
+  ownerOf: (owner: string) => FileOwner,
 ): { wants: Want[]; trees: Tree[] } {
   const wants = release.modules.flatMap((module) => wantsOfModule(module, resolve, ownerOf));
   const trees = release.modules
@@ -29,7 +30,7 @@ export function wantsOfRelease(
 function wantsOfModule(
   module: ReleaseModule,
   resolve: (path: string) => string,
-  ownerOf: (owner: string) => Owner,
+  ownerOf: (owner: string) => FileOwner,
 ): Want[] {
   const owner = module.owner === undefined ? undefined : ownerOf(module.owner);
   const directories = module.directories.map(

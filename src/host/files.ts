@@ -183,6 +183,7 @@ function openedFile(fd: number, how: OpenHow): OpenFile {
     truncate: (sizeBytes) => callVoid((done) => fs.ftruncate(fd, sizeBytes, done)),
     setMode: (mode) => callVoid((done) => fs.fchmod(fd, mode, done)),
     setOwner: (uid, gid) => callVoid((done) => fs.fchown(fd, uid, gid, done)),
+    setModified: (epochMs) => callVoid((done) => fs.futimes(fd, epochMs / 1000, epochMs / 1000, done)),
     stat: async () => toFileStat(await call<fs.BigIntStats>((done) => fs.fstat(fd, { bigint: true }, done))),
     close: () => callVoid((done) => fs.close(fd, done)),
   };
@@ -204,7 +205,7 @@ function toFileStat(stats: fs.BigIntStats): FileStat {
     gid: Number(stats.gid),
     device: stats.dev,
     inode: stats.ino,
-    modifiedMs: Number(stats.mtimeMs),
+    modifiedMs: Number(stats.mtimeNs) / 1e6,
   };
 }
 

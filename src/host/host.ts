@@ -26,6 +26,7 @@ export interface FileStat {
   /** Device and inode identify a file: two names with both equal are the same file. */
   readonly device: bigint;
   readonly inode: bigint;
+  /** Epoch milliseconds, with a fraction. */
   readonly modifiedMs: number;
 }
 
@@ -53,6 +54,8 @@ export interface OpenFile {
   truncate(sizeBytes: number): Promise<void>;
   setMode(mode: number): Promise<void>;
   setOwner(uid: number, gid: number): Promise<void>;
+  /** The time of the last change of its content, epoch milliseconds. */
+  setModified(epochMs: number): Promise<void>;
   stat(): Promise<FileStat>;
   close(): Promise<void>;
 }

@@ -4,12 +4,14 @@
  * again at the install, as the device may be another one by then.
  */
 import { installedVersion } from '../deploy/installed-version.ts';
+import { makePlan } from '../deploy/make-plan.ts';
 import { latestId } from '../deploy/past-updates.ts';
-import { makePlan, nextId, type Owner, type Plan } from '../deploy/plan.ts';
+import type { Plan } from '../deploy/plan.ts';
 import { checkPlanFits, type Survey, surveyRelease } from '../deploy/survey.ts';
+import { nextId } from '../deploy/update-id.ts';
 import { type PackageRequest, packagePath } from '../download/request.ts';
 import { asUpdateError, UpdateError } from '../errors.ts';
-import type { Files, Host } from '../host/host.ts';
+import type { FileOwner, Files, Host } from '../host/host.ts';
 import { type Archive, openArchive } from '../package/archive.ts';
 import { readRelease } from '../package/read-release.ts';
 import type { Release } from '../release.ts';
@@ -108,7 +110,7 @@ async function planRelease(
 }
 
 /** New files belong to whoever runs the updater: backups/ was made by it. */
-export async function ownerOfUpdater(files: Files, backupDirectory: string): Promise<Owner> {
+export async function ownerOfUpdater(files: Files, backupDirectory: string): Promise<FileOwner> {
   const stat = await files.stat(backupDirectory);
   if (stat === undefined) throw new UpdateError('DEPLOYMENT_FAILED', `${backupDirectory} is gone`);
   return { uid: stat.uid, gid: stat.gid };

@@ -1,6 +1,7 @@
 /** Where a repair takes the right bytes from, and the filling of its staged files with them. */
 import { posix } from 'node:path';
 import type { AuditResult, Damage, Mended } from '../audit/audit.ts';
+import { backupOf } from '../deploy/backup.ts';
 import { createComparer } from '../deploy/compare.ts';
 import { keptPackagePath } from '../deploy/current-record.ts';
 import { pastUpdates } from '../deploy/past-updates.ts';
@@ -154,7 +155,8 @@ async function backupFinder(
   const { holds } = createComparer(host.files, { signal, pace: () => undefined });
   return async ({ file }) => {
     for (const plan of past) {
-      const backup = fileSteps(plan).find(({ target }) => target === file.path)?.backup ?? null;
+      const step = fileSteps(plan).find(({ target }) => target === file.path);
+      const backup = step === undefined ? null : await backupOf(host.files, step);
       if (backup === null) continue;
       const saved = await host.files.stat(backup);
       if (saved?.kind !== 'file' || saved.sizeBytes !== file.sizeBytes) continue;

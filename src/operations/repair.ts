@@ -8,10 +8,12 @@
 
 import { type AuditResult, audit, type Damage, type Mended, reportOf } from '../audit/audit.ts';
 import type { AuditReport } from '../audit/audit-report.ts';
+import { makePlan, type Want } from '../deploy/make-plan.ts';
 import { refuseOwnFiles } from '../deploy/own-files.ts';
 import { latestId } from '../deploy/past-updates.ts';
-import { makePlan, nextId, type Plan, type Want } from '../deploy/plan.ts';
+import type { Plan } from '../deploy/plan.ts';
 import { checkPlanFits, surveyWants } from '../deploy/survey.ts';
+import { nextId } from '../deploy/update-id.ts';
 import { UpdateError } from '../errors.ts';
 import { commandsOfRepair, commandsPart } from './commands.ts';
 import { ownerOfUpdater } from './prepare.ts';
@@ -103,8 +105,7 @@ async function planRepair(
       ),
       consumes: [],
       backupDirectory,
-      // As with a rollback: its backups live only as long as it runs.
-      moduleRoots: new Map(names.map((name) => [name, '/'])),
+      moduleRoots: new Map(),
     },
     wants,
     facts,

@@ -1,11 +1,13 @@
 /** A rollback that was asked for: the same transaction, with the backups of earlier updates as its source. */
 
 import { recordBefore } from '../deploy/current-record.ts';
+import { makePlan } from '../deploy/make-plan.ts';
 import { refuseOwnFiles } from '../deploy/own-files.ts';
 import { backupsComplete, latestId, pastUpdates, wantsOfRollback } from '../deploy/past-updates.ts';
-import { makePlan, nextId, type Plan } from '../deploy/plan.ts';
+import type { Plan } from '../deploy/plan.ts';
 import { stageBackups } from '../deploy/stage.ts';
 import { checkPlanFits, surveyWants } from '../deploy/survey.ts';
+import { nextId } from '../deploy/update-id.ts';
 import { UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import type { ServiceSpec } from '../release.ts';
@@ -26,7 +28,7 @@ export async function rollBack(context: TransactionContext, version: string | nu
   const facts = await surveyWants(host.files, wants, self);
   await refuseOwnFiles(host.files, context.ownPaths, wants, facts.found, 'DEPLOYMENT_FAILED');
   const startedMs = host.clock.now();
-  const plan = makePlan(
+  const copying = makePlan(
     {
       id: nextId(startedMs, await latestId(host.files, backupDirectory)),
       kind: 'rollback',
@@ -40,13 +42,21 @@ export async function rollBack(context: TransactionContext, version: string | nu
       ...commandsPart(commandsOfRollback(chain)),
       consumes: chain.map((past) => past.id),
       backupDirectory,
-      // Backups of a rollback live only as long as it runs: under each module's name, by their whole path.
-      moduleRoots: new Map(wants.map((want) => [want.module, '/'])),
+      moduleRoots: new Map(),
     },
     wants,
     facts,
   );
-  await checkPlanFits(host.files, plan, facts, backupDirectory);
+  const fits = (wanted: Plan) => checkPlanFits(host.files, wanted, facts, backupDirectory);
+  const plan = await fits(copying).then(
+    () => copying,
+    async () => {
+      const sharing = { ...copying, sharesBackups: true };
+      await fits(sharing);
+      host.log.warn('the disk has no room for copies of the backups: the files that come back share them');
+      return sharing;
+    },
+  );
   const past = await servicesOfUpdates(host, backupDirectory, plan.consumes);
   // The oldest update of the chain that had to do with a service saw how it ran in the set that comes back.
   return runTransaction(context, plan, (group) => stageBackups(host, plan, group), {

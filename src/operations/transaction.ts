@@ -7,7 +7,7 @@
  * fails; the journal goes last, when all that it guards is durable.
  */
 import * as v from 'valibot';
-import { saveBackups } from '../deploy/backup.ts';
+import { retakeBackups, saveBackups } from '../deploy/backup.ts';
 import type { Journal, JournalRecord } from '../deploy/journal.ts';
 import { beginJournal, continueJournal } from '../deploy/journal-file.ts';
 import { fileSteps, type Plan, stagedPath } from '../deploy/plan.ts';
@@ -59,6 +59,7 @@ export async function runTransaction(
     context.progress(93, 'stopping services');
     await stopServices(host, services, { signal: context.shutdown });
     stopIfAsked(context);
+    if (services.length > 0) await retakeBackups(host, backupDirectory, plan, false);
     context.onSwitching();
     await journal.append({ state: 'switching' });
   } catch (thrown) {
@@ -117,6 +118,8 @@ async function finish(run: Run, from: From): Promise<Outcome> {
   let reached: Reached = 'not committed';
   try {
     if (from !== 'stopped') await stopServices(host, services, { signal: shutdown }); // what runs now may run old files
+    if (from === 'switching' && services.length > 0)
+      await retakeBackups(host, context.backupDirectory, plan, true);
     if (from === 'stopped' || from === 'switching') {
       context.progress(94, 'replacing files');
       await switchTargets(host, plan);
@@ -230,8 +233,9 @@ async function nothingSwitched(host: Host, found: Journal): Promise<boolean> {
   if (found.state !== 'staged' && found.state !== 'stopping') return false;
   try {
     for (const step of fileSteps(found.plan)) {
-      const untouched = step.kind === 'put' ? stagedPath(step) : step.target;
-      if ((await host.files.stat(untouched)) === undefined) return false;
+      const untouched = step.kind === 'put' ? [stagedPath(step)] : [];
+      if (step.backup !== null) untouched.push(step.target);
+      for (const path of untouched) if ((await host.files.stat(path)) === undefined) return false;
     }
     return true;
   } catch (thrown) {

@@ -43,7 +43,7 @@ export function createUpdater(
 ): RunningUpdater {
   const tmp = posix.join(settings.workDirectory, 'tmp');
   const backups = posix.join(settings.workDirectory, 'backups');
-  const store = createStore(host, tmp);
+  const store = createStore(host, settings.workDirectory);
   const progress = createProgress([...listeners, atEachTenth(() => host.memory.releasePages())]);
   const holds = createHolds(host.clock);
   const shutdown = new AbortController();

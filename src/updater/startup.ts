@@ -1,5 +1,6 @@
 /** The look around at a start: state.json, the journal and the files of tmp/, and what recover.ts makes of them. */
 
+import { closeBackups } from '../deploy/closed-backup.ts';
 import { removeHistoryScratch } from '../deploy/history-file.ts';
 import type { Journal } from '../deploy/journal.ts';
 import { journalPath, readJournal } from '../deploy/journal-file.ts';
@@ -27,6 +28,7 @@ export async function findWhatIsLeft(
   tmp: string,
   backups: string,
 ): Promise<WhatIsLeft> {
+  await closeBackups(host.files, backups);
   let saved = await store.load();
   if (saved?.stage === 'installing' || saved?.stage === 'rebooting') {
     saved = { ...saved, install_starts: saved.install_starts + 1 };

@@ -8,12 +8,14 @@ import { posix } from 'node:path';
 import * as v from 'valibot';
 import { PackageSchema } from '../download/request.ts';
 import { ResumeSchema } from '../download/resume.ts';
+import { errno } from '../errors.ts';
 import { FleetActionSchema } from '../history.ts';
 import { readWhole, writeDurably } from '../host/durable-file.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { SealSchema } from '../seal.ts';
 import { VersionSchema } from '../version.ts';
+import { diskReserve } from './disk-reserve.ts';
 import { stages } from './state.ts';
 
 const common = {
@@ -60,11 +62,14 @@ export interface Store {
   clear(): Promise<void>;
 }
 
-/** The store below `directory` (tmp/). */
-export function createStore(host: Pick<Host, 'files' | 'log'>, directory: string): Store {
+/** The store in tmp/. Where the disk is too full to write down a rollback, the reserve is given up for it. */
+export function createStore(host: Pick<Host, 'files' | 'log'>, workDirectory: string): Store {
+  const directory = posix.join(workDirectory, 'tmp');
+  const reserve = diskReserve(host.files, workDirectory);
   const path = posix.join(directory, 'state.json');
   return {
     load: async () => {
+      await reserve.keep();
       try {
         const bytes = await readWhole(host.files, path, limits.stateBytes);
         return bytes && v.parse(SavedSchema, JSON.parse(Buffer.from(bytes).toString('utf8')));
@@ -76,7 +81,16 @@ export function createStore(host: Pick<Host, 'files' | 'log'>, directory: string
         return undefined;
       }
     },
-    save: (saved) => writeDurably(host.files, path, Buffer.from(`${JSON.stringify(saved, undefined, 2)}\n`)),
+    save: async (saved) => {
+      const bytes = Buffer.from(`${JSON.stringify(saved, undefined, 2)}\n`);
+      await writeDurably(host.files, path, bytes).catch(async (thrown: unknown) => {
+        // What has filled the disk may be the very update that is to be taken back.
+        if (saved.operation !== 'rollback' || errno(thrown) !== 'ENOSPC') throw thrown;
+        await reserve.release();
+        await writeDurably(host.files, path, bytes);
+      });
+      if (saved.operation !== 'rollback') await reserve.keep();
+    },
     clear: async () => {
       if ((await host.files.stat(path)) === undefined) return;
       await host.files.remove(path);

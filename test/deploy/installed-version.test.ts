@@ -7,7 +7,7 @@ import { deployedPath } from '../../src/deploy/current-record.ts';
 import { addToHistory } from '../../src/deploy/history-file.ts';
 import { installedVersion } from '../../src/deploy/installed-version.ts';
 import { latestId } from '../../src/deploy/past-updates.ts';
-import { nextId } from '../../src/deploy/plan.ts';
+import { nextId } from '../../src/deploy/update-id.ts';
 import type { HistoryEntry } from '../../src/history.ts';
 import { putRecord } from '../fixtures/put-record.ts';
 import { type Device, device } from './rig.ts';

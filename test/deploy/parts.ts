@@ -1,7 +1,8 @@
 /** The parts of a transaction on a temporary device, as tests put them together: module -> plan -> staged and backed up. */
 import { join } from 'node:path';
 import { saveBackups } from '../../src/deploy/backup.ts';
-import { makePlan, type Plan } from '../../src/deploy/plan.ts';
+import { makePlan } from '../../src/deploy/make-plan.ts';
+import type { Plan } from '../../src/deploy/plan.ts';
 import { withPlanGroup } from '../../src/deploy/plan-group.ts';
 import { createStager, makeDirectories } from '../../src/deploy/stage.ts';
 import { checkPlanFits, surveyRelease } from '../../src/deploy/survey.ts';

@@ -1,13 +1,8 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import {
-  type Facts,
-  makePlan,
-  nextId,
-  type PlanHeader,
-  touchedDirectories,
-  type Want,
-} from '../../src/deploy/plan.ts';
+import { type Facts, makePlan, type PlanHeader, type Want } from '../../src/deploy/make-plan.ts';
+import { touchedDirectories } from '../../src/deploy/plan.ts';
+import { nextId } from '../../src/deploy/update-id.ts';
 import type { UpdateError } from '../../src/errors.ts';
 import type { FileStat } from '../../src/host/host.ts';
 
@@ -64,7 +59,7 @@ test('a replaced file keeps its mode and owner, and is backed up under the modul
     module: 'app',
     target: '/opt/tope/app',
     temp: '/opt/tope/.tope-20261123T200000000Z.0',
-    backup: '/w/backups/app.20261123T200000000Z.bak',
+    backup: '/w/backups/app.20261123T200000000Z.bak/app',
     source: 'app/x',
     sizeBytes: 9,
     mode: 0o755,

@@ -4,7 +4,7 @@
  * damages something honest with it, and throws when a property does not hold.
  */
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openRecord, type RecordLine } from '../../src/deploy/deployed-record.ts';
@@ -78,8 +78,9 @@ const saved: Saved = {
 async function fuzzState(directory: string, seed: number): Promise<string> {
   const dice = chance(seed);
   const text = dice.below(2) === 0 ? JSON.stringify(mutateJson(saved, dice)) : JSON.stringify(saved);
+  mkdirSync(join(directory, 'tmp'), { recursive: true });
   writeFileSync(
-    join(directory, 'state.json'),
+    join(directory, 'tmp/state.json'),
     dice.below(2) === 0 ? mutateBytes(Buffer.from(text), dice) : text,
   );
   const loaded = await createStore({ files: realFiles(), log: collectingLog() }, directory).load();

@@ -36,13 +36,18 @@ tests('after a success the package and the state are removed, backups and histor
     const patterns = [
       /^\w+\.deployed$/,
       /^\w+\.journal$/,
-      /^alpha\.\w+\.bak$/,
-      /^beta\.\w+\.bak$/,
-      /^data\.\w+\.bak$/,
+      ...['alpha', 'beta', 'data'].flatMap((name) => [
+        new RegExp(`^${name}\\.\\w+\\.bak$`),
+        new RegExp(`^${name}\\.\\w+\\.bak/[\\w.-]+$`),
+      ]),
       /^history\.jsonl$/,
     ];
     assert.is(backups.length, patterns.length, backups.join());
     for (const [index, pattern] of patterns.entries()) assert.match(backups[index] ?? '', pattern);
+    for (const name of backups.filter((one) => one.endsWith('.bak')))
+      assert.is(modeOf(join(device.work, 'backups', name)), '700');
+    for (const name of backups.filter((one) => !one.includes('.bak')))
+      assert.is(modeOf(join(device.work, 'backups', name)), '600');
   }),
 );
 

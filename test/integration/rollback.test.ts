@@ -61,7 +61,7 @@ tests('backups of the last three updates are kept', () =>
     const kept = () =>
       device
         .namesBelow(join(device.work, 'backups'))
-        .filter((name) => name.endsWith('.bak'))
+        .filter((name) => /\.bak\/[^/]+$/.test(name))
         .map((name) => readFileSync(join(device.work, 'backups', name), 'utf8'));
     await until('older backups are removed', () => kept().length === 3);
     assert.equal(kept(), ['model of 3.0.0', 'model of 4.0.0', 'model of 5.0.0']);

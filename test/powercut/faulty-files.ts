@@ -94,6 +94,7 @@ export function faultyFiles(
     truncate: (sizeBytes) => through('file.truncate', path, () => file.truncate(sizeBytes)),
     setMode: (mode) => through('file.setMode', path, () => file.setMode(mode)),
     setOwner: (uid, gid) => through('file.setOwner', path, () => file.setOwner(uid, gid)),
+    setModified: (epochMs) => through('file.setModified', path, () => file.setModified(epochMs)),
     stat: () => through('file.stat', path, () => file.stat()),
     close: () => through('file.close', path, () => file.close()),
   });

@@ -234,12 +234,17 @@ test('a disk that has filled up takes what overwrites and what is given back, no
   const disk = await after(async () => undefined);
   disk.fillUp();
   assert.is(await fails(write(disk.files, '/d/b', newText)), 'ENOSPC');
-  await disk.files.remove('/d/b');
+  assert.is(await fails(disk.files.hardLink('/d/a', '/d/b')), 'ENOSPC');
   const file = await disk.files.open('/d/a', 'update');
   await file.write(Buffer.from('over'), 0);
   await file.close();
   await disk.files.remove('/d/a');
   await write(disk.files, '/d/b', oldText);
+  assert.is(
+    await fails(disk.files.rename('/d/b', '/d/c')),
+    'ENOSPC',
+    'the new name comes before the old one goes',
+  );
 });
 
 test('the journal order of one filesystem says nothing about another', async () => {

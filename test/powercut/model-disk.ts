@@ -102,7 +102,8 @@ function modelFiles(log: ModelLog): Files {
         throw systemError('EINVAL', 'rename', `${from}' -> '${to}`);
       // POSIX: two names of the same file, and rename does nothing: both stay.
       if (target.inode === source.inode) return;
-      if (target.inode !== undefined) refuseReplacement(source.node, nodeAt(log.state, target.inode), to);
+      if (target.inode === undefined) log.takeName(target.directory, 'rename', to);
+      else refuseReplacement(source.node, nodeAt(log.state, target.inode), to);
       log.change(
         {
           kind: 'rename',
@@ -123,6 +124,7 @@ function modelFiles(log: ModelLog): Files {
       if (nodeAt(log.state, target.directory).device !== source.node.device)
         throw systemError('EXDEV', 'link', `${existing}' -> '${newPath}`);
       const { directory, name } = target;
+      log.takeName(directory, 'link', newPath);
       log.change({ kind: 'link', directory, name, inode: source.inode }, `link ${existing} -> ${newPath}`);
     },
     async symbolicLink(target, path, owner) {

@@ -64,10 +64,12 @@ export interface ModelLog {
   openCount(): number;
   freeBytes(device: number): number;
   /**
-   * From now on no filesystem has a block left, but for those that are given back. `copyOnWrite`: rewriting a file's own
+   * From now on no filesystem has a block left, but for those that are given back, and no directory room for more names. `copyOnWrite`: rewriting a file's own
    * blocks takes space, too, as on btrfs.
    */
   fillUp(how?: 'inPlace' | 'copyOnWrite'): void;
+  /** Room for one more name in a directory; throws ENOSPC on a full disk where none was freed there before. */
+  takeName(directory: number, call: string, path: string): void;
   /** What a write into blocks that a file has already takes, in bytes. */
   overwriteBytes(): number;
 }
@@ -78,12 +80,23 @@ export function modelLog(base: ModelState, siteOf: () => string): ModelLog {
   const created = new Map<number, ModelNode>();
   const held: number[] = [];
   const capacities = new Map(base.capacities);
+  /** The most names that each directory has had: so many fit into its blocks. */
+  const mostNames = new Map<number, number>();
+  let isFull = false;
   let overwriteBytes = 0;
   let nextInode = Math.max(...state.nodes.keys()) + 1;
 
   const change = (operation: MicroOperation, what: string): void => {
     steps.push({ kind: 'change', operation, what });
     applyOperation(state, operation);
+  };
+
+  const takeName = (directory: number, call: string, path: string): void => {
+    const node = nodeAt(state, directory);
+    const names = node.kind === 'directory' ? node.entries.size + 1 : 0;
+    const most = mostNames.get(directory) ?? 0;
+    if (isFull && names > most) throw systemError('ENOSPC', call, path);
+    mostNames.set(directory, Math.max(names, most));
   };
 
   const freeBytes = (device: number): number => {
@@ -107,6 +120,7 @@ export function modelLog(base: ModelState, siteOf: () => string): ModelLog {
       const { directory, name, inode } = lookup(state, path, false, call);
       if (inode !== undefined) throw systemError('EEXIST', call, path);
       const { device } = nodeAt(state, directory);
+      takeName(directory, call, path);
       if (what.kind === 'directory' && freeBytes(device) < blockBytes)
         throw systemError('ENOSPC', call, path);
       const born = nextInode++;
@@ -122,8 +136,13 @@ export function modelLog(base: ModelState, siteOf: () => string): ModelLog {
     },
     openCount: () => held.length,
     freeBytes,
+    takeName,
     overwriteBytes: () => overwriteBytes,
     fillUp(how = 'inPlace') {
+      isFull = true;
+      for (const [inode, node] of state.nodes)
+        if (node.kind === 'directory')
+          mostNames.set(inode, Math.max(node.entries.size, mostNames.get(inode) ?? 0));
       overwriteBytes = how === 'copyOnWrite' ? blockBytes : 0;
       for (const { device } of state.nodes.values()) capacities.set(device, usedBytes(state, device, held));
     },

@@ -45,6 +45,7 @@ export async function prepareDisk(
   for (const directory of ['tmp', 'backups', 'logs'])
     await makePath(disk.files, posix.join(workDirectory, directory));
   await makePath(disk.files, allowedRoot);
+  await life(disk, scenario, undefined, async () => undefined); // what each start makes is there before the first update
   for (const [path, text] of Object.entries(scenario.files)) {
     await makePath(disk.files, posix.dirname(path));
     await writeFile(disk.files, path, text);

@@ -58,10 +58,11 @@ export async function prepareScenario(scenario: Scenario): Promise<PreparedScena
     onStage: (how: string, stage: Stage) => disk.mark(`${how} ${stage}`),
     onProgram: async (event: string, argv: readonly string[]) => {
       disk.mark(`${event} ${argv.join(' ')}`);
-      if (event !== 'started') return;
-      const wrong = scenario.migrates && (await wrongAtStart(disk.files, argv[0] ?? '', versionBefore));
-      if (wrong) disk.mark(unmigratedMark(wrong));
-      if (scenario.ownFile === undefined) return;
+      if (event === 'started') {
+        const wrong = scenario.migrates && (await wrongAtStart(disk.files, argv[0] ?? '', versionBefore));
+        if (wrong) disk.mark(unmigratedMark(wrong));
+      }
+      if (scenario.ownFile === undefined || (event === 'ended' && !scenario.savesLast)) return;
       const line = `${argv.join(' ')} ${told + marksOf(disk).length}`;
       disk.mark(keptMark(await appendLine(disk.files, scenario.ownFile, line), line));
     },

@@ -41,6 +41,15 @@ export function threeModules(version: string): PackageSpec {
   };
 }
 
+/** The same with a set-uid program: its names beside the target are out of others' reach. */
+export function setUid(version: string): PackageSpec {
+  const { modules, ...rest } = threeModules(version);
+  return {
+    ...rest,
+    modules: modules.map((module) => (module.name === 'voice' ? { ...module, mode: '4755' } : module)),
+  };
+}
+
 /** The same with two running programs, of which `voice` is stopped first. */
 export function twoPrograms(version: string): PackageSpec {
   const { modules, ...rest } = threeModules(version);

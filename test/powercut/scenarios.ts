@@ -10,6 +10,7 @@ import {
   beforeTree,
   newDirectories,
   settings,
+  setUid,
   threeModules,
   tree,
   twoPrograms,
@@ -45,8 +46,9 @@ export interface Scenario {
   readonly healthAfterRestart: number;
   /** Programs that ignore signals, so that the update is given up before anything is switched. */
   readonly stubborn: readonly string[];
-  /** A deployed file that every program writes a line to when it is started. */
+  /** A deployed file that every program writes a line to when it is started, and, as it `savesLast`, when it ends. */
   readonly ownFile: string | undefined;
+  readonly savesLast: boolean;
   /** Its packages migrate a database (migration.ts). */
   readonly migrates: boolean;
   /** The package stays after its install. */
@@ -77,6 +79,7 @@ const usual = {
   stubborn: [],
   ownFile: undefined,
   migrates: false,
+  savesLast: false,
   keepPackage: false,
   answersReports: true,
   programs: [[api]],
@@ -129,6 +132,20 @@ export const scenarios: readonly Scenario[] = [
   },
   { ...failing, name: 'failing health while device-api does not answer', answersReports: false },
   { ...failing, name: 'failing health of programs that write to a deployed file', ownFile: settings },
+  {
+    ...failing,
+    name: 'failing health of programs that save to a deployed file while they stop',
+    ownFile: settings,
+    savesLast: true,
+  },
+  {
+    ...failing,
+    name: 'failing health of programs that save while they stop, across filesystems',
+    mounts: ['/opt'],
+    ownFile: settings,
+    savesLast: true,
+  },
+  { ...failing, name: 'failing health, set-uid programs put back', package: setUid('1.1.0') },
   { ...failing, name: 'failing health, then the next download', thenDownload: true },
   {
     ...usual,

@@ -132,6 +132,7 @@ function scriptedProcesses(
   stopped: () => boolean,
 ): { processes: Processes; programs: () => readonly (readonly string[])[] } {
   const running = new Map<number, readonly string[]>();
+  const ending = new Set<number>();
   let nextPid = 100;
   for (const program of script.programs) running.set(nextPid++, program.argv);
 
@@ -158,8 +159,12 @@ function scriptedProcesses(
       signal: (pid) => {
         const argv = running.get(pid);
         if (argv === undefined || script.stubborn.includes(argv[0] ?? '')) return argv !== undefined;
-        running.delete(pid);
-        void script.onProgram('ended', argv);
+        if (ending.has(pid)) return true;
+        ending.add(pid);
+        // What it saves when it is asked to end, it saves before it is gone.
+        const saved = script.onProgram('ended', argv);
+        if (saved === undefined) running.delete(pid);
+        else void saved.finally(() => running.delete(pid));
         return true;
       },
       start,

@@ -46,6 +46,7 @@ export function verdict(facts: Facts, state: ModelState, marks: readonly string[
     tornPackage(facts, state) ??
     leftovers(facts, state, marks) ??
     hollowRecord(state) ??
+    (isNew ? wrongBackups(facts, state) : undefined) ??
     wrongRecord(state, deployedVersion(facts.scenario, isNew), {
       isDamaged: !isNew && isDamaged(facts.scenario),
       ownFile,
@@ -138,14 +139,31 @@ function hollowRecord(state: ModelState): string | undefined {
   const backups = treeOf(state, `${workDirectory}/backups`);
   for (const path of backups.keys()) {
     if (!/\/\d{8}T\d{9}Z\.journal$/.test(path)) continue;
-    const text = textAt(state, path) ?? '';
-    const { plan } = JSON.parse(text.slice(65, text.indexOf('\n'))) as {
-      plan: { steps: readonly { backup?: string | null }[] };
-    };
-    const missing = plan.steps.find((step) => step.backup != null && !backups.has(step.backup));
+    const missing = stepsOf(state, path).find((step) => step.backup != null && !backups.has(step.backup));
     if (missing !== undefined) return `${path} offers a rollback, and ${missing.backup} is gone`;
   }
   return undefined;
+}
+
+/** What an update that stands has replaced lies in its backups as it was: nothing else can bring it back later. */
+function wrongBackups({ scenario, oldTree }: Facts, state: ModelState): string | undefined {
+  if (scenario.act !== 'update') return undefined;
+  const backups = treeOf(state, `${workDirectory}/backups`);
+  const newest = [...backups.keys()].filter((path) => /\/\d{8}T\d{9}Z\.journal$/.test(path)).at(-1);
+  for (const { target, backup } of newest === undefined ? [] : stepsOf(state, newest)) {
+    if (backup == null || target === scenario.ownFile || backups.get(backup) === oldTree.get(target))
+      continue;
+    return `the backup of ${target} is ${backups.get(backup)}, it was ${oldTree.get(target)}`;
+  }
+  return undefined;
+}
+
+function stepsOf(
+  state: ModelState,
+  journal: string,
+): readonly { readonly target: string; readonly backup?: string | null }[] {
+  const text = textAt(state, journal) ?? '';
+  return JSON.parse(text.slice(65, text.indexOf('\n'))).plan.steps;
 }
 
 /** The history says exactly what is on the disk, and device-api has heard of its last entry. */

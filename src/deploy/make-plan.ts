@@ -1,0 +1,170 @@
+/**
+ * Planning: from what is wanted and what is on the disk to the list of steps that leads there. Pure.
+ *
+ * Invariants: every step names its own temporary, unique to this transaction, in the target's own directory (same
+ * filesystem, so that rename is atomic); a step that replaces or removes something names a backup of its own; what has
+ * the set-uid or set-gid bit gets no second name that others can reach.
+ */
+import { posix } from 'node:path';
+import { UpdateError } from '../errors.ts';
+import type { FileOwner, FileStat } from '../host/host.ts';
+import type { Seal } from '../seal.ts';
+import { baseOf, below, directoryOf, inDirectory } from './paths.ts';
+import type { DirectoryStep, Plan, Step } from './plan.ts';
+
+/** One thing that shall be so when the transaction is committed. */
+export type Want =
+  | {
+      readonly kind: 'file';
+      readonly module: string;
+      readonly target: string;
+      readonly source: string;
+      readonly sizeBytes: number;
+      readonly mode: number | undefined;
+      /** The wanted mode outranks the one of the file that is replaced. */
+      readonly modeIsForced: boolean;
+      readonly owner: FileOwner | undefined;
+      readonly md5: string | undefined;
+      readonly sha256: string | undefined;
+      readonly seal?: Seal | undefined;
+    }
+  | {
+      readonly kind: 'directory';
+      readonly module: string;
+      readonly target: string;
+      readonly mode: number | undefined;
+      readonly owner: FileOwner | undefined;
+    }
+  | { readonly kind: 'absent'; readonly module: string; readonly target: string };
+
+/** What planning must know of the disk: made by survey.ts. */
+export interface Facts {
+  /** Of every wanted path and every directory above it that may be missing; undefined: nothing is there. */
+  readonly found: ReadonlyMap<string, FileStat | undefined>;
+  /** Missing directories above wanted paths, parents first. */
+  readonly missingParents: readonly string[];
+  /** The updater's own ids: what new files belong to unless something says otherwise. */
+  readonly self: FileOwner;
+}
+
+export interface PlanHeader extends Omit<Plan, 'steps' | 'format'> {
+  /** Absolute path of backups/. */
+  readonly backupDirectory: string;
+  /**
+   * Root of each module's tree or its single file: names the backup inside `<module>.<id>.bak`. Without it backups have
+   * numbers: those of a rollback live only as long as it runs, and on a full disk there is no room for directories.
+   */
+  readonly moduleRoots: ReadonlyMap<string, string>;
+}
+
+const newFileMode = 0o644;
+const newDirectoryMode = 0o755;
+/** Set-uid and set-gid. */
+const setIdBits = 0o6000;
+
+/**
+ * Makes the plan. Throws DEPLOYMENT_FAILED where a directory stands at a file's place or a file at a directory's:
+ * the one cannot be renamed over the other, and guessing would lose data.
+ */
+export function makePlan(header: PlanHeader, wants: readonly Want[], facts: Facts): Plan {
+  const { backupDirectory: _directory, moduleRoots: _roots, ...rest } = header;
+  const makeSteps: Step[] = facts.missingParents.map((target) =>
+    newDirectory(target, undefined, undefined, facts.self),
+  );
+  const holdDirectories: DirectoryStep[] = [];
+  const fileSteps: Step[] = [];
+  const removedDirectories: DirectoryStep[] = [];
+  const made = new Set(facts.missingParents);
+  const tempName = (beside: string, mode: number): string => {
+    if ((mode & setIdBits) === 0) return beside;
+    holdDirectories.push({ kind: 'holdDirectory', target: beside, mode: 0o700, ...facts.self });
+    return inDirectory(beside, 'file');
+  };
+
+  for (const [index, want] of wants.entries()) {
+    const found = facts.found.get(want.target);
+    const beside = inDirectory(directoryOf(want.target), `.tope-${header.id}.${index}`);
+    const backup = backupPath(header, want, index);
+    switch (want.kind) {
+      case 'file': {
+        if (found?.kind === 'directory')
+          throw new UpdateError('DEPLOYMENT_FAILED', `${want.target} is a directory, a file is due there`);
+        if (found?.kind === 'other')
+          throw new UpdateError(
+            'DEPLOYMENT_FAILED',
+            `${want.target} is a device, socket or pipe, a file is due there`,
+          );
+        const replaced = found?.kind === 'file' ? found : undefined;
+        const owner = want.owner ?? replaced ?? facts.self;
+        const mode = (want.modeIsForced ? want.mode : (replaced?.mode ?? want.mode)) ?? newFileMode;
+        const temp = tempName(beside, mode | (replaced?.mode ?? 0));
+        fileSteps.push({
+          kind: 'put',
+          module: want.module,
+          target: want.target,
+          temp,
+          backup: found ? backup : null,
+          source: want.source,
+          sizeBytes: want.sizeBytes,
+          mode,
+          uid: owner.uid,
+          gid: owner.gid,
+          md5: want.md5 ?? null,
+          sha256: want.sha256 ?? null,
+          ...(want.seal && { seal: want.seal }),
+        });
+        break;
+      }
+      case 'directory':
+        if (found === undefined) {
+          if (!made.has(want.target))
+            makeSteps.push(newDirectory(want.target, want.mode, want.owner, facts.self));
+          made.add(want.target);
+        } else if (found.kind !== 'directory') {
+          throw new UpdateError('DEPLOYMENT_FAILED', `${want.target} is not a directory, one is due there`);
+        }
+        break;
+      case 'absent':
+        if (found?.kind === 'directory') {
+          const { mode, uid, gid } = found;
+          removedDirectories.push({ kind: 'removeDirectory', target: want.target, mode, uid, gid });
+        } else if (found?.kind === 'file' || found?.kind === 'symlink') {
+          const temp = tempName(beside, found.kind === 'file' ? found.mode : 0);
+          fileSteps.push({ kind: 'remove', module: want.module, target: want.target, temp, backup });
+        }
+        break;
+      default:
+        want satisfies never;
+    }
+  }
+  removedDirectories.sort((a, b) => b.target.length - a.target.length);
+  return {
+    format: 1,
+    keepsNames: true,
+    ...rest,
+    steps: [...makeSteps, ...holdDirectories, ...fileSteps, ...removedDirectories],
+  };
+}
+
+function newDirectory(
+  target: string,
+  mode: number | undefined,
+  owner: FileOwner | undefined,
+  self: FileOwner,
+): DirectoryStep {
+  const { uid, gid } = owner ?? self;
+  return { kind: 'makeDirectory', target, mode: mode ?? newDirectoryMode, uid, gid };
+}
+
+/** A directory of its own also for a single file: what lies in it is out of others' reach. */
+function backupPath(
+  { backupDirectory, id, moduleRoots }: PlanHeader,
+  { module, target }: Want,
+  index: number,
+): string {
+  const root = moduleRoots.get(module);
+  const own = inDirectory(backupDirectory, `${module}.${id}.bak`);
+  const inside = root === undefined ? `${index}` : below(root, target);
+  if (inside === undefined) return posix.join(own, posix.relative(root ?? '/', target));
+  return inDirectory(own, inside === '' ? baseOf(target) : inside);
+}
