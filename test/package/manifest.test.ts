@@ -154,6 +154,8 @@ resolving('a file becomes a module of one file', () => {
           unit: undefined,
           start: undefined,
           health: { kind: 'exec', argv: ['/bin/true'], timeoutMs: 1500 },
+          enable: undefined,
+          restart: undefined,
         },
         target: '/opt/tope/app',
         isTree: false,
