@@ -20,6 +20,13 @@ export const projectVersion = (
   JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8')) as { version: string }
 ).version;
 
+/** The day of the newest release in the change log: later than nothing that is built from it, and the same whenever that is. */
+export function releaseMs(changelog = readFileSync(join(projectRoot, 'CHANGELOG.md'), 'utf8')): number {
+  const day = /^## \[\d[^\]]*\] - (\d{4}-\d\d-\d\d)$/m.exec(changelog)?.[1];
+  if (day === undefined) throw new Error('CHANGELOG.md names no release with its day');
+  return Date.parse(day);
+}
+
 /** Writes the bundle of `entry` to `outfile`, its source map beside it; `packages` names the npm packages inside. */
 export async function writeBundle(
   outfile = bundlePath,
@@ -44,7 +51,10 @@ export async function writeBundle(
     banner: {
       js: `/* tope-updater ${projectVersion}, MIT; the licences of what is inside: LICENSES.txt of the release */`,
     },
-    define: { TOPE_UPDATER_VERSION: JSON.stringify(projectVersion) },
+    define: {
+      TOPE_UPDATER_VERSION: JSON.stringify(projectVersion),
+      TOPE_UPDATER_BUILD_MS: String(releaseMs()),
+    },
     logLevel: 'warning',
     metafile: true,
   });

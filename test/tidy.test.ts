@@ -32,6 +32,7 @@ const pureFiles = [
   'src/release.ts',
   'src/history.ts',
   'src/version.ts',
+  'src/build-date.ts',
   'src/glob.ts',
   'src/host/host.ts',
   'src/updater/state.ts',

@@ -1,10 +1,17 @@
 /** The Clock port on the machine's own clocks and timers. */
+import { readFileSync } from 'node:fs';
+import { uptime } from 'node:os';
 import type { Clock } from './host.ts';
 
 export function realClock(): Clock {
+  let bootId: string | undefined;
   return {
     now: () => Date.now(),
     elapsed: elapsedMs,
+    boot: () => {
+      bootId ??= readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+      return { id: bootId, ms: Math.round(uptime() * 1000) };
+    },
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
         if (signal?.aborted) return reject(signal.reason);

@@ -105,11 +105,18 @@ export interface Files {
 
 // ---------------------------------------------------------------------------------------------- clock
 
+/** A boot of the machine, and how long ago it began: counted while it sleeps, too, and set by nobody. */
+export interface BootTime {
+  readonly id: string;
+  readonly ms: number;
+}
+
 export interface Clock {
   /** Wall clock, epoch milliseconds. May jump. */
   now(): number;
   /** Milliseconds of a clock that never jumps. */
   elapsed(): number;
+  boot(): BootTime;
   /** Resolves after `ms`; rejects with the signal's reason when it aborts first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
   /** Runs `action` once after `ms` unless the returned function was called; never keeps the process alive. */

@@ -2,6 +2,7 @@
 
 import type { PackageRequest } from '../download/request.ts';
 import type { UpdateError } from '../errors.ts';
+import type { BootTime } from '../host/host.ts';
 import type { Seal } from '../seal.ts';
 import type { Stage } from './state.ts';
 
@@ -11,6 +12,8 @@ export interface UpdateOperation {
   /** Both null until the package was verified. */
   readonly verifiedMs: number | null;
   readonly seal: Seal | null;
+  /** When that was, in the boot's own time; undefined: an updater of before did it. */
+  readonly verifiedBoot?: BootTime | undefined;
   /** The fleet's order that brought it; null: a caller on the device. */
   readonly action: string | null;
 }
@@ -35,6 +38,7 @@ export interface State {
 export interface FleetOffer {
   readonly action: string;
   readonly nowMs: number;
+  readonly boot?: BootTime;
 }
 
 export type Event =
@@ -45,11 +49,17 @@ export type Event =
   | { readonly kind: 'repair' }
   | { readonly kind: 'downloaded' }
   | { readonly kind: 'downloadingAgain' }
-  | { readonly kind: 'verified'; readonly nowMs: number; readonly seal: Seal }
+  | {
+      readonly kind: 'verified';
+      readonly nowMs: number;
+      readonly boot?: BootTime;
+      readonly seal: Seal;
+    }
   /** It is verified, and cannot be installed here. */
   | {
       readonly kind: 'refused';
       readonly nowMs: number;
+      readonly boot?: BootTime;
       readonly seal: Seal;
       readonly error: UpdateError;
     }

@@ -29,7 +29,7 @@ import type { Holds } from './hold.ts';
 import type { ProgressKeeper } from './progress.ts';
 import type { Decision } from './recover.ts';
 import { readLeftoverJournal } from './startup.ts';
-import { mayDowngrade } from './waiting.ts';
+import { mayDowngrade, momentOf } from './waiting.ts';
 
 export interface JobContext {
   readonly host: Host;
@@ -107,9 +107,9 @@ export async function runDownload(
     const error = asUpdateError(thrown, 'INVALID_PACKAGE', request.package_name);
     // A refused downgrade still waits for somebody's consent.
     if (error.code !== 'DOWNGRADE_REFUSED') await recordFailure(context, operation, startedMs, error);
-    return { kind: 'refused', nowMs: host.clock.now(), seal, error };
+    return { kind: 'refused', ...momentOf(host.clock), seal, error };
   }
-  return { kind: 'verified', nowMs: host.clock.now(), seal };
+  return { kind: 'verified', ...momentOf(host.clock), seal };
 }
 
 /** An install or a rollback from its beginning. */

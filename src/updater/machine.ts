@@ -16,11 +16,10 @@
 
 import { isSamePackage, type PackageRequest } from '../download/request.ts';
 import { UpdateError } from '../errors.ts';
-import type { Seal } from '../seal.ts';
 import type { Effect, Event, FleetOffer, Operation, State, Step, UpdateOperation } from './event.ts';
 import { busy, describe, expiry, otherDigest } from './refusal.ts';
 import type { Stage } from './state.ts';
-import { isRefusedDowngrade, isWaiting } from './waiting.ts';
+import { isRefusedDowngrade, isWaiting, verifiedAt, verifiedBy } from './waiting.ts';
 
 export const initialState: State = {
   stage: 'idle',
@@ -53,7 +52,7 @@ export function step(state: State, event: Event): Step {
       expect(state, event, 'downloading', 'verifying');
       return go(
         state,
-        { stage: 'toInstall', operation: verified(state.operation, event.nowMs, event.seal) },
+        { stage: 'toInstall', operation: verifiedBy(state.operation, event) },
         'save',
         'armExpiry',
       );
@@ -147,9 +146,9 @@ function onDownload(state: State, request: PackageRequest, from: FleetOffer | un
 function takeOver(state: State, held: UpdateOperation, from: FleetOffer | undefined): Step {
   if (from === undefined)
     return held === state.operation ? go(state, {}) : go(state, { operation: held }, 'save');
-  const { action, nowMs } = from;
-  if (state.stage !== 'toInstall') return go(state, { operation: { ...held, action } }, 'save');
-  return go(state, { operation: { ...held, action, verifiedMs: nowMs } }, 'save', 'armExpiry');
+  const operation = { ...held, action: from.action };
+  if (state.stage !== 'toInstall') return go(state, { operation }, 'save');
+  return go(state, { operation: verifiedAt(operation, from) }, 'save', 'armExpiry');
 }
 
 /** Who asks once more may have learned that it is a downgrade, and want it all the same. */
@@ -256,10 +255,11 @@ function onPutBack(state: State, operation: Operation, begin: 'startRollback' | 
  * What another consent (/update with allow_downgrade) or another state of the device (room on the disk) could make good stays for
  * the next command; anything else cannot be installed here, and goes.
  */
-function onRefused(state: State, { error, nowMs, seal }: Extract<Event, { kind: 'refused' }>): Step {
+function onRefused(state: State, event: Extract<Event, { kind: 'refused' }>): Step {
+  const { error } = event;
   const failed = { stage: 'failed', error } as const;
   if (error.code === 'DOWNGRADE_REFUSED')
-    return go(state, { ...failed, operation: verified(state.operation, nowMs, seal) }, 'save');
+    return go(state, { ...failed, operation: verifiedBy(state.operation, event) }, 'save');
   if (error.code === 'DISK_FULL' || error.code === 'DEPLOYMENT_FAILED') return go(state, failed, 'save');
   return go(state, { ...failed, operation: null }, 'discardPackage', 'forget');
 }
@@ -287,8 +287,4 @@ function expect(state: State, event: Event, ...allowed: Stage[]): void {
 
 function refuseIfBlocked(state: State): void {
   if (state.blocked !== null) throw new UpdateError('OPERATION_IN_PROGRESS', state.blocked);
-}
-
-function verified(operation: Operation | null, verifiedMs: number, seal: Seal): Operation | null {
-  return operation?.kind === 'update' ? { ...operation, verifiedMs, seal } : operation;
 }

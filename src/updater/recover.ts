@@ -24,8 +24,9 @@
 import type { JournalState } from '../deploy/journal.ts';
 import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
+import { verifiedOf } from './saved-state.ts';
 import type { Saved } from './store.ts';
-import { isExpired } from './waiting.ts';
+import { isExpired, type Moment } from './waiting.ts';
 
 export interface Found {
   readonly saved: Saved | undefined;
@@ -36,7 +37,7 @@ export interface Found {
   readonly damage: string | undefined;
   /** The verified package of the saved update is on the disk. */
   readonly packageThere: boolean;
-  readonly nowMs: number;
+  readonly now: Moment;
 }
 
 export type Decision =
@@ -92,9 +93,7 @@ function decideWithoutJournal(found: Found): Decision {
     case 'verifying':
       return { do: saved.operation === 'update' ? 'download' : 'rest' };
     case 'toInstall': {
-      const verifiedMs =
-        saved.operation === 'update' && saved.verified_at !== null ? Date.parse(saved.verified_at) : null;
-      if (isExpired(verifiedMs, found.nowMs)) return { do: 'expire' };
+      if (saved.operation === 'update' && isExpired(verifiedOf(saved), found.now)) return { do: 'expire' };
       if (found.packageThere) return { do: 'wait' };
       return {
         do: 'fail',

@@ -30,7 +30,7 @@ import { findWhatIsLeft } from './startup.ts';
 import type { ProgressListener, RunningUpdater, Stage } from './state.ts';
 import { createStore } from './store.ts';
 import { createTurns } from './turns.ts';
-import { isWaiting, mayDowngrade, untilExpiryMs } from './waiting.ts';
+import { isWaiting, mayDowngrade, momentOf, untilExpiryMs } from './waiting.ts';
 import { keepPackage, removePackage } from './work-files.ts';
 
 export type { RunningUpdater } from './state.ts';
@@ -70,7 +70,7 @@ export function createUpdater(
     download: (request, order) =>
       command(async () => {
         packageAddress(request.package_url, settings.allowHttp);
-        const from = order === undefined ? {} : { from: { action: order, nowMs: host.clock.now() } };
+        const from = order === undefined ? {} : { from: { action: order, ...momentOf(host.clock) } };
         await apply({ kind: 'download', request, ...from });
       }),
     update: ({ version, allow_downgrade }, order) =>
@@ -247,13 +247,13 @@ export function createUpdater(
 
   /** FR-036: a package that has waited too long is removed, and whoever asks for it is told. */
   async function expireIfDue(): Promise<boolean> {
-    if (!isWaiting(state) || untilExpiryMs(state.operation, host.clock.now()) > 0) return false;
+    if (!isWaiting(state) || untilExpiryMs(state.operation, momentOf(host.clock)) > 0) return false;
     await apply({ kind: 'expired' });
     return true;
   }
 
   function armExpiry(): void {
-    const ms = untilExpiryMs(state.operation, host.clock.now());
+    const ms = untilExpiryMs(state.operation, momentOf(host.clock));
     arm(Math.max(0, ms), () => void inTurn(expireIfDue).catch(logged));
   }
 

@@ -2,7 +2,7 @@
 
 import { noValidators, type ResumeInfo } from '../download/resume.ts';
 import type { UpdateError } from '../errors.ts';
-import type { Operation, State } from './event.ts';
+import type { Operation, State, UpdateOperation } from './event.ts';
 import { initialState } from './machine.ts';
 import type { Decision } from './recover.ts';
 import type { Saved, SavedUpdate } from './store.ts';
@@ -24,13 +24,15 @@ export function savedOf(
   };
   if (operation.kind === 'rollback') return { operation: 'rollback', version: operation.version, ...common };
   if (operation.kind === 'repair') return { operation: 'repair', ...common };
-  const { request, verifiedMs, seal, action } = operation;
+  const { request, verifiedMs, verifiedBoot, seal, action } = operation;
+  const verifiedAt = verifiedMs === null ? null : new Date(verifiedMs).toISOString();
   return {
     operation: 'update',
     ...request,
     ...(resume ?? { bytes_downloaded: 0, ...noValidators }),
     ...common,
-    verified_at: verifiedMs === null ? null : new Date(verifiedMs).toISOString(),
+    verified_at: verifiedAt,
+    ...(verifiedAt !== null && verifiedBoot ? { verified_boot: { ...verifiedBoot, at: verifiedAt } } : {}),
     ...(seal === null ? {} : { package_seal: seal }),
     ...(action === null ? {} : { fleet_action: action }),
   };
@@ -68,6 +70,18 @@ export function stateOf(saved: Saved | undefined, decision: Decision): State {
   }
 }
 
+/** When the package of an update was verified, by both clocks. */
+export function verifiedOf({
+  verified_at,
+  verified_boot,
+}: SavedUpdate): Pick<UpdateOperation, 'verifiedMs' | 'verifiedBoot'> {
+  if (verified_at === null) return { verifiedMs: null };
+  const verifiedMs = Date.parse(verified_at);
+  if (verified_boot?.at !== verified_at) return { verifiedMs };
+  const { id, ms } = verified_boot;
+  return { verifiedMs, verifiedBoot: { id, ms } };
+}
+
 /** What state.json remembers for the resume of a download; undefined for a rollback. */
 export function resumeOf(saved: Saved | undefined): ResumeInfo | undefined {
   if (saved?.operation !== 'update') return undefined;
@@ -81,7 +95,7 @@ function operationOf(saved: Saved): Operation {
   return {
     kind: 'update',
     request: requestOf(saved),
-    verifiedMs: saved.verified_at === null ? null : Date.parse(saved.verified_at),
+    ...verifiedOf(saved),
     seal: saved.package_seal ?? null,
     action: saved.fleet_action ?? null,
   };

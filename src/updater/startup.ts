@@ -10,6 +10,7 @@ import { asUpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
 import { type Decision, decideRecovery } from './recover.ts';
 import type { Saved, Store } from './store.ts';
+import { momentOf } from './waiting.ts';
 import { removeLeftovers } from './work-files.ts';
 
 export interface WhatIsLeft {
@@ -43,7 +44,7 @@ export async function findWhatIsLeft(
     packageThere:
       saved?.operation === 'update' &&
       (await host.files.stat(packagePath(tmp, saved.package_name))) !== undefined,
-    nowMs: host.clock.now(),
+    now: momentOf(host.clock),
   });
   host.log.info(`start: saved stage ${saved?.stage ?? 'none'}, journal ${leftover.kind}: ${decision.do}`);
   await removeLeftovers(host, tmp, filesToKeep(saved, decision));

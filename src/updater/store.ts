@@ -33,6 +33,11 @@ export const SavedUpdateSchema = v.object({
   ...common,
   /** ISO 8601; null until the package was verified. */
   verified_at: v.nullable(v.pipe(v.string(), v.isoTimestamp())),
+  /**
+   * The same by the boot's own clock. Counts only beside the `verified_at` that it names: an updater of before, or a person, may have
+   * changed that one alone.
+   */
+  verified_boot: v.optional(v.object({ id: v.string(), ms: v.number(), at: v.string() })),
   /** Absent until then, too. */
   package_seal: v.optional(SealSchema),
   /** Absent where a caller on the device asked. */

@@ -1,6 +1,9 @@
 /** Of a package that was verified: whether it waits, whether it may be a downgrade, and how long it is good for. Pure. */
+import { buildMs } from '../build-date.ts';
+import type { BootTime, Clock } from '../host/host.ts';
 import { limits } from '../limits.ts';
-import type { Operation, State } from './event.ts';
+import type { Seal } from '../seal.ts';
+import type { Operation, State, UpdateOperation } from './event.ts';
 
 /** A verified package is there that an /update may ask for. */
 export function isWaiting(state: State): boolean {
@@ -18,13 +21,51 @@ export function isRefusedDowngrade({ stage, error, operation }: State): boolean 
   return stage === 'failed' && error?.code === 'DOWNGRADE_REFUSED' && isVerified;
 }
 
-/** FR-036. A clock that has gone back (no RTC) makes no package expire. */
-export function isExpired(verifiedMs: number | null, nowMs: number): boolean {
-  return verifiedMs !== null && nowMs - verifiedMs > limits.packageAgeMs;
+/** Both clocks of the machine, read at once. */
+export interface Moment {
+  /** Of the wall clock, epoch milliseconds. */
+  readonly nowMs: number;
+  readonly boot?: BootTime;
+}
+
+export function momentOf(clock: Pick<Clock, 'now' | 'boot'>): Required<Moment> {
+  return { nowMs: clock.now(), boot: clock.boot() };
+}
+
+/** The operation whose package was found good at that moment. */
+export function verifiedAt(operation: UpdateOperation, { nowMs, boot }: Moment): UpdateOperation {
+  return { ...operation, verifiedMs: nowMs, ...(boot && { verifiedBoot: boot }) };
+}
+
+/** The same with the seal that was made meanwhile. */
+export function verifiedBy(
+  operation: Operation | null,
+  event: Moment & { readonly seal: Seal },
+): Operation | null {
+  return operation?.kind === 'update' ? { ...verifiedAt(operation, event), seal: event.seal } : operation;
+}
+
+type Verified = Pick<UpdateOperation, 'verifiedMs' | 'verifiedBoot'>;
+
+/**
+ * FR-036. Within the boot that verified it a package's age is counted by the boot's own clock, which nobody sets. Over boots the wall
+ * clock counts, where it is one: one that has not been set since the start (a device without a battery) makes nothing expire,
+ * and nothing is younger than the boot that came after its verification.
+ */
+export function isExpired(verified: Verified, now: Moment): boolean {
+  return ageMs(verified, now) > limits.packageAgeMs;
 }
 
 /** In ms, from which on 0 or less isExpired; what was never verified has the whole time before it. */
-export function untilExpiryMs(operation: Operation | null, nowMs: number): number {
-  const verifiedMs = operation?.kind === 'update' ? operation.verifiedMs : null;
-  return (verifiedMs ?? nowMs) + limits.packageAgeMs + 1 - nowMs;
+export function untilExpiryMs(operation: Operation | null, now: Moment): number {
+  const age = operation?.kind === 'update' ? ageMs(operation, now) : 0;
+  return limits.packageAgeMs + 1 - age;
+}
+
+function ageMs({ verifiedMs, verifiedBoot }: Verified, { nowMs, boot }: Moment): number {
+  if (verifiedMs === null) return 0;
+  if (boot !== undefined && verifiedBoot?.id === boot.id) return boot.ms - verifiedBoot.ms;
+  const ofBoot = boot === undefined || verifiedBoot === undefined ? 0 : boot.ms;
+  const areClocks = verifiedMs >= buildMs && nowMs >= buildMs;
+  return areClocks ? Math.max(nowMs - verifiedMs, ofBoot) : ofBoot;
 }

@@ -12,6 +12,7 @@ function handClock(): Clock & { ms: number; slept: number[] } {
     slept: [] as number[],
     now: () => clock.ms,
     elapsed: () => clock.ms,
+    boot: () => ({ id: 'boot', ms: clock.ms }),
     sleep: async (ms: number) => {
       clock.slept.push(Math.round(ms));
       clock.ms += ms;

@@ -88,7 +88,7 @@ async function fuzzState(directory: string, seed: number): Promise<string> {
   if (/[/\0]/.test(loaded.operation === 'update' ? loaded.package_name : ''))
     throw new Error('a path as package_name');
   const nothingElse = { journal: 'none', isEnding: false, damage: undefined, packageThere: false } as const;
-  const found = { saved: loaded, ...nothingElse, nowMs: 0 };
+  const found = { saved: loaded, ...nothingElse, now: { nowMs: 0 } };
   return `taken, ${decideRecovery(found).do}`;
 }
 

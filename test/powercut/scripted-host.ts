@@ -70,7 +70,7 @@ export function scriptedHost(files: Files, script: Script): ScriptedHost {
   };
   let isStopped = false;
   const stopped = () => isStopped;
-  const { clock, advance } = scriptedClock(script.bornMs, stopped);
+  const { clock, advance } = scriptedClock(script, stopped);
   const { processes, programs } = scriptedProcesses(script, stopped);
   return {
     files,
@@ -89,7 +89,7 @@ export function scriptedHost(files: Files, script: Script): ScriptedHost {
 }
 
 function scriptedClock(
-  bornMs: number,
+  { bornMs, bootId }: Pick<Script, 'bornMs' | 'bootId'>,
   stopped: () => boolean,
 ): { clock: Clock; advance: (ms: number) => void } {
   let elapsedMs = 0;
@@ -103,6 +103,7 @@ function scriptedClock(
   const clock: Clock = {
     now: () => startMs + bornMs + elapsedMs,
     elapsed: () => elapsedMs,
+    boot: () => ({ id: bootId, ms: elapsedMs }),
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
         if (signal?.aborted) return reject(signal.reason);

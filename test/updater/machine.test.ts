@@ -5,7 +5,6 @@ import { type ErrorCode, UpdateError } from '../../src/errors.ts';
 import type { Event, Operation, State } from '../../src/updater/event.ts';
 import { initialState, step } from '../../src/updater/machine.ts';
 import type { Stage } from '../../src/updater/state.ts';
-import { isExpired } from '../../src/updater/waiting.ts';
 
 const request: PackageRequest = {
   version: '2.0.0',
@@ -341,14 +340,6 @@ test('whoever on the device goes on with a package of the fleet, it stays that o
   }
   const replaced = operationAfter('toInstall', other);
   assert.is(replaced?.kind === 'update' && replaced.action, null);
-});
-
-test('a package expires after 24 hours, and never where the clock went back', () => {
-  const hour = 3_600_000;
-  assert.not(isExpired(0, 24 * hour));
-  assert.ok(isExpired(0, 24 * hour + 1));
-  assert.not(isExpired(24 * hour, 0));
-  assert.not(isExpired(null, 24 * hour));
 });
 
 test.run();

@@ -47,7 +47,14 @@ function decide(
   isEnding = true,
 ): string {
   const damage = 'bad byte';
-  const decision = decideRecovery({ saved: state, journal, isEnding, damage, packageThere, nowMs: now });
+  const decision = decideRecovery({
+    saved: state,
+    journal,
+    isEnding,
+    damage,
+    packageThere,
+    now: { nowMs: now },
+  });
   return decision.do === 'undo' && decision.thenInstall ? 'undo, install' : decision.do;
 }
 
@@ -137,7 +144,7 @@ test('a damaged journal says what is wrong and what to do', () => {
     isEnding: false,
     damage: 'bad record at byte 7',
     packageThere: false,
-    nowMs: now,
+    now: { nowMs: now },
   });
   assert.match(
     decision.do === 'block' ? decision.error.message : '',
