@@ -55,6 +55,11 @@ function report({ release, sizeBytes, md5, sha256, hasSignature, signed, warning
         size,
         sha256: digest ?? null,
       })),
+      exact: module.exact,
+      config: module.isTree ? module.config : module.files.some(({ whenThere }) => whenThere === 'config'),
+      keep: module.keep,
+      before_start: module.commands?.beforeStart ?? [],
+      on_undo: module.commands?.onUndo ?? [],
     })),
     warnings,
   };
@@ -86,8 +91,33 @@ function print(output: Output, name: string, inspection: Inspection, roots: read
   output.line(output.paint('bold', header));
   for (const line of lines) output.line(line);
   output.line('');
+  const notes = release.modules.flatMap(notesOf);
+  for (const note of notes) output.line(note);
+  if (notes.length > 0) output.line('');
   for (const warning of warnings) output.line(output.paint('yellow', `warning: ${warning}`));
   output.line(output.paint('green', `a device that allows ${roots.join(', ')} would take it`));
+}
+
+/** What else a module does to the device: the files it treats apart, and every command that it runs as root. */
+function notesOf({ name, exact, config, keep, commands, files, isTree }: ReleaseModule): string[] {
+  const isConfig = !isTree && files.some(({ whenThere }) => whenThere === 'config');
+  return [
+    ...(exact ? [`${name}: what is not in the package is removed, whoever put it there`] : []),
+    ...(isConfig ? [`${name}: stays where it was edited`] : []),
+    ...(config.length > 0 ? [`${name}: stays where it was edited: ${config.join(', ')}`] : []),
+    ...(keep.length > 0 ? [`${name}: never replaced or removed: ${keep.join(', ')}`] : []),
+    ...(commands?.beforeStart ?? []).map((argv) => `${name}: runs before the start: ${commandText(argv)}`),
+    ...(commands?.onUndo ?? []).map((argv) => `${name}: runs where that is undone: ${commandText(argv)}`),
+  ];
+}
+
+/** As it could be typed; a text for the shell as it stands in the manifest. */
+function commandText(argv: readonly string[]): string {
+  const [program, flag, text = ''] = argv;
+  if (program === '/bin/sh' && flag === '-c' && argv.length === 3) return text;
+  return argv
+    .map((word) => (/^[\w./:=@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`))
+    .join(' ');
 }
 
 function moduleBytes(module: ReleaseModule): number {

@@ -6,6 +6,7 @@
 import type * as Crypto from 'node:crypto';
 import { newDigests } from '../download/digest.ts';
 import { UpdateError } from '../errors.ts';
+import { matchesAny } from '../glob.ts';
 import type { Host, Memory } from '../host/host.ts';
 import type { Archive } from '../package/archive.ts';
 import { openArchive } from '../package/archive.ts';
@@ -54,7 +55,7 @@ export async function inspectPackage(
       sha256,
       hasSignature: archive.entries.some((entry) => entry.name === 'manifest.json.minisig'),
       signed,
-      warnings: [...warnings, ...unusedEntries(archive, release)],
+      warnings: [...warnings, ...unusedEntries(archive, release), ...idlePatterns(release)],
     };
   } finally {
     await archive.close();
@@ -114,6 +115,15 @@ function digestSink(createHash: typeof Crypto.createHash, expected: readonly Rel
       }
     },
   };
+}
+
+/** A pattern of what people edit that names nothing in the package is often a slip: it is compared with the whole path. */
+function idlePatterns({ modules }: Release): string[] {
+  return modules.flatMap(({ name, target, config, files }) =>
+    config
+      .filter((pattern) => !files.some((file) => matchesAny([pattern], file.target.slice(target.length + 1))))
+      .map((pattern) => `${name}: config "${pattern}" matches no file of the package`),
+  );
 }
 
 function unusedEntries(archive: Archive, release: Release): string[] {

@@ -246,7 +246,8 @@ tests('failed: a corrupt package is removed and the stage is idle again', () =>
     const first = await device.start();
     const request = await device.offer({
       ...usual(device),
-      modules: [{ name: 'x', src: 'none', dst: '/etc/x' }],
+      // What only unpacking shows: it waits first.
+      modules: [{ name: 'x', src: 'model.bin', dst: device.dataFile, md5: '0'.repeat(32) }],
     });
     await first.post('download', request);
     await first.reach('toInstall');
