@@ -19,7 +19,7 @@ _tope_updater() {
       mapfile -t COMPREPLY < <(compgen -f -- "$current")
       return
       ;;
-    --host | --port | --report-url | --log-level | --log-format | --device-type | --rate-limit | --download-deadline | --download-wait | --fleet-url | --fleet-tenant | --fleet-id | --fleet-token-kind | --fleet-soft | --fleet-confirm | --fleet-set-name | --audit-interval | --url | --release | --md5 | --sha256 | --size | --package-url)
+    --host | --port | --report-url | --log-level | --log-format | --device-type | --rate-limit | --download-deadline | --download-wait | --fleet-url | --fleet-tenant | --fleet-id | --fleet-token-kind | --fleet-soft | --fleet-confirm | --fleet-set-name | --audit-interval | --url | --release | --md5 | --sha256 | --size | --package-url | --kind)
       return
       ;;
   esac
@@ -36,7 +36,7 @@ _tope_updater() {
     support) flags='--output --dir --token-file --config' ;;
     pack) flags='--output --sign --package-url --store --allow-root' ;;
     verify) flags='--trust-key --allow-root --json' ;;
-    init) flags='' ;;
+    init) flags='--kind' ;;
   esac
   case $current in
     -*) mapfile -t COMPREPLY < <(compgen -W "$flags --help" -- "$current") ;;

@@ -1,19 +1,22 @@
 /** `tope-updater init`: makes a folder that can be packed. */
 import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { type Flags, UsageError } from '../config.ts';
 import { errno } from '../errors.ts';
-import { starterFiles } from '../pack/starter.ts';
+import { type StarterKind, starterFiles, starterKinds } from '../pack/starter.ts';
 import type { CommandInvocation } from './arguments.ts';
 import { CommandError } from './failure.ts';
+import { textFlag } from './flags.ts';
 import { createOutput } from './output.ts';
 
-export async function init({ operands }: CommandInvocation): Promise<number> {
+export async function init({ flags, operands }: CommandInvocation): Promise<number> {
   const [folder = ''] = operands;
+  const kind = kindOf(flags);
   const output = createOutput(process.stdout, process.env);
   try {
     await mkdir(folder, { recursive: true });
     if ((await readdir(folder)).length > 0) throw new CommandError(`${folder} is not empty`);
-    for (const { path, mode, text } of starterFiles()) {
+    for (const { path, mode, text } of starterFiles(kind)) {
       const target = join(folder, path);
       await mkdir(dirname(target), { recursive: true });
       await writeFile(target, text, { flag: 'wx' });
@@ -26,4 +29,12 @@ export async function init({ operands }: CommandInvocation): Promise<number> {
   }
   output.line(`next: tope-updater pack ${folder}`);
   return 0;
+}
+
+function kindOf(flags: Flags): StarterKind {
+  const given = textFlag(flags, 'kind') ?? 'service';
+  const kind = starterKinds.find((known) => known === given);
+  if (kind === undefined)
+    throw new UsageError(`--kind: must be one of ${starterKinds.join(', ')}, not "${given}"`);
+  return kind;
 }

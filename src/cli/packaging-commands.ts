@@ -68,12 +68,22 @@ export const packagingCommands = {
     ],
   },
   init: {
-    summary: 'makes a folder to pack: a commented manifest and an example service',
+    summary: 'makes a folder to pack: a commented manifest and what it deploys',
     operands: 'DIR',
     minOperands: 1,
     maxOperands: 1,
     about: 'Writes into a new or an empty folder only. What it writes can be packed as it is.',
-    flags: [],
-    examples: [['init printer', 'then: tope-updater pack printer']],
+    flags: [
+      {
+        flag: 'kind',
+        kind: 'text',
+        argument: 'KIND',
+        doc: 'service (when not given), web, python or config',
+      },
+    ],
+    examples: [
+      ['init printer', 'then: tope-updater pack printer'],
+      ['init --kind web site', 'a web folder with uploads that stay'],
+    ],
   },
 } as const satisfies Record<string, CommandSpec>;

@@ -1,8 +1,10 @@
 /**
- * The folder that `init` writes: a manifest that explains itself, an example service, and a page on what to do next. Pure.
+ * The folder that `init` writes: a manifest that explains itself, what it deploys, and a page on what to do next. Pure.
  *
  * Invariant: it can be packed as it is.
  */
+
+import { configFiles, pythonFiles, webFiles } from './starter-kinds.ts';
 
 export interface StarterFile {
   /** Below the folder, "/" between components. */
@@ -11,14 +13,24 @@ export interface StarterFile {
   readonly text: string;
 }
 
+export const starterKinds = ['service', 'web', 'python', 'config'] as const;
+export type StarterKind = (typeof starterKinds)[number];
+
 /** Every file of the starter folder. */
-export function starterFiles(): StarterFile[] {
-  return [
-    { path: 'manifest.json', mode: 0o644, text: manifest },
-    { path: 'modules/hello/hello', mode: 0o755, text: hello },
-    { path: 'modules/hello-data/greeting.txt', mode: 0o644, text: 'Hello from version 1.0.0\n' },
-    { path: 'README.md', mode: 0o644, text: readme },
-  ];
+export function starterFiles(kind: StarterKind): readonly StarterFile[] {
+  const next: StarterFile = { path: 'README.md', mode: 0o644, text: readme };
+  switch (kind) {
+    case 'service':
+      return [...serviceFiles, next];
+    case 'web':
+      return [...webFiles, next];
+    case 'python':
+      return [...pythonFiles, next];
+    case 'config':
+      return [...configFiles, next];
+    default:
+      return kind satisfies never;
+  }
 }
 
 const manifest = `{
@@ -46,7 +58,7 @@ const manifest = `{
       //   "health": { "exec": ["/opt/tope/hello/hello", "--check"] }
     },
     {
-      // A "src" that is a folder: the folder on the device becomes exactly what is in it.
+      // A "src" that is a folder: the whole folder is deployed, and what an earlier version had in it and this one has not, goes.
       "name": "hello-data",
       "src": "modules/hello-data",
       "dst": "/opt/tope/hello-data"
@@ -66,11 +78,17 @@ while :; do
 done
 `;
 
+const serviceFiles: readonly StarterFile[] = [
+  { path: 'manifest.json', mode: 0o644, text: manifest },
+  { path: 'modules/hello/hello', mode: 0o755, text: hello },
+  { path: 'modules/hello-data/greeting.txt', mode: 0o644, text: 'Hello from version 1.0.0\n' },
+];
+
 const readme = `# A package for tope-updater
 
-    tope-updater pack . -o ../hello-1.0.0.zip          makes the package, prints the request for devices
-    tope-updater verify ../hello-1.0.0.zip             what it would deploy where
-    tope-updater install ../hello-1.0.0.zip            on the device: installs it
+    tope-updater pack . -o ../package-1.0.0.zip        makes the package, prints the request for devices
+    tope-updater verify ../package-1.0.0.zip           what it would deploy where
+    tope-updater install ../package-1.0.0.zip          on the device: installs it
     tope-updater rollback                              on the device: takes it back
 
 Only manifest.json and what its modules name goes into the package; this file does not. The manifest may have // comments,

@@ -16,8 +16,6 @@ export const features = [
   'capabilities',
   'xattrs',
   'commands',
-  'remove',
-  'complete',
   'files',
   'enable',
   'restart',
@@ -44,8 +42,6 @@ export function featuresUsed(
   manifest: {
     readonly modules: readonly Readonly<Record<string, unknown>>[];
     readonly files?: unknown;
-    readonly remove?: unknown;
-    readonly complete?: unknown;
   },
   hasSymlinks: boolean,
 ): Feature[] {
@@ -59,8 +55,6 @@ export function featuresUsed(
     capabilities: has('capabilities'),
     xattrs: has('xattrs'),
     commands: has('before_start', 'post_cmds'),
-    remove: manifest.remove !== undefined,
-    complete: manifest.complete === true,
     files: typeof manifest.files === 'object' && !Array.isArray(manifest.files),
     enable: has('enable'),
     restart: has('restart'),

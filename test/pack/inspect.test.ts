@@ -85,7 +85,7 @@ for (const [what, spec, keys, message] of refusals)
   });
 
 test('the folder that init writes is packed as it is, without a warning', async () => {
-  const [manifest, ...files] = starterFiles();
+  const [manifest, ...files] = starterFiles('service');
   await withSource(manifest?.text ?? '', async (source) => {
     for (const { path, mode, text } of files) source.write(path, text, mode);
     const { release, warnings } = await source.pack();

@@ -1,0 +1,130 @@
+/** The starters besides the plain service: a web folder, a service in Python, settings that people edit. Pure. See starter.ts. */
+import type { StarterFile } from './starter.ts';
+
+/** A web folder whose uploads are the user's. */
+export const webFiles: readonly StarterFile[] = [
+  {
+    path: 'manifest.json',
+    mode: 0o644,
+    text: `{
+  "version": "1.0.0",
+  "modules": [
+    {
+      // The folder on the device gets what is in modules/web; files that an update brought and the next one does not have, go.
+      "name": "web",
+      "src": "modules/web",
+      "dst": "/opt/tope/web",
+
+      // What users put there is theirs: never replaced, never removed. Patterns of paths below dst.
+      "keep": ["uploads/**"],
+
+      // Stays where somebody has edited it; the new one is put beside it as config.json.new.
+      "config": ["config.json"]
+    }
+  ]
+}
+`,
+  },
+  {
+    path: 'modules/web/index.html',
+    mode: 0o644,
+    text: '<!doctype html>\n<title>Hello</title>\n<h1>Hello from version 1.0.0</h1>\n',
+  },
+  { path: 'modules/web/config.json', mode: 0o644, text: '{ "theme": "light" }\n' },
+  { path: 'modules/web/uploads/README.txt', mode: 0o644, text: 'Uploads go here.\n' },
+];
+
+/** A service in Python with a virtual environment of its own, made on the device. */
+export const pythonFiles: readonly StarterFile[] = [
+  {
+    path: 'manifest.json',
+    mode: 0o644,
+    text: `{
+  "version": "1.0.0",
+  "modules": [
+    {
+      "name": "hello-py",
+      "src": "modules/hello-py",
+      "dst": "/opt/tope/hello-py",
+
+      // What setup makes on the device is not the package's.
+      "keep": ["venv/**"],
+
+      // After the files are switched and before the service starts, as root. It may run again after a power cut.
+      "before_start": [["/bin/sh", "/opt/tope/hello-py/setup"]],
+      "timeout_s": 300,
+
+      // The name of the process, and how to start it where none runs. "service": "hello-py.service" names a systemd unit instead.
+      "process_name": "hello-py",
+      "start": ["/opt/tope/hello-py/hello-py"],
+      "restart_order": 1
+    }
+  ]
+}
+`,
+  },
+  {
+    path: 'modules/hello-py/hello-py',
+    mode: 0o755,
+    text: `#!/bin/sh
+# Starts the service with the Python of its own environment. "exec -a" is not in every sh, so the name stays that of this file.
+while :; do
+  /opt/tope/hello-py/venv/bin/python /opt/tope/hello-py/hello.py
+  sleep 10
+done
+`,
+  },
+  {
+    path: 'modules/hello-py/hello.py',
+    mode: 0o644,
+    text: 'import sys\n\nprint("Hello from version 1.0.0, Python", sys.version.split()[0], flush=True)\n',
+  },
+  {
+    path: 'modules/hello-py/setup',
+    mode: 0o755,
+    text: `#!/bin/sh
+# Makes the virtual environment where there is none yet. Wheels for it may come in the package:
+#   venv/bin/python -m pip install --no-index --find-links wheels -r requirements.txt
+set -e
+cd /opt/tope/hello-py
+[ -x venv/bin/python ] || python3 -m venv --without-pip venv
+venv/bin/python -c 'print("the environment is ready")'
+`,
+  },
+];
+
+/** Settings that people edit. */
+export const configFiles: readonly StarterFile[] = [
+  {
+    path: 'manifest.json',
+    mode: 0o644,
+    text: `{
+  "version": "1.0.0",
+  "modules": [
+    {
+      // A file that people edit: an edited one stays, and the new one is put beside it as printer.cfg.new.
+      "name": "printer-cfg",
+      "src": "modules/printer.cfg",
+      "dst": "/opt/tope/config/printer.cfg",
+      "config": true
+    },
+    {
+      // A folder of which some files are edited, and some only ever made by the user.
+      "name": "macros",
+      "src": "modules/macros",
+      "dst": "/opt/tope/config/macros",
+      "config": ["*.cfg"],
+      "keep": ["own/**"]
+    }
+  ]
+}
+`,
+  },
+  { path: 'modules/printer.cfg', mode: 0o644, text: '[printer]\nkinematics: corexy\nmax_velocity: 300\n' },
+  { path: 'modules/macros/start.cfg', mode: 0o644, text: '[gcode_macro START]\ngcode: G28\n' },
+  {
+    path: 'modules/macros/own/README.txt',
+    mode: 0o644,
+    text: 'Own macros go here; no update touches them.\n',
+  },
+];

@@ -1,0 +1,100 @@
+/** Starters of every kind: packed without a warning, read by verify, and installed on a device as they are. */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type StarterKind, starterFiles, starterKinds } from '../../src/pack/starter.ts';
+import { type Device, withDevice } from '../integration/harness.ts';
+import { withSource } from '../pack/source-folder.ts';
+import { command } from './command.ts';
+
+const test = suite('init');
+
+for (const kind of starterKinds) {
+  test(`${kind}: is packed as it is, without a warning`, async () => {
+    const [manifest, ...files] = starterFiles(kind);
+    await withSource(manifest?.text ?? '', async (source) => {
+      for (const { path, mode, text } of files) source.write(path, text, mode);
+      const { warnings } = await source.pack();
+      assert.equal(warnings, []);
+    });
+  });
+}
+
+/** Writes the starter, moves it from /opt/tope below this device's root, and packs it. */
+async function packed(device: Device, kind: StarterKind): Promise<string> {
+  const folder = join(device.folder, kind);
+  const { status, stdout, stderr } = await command(['init', '--kind', kind, folder]);
+  assert.is(status, 0, stderr);
+  assert.match(stdout, /next: tope-updater pack/);
+  for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+    const path = join(folder, name);
+    try {
+      writeFileSync(path, readFileSync(path, 'utf8').replaceAll('/opt/tope', device.root));
+    } catch (thrown) {
+      if ((thrown as NodeJS.ErrnoException).code !== 'EISDIR') throw thrown;
+    }
+  }
+  const zip = join(device.folder, `${kind}.zip`);
+  const made = await command(['pack', folder, '-o', zip, '--allow-root', device.root]);
+  assert.is(made.status, 0, made.stderr);
+  return zip;
+}
+
+for (const [kind, files] of [
+  ['service', ['hello/hello', 'hello-data/greeting.txt']],
+  ['web', ['web/index.html', 'web/config.json', 'web/uploads/README.txt']],
+  ['config', ['config/printer.cfg', 'config/macros/start.cfg', 'config/macros/own/README.txt']],
+  ['python', ['hello-py/hello-py', 'hello-py/venv/bin/python']],
+] as const) {
+  test(`${kind}: is installed on a device, and again`, () =>
+    withDevice(async (device) => {
+      const zip = await packed(device, kind);
+      const daemon = await device.start();
+      // What makes something on the device must be able to do so again.
+      for (const round of kind === 'python' ? ['first', 'second'] : ['first']) {
+        const { status, stderr } = await command(['install', '-y', zip, '--url', daemon.url]);
+        assert.is(status, 0, `${round}: ${stderr}`);
+      }
+      for (const file of files) assert.ok(device.namesBelow(device.root).includes(file), file);
+      endAll(device);
+    }));
+}
+
+test('verify names the commands that will run as root, and what is treated apart', () =>
+  withDevice(async (device) => {
+    const python = await command(['verify', await packed(device, 'python'), '--allow-root', device.root]);
+    assert.is(python.status, 0, python.stderr);
+    assert.ok(
+      python.stdout.includes(`hello-py: runs before the start: /bin/sh ${device.root}/hello-py/setup`),
+    );
+    assert.match(python.stdout, /hello-py: never replaced or removed: venv\/\*\*/);
+    const web = await command(['verify', '--json', await packed(device, 'web'), '--allow-root', device.root]);
+    const [module] = JSON.parse(web.stdout).modules;
+    assert.equal([module.config, module.keep, module.before_start], [['config.json'], ['uploads/**'], []]);
+  }));
+
+test('a kind that there is not is refused with those that there are', async () => {
+  const { status, stderr } = await command(['init', '--kind', 'boat', '/tmp/nowhere']);
+  assert.is(status, 2);
+  assert.match(stderr, /--kind: must be one of service, web, python, config, not "boat"/);
+});
+
+/** What the starter's service has started. */
+function endAll(device: Device): void {
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    if (Number(pid) === process.pid) continue;
+    const words = commandLine(pid);
+    if (words.some((word) => word.startsWith(device.root))) process.kill(Number(pid), 'SIGKILL');
+  }
+}
+
+function commandLine(pid: string): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  } catch {
+    return [];
+  }
+}
+
+test.run();
