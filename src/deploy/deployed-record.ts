@@ -70,7 +70,7 @@ export type RecordLine = DeployedModule | DeployedDirectory | DeployedFile;
 type AnyLine = RecordHeader | RecordLine | { readonly kind: 'end'; readonly lines: number };
 
 /**
- * Writes the record of an update: its own lines, and of the record before it what belongs to other modules. Its content
+ * Writes the record of an update: its own lines, which are gone through twice, and of the record before it what belongs to other modules. Its content
  * is durable with `group`, its name when backups/ is synced. A damaged record before it counts as
  * none: those modules are known again when they are installed again.
  */
@@ -78,7 +78,7 @@ export async function writeRecord(
   files: Files,
   backupDirectory: string,
   header: RecordHeader,
-  lines: readonly RecordLine[],
+  lines: Iterable<RecordLine>,
   group: WriteGroup,
 ): Promise<void> {
   const kept = await keptLines(files, backupDirectory, lines);
@@ -151,12 +151,16 @@ async function* bodyOf(files: Files, path: string): AsyncGenerator<RecordLine> {
 async function keptLines(
   files: Files,
   backupDirectory: string,
-  lines: readonly RecordLine[],
+  lines: Iterable<RecordLine>,
 ): Promise<AsyncIterable<RecordLine> | readonly RecordLine[]> {
   const id = await currentRecord(files, backupDirectory);
   if (id === undefined) return [];
-  const modules = new Set(lines.flatMap((line) => (line.kind === 'module' ? [line.name] : [])));
-  const paths = new Set(lines.flatMap((line) => (line.kind === 'module' ? [] : [line.path])));
+  const modules = new Set<string>();
+  const paths = new Set<string>();
+  for (const line of lines) {
+    if (line.kind === 'module') modules.add(line.name);
+    else paths.add(line.path);
+  }
   const isKept = (line: RecordLine) =>
     line.kind === 'module' ? !modules.has(line.name) : !modules.has(line.module) && !paths.has(line.path);
   try {

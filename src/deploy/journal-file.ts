@@ -15,6 +15,7 @@ import {
   type Digest,
   decodeJournal,
   encodeRecord,
+  firstRecordText,
   type Journal,
   type JournalRecord,
 } from './journal.ts';
@@ -41,25 +42,42 @@ export async function beginJournal(
   backupDirectory: string,
   plan: Plan,
 ): Promise<JournalFile> {
-  const digest = await loadDigest();
-  const first = encodeRecord({ state: 'staging', plan }, digest);
-  if (first.length > limits.journalBytes - limits.journalRoomBytes) {
-    throw new UpdateError(
-      'DEPLOYMENT_FAILED',
-      `the plan takes ${first.length} bytes, the journal holds ${limits.journalBytes}`,
-    );
-  }
-  const file = await host.files.open(journalPath(backupDirectory), 'create');
+  const path = journalPath(backupDirectory);
+  const file = await host.files.open(path, 'create');
   try {
-    await file.write(new Uint8Array(limits.journalRoomBytes), first.length);
-    await file.write(first, 0);
+    const endOffset = await writeFirst(file, plan);
+    await file.write(new Uint8Array(limits.journalRoomBytes), endOffset);
     await file.sync();
     await host.files.syncDirectory(backupDirectory);
+    return journalWriter(file, endOffset, await loadDigest());
   } catch (thrown) {
     await file.close();
+    if (thrown instanceof UpdateError) await host.files.remove(path);
     throw thrown;
   }
-  return journalWriter(file, first.length, digest);
+}
+
+/** Writes the record with the plan piece by piece; returns where it ends. Its digest comes last: a torn one is no record. */
+async function writeFirst(file: OpenFile, plan: Plan): Promise<number> {
+  const { createHash } = await import('node:crypto');
+  const hash = createHash('sha256');
+  const digestBytes = 64 + ' '.length;
+  const mostBytes = limits.journalBytes - limits.journalRoomBytes;
+  let position = digestBytes;
+  for (const text of firstRecordText(plan)) {
+    const piece = Buffer.from(text);
+    hash.update(piece);
+    if (position + piece.length + 1 > mostBytes)
+      throw new UpdateError(
+        'DEPLOYMENT_FAILED',
+        `the plan of ${plan.steps.length} steps takes more than ${mostBytes} bytes, the journal holds no more`,
+      );
+    await file.write(piece, position);
+    position += piece.length;
+  }
+  await file.write(Buffer.from('\n'), position);
+  await file.write(Buffer.from(`${hash.digest('hex')} `), 0);
+  return position + 1;
 }
 
 /** Opens a journal that was read back, to go on with it. */

@@ -87,6 +87,22 @@ export function encodeRecord(record: JournalRecord, digest: Digest): Uint8Array 
   return Buffer.from(`${digest(text)} ${text}\n`);
 }
 
+/** How many steps of a plan are one piece of its text: some 30 KB. */
+const stepsPerPiece = 64;
+
+/** The JSON text of a first record in pieces: that of a tree of thousands of files is too long to be held whole. */
+export function* firstRecordText(plan: Plan): Generator<string> {
+  const { steps, ...rest } = plan;
+  const state: JournalState = 'staging';
+  const head = JSON.stringify({ state, plan: rest });
+  yield `${head.slice(0, -'}}'.length)},"steps":[`;
+  for (let at = 0; at < steps.length; at += stepsPerPiece) {
+    const piece = JSON.stringify(steps.slice(at, at + stepsPerPiece)).slice(1, -1);
+    yield at === 0 ? piece : `,${piece}`;
+  }
+  yield ']}}';
+}
+
 /** Reads a journal; never throws, whatever the bytes are. */
 export function decodeJournal(bytes: Uint8Array, digest: Digest): DecodedJournal {
   let plan: Plan | undefined;

@@ -19,7 +19,7 @@ import { newSealing, type Seal } from '../seal.ts';
 import type { Settings } from '../settings.ts';
 import { lastServices } from './past-services.ts';
 import { prepareInstall } from './prepare.ts';
-import { rememberDeployed } from './remember.ts';
+import { type Deployed, deployedOf, rememberDeployed } from './remember.ts';
 import { runTransaction } from './transaction.ts';
 import type { Outcome, TransactionContext } from './transaction-context.ts';
 
@@ -41,17 +41,10 @@ export async function installPackage(
   const path = packagePath(directory, request.package_name);
   const archive = await openArchive(host, path);
   try {
-    const { release, plan, survey, warnings } = await prepareInstall(
-      host,
-      settings,
-      context.backupDirectory,
-      archive,
-      {
-        version: request.version,
-        action,
-      },
-    );
-    for (const warning of warnings) host.log.warn(`manifest.json: ${warning}`);
+    const { plan, deployed } = await planInstall(context, settings, archive, {
+      version: request.version,
+      action,
+    });
     host.memory.trim();
     return await runTransaction(
       context,
@@ -59,14 +52,26 @@ export async function installPackage(
       async (group) => {
         const fingerprints = await stagePackage(context, plan, group, archive, { request, path, seal });
         const crc32Of = new Map(archive.entries.map(({ name, crc32 }) => [name, crc32]));
-        const from = { release, survey, request, crc32Of };
-        await rememberDeployed(host, context.backupDirectory, plan, from, fingerprints, group);
+        const staged = { request, crc32Of, fingerprints };
+        await rememberDeployed(host, context.backupDirectory, plan, deployed, staged, group);
       },
       { known: await lastServices(host, context.backupDirectory) },
     );
   } finally {
     await archive.close();
   }
+}
+
+/** The plan, and of what it was made from only what is needed later: the rest is half of the memory of a large tree. */
+async function planInstall(
+  { host, backupDirectory }: TransactionContext,
+  settings: Settings,
+  archive: Archive,
+  asked: { readonly version: string; readonly action: string | null },
+): Promise<{ plan: Plan; deployed: Deployed }> {
+  const found = await prepareInstall(host, settings, backupDirectory, archive, asked);
+  for (const warning of found.warnings) host.log.warn(`manifest.json: ${warning}`);
+  return { plan: found.plan, deployed: deployedOf(found.release, found.survey) };
 }
 
 interface StoredPackage {

@@ -1,8 +1,17 @@
 import { createHash } from 'node:crypto';
+import { readdirSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { decodeJournal, encodeRecord, type JournalRecord } from '../../src/deploy/journal.ts';
+import {
+  decodeJournal,
+  encodeRecord,
+  firstRecordText,
+  type JournalRecord,
+} from '../../src/deploy/journal.ts';
+import { beginJournal, journalPath, readJournal } from '../../src/deploy/journal-file.ts';
 import type { Plan } from '../../src/deploy/plan.ts';
+import { limits } from '../../src/limits.ts';
+import { device } from './rig.ts';
 
 const digest = (text: string) => createHash('sha256').update(text).digest('hex');
 const plan: Plan = {
@@ -93,6 +102,62 @@ test('bytes that no journal ever held never throw', () => {
     assert.is.not(decodeJournal(sample, digest).kind, 'journal');
   }
   assert.is(decodeJournal(unplanned, digest).kind, 'damaged');
+});
+
+/** A plan of so many steps, some of them with what JSON has to escape. */
+function planOf(count: number): Plan {
+  const steps = Array.from({ length: count }, (_, index) => ({
+    kind: 'remove' as const,
+    module: 'a',
+    target: `/opt/tope/"${index}"`,
+    temp: '/opt/tope/.t',
+    backup: `/b/${'x'.repeat(index % 7)}`,
+  }));
+  return { ...plan, steps };
+}
+
+test('a first record in pieces is the same text as in one', () => {
+  for (const count of [0, 1, 63, 64, 65, 200]) {
+    const many = planOf(count);
+    const text = [...firstRecordText(many)].join('');
+    assert.is(text, JSON.stringify({ state: 'staging', plan: many }));
+  }
+});
+
+test('a journal that was begun is read back with its plan', async () => {
+  const d = device();
+  try {
+    const many = planOf(1000);
+    const journal = await beginJournal(d.host, d.backups, many);
+    await journal.append({ state: 'switching' });
+    await journal.close();
+    const decoded = await readJournal(d.host.files, journalPath(d.backups));
+    assert.equal(decoded.kind === 'journal' && [decoded.journal.state, decoded.journal.plan], [
+      'switching',
+      many,
+    ]);
+  } finally {
+    d.remove();
+  }
+});
+
+test('a plan that no journal can hold is refused, and no journal is left', async () => {
+  const d = device();
+  try {
+    const [step] = planOf(1).steps;
+    assert.ok(step);
+    const long = { ...step, target: `/${'y'.repeat(1000)}` };
+    const tooLarge = { ...plan, steps: new Array(Math.ceil(limits.journalBytes / 1000)).fill(long) };
+    const begun = beginJournal(d.host, d.backups, tooLarge);
+    const said = await begun.then(
+      () => 'begun',
+      (thrown: unknown) => String(thrown),
+    );
+    assert.match(said, /DEPLOYMENT_FAILED: the plan of \d+ steps takes more than \d+ bytes/);
+    assert.equal(readdirSync(d.backups), []);
+  } finally {
+    d.remove();
+  }
 });
 
 test.run();
