@@ -21,13 +21,16 @@ const usual: Herd = {
 
 const runs: readonly (readonly [string, Herd])[] = [
   ['a quiet week', usual],
-  ['a server away for 1 min', { ...usual, outages: [{ fromMs: 2 * day, lengthMs: minute }] }],
-  ['a server away for 6 h', { ...usual, outages: [{ fromMs: 2 * day + 6 * hour, lengthMs: 6 * hour }] }],
+  ['a server away for 1 min', { ...usual, days: 4, outages: [{ fromMs: 2 * day, lengthMs: minute }] }],
+  [
+    'a server away for 6 h',
+    { ...usual, days: 4, outages: [{ fromMs: 2 * day + 6 * hour, lengthMs: 6 * hour }] },
+  ],
   [
     'a server away for a day, in the middle of a rollout',
     { ...usual, outages: [{ fromMs: 2 * day + 9 * hour, lengthMs: day }] },
   ],
-  ['all switched on at once', { ...usual, commonCutMs: 3 * day }],
+  ['all switched on at once', { ...usual, days: 4, commonCutMs: 3 * day }],
 ];
 
 for (const [name, herd] of runs)
