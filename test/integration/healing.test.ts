@@ -250,8 +250,6 @@ tests('failed: a corrupt package is removed and the stage is idle again', () =>
       modules: [{ name: 'x', src: 'model.bin', dst: device.dataFile, md5: '0'.repeat(32) }],
     });
     await first.post('download', request);
-    await first.reach('toInstall');
-    await first.post('update', { version: '2.0.0' });
     await first.reach('failed');
     await first.end('SIGTERM');
     const second = await device.start();
