@@ -32,6 +32,7 @@ import { writeSbom } from './sbom.ts';
 const releaseFiles = [
   'install.sh',
   'tope-updater.service',
+  'tope-updater-recover.service',
   'tope-updater.init',
   'tope-updater.8',
   'completion.bash',

@@ -5,7 +5,7 @@ _tope_updater() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} flags=
   COMPREPLY=()
   if [ "$COMP_CWORD" = 1 ]; then
-    mapfile -t COMPREPLY < <(compgen -W 'run status install rollback cancel history audit fleet doctor support pack verify init --help --version' -- "$current")
+    mapfile -t COMPREPLY < <(compgen -W 'run recover status install rollback cancel history audit fleet doctor support pack verify init --help --version' -- "$current")
     return
   fi
   case $previous in
@@ -25,6 +25,7 @@ _tope_updater() {
   esac
   case ${COMP_WORDS[1]} in
     run) flags='--dir --host --port --socket --token-file --report-url --allow-root --allow-http --gui --log-level --log-format --device-type --trust-key --ca-file --cert-file --key-file --rate-limit --download-deadline --download-wait --fleet-url --fleet-tenant --fleet-id --fleet-id-file --fleet-token-file --fleet-token-kind --fleet-attribute --fleet-soft --fleet-confirm --fleet-set-name --keep-package --audit-interval --config' ;;
+    recover) flags='--dir --host --port --socket --token-file --report-url --allow-root --allow-http --gui --log-level --log-format --device-type --trust-key --ca-file --cert-file --key-file --rate-limit --download-deadline --download-wait --fleet-url --fleet-tenant --fleet-id --fleet-id-file --fleet-token-file --fleet-token-kind --fleet-attribute --fleet-soft --fleet-confirm --fleet-set-name --keep-package --audit-interval --config' ;;
     status) flags='--watch --json --url --socket --token-file' ;;
     install) flags='--yes --release --allow-downgrade --md5 --sha256 --size --json --url --socket --token-file' ;;
     rollback) flags='--yes --json --url --socket --token-file' ;;

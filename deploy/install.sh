@@ -118,7 +118,7 @@ put() {
 
 install() {
   [ -n "$ARCH" ] || ARCH=$(machine_arch)
-  for file in tope-updater.service tope-updater.init; do
+  for file in tope-updater.service tope-updater-recover.service tope-updater.init; do
     [ -r "$here/$file" ] || die "$here/$file is missing"
   done
   for folder in "$target" "$target/tmp" "$target/logs" "$target/backups"; do
@@ -140,6 +140,9 @@ install() {
     put "$here/tope-updater.service" "$DESTDIR$UNITDIR/tope-updater.service" 644
     mkdir -p "$DESTDIR$UNITDIR/multi-user.target.wants"
     ln -sf ../tope-updater.service "$DESTDIR$UNITDIR/multi-user.target.wants/tope-updater.service"
+    put "$here/tope-updater-recover.service" "$DESTDIR$UNITDIR/tope-updater-recover.service" 644
+    mkdir -p "$DESTDIR$UNITDIR/sysinit.target.wants"
+    ln -sf ../tope-updater-recover.service "$DESTDIR$UNITDIR/sysinit.target.wants/tope-updater-recover.service"
     put "$here/tope-updater.init" "$DESTDIR$INITDIR/tope-updater" 755
   else
     install_init_script
@@ -151,8 +154,9 @@ install() {
 
 install_unit() {
   put "$here/tope-updater.service" "$UNITDIR/tope-updater.service" 644
+  put "$here/tope-updater-recover.service" "$UNITDIR/tope-updater-recover.service" 644
   systemctl daemon-reload
-  systemctl enable --quiet tope-updater
+  systemctl enable --quiet tope-updater tope-updater-recover
   if [ "$changed" = yes ]; then systemctl restart tope-updater; else systemctl start tope-updater; fi
 }
 
@@ -164,6 +168,7 @@ install_init_script() {
     rc-update add tope-updater default >/dev/null
   elif [ -f "$INITDIR/rcS" ]; then
     ln -sf tope-updater "$INITDIR/S90tope-updater"
+    ln -sf tope-updater "$INITDIR/S02tope-updater-recover"
   else
     echo "note: $INITDIR/tope-updater is in place; have it started at boot in this system's way"
   fi
@@ -201,13 +206,15 @@ remove_pages() {
 
 uninstall() {
   if has_systemd; then
-    systemctl disable --quiet --now tope-updater 2>/dev/null || true
+    systemctl disable --quiet --now tope-updater tope-updater-recover 2>/dev/null || true
   elif [ -z "$DESTDIR" ] && [ -x "$INITDIR/tope-updater" ]; then
     "$INITDIR/tope-updater" stop
     if command -v update-rc.d >/dev/null 2>&1; then update-rc.d -f tope-updater remove >/dev/null; fi
     if command -v rc-update >/dev/null 2>&1; then rc-update del tope-updater >/dev/null 2>&1 || true; fi
   fi
   rm -f "$DESTDIR$UNITDIR/tope-updater.service" "$DESTDIR$UNITDIR/multi-user.target.wants/tope-updater.service" \
+    "$DESTDIR$UNITDIR/tope-updater-recover.service" \
+    "$DESTDIR$UNITDIR/sysinit.target.wants/tope-updater-recover.service" "$DESTDIR$INITDIR/S02tope-updater-recover" \
     "$DESTDIR$INITDIR/tope-updater" "$DESTDIR$INITDIR/S90tope-updater" \
     "$target/tope-updater" "$target/.tope-updater.new"
   remove_pages

@@ -23,6 +23,18 @@ export const deviceCommands = {
       ['run --allow-root /opt/tope --allow-root /etc/tope', 'packages may write below both'],
     ],
   },
+  recover: {
+    summary: 'at boot, before the services: makes the files of an update that was cut whole',
+    operands: '',
+    minOperands: 0,
+    maxOperands: 0,
+    about:
+      'Finishes or takes back a switch of files that a power cut ended, so that nothing starts on half of an update; the ' +
+      'daemon goes on from there. tope-updater-recover.service and the init script call it. Takes the flags of `run`, of ' +
+      'which it needs dir and config only.',
+    flags: [...Object.values<Option>(options), configFile],
+    examples: [['recover --dir /var/lib/tope-updater', 'nothing to do on most boots: it ends at once']],
+  },
   status: {
     summary: 'what the daemon does right now',
     operands: '',

@@ -45,6 +45,8 @@ async function carryOut(invocation: CommandInvocation, memory: Memory): Promise<
     case 'run':
       await (await import('./run.ts')).run(invocation.flags, version, memory);
       return 0;
+    case 'recover':
+      return (await import('./recover.ts')).recover(invocation);
     case 'status':
       return (await import('./status.ts')).status(invocation);
     case 'install':

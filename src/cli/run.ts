@@ -2,10 +2,10 @@
  * `tope-updater run`: the daemon. Wires the real parts together, in this order: configuration, port, lock, work
  * directory, log, recovery, API. Nothing in the work directory is touched before the lock is held.
  */
-import { chmod, lstat, mkdir, readFile, realpath } from 'node:fs/promises';
+import { chmod, lstat, mkdir, realpath } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
-import { type Config, configFlag, type Flags, resolveConfig, UsageError } from '../config.ts';
+import { type Config, configFlag, type Flags } from '../config.ts';
 import { errno } from '../errors.ts';
 import type { Fleet } from '../fleet/client.ts';
 import { realClock } from '../host/clock.ts';
@@ -25,6 +25,7 @@ import type { Settings } from '../settings.ts';
 import { createUpdater } from '../updater/runner.ts';
 import type { RunningUpdater } from '../updater/state.ts';
 import { fleetOptionsOf } from './fleet-options.ts';
+import { loadConfig } from './load-config.ts';
 import { ownPaths } from './own-files.ts';
 import { readToken } from './token.ts';
 import { readTrustedKey } from './trusted-key.ts';
@@ -101,15 +102,6 @@ export async function run(flags: Flags, version: string, memory: Memory): Promis
   fleet?.begin();
   // All of it now: in an update, nothing may block the event loop for so long.
   memory.shrink();
-}
-
-async function loadConfig(flags: Flags): Promise<Config> {
-  const path = flags[configFlag];
-  if (typeof path !== 'string') return resolveConfig(flags, undefined);
-  const text = await readFile(path, 'utf8').catch((thrown: unknown) => {
-    throw new UsageError(`--${configFlag}: cannot read ${path}: ${errno(thrown) ?? String(thrown)}`);
-  });
-  return resolveConfig(flags, text);
 }
 
 /** Says so at once where the port is taken, before anything else is done. */

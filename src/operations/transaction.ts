@@ -10,13 +10,13 @@ import * as v from 'valibot';
 import { retakeBackups, saveBackups } from '../deploy/backup.ts';
 import type { Journal, JournalRecord } from '../deploy/journal.ts';
 import { beginJournal, continueJournal } from '../deploy/journal-file.ts';
-import { fileSteps, type Plan, stagedPath } from '../deploy/plan.ts';
+import type { Plan } from '../deploy/plan.ts';
 import { withPlanGroup } from '../deploy/plan-group.ts';
 import { makeDirectories } from '../deploy/stage.ts';
 import { switchTargets } from '../deploy/switch.ts';
 import { restoreTargets } from '../deploy/undo.ts';
+import { isUntouched } from '../deploy/untouched.ts';
 import { asUpdateError, UpdateError } from '../errors.ts';
-import type { Host } from '../host/host.ts';
 import type { WriteGroup } from '../host/write-group.ts';
 import { checkHealth } from '../services/health.ts';
 import { captureServices, startServices, stopServices } from '../services/services.ts';
@@ -85,7 +85,7 @@ export async function resumeUndo(
   const run = await takeUp(context, found);
   const why = found.error === undefined ? error : UpdateError.parse(found.error);
   if (found.state === 'undone') return tidyUndone(run, why);
-  if (await nothingSwitched(context.host, found)) return withdraw(run, why);
+  if (await isUntouched(context.host, found)) return withdraw(run, why);
   return undo(run, why);
 }
 
@@ -221,27 +221,6 @@ async function stuck(run: Run, error: UpdateError): Promise<Outcome> {
   const failure = await startCaptured(run);
   await run.journal.close();
   return { kind: 'stuck', error: withStartFailure(error, failure) };
-}
-
-/**
- * True where the journal proves that no target was touched. Its last record may have been lost to bad flash, so the
- * disk has a say too: a staged file that is missing was switched, a file to remove that is missing was removed, and
- * where the disk does not answer an undo is the safe way.
- */
-async function nothingSwitched(host: Host, found: Journal): Promise<boolean> {
-  if (found.state === 'staging') return true;
-  if (found.state !== 'staged' && found.state !== 'stopping') return false;
-  try {
-    for (const step of fileSteps(found.plan)) {
-      const untouched = step.kind === 'put' ? [stagedPath(step)] : [];
-      if (step.backup !== null) untouched.push(step.target);
-      for (const path of untouched) if ((await host.files.stat(path)) === undefined) return false;
-    }
-    return true;
-  } catch (thrown) {
-    host.log.warn(`looking for what was switched: ${text(thrown)}`);
-    return false;
-  }
 }
 
 function stopIfAsked(context: TransactionContext): void {

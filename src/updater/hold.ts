@@ -2,16 +2,21 @@
  * The gate: local services may say "not now" (a print is running), and installs and rollbacks wait.
  *
  * Invariants: a hold is a lease that ends by itself after its ttl, so a service that dies cannot hold updates for ever;
- * it lives in memory only, so a restarted updater knows none, and their owners renew them as they do anyway. What was
+ * a restart of the updater within the same boot keeps it (saved-holds.ts). What was
  * begun before a hold is finished: a gate in mid-switch would help nobody.
  */
 
 import { UpdateError } from '../errors.ts';
-import type { Clock, Log } from '../host/host.ts';
+import type { Clock } from '../host/host.ts';
 import { limits } from '../limits.ts';
+import { type Lease, loadHolds, type SavedHoldsHost, saveHolds } from './saved-holds.ts';
 import type { Hold, HoldRequest, Updater } from './state.ts';
 
 export interface Holds {
+  /** Takes over what an earlier run of this boot held. */
+  restore(leases: readonly Lease[]): void;
+  /** Leases in force with their ends, to be restored. */
+  leases(): readonly Lease[];
   /** Takes or renews the lease of an owner. OPERATION_IN_PROGRESS where limits.holds owners hold already. */
   hold(request: HoldRequest): Hold;
   /** Ends an owner's lease. False where it has none. */
@@ -23,7 +28,7 @@ export interface Holds {
 }
 
 export function createHolds(clock: Clock): Holds {
-  const leases = new Map<string, { readonly hold: Hold; readonly endsMs: number }>();
+  const leases = new Map<string, Lease>();
   let changed = new AbortController();
 
   const current = () => {
@@ -36,6 +41,10 @@ export function createHolds(clock: Clock): Holds {
   };
 
   return {
+    restore: (earlier) => {
+      for (const lease of earlier) leases.set(lease.hold.owner, lease);
+    },
+    leases: current,
     hold: ({ owner, reason, ttl_s }) => {
       if (!leases.has(owner) && current().length >= limits.holds) {
         throw new UpdateError('OPERATION_IN_PROGRESS', `${limits.holds} others hold updates already`);
@@ -66,16 +75,29 @@ export function createHolds(clock: Clock): Holds {
   };
 }
 
-/** POST /hold and POST /release over them; the log tells who holds. */
-export function holdCommands(holds: Holds, log: Log): Pick<Updater, 'hold' | 'release'> {
+/** Takes over the holds of an earlier run of this boot. */
+export async function restoreHolds(holds: Holds, host: SavedHoldsHost, tmp: string): Promise<void> {
+  holds.restore(await loadHolds(host, tmp));
+}
+
+/** POST /hold and POST /release over them; the log tells who holds, `tmp` keeps it for a restart. */
+export function holdCommands(
+  holds: Holds,
+  host: SavedHoldsHost,
+  tmp: string,
+): Pick<Updater, 'hold' | 'release'> {
+  const { log } = host;
+  const save = () => saveHolds(host, tmp, holds.leases());
   return {
     hold: async (request) => {
       const hold = holds.hold(request);
       log.info(`updates are held by ${hold.owner} until ${hold.expires_at}: ${hold.reason}`);
+      await save();
       return holds.current();
     },
     release: async (owner) => {
       if (holds.release(owner)) log.info(`${owner} holds updates no more`);
+      await save();
       return holds.current();
     },
   };

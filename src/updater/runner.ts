@@ -19,7 +19,7 @@ import { updatesToTakeBack } from '../operations/rollback.ts';
 import { launchGui } from '../services/gui.ts';
 import type { Settings } from '../settings.ts';
 import type { Effect, Event, State } from './event.ts';
-import { createHolds, holdCommands } from './hold.ts';
+import { createHolds, holdCommands, restoreHolds } from './hold.ts';
 import { createJobSlot } from './job-slot.ts';
 import { type JobContext, runDownload, runInstall, runRecovery } from './jobs.ts';
 import { checkAudit, initialState, mayAudit, step } from './machine.ts';
@@ -32,8 +32,6 @@ import { createStore } from './store.ts';
 import { createTurns } from './turns.ts';
 import { isWaiting, mayDowngrade, momentOf, untilExpiryMs } from './waiting.ts';
 import { keepPackage, removePackage } from './work-files.ts';
-
-export type { RunningUpdater } from './state.ts';
 
 /** The updater over a work directory whose tmp/ and backups/ exist. */
 export function createUpdater(
@@ -111,7 +109,7 @@ export function createUpdater(
     say: (message) => {
       if (mayAudit(state)) progress.advance(0, message);
     },
-    ...holdCommands(holds, host.log),
+    ...holdCommands(holds, host, tmp),
     recover: () => recover().then(auditor.open).finally(open),
     stop: async () => {
       shutdown.abort(new UpdateError('CANCELLED', 'the updater is shutting down'));
@@ -263,6 +261,7 @@ export function createUpdater(
   }
 
   async function recover(): Promise<void> {
+    await restoreHolds(holds, host, tmp);
     const found = await findWhatIsLeft(host, store, tmp, backups);
     installStarts = found.installStarts;
     resume = resumeOf(found.saved);

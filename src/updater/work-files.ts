@@ -4,6 +4,7 @@ import { currentRecord, keptPackagePath } from '../deploy/current-record.ts';
 import { packagePath } from '../download/request.ts';
 import type { Files, Host } from '../host/host.ts';
 import type { Operation } from './event.ts';
+import { holdsFile } from './saved-holds.ts';
 
 /**
  * Removes the package of an operation and its partial download. Not synced: what a power cut brings back is removed by
@@ -41,6 +42,7 @@ export async function removeLeftovers(
     'state.json',
     'state.json.damaged',
     'outbox.json',
+    holdsFile,
     'fleet.json',
     'fleet.json.damaged',
     ...keep,

@@ -67,7 +67,13 @@ function release(version: string): string {
     return `${sum}  ${name}\n`;
   });
   writeFileSync(join(folder, 'SHA256SUMS'), sums.join(''));
-  for (const name of ['install.sh', 'tope-updater.service', 'tope-updater.init', ...pageFiles])
+  for (const name of [
+    'install.sh',
+    'tope-updater.service',
+    'tope-updater-recover.service',
+    'tope-updater.init',
+    ...pageFiles,
+  ])
     copyFileSync(join(deployFolder, name), join(folder, name));
   return folder;
 }

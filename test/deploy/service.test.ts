@@ -40,6 +40,13 @@ unitTest('systemd-analyze verify has nothing to say about the unit', () => {
   assert.is(status, 0);
 });
 
+unitTest('systemd-analyze verify has nothing to say about the unit that recovers at boot', () => {
+  const path = placed('tope-updater-recover.service', 0o644);
+  const { status, stdout, stderr } = analyze('verify', '--man=no', path);
+  assert.not.match(stdout + stderr, 'tope-updater-recover');
+  assert.is(status, 0);
+});
+
 unitTest('systemd-analyze security gives an exposure below 8', () => {
   const { stdout } = analyze(
     'security',
@@ -113,10 +120,41 @@ test('the init script starts the updater, starts it again after a crash, and sto
   }
 });
 
+test('the init script ends an updater whose loop was killed before it starts another, and recovers first', async () => {
+  const script = placed('tope-updater.init', 0o755);
+  mkdirSync(join(scratch, 'backups'), { recursive: true });
+  try {
+    const before = starts();
+    assert.is(init(script, 'start').status, 0);
+    await until('the start', () => starts() === before + 1 && updaterPid() !== undefined);
+    const orphan = updaterPid() ?? 0;
+    process.kill(Number(readFileSync(join(runFolder, 'tope-updater.loop.pid'), 'utf8')), 'SIGKILL');
+    await sleep(200);
+    writeFileSync(join(scratch, 'backups', 'journal'), '');
+    // What stands for the executable notes a recovery like a start, and would run on.
+    writeFileSync(
+      updater,
+      readFileSync(updater, 'utf8').replace('trap', '[ "$1" != recover ] || exit 0\ntrap'),
+    );
+    assert.is(init(script, 'start').status, 0);
+    await until(
+      'another',
+      () => updaterPid() !== undefined && updaterPid() !== orphan && starts() === before + 2,
+    );
+    assert.not.ok(existsSync(`/proc/${orphan}/exe`), 'the first one runs on');
+    assert.match(log(), /end\nstart recover *\nstart run/);
+    assert.is(init(script, 'stop').status, 0);
+    await sleep(300);
+    assert.is(updaterPid(), undefined);
+  } finally {
+    init(script, 'stop');
+  }
+});
+
 test('the init script says what it understands', () => {
   const { status, stderr } = init(placed('tope-updater.init', 0o755), 'dance');
   assert.is(status, 2);
-  assert.match(stderr, '{start|stop|restart|status}');
+  assert.match(stderr, '{start|stop|restart|status|recover}');
 });
 
 test.run();

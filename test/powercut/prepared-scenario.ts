@@ -3,6 +3,7 @@
 import type { PackageRequest } from '../../src/download/request.ts';
 import type { Files } from '../../src/host/host.ts';
 import type { Stage } from '../../src/updater/state.ts';
+import { wrongBeforeServices } from './boot-verdict.ts';
 import { codeSite } from './code-site.ts';
 import type { Subject } from './exploration.ts';
 import { startMark } from './lives.ts';
@@ -78,11 +79,14 @@ export async function prepareScenario(scenario: Scenario): Promise<PreparedScena
   if (stage !== expectedStage(scenario))
     throw new Error(`${scenario.name}: undisturbed it ends as ${stage}\n${session.host.lines.join('\n')}`);
   const oldTree = treeOf(old, allowedRoot);
-  const newTree = await treeAfterSuccess(scenario, old, disk.state(), async (healthy) => {
+  const succeed = async (healthy: ModelDisk) => {
     const lucky = await startSession(healthy.files, { ...scriptFor(healthy), healthStatus: 0 });
     await perform(lucky);
     await lucky.stop();
-  });
+  };
+  const newTree = await treeAfterSuccess(scenario, old, disk.state(), succeed);
+  // Also an update that fails in the end is all new for a while: a boot may find that.
+  const switchedTree = scenario.healthStatus === 0 ? newTree : await treeOfSwitched(before, succeed);
 
   const judge: PreparedScenario['judge'] = (judged, after, marks) => {
     if (judged.openCount() > 0) return `${judged.openCount()} files left open`;
@@ -115,6 +119,7 @@ export async function prepareScenario(scenario: Scenario): Promise<PreparedScena
     if (stage !== 'rebooting') return judge(restarted, after, marks);
     return rebootedAgain(marksOf(restarted)) ?? restart(restarted, marks, programs, `${bootId}'`);
   };
+  let cuts = 0;
   return {
     scenario,
     before,
@@ -122,7 +127,15 @@ export async function prepareScenario(scenario: Scenario): Promise<PreparedScena
     newTree,
     recording: disk.recording(),
     // A power cut ends device-api and the programs, too: the boot starts them again.
-    subject: (restarted, marks) => restart(restarted, marks, programs, `${firstBoot}+${marks.length}`),
+    subject: async (restarted, marks) => {
+      cuts += 1;
+      // Every second machine has the unit that recovers before its services; the others have the daemon alone.
+      const wrong =
+        cuts % 2 === 0
+          ? undefined
+          : await wrongBeforeServices(scenario, restarted, { oldTree, newTree: switchedTree });
+      return wrong ?? restart(restarted, marks, programs, `${firstBoot}+${marks.length}`);
+    },
     killSubject: (restarted, marks) => restart(restarted, marks, runningAfter(programs, marks), firstBoot),
     start: (started, files = started.files) => startSession(files, scriptFor(started)),
     act: perform,
@@ -158,6 +171,15 @@ async function treeAfterSuccess(
     default:
       return scenario.ends satisfies never;
   }
+}
+
+async function treeOfSwitched(
+  before: ModelState,
+  succeed: (disk: ModelDisk) => Promise<void>,
+): Promise<Tree> {
+  const disk = modelDisk(before);
+  await succeed(disk);
+  return treeOf(disk.state(), allowedRoot);
 }
 
 function runningAfter(programs: readonly ScriptedProgram[], marks: readonly string[]): ScriptedProgram[] {

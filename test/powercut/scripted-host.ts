@@ -88,7 +88,7 @@ export function scriptedHost(files: Files, script: Script): ScriptedHost {
   };
 }
 
-function scriptedClock(
+export function scriptedClock(
   { bornMs, bootId }: Pick<Script, 'bornMs' | 'bootId'>,
   stopped: () => boolean,
 ): { clock: Clock; advance: (ms: number) => void } {

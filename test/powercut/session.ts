@@ -1,8 +1,8 @@
 /** One life of the daemon on a disk: the product's own updater and reporter, wired as in main.ts, on a scripted host. */
 import type { Files } from '../../src/host/host.ts';
 import { createReporter } from '../../src/report/reporter.ts';
-import { createUpdater, type RunningUpdater } from '../../src/updater/runner.ts';
-import type { Stage } from '../../src/updater/state.ts';
+import { createUpdater } from '../../src/updater/runner.ts';
+import type { RunningUpdater, Stage } from '../../src/updater/state.ts';
 import { type Script, type ScriptedHost, scriptedHost } from './scripted-host.ts';
 
 export const workDirectory = '/var/lib/tope';

@@ -7,8 +7,8 @@ import type { PackageRequest } from '../../src/download/request.ts';
 import { realFiles } from '../../src/host/files.ts';
 import type { Clock } from '../../src/host/host.ts';
 import { limits } from '../../src/limits.ts';
-import { createUpdater, type RunningUpdater } from '../../src/updater/runner.ts';
-import type { Stage } from '../../src/updater/state.ts';
+import { createUpdater } from '../../src/updater/runner.ts';
+import type { RunningUpdater, Stage } from '../../src/updater/state.ts';
 import { type Device, device } from '../deploy/rig.ts';
 import { buildPackage } from '../fixtures/package-builder.ts';
 import { type ScriptedHost, scriptedHost } from '../powercut/scripted-host.ts';
@@ -235,6 +235,7 @@ test('an install that waits for a hold can be cancelled', async ({ d }) => {
   await life.updater.update(update);
   assert.is(await life.updater.cancel(), 'idle');
   assert.is(target(d), 'old');
+  await life.updater.release('printer');
   assert.equal(d.snapshot('work/tmp'), ['work/tmp/ 755']);
 });
 

@@ -1,0 +1,25 @@
+/** Whether a transaction that was cut has changed anything yet. */
+import type { Host } from '../host/host.ts';
+import type { Journal } from './journal.ts';
+import { fileSteps, stagedPath } from './plan.ts';
+
+/**
+ * True where the journal proves that no target was touched. Its last record may have been lost to bad flash, so the
+ * disk has a say too: a staged file that is missing was switched, a file to remove that is missing was removed, and
+ * where the disk does not answer an undo is the safe way.
+ */
+export async function isUntouched(host: Pick<Host, 'files' | 'log'>, found: Journal): Promise<boolean> {
+  if (found.state === 'staging') return true;
+  if (found.state !== 'staged' && found.state !== 'stopping') return false;
+  try {
+    for (const step of fileSteps(found.plan)) {
+      const untouched = step.kind === 'put' ? [stagedPath(step)] : [];
+      if (step.backup !== null) untouched.push(step.target);
+      for (const path of untouched) if ((await host.files.stat(path)) === undefined) return false;
+    }
+    return true;
+  } catch (thrown) {
+    host.log.warn(`looking for what was switched: ${thrown instanceof Error ? thrown.message : thrown}`);
+    return false;
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * The file part of a recovery, at boot and before any service of the device: a switch that was cut is finished or taken back,
+ * by the same decision that the daemon makes later. Services, health, commit and bookkeeping are left to the daemon.
+ *
+ * Invariants: when it resolves, the set of files is all old or all new; it starts and stops nothing; it may be cut anywhere and
+ * run again; what it decided is in the journal before a file changes that way, so that the daemon goes on in the same direction.
+ */
+import { posix } from 'node:path';
+import type { Journal } from '../deploy/journal.ts';
+import { continueJournal } from '../deploy/journal-file.ts';
+import { switchTargets } from '../deploy/switch.ts';
+import { restoreTargets } from '../deploy/undo.ts';
+import { isUntouched } from '../deploy/untouched.ts';
+import { asUpdateError } from '../errors.ts';
+import type { Host } from '../host/host.ts';
+import { decideRecovery } from './recover.ts';
+import { readLeftoverJournal } from './startup.ts';
+import { createStore } from './store.ts';
+import { momentOf } from './waiting.ts';
+
+export type RecoverHost = Pick<Host, 'files' | 'clock' | 'log'>;
+
+/** What was done to the files: nothing, finished, or taken back. Rejects where that failed: then the set may be mixed. */
+export async function recoverFiles(
+  host: RecoverHost,
+  workDirectory: string,
+): Promise<'nothing' | 'finished' | 'undone'> {
+  const backups = posix.join(workDirectory, 'backups');
+  const leftover = await readLeftoverJournal(host.files, backups);
+  if (leftover.kind !== 'journal') return 'nothing';
+  const { journal } = leftover;
+  const saved = await createStore(host, posix.join(workDirectory, 'tmp')).load();
+  const decision = decideRecovery({
+    // As the daemon's start counts itself.
+    saved: saved && { ...saved, install_starts: saved.install_starts + 1 },
+    journal: journal.state,
+    isEnding: journal.error !== undefined,
+    damage: undefined,
+    packageThere: true,
+    now: momentOf(host.clock),
+  });
+  host.log.info(`before the services start: journal ${journal.state}: ${decision.do}`);
+  if (decision.do === 'forward') return goForward(host, backups, journal);
+  if (decision.do !== 'undo' || journal.state === 'undone' || (await isUntouched(host, journal)))
+    return 'nothing';
+  await goBack(host, backups, journal, journal.error);
+  return 'undone';
+}
+
+async function goForward(
+  host: RecoverHost,
+  backups: string,
+  journal: Journal,
+): Promise<'nothing' | 'finished' | 'undone'> {
+  if (journal.state !== 'switching') return 'nothing';
+  const file = await continueJournal(host.files, backups, journal);
+  try {
+    await switchTargets(host, journal.plan);
+    await file.append({ state: 'switched' });
+    return 'finished';
+  } catch (thrown) {
+    const error = asUpdateError(thrown, 'DEPLOYMENT_FAILED', 'finishing the switch');
+    host.log.error(`${error.message}; everything is put back`);
+    await file.append({ state: 'undoing', error: error.message });
+    await restoreTargets(host, journal.plan);
+    return 'undone';
+  } finally {
+    await file.close();
+  }
+}
+
+async function goBack(host: RecoverHost, backups: string, journal: Journal, error?: string): Promise<void> {
+  const file = await continueJournal(host.files, backups, journal);
+  try {
+    if (journal.state !== 'undoing')
+      await file.append({ state: 'undoing', ...(error === undefined ? {} : { error }) });
+    await restoreTargets(host, journal.plan).catch(() => restoreTargets(host, journal.plan));
+  } finally {
+    await file.close();
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * `tmp/holds.json`: the holds in force, so that a restart of the updater within one boot does not end them (spec section 9).
+ *
+ * Not synced: a power cut ends the boot, and with it every hold. Times are those of the clock that nobody sets (Clock.elapsed), which
+ * counts on over processes of one boot.
+ */
+import { posix } from 'node:path';
+import * as v from 'valibot';
+import { readWhole } from '../host/durable-file.ts';
+import type { Host } from '../host/host.ts';
+import { limits } from '../limits.ts';
+
+const LeaseSchema = v.object({
+  hold: v.object({ owner: v.string(), reason: v.string(), expires_at: v.string() }),
+  endsMs: v.number(),
+});
+const SavedHoldsSchema = v.object({ boot_id: v.string(), leases: v.array(LeaseSchema) });
+
+/** A hold, and when it ends by Clock.elapsed. */
+export type Lease = v.InferOutput<typeof LeaseSchema>;
+
+export type SavedHoldsHost = Pick<Host, 'files' | 'processes' | 'log'>;
+
+export const holdsFile = 'holds.json';
+
+/** Those that a life before this one had in this boot; none where the file is not ours to read. */
+export async function loadHolds(
+  { files, processes, log }: SavedHoldsHost,
+  tmp: string,
+): Promise<readonly Lease[]> {
+  try {
+    const bytes = await readWhole(files, posix.join(tmp, holdsFile), limits.stateBytes);
+    if (bytes === undefined) return [];
+    const saved = v.parse(SavedHoldsSchema, JSON.parse(Buffer.from(bytes).toString('utf8')));
+    return saved.boot_id === (await processes.bootId()) ? saved.leases : [];
+  } catch (thrown) {
+    log.warn(
+      `the holds of an earlier run are not known: ${thrown instanceof Error ? thrown.message : thrown}`,
+    );
+    return [];
+  }
+}
+
+/** A failure is logged: the holds are in force all the same. */
+export async function saveHolds(
+  { files, processes, log }: SavedHoldsHost,
+  tmp: string,
+  leases: readonly Lease[],
+): Promise<void> {
+  const path = posix.join(tmp, holdsFile);
+  const scratch = `${path}.new`;
+  try {
+    if ((await files.stat(scratch)) !== undefined) await files.remove(scratch);
+    if (leases.length === 0) {
+      if ((await files.stat(path)) !== undefined) await files.remove(path);
+      return;
+    }
+    const file = await files.open(scratch, 'create');
+    try {
+      const content = { boot_id: await processes.bootId(), leases };
+      await file.write(Buffer.from(`${JSON.stringify(content)}\n`), 0);
+    } finally {
+      await file.close();
+    }
+    await files.rename(scratch, path);
+  } catch (thrown) {
+    log.warn(`the holds would not survive a restart: ${thrown instanceof Error ? thrown.message : thrown}`);
+  }
+}

@@ -1,0 +1,38 @@
+/**
+ * What must be true at boot before any service of the device starts: `tope-updater recover` has run, and the files that services
+ * run on are all old or all new.
+ */
+import { recoverFiles } from '../../src/updater/recover-files.ts';
+import type { ModelDisk } from './model-disk.ts';
+import { difference, type Tree, treeOf } from './model-tree.ts';
+import type { Scenario } from './scenarios.ts';
+import { scriptedClock } from './scripted-host.ts';
+import { allowedRoot, workDirectory } from './session.ts';
+
+/** Recovers as the boot does. The first thing that is wrong then, or undefined. */
+export async function wrongBeforeServices(
+  scenario: Scenario,
+  disk: ModelDisk,
+  { oldTree, newTree }: { readonly oldTree: Tree; readonly newTree: Tree },
+): Promise<string | undefined> {
+  const lines: string[] = [];
+  const line = (message: string) => void lines.push(message);
+  const log = { debug: line, info: line, warn: line, error: line };
+  const { clock } = scriptedClock({ bornMs: 0, bootId: 'boot' }, () => false);
+  await recoverFiles({ files: disk.files, clock, log }, workDirectory);
+  const content = (tree: Tree) => deployed(tree, scenario.ownFile);
+  const found = content(treeOf(disk.state(), allowedRoot));
+  const fromOld = difference(content(oldTree), found);
+  const fromNew = difference(content(newTree), found);
+  if (fromOld.length === 0 || fromNew.length === 0) return undefined;
+  return `before the services: neither old nor new:\n  old: ${fromOld.join('\n       ')}\n  new: ${fromNew.join('\n       ')}\n  log: ${lines.join('\n       ')}`;
+}
+
+/** Files alone: directories that go stay until the commit, and the names that an undo needs are nobody's. */
+function deployed(tree: Tree, ownFile: string | undefined): Tree {
+  return new Map(
+    [...tree].filter(
+      ([path, what]) => path !== ownFile && !what.startsWith('directory') && !/\/\.tope-[^/]*$/.test(path),
+    ),
+  );
+}
