@@ -1,0 +1,77 @@
+/** Every manifest of docs/cookbook.md: packed, read as a device does, and installed on one and taken back where it needs no systemd. */
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { command } from '../cli/command.ts';
+import { type Device, withDevice } from '../integration/harness.ts';
+import { rolledBack } from '../integration/updates.ts';
+
+const test = suite('the cookbook');
+const text = readFileSync(join(import.meta.dirname, '../../docs/cookbook.md'), 'utf8');
+
+interface Manifest {
+  readonly version: string;
+  readonly modules: readonly Readonly<Record<string, unknown>>[];
+}
+
+const recipes = [...text.matchAll(/^## (.*)\n(?:(?!^## )[\s\S])*?^```json\n([\s\S]*?)^```$/gm)].map(
+  ([, title = '', json = '']) => ({ title, manifest: JSON.parse(json) as Manifest }),
+);
+
+test('has a manifest in every chapter', () => {
+  assert.is(recipes.length, [...text.matchAll(/^## /gm)].length);
+  assert.ok(recipes.length >= 7);
+});
+
+/** A folder with the manifest, its places below the device's root, and for every source a program that does nothing. */
+function folderOf(device: Device, manifest: Manifest): string {
+  const moved = JSON.stringify(manifest)
+    .replaceAll('/opt/tope', device.root)
+    .replaceAll('/home/pi', `${device.root}/home`)
+    .replaceAll('/etc/systemd', `${device.root}/etc`);
+  const folder = join(device.folder, 'recipe');
+  const write = (name: string, content: string) => {
+    const path = join(folder, name);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, content);
+    chmodSync(path, 0o755);
+  };
+  write('manifest.json', moved);
+  for (const { src } of manifest.modules) {
+    if (typeof src !== 'string') throw new Error('a module without src');
+    const names = src.endsWith('/')
+      ? ['migrate', 'main', 'a.cfg', 'own/x.cfg'].map((name) => src + name)
+      : [src];
+    for (const name of names) write(name, '#!/bin/sh\nexit 0\n');
+  }
+  return folder;
+}
+
+for (const { title, manifest } of recipes) {
+  const needsSystemd = manifest.modules.some(({ service }) => service !== undefined);
+  test(`${title}: is packed and read${needsSystemd ? '' : ', installed and taken back'}`, () =>
+    withDevice(async (device) => {
+      const zip = join(device.folder, 'recipe.zip');
+      const roots = ['--allow-root', device.root];
+      const packed = await command(['pack', folderOf(device, manifest), '-o', zip, ...roots]);
+      assert.is(packed.status, 0, packed.stderr);
+      const read = await command(['verify', zip, ...roots]);
+      assert.is(read.status, 0, read.stderr);
+      if (needsSystemd) return;
+      const before = device.files();
+      const daemon = await device.start();
+      const installed = await command(['install', '-y', zip, '--url', daemon.url]);
+      assert.is(installed.status, 0, installed.stderr);
+      for (const { name } of manifest.modules) assert.ok(read.stdout.includes(String(name)));
+      await rolledBack(daemon);
+      const left = Object.keys(device.files()).filter((path) => !(path in before));
+      assert.equal(
+        // What was made on the device is not the package's to take away.
+        left.filter((path) => !/^hello-py(\/venv.*)?$/.test(path)),
+        [],
+      );
+    }));
+}
+
+test.run();
