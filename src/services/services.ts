@@ -114,9 +114,12 @@ export async function startServices(
   const groups = inRestartOrder(snapshots);
   for (const [index, group] of groups.entries()) {
     const starts = (await Promise.all(group.map((each) => startsOf(host, systemd, each, set)))).flat();
-    late.push(...starts.filter(isLate));
-    const now = starts.filter((start) => !isLate(start));
-    const started = await together(now.map((start) => launch(host, systemd, start, outputDirectory)));
+    late.push(...starts.filter((start) => whenOf(start) === 'last'));
+    const started: Launched[] = [];
+    for (const when of ['first', 'then'] as const) {
+      const now = starts.filter((start) => whenOf(start) === when);
+      started.push(...(await together(now.map((start) => launch(host, systemd, start, outputDirectory)))));
+    }
     launched.push(...started);
     if (index < groups.length - 1) await untilReady(host, systemd, group, started, { signal, ready });
   }
@@ -125,7 +128,7 @@ export async function startServices(
   await assertStaysUp(host, systemd, launched, signal);
 }
 
-const isLate = (start: Start) => start.kind === 'unit' && start.late;
+const whenOf = (start: Start) => (start.kind === 'unit' ? start.when : 'then');
 
 /** Healthy where the manifest says how to ask; up as systemd sees it where the unit tells; else alive for a moment. */
 async function untilReady(

@@ -20,9 +20,14 @@ import {
 import type { Systemd } from './systemd.ts';
 import { decideUnit } from './unit-decision.ts';
 
-/** One thing to start. `late`: what triggers others, when all the rest is up. */
+/**
+ * One thing to start. Of one order `first` comes before the rest, as systemd refuses a socket whose service runs already; `last`
+ * is what starts others by a time or a path: when all is up.
+ */
+export type When = 'first' | 'then' | 'last';
+
 export type Start =
-  | { readonly kind: 'unit'; readonly module: string; readonly unit: string; readonly late: boolean }
+  | { readonly kind: 'unit'; readonly module: string; readonly unit: string; readonly when: When }
   | {
       readonly kind: 'process';
       readonly module: string;
@@ -76,7 +81,7 @@ async function unitStarts(
   const chosen = first.length > 0 ? first : await decided(ran);
   const facts = chosen.flatMap((unit) => before.find((each) => each.unit === unit) ?? []);
   const all = [...snapshot.units, ...facts];
-  const unit = (name: string, late: boolean): Start => ({ kind: 'unit', module, unit: name, late });
+  const unit = (name: string, when: When): Start => ({ kind: 'unit', module, unit: name, when });
   // What was stopped with a unit comes back with it, also where the unit itself waits for its trigger.
   const kept =
     set === 'target' && snapshot.disables.length > 0
@@ -85,9 +90,9 @@ async function unitStarts(
   const dependents = chosen.length === 0 ? [] : kept.flatMap((each) => each.dependents);
   const triggers = kept.flatMap((each) => each.triggers);
   return [
-    ...chosen.map((name) => unit(name, false)),
-    ...[...new Set(dependents)].filter((name) => !chosen.includes(name)).map((name) => unit(name, false)),
-    ...[...new Set(triggers)].map((name) => unit(name, true)),
+    ...chosen.map((name) => unit(name, 'then')),
+    ...[...new Set(dependents)].filter((name) => !chosen.includes(name)).map((name) => unit(name, 'then')),
+    ...[...new Set(triggers)].map((name) => unit(name, name.endsWith('.socket') ? 'first' : 'last')),
   ];
 
   async function decided(names: readonly string[]): Promise<string[]> {

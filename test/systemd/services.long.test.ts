@@ -1,0 +1,200 @@
+/**
+ * Services under a real, booted systemd: every kind of kinds.ts through an install, an install that fails, a kill of the updater
+ * in mid-install, a repair and rollbacks; judged by what the running programs say themselves.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { buildPackage } from '../fixtures/package-builder.ts';
+import { bootContainer, type Container, type Release, until, whyNoContainer } from './container.ts';
+import { type Kind, kinds, pathOf, programText } from './kinds.ts';
+
+const why = whyNoContainer();
+const releases: readonly Release[] = ['bookworm', 'bullseye'];
+
+interface Wish {
+  readonly version: string;
+  /** Keys that differ of one kind's module. */
+  readonly keys?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** Lines of the program of one kind. */
+  readonly extra?: Readonly<Record<string, string>>;
+  readonly more?: readonly { readonly module: Readonly<Record<string, unknown>>; readonly content: string }[];
+}
+
+/** Builds a package of all kinds and installs it; gives the updater's words where that fails. */
+async function install(
+  container: Container,
+  { version, keys = {}, extra = {}, more = [] }: Wish,
+): Promise<string | undefined> {
+  const modules = kinds.map((kind) => ({
+    name: kind.name,
+    src: `m/${kind.name}`,
+    dst: pathOf(kind.name),
+    service: kind.unit,
+    ...kind.keys,
+    ...keys[kind.name],
+  }));
+  const files = Object.fromEntries(
+    kinds.map((kind) => [`m/${kind.name}`, { content: programText(version, extra[kind.name]), mode: 0o755 }]),
+  );
+  const added = more.map(({ module }, index) => ({ ...module, src: `more/${index}` }));
+  for (const [index, { content }] of more.entries()) files[`more/${index}`] = { content, mode: 0o755 };
+  const path = join('/tmp', `systemd-package-${process.pid}-${version}.zip`);
+  await buildPackage({ version, modules: [...modules, ...added] as never, files }, path);
+  container.put(`/root/${version}.zip`, readFileSync(path));
+  const { status, output } = await container.updater('install', '--yes', `/root/${version}.zip`);
+  return status === 0 ? undefined : output;
+}
+
+interface State {
+  /** Versions that run, by program. */
+  readonly runs: ReadonlyMap<string, readonly string[]>;
+  readonly active: ReadonlySet<string>;
+}
+
+async function look(container: Container): Promise<State> {
+  // NAME.PID of those that are alive, with what each said of its version.
+  const lines = await container.sh(
+    'mkdir -p /run/v; cd /run/v; for f in $(ls); do p=$(echo $f | sed "s/.*[.]//"); [ ! -d /proc/$p ] || echo $f $(cat $f); done',
+  );
+  const runs = new Map<string, string[]>();
+  for (const line of lines.split('\n').filter((each) => each !== '')) {
+    const [file = '', version = ''] = line.split(' ');
+    const name = file.slice(0, file.lastIndexOf('.'));
+    runs.set(name, [...(runs.get(name) ?? []), version]);
+  }
+  const units = await container.sh(
+    "systemctl list-units --all --plain --no-legend --state=active | cut -d ' ' -f 1",
+  );
+  return { runs, active: new Set(units.split('\n')) };
+}
+
+/** What is wrong with a kind that shall run `version`. */
+function wrong(kind: Kind, version: string, { runs, active }: State): string[] {
+  const faults: string[] = [];
+  for (const [name, count] of Object.entries(kind.runs)) {
+    const found = (runs.get(name) ?? []).join();
+    const said = name === kind.name ? version : 'dependent';
+    const expected = Array.from({ length: count }, () => said).join();
+    if (found !== expected) faults.push(`${kind.name}: ${name} runs [${found}], expected [${expected}]`);
+  }
+  for (const unit of kind.active) if (!active.has(unit)) faults.push(`${kind.name}: ${unit} is not active`);
+  return faults;
+}
+
+async function allRun(container: Container, version: string): Promise<void> {
+  const state = await look(container);
+  assert.equal(
+    kinds.flatMap((kind) => wrong(kind, version, state)),
+    [],
+  );
+}
+
+async function prepare(container: Container): Promise<void> {
+  for (const kind of kinds) {
+    container.put(pathOf(kind.name), programText('1.0.0'), 0o755);
+    for (const [name, text] of Object.entries(kind.units)) container.put(`/etc/systemd/system/${name}`, text);
+  }
+  await container.sh('systemctl daemon-reload');
+  for (const command of kinds.flatMap((each) => each.prepare)) await container.sh(command);
+}
+
+for (const release of releases) {
+  const test = suite(`services under the systemd of ${release}`);
+  if (why !== undefined) {
+    console.log(`skipped: services under a real systemd: ${why}`);
+    test.skip('services under a real systemd', () => undefined);
+    test.run();
+    continue;
+  }
+  let container: Container;
+  test.before(async () => {
+    container = await bootContainer(release);
+    console.log(
+      `\nmeasured: ${kinds.length} kinds of services, ${await container.sh('systemctl --version | head -n 1')}`,
+    );
+    await prepare(container);
+  });
+  test.after(() => container.end());
+
+  test('all run before', () => allRun(container, '1.0.0'));
+
+  test('an install: every kind runs the new version, once, and what was down stays down', async () => {
+    assert.is(await install(container, { version: '2.0.0' }), undefined);
+    await allRun(container, '2.0.0');
+  });
+
+  test('an install whose health check fails: every kind runs the old version again', async () => {
+    const health = { exec: ['/bin/false'], timeout_s: 1 };
+    const said = await install(container, { version: '3.0.0', keys: { 'simple-no-process': { health } } });
+    assert.match(said ?? '', /HEALTH_CHECK_FAILED/);
+    await allRun(container, '2.0.0');
+  });
+
+  test('a version that crashes: the error has its last words, and a start limit that it used up holds nothing back', async () => {
+    const extra = { limited: 'echo the very reason >&2; exit 3' };
+    assert.match((await install(container, { version: '3.0.1', extra })) ?? '', /limited.*the very reason/s);
+    await allRun(container, '2.0.0');
+    assert.is(await install(container, { version: '3.0.2' }), undefined);
+    await allRun(container, '3.0.2');
+    const { status, output } = await container.updater('rollback', '--yes');
+    assert.is(status, 0, output);
+    await allRun(container, '2.0.0');
+  });
+
+  test('a kill of the updater in mid-install: it goes on, every kind runs one version, once', async () => {
+    const installing = install(container, { version: '4.0.0' });
+    await until('it installs', async () => /installing/.test((await container.updater('status')).output));
+    await container.sh('systemctl kill -s KILL tope-updater; sleep 3; systemctl kill -s KILL tope-updater');
+    await installing;
+    await until('it rests', async () => {
+      const { output } = await container.updater('status', '--json');
+      return /"stage":"(idle|success|failed)"/.test(output);
+    });
+    const state = await look(container);
+    const version = state.runs.get('simple-no-process')?.[0] ?? '';
+    assert.ok(['2.0.0', '4.0.0'].includes(version), version);
+    await allRun(container, version);
+  });
+
+  test('a repair restarts what was damaged, and nothing else', async () => {
+    const before = await container.sh('systemctl show -P MainPID simple-always-mixed');
+    await container.sh(`echo damaged >>${pathOf('notify-no-mixed')}`);
+    await container.updater('audit', '--repair', '--yes');
+    const [version = ''] = (await look(container)).runs.get('simple-always-mixed') ?? [];
+    await allRun(container, version);
+    assert.is(await container.sh('systemctl show -P MainPID simple-always-mixed'), before);
+  });
+
+  test('a new unit that is enabled runs and is enabled, and a rollback takes all of it away', async () => {
+    const unit =
+      '[Unit]\n[Service]\nExecStart=/opt/tope/k/fresh/run fresh\n[Install]\nWantedBy=multi-user.target\n';
+    const more = [
+      {
+        module: { name: 'fresh-unit', dst: '/etc/systemd/system/fresh.service', mode: '0644' },
+        content: unit,
+      },
+      {
+        module: { name: 'fresh', dst: pathOf('fresh'), service: 'fresh.service', enable: true },
+        content: programText('5.0.0'),
+      },
+    ];
+    assert.is(await install(container, { version: '5.0.0', more }), undefined);
+    assert.equal((await look(container)).runs.get('fresh'), ['5.0.0']);
+    assert.is(await container.sh('systemctl is-enabled fresh'), 'enabled');
+    const { status, output } = await container.updater('rollback', '--yes');
+    assert.is(status, 0, output);
+    const after = await look(container);
+    assert.is(after.runs.get('fresh'), undefined);
+    assert.is(
+      await container.sh(
+        'ls /etc/systemd/system/multi-user.target.wants/fresh.service 2>/dev/null || echo gone',
+      ),
+      'gone',
+    );
+    await allRun(container, after.runs.get('simple-no-process')?.[0] ?? '');
+  });
+
+  test.run();
+}
