@@ -17,13 +17,16 @@ BUNDLE  := dist/tope-updater.cjs
 TOOLS   := build/packaging/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-all check bench build dist dist-twice test-executables test-dist install uninstall torture fuzz boot-test release-check clean
+.PHONY: help demo fleet-demo test test-long test-all check bench build dist dist-twice test-executables test-dist install uninstall torture fuzz boot-test release-check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
 
 demo: $(BUNDLE) ## a whole update on this machine, live, in under a minute
 	@$(TSX) test/demo/demo.ts
+
+fleet-demo: $(BUNDLE) ## three devices of a fleet, a rollout that stops, in under two minutes
+	@$(TSX) test/demo/fleet-demo.ts
 
 test: $(BUNDLE) ## the quick tests, with the line coverage of src (T=test/package runs a part)
 	@$(TSX) test/run.ts --quick --coverage $(T)
