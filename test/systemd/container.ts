@@ -98,19 +98,7 @@ export async function bootContainer(release: Release): Promise<Container> {
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk: Buffer) => void console_.push(chunk.toString('latin1')));
   const inside = async (argv: readonly string[]) =>
-    run([
-      'nsenter',
-      '-t',
-      String(await initOf(child)),
-      '-m',
-      '-u',
-      '-i',
-      '-n',
-      '-p',
-      '--wd=/',
-      '--',
-      ...argv,
-    ]);
+    run(['nsenter', '-t', String(await initOf(child)), '-m', '-u', '-i', '-n', '-p', '--', ...argv]);
   const container: Container = {
     async sh(command) {
       const { status, output } = await inside(['/bin/sh', '-c', `cd /\n${command}`]);
