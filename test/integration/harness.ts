@@ -226,17 +226,22 @@ function filesBelow(root: string): Record<string, string> {
   const names = readdirSync(root, { recursive: true, encoding: 'utf8' }).sort();
   return Object.fromEntries(
     names.flatMap((name) => {
-      // A scratch file of the daemon may go between the listing and the look.
       const stat = statSync(join(root, name), { throwIfNoEntry: false });
       if (stat === undefined || name.endsWith('.json.new')) return [];
       const { mode, uid, gid } = stat;
       const isFile = (mode & 0o170000) === 0o100000;
-      const md5 = isFile
-        ? createHash('md5')
-            .update(readFileSync(join(root, name)))
-            .digest('hex')
-        : 'directory';
-      return [[name, `${(mode & 0o7777).toString(8)} ${uid}:${gid} ${md5}`]];
+      const md5 = isFile ? md5Of(join(root, name)) : 'directory';
+      return md5 === undefined ? [] : [[name, `${(mode & 0o7777).toString(8)} ${uid}:${gid} ${md5}`]];
     }),
   );
+}
+
+/** Undefined where it is gone: a scratch file or package of the daemon may go between the listing and the look. */
+function md5Of(path: string): string | undefined {
+  try {
+    return createHash('md5').update(readFileSync(path)).digest('hex');
+  } catch (thrown) {
+    if (thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT') return undefined;
+    throw thrown;
+  }
 }
