@@ -34,16 +34,16 @@ export async function install(invocation: CommandInvocation): Promise<number> {
   const client = await clientOf(flags);
   const path = isUrl ? '' : await localPath(place, client);
   const output = createOutput(process.stdout, process.env);
-  const [newest] = await client.history(); // a daemon that is not there is found out before a big file is read
+  const history = await client.history(); // a daemon that is not there is found out before a big file is read
   const offer = isUrl ? await offerUrl(place, flags, output) : await offerFile(path, flags, output);
   try {
     const { version, package_size: sizeBytes } = offer.request;
     const name = offer.request.package_name;
     await askFirst(
       invocation,
-      `${name}: version ${version}, ${bytesText(sizeBytes)}. Install it on this device?`,
+      `${name}: ${stepText(history, version)}, ${bytesText(sizeBytes)}. Install it on this device?`,
     );
-    await carryOut(client, output, flags, offer.request, newest);
+    await carryOut(client, output, flags, offer.request, history[0]);
   } finally {
     await offer.close();
   }
@@ -70,6 +70,12 @@ async function carryOut(
   }
   installBegins();
   await followToEnd(options, newest);
+}
+
+/** From which version to which. `history`: newest first. */
+function stepText(history: readonly HistoryEntry[], version: string): string {
+  const installed = history.find(({ outcome }) => outcome === 'success')?.version ?? undefined;
+  return installed === undefined ? `version ${version}` : `from ${installed} to ${version}`;
 }
 
 /** Nothing that was asked for here is left behind. The error to tell. */

@@ -47,6 +47,10 @@ testOnTerminal(
       const bold = `${esc}[1mtoInstall${esc}[0m    the package is verified and waits to be installed`;
       assert.ok(shownLines(yes).includes(bold), yes.stdout);
       assert.ok(shownLines(yes).includes(`${esc}[32msuccess${esc}[0m      the update was installed`));
+      const next = join(device.folder, 'usb-2.1.0.zip');
+      await buildPackage(device.usual('2.1.0'), next);
+      const again = await commandOnTerminal(['install', next, '--url', daemon.url], { input: 'n\n' });
+      assert.match(again.stdout, /usb-2\.1\.0\.zip: from 2\.0\.0 to 2\.1\.0, .*Install it on this device\?/);
       const codes = new RegExp(`${esc}\\[\\d+m`, 'g');
       for (const line of shownLines(yes)) assert.ok(line.replace(codes, '').length < 100, line);
     });
