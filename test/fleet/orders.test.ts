@@ -56,7 +56,7 @@ test('a package waits for its window, the screen says so, and it is installed wh
       await askFleet(daemon, { poll: true });
       return (await daemon.progress()).message.startsWith('scheduled: ');
     });
-    assert.is((await askFleet(daemon)).data.order?.waits_for, 'window');
+    await until('it says why', async () => (await askFleet(daemon)).data.order?.waits_for === 'window');
     assert.equal(device.running(), ['alpha 1.0.0', 'beta 1.0.0']);
     device.server.ddi.change(id, { window: 'open' });
     assert.is(
