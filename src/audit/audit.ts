@@ -84,7 +84,7 @@ export async function audit(
     } else {
       if (modules.get(line.module)?.tree !== null) known.add(line.path);
       const difference: Difference | undefined = await comparer.file(line);
-      if (difference !== undefined) damages.push({ file: line, ...difference });
+      if (difference !== undefined && !isEdit(line, difference)) damages.push({ file: line, ...difference });
       if (count % filesPerTrim === filesPerTrim - 1) host.memory.trim();
       count += 1;
       bytes += line.sizeBytes;
@@ -105,6 +105,11 @@ export async function audit(
     ...{ header, modules, damages, missingDirectories },
     ...{ startedMs, files: count, bytes, extra: extraCount, extraFiles: extra },
   };
+}
+
+/** What people do to a file that is theirs to edit. */
+function isEdit(file: DeployedFile, { kind }: Difference): boolean {
+  return file.isConfig === true && (kind === 'content' || kind === 'attributes');
 }
 
 /** What became of a damaged file in a repair. */

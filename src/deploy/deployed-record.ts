@@ -61,6 +61,8 @@ interface FileFacts {
   readonly sizeBytes: number;
   /** As its ZIP entry told and staging checked: tells a download which bytes are here. Absent in what formats 1 and 2 knew. */
   readonly crc32?: number;
+  /** People edit it: other bytes are no damage. */
+  readonly isConfig?: true;
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;

@@ -8,26 +8,32 @@
 import { posix } from 'node:path';
 import { UpdateError } from '../errors.ts';
 import type { FileOwner, FileStat } from '../host/host.ts';
+import type { WhenThere } from '../release.ts';
 import type { Seal } from '../seal.ts';
 import { baseOf, below, directoryOf, inDirectory } from './paths.ts';
 import type { DirectoryStep, Plan, Step } from './plan.ts';
 
+export interface FileWant {
+  readonly kind: 'file';
+  readonly module: string;
+  readonly target: string;
+  readonly source: string;
+  readonly sizeBytes: number;
+  readonly mode: number | undefined;
+  /** The wanted mode outranks the one of the file that is replaced. */
+  readonly modeIsForced: boolean;
+  readonly owner: FileOwner | undefined;
+  readonly md5: string | undefined;
+  readonly sha256: string | undefined;
+  readonly seal?: Seal | undefined;
+  readonly whenThere?: WhenThere;
+  /** Its bytes stand there already: it gets a step only where mode or owner differ. */
+  readonly stands?: boolean;
+}
+
 /** One thing that shall be so when the transaction is committed. */
 export type Want =
-  | {
-      readonly kind: 'file';
-      readonly module: string;
-      readonly target: string;
-      readonly source: string;
-      readonly sizeBytes: number;
-      readonly mode: number | undefined;
-      /** The wanted mode outranks the one of the file that is replaced. */
-      readonly modeIsForced: boolean;
-      readonly owner: FileOwner | undefined;
-      readonly md5: string | undefined;
-      readonly sha256: string | undefined;
-      readonly seal?: Seal | undefined;
-    }
+  | FileWant
   | {
       readonly kind: 'directory';
       readonly module: string;
@@ -96,7 +102,8 @@ export function makePlan(header: PlanHeader, wants: readonly Want[], facts: Fact
           );
         const replaced = found?.kind === 'file' ? found : undefined;
         const owner = want.owner ?? replaced ?? facts.self;
-        const mode = (want.modeIsForced ? want.mode : (replaced?.mode ?? want.mode)) ?? newFileMode;
+        const mode = modeOf(want, replaced);
+        if (want.stands && replaced && isDressed(replaced, mode, owner)) break;
         const temp = tempName(beside, mode | (replaced?.mode ?? 0));
         fileSteps.push({
           kind: 'put',
@@ -144,6 +151,15 @@ export function makePlan(header: PlanHeader, wants: readonly Want[], facts: Fact
     ...rest,
     steps: [...makeSteps, ...holdDirectories, ...fileSteps, ...removedDirectories],
   };
+}
+
+/** The mode that a file has in the end; `replaced`: what stands there now. */
+export function modeOf(want: FileWant, replaced: FileStat | undefined): number {
+  return (want.modeIsForced ? want.mode : (replaced?.mode ?? want.mode)) ?? newFileMode;
+}
+
+function isDressed(stands: FileStat, mode: number, { uid, gid }: FileOwner): boolean {
+  return stands.mode === mode && stands.uid === uid && stands.gid === gid;
 }
 
 function newDirectory(

@@ -10,13 +10,16 @@ import type { FileOwner, FileStat, Files, Host } from '../host/host.ts';
 import { forEachInFlight } from '../host/in-flight.ts';
 import { limits } from '../limits.ts';
 import type { Release } from '../release.ts';
-import type { Facts, Want } from './make-plan.ts';
+import { findExtras } from './extras.ts';
+import type { Facts, FileWant, Want } from './make-plan.ts';
 import { refuseOwnFiles } from './own-files.ts';
 import { readOwners } from './owner.ts';
 import { baseOf, directoryOf, inDirectory } from './paths.ts';
 import { type Plan, touchedDirectories } from './plan.ts';
+import { nothingRecorded, type Recorded } from './recorded.ts';
 import { checkSpace, type Filesystem } from './space.ts';
-import { type Tree, wantsOfRelease } from './wants.ts';
+import { judgeStanding } from './standing.ts';
+import { wantsOfRelease } from './wants.ts';
 
 export interface Territory {
   readonly allowedRoots: readonly string[];
@@ -38,6 +41,7 @@ export async function surveyRelease(
   release: Release,
   territory: Territory,
   self: FileOwner,
+  recorded: Recorded = nothingRecorded,
 ): Promise<Survey> {
   const { files } = host;
   const resolved = new Map<string, string>();
@@ -61,9 +65,14 @@ export async function surveyRelease(
     release.modules.map((module) => module.owner),
   );
   const { wants, trees } = wantsOfRelease(release, resolve, ownerOf);
-  const extras = await findExtras(host, trees, new Set(wants.map((want) => want.target)));
-  const all = [...wants, ...extras];
-  const facts = await surveyWants(files, all, self);
+  const isFile = (want: Want): want is FileWant => want.kind === 'file';
+  const found = new Map<string, FileStat | undefined>();
+  const judged = await judgeStanding(host, wants.filter(isFile), recorded, found);
+  const standing = [...wants.filter((want) => !isFile(want)), ...judged.wants];
+  const known = new Set([...standing.map((want) => want.target), ...judged.kept]);
+  const extras = await findExtras(host, trees, known, recorded);
+  const all = [...standing, ...extras];
+  const facts = await surveyWants(files, all, self, found);
   await refuseOwnFiles(files, territory.ownPaths ?? [], all, facts.found, 'INVALID_MANIFEST');
   return {
     wants: all,
@@ -72,11 +81,15 @@ export async function surveyRelease(
   };
 }
 
-/** Facts for wants whose paths are resolved already (a rollback's). */
-export async function surveyWants(files: Files, wants: readonly Want[], self: FileOwner): Promise<Facts> {
-  const found = new Map<string, FileStat | undefined>();
+/** Facts for wants whose paths are resolved already; `found`: what is known of them before. */
+export async function surveyWants(
+  files: Files,
+  wants: readonly Want[],
+  self: FileOwner,
+  found = new Map<string, FileStat | undefined>(),
+): Promise<Facts> {
   await forEachInFlight(wants, limits.filesInFlight, async ({ target }) => {
-    found.set(target, await files.stat(target));
+    if (!found.has(target)) found.set(target, await files.stat(target));
   });
   const wanted = new Set(wants.filter((want) => want.kind === 'directory').map((want) => want.target));
   const missing = new Set<string>();
@@ -164,53 +177,4 @@ async function insideTerritory(files: Files, territory: Territory): Promise<(pat
   const own = await resolve(territory.workDirectory);
   const under = (path: string, root: string) => root === '/' || path.startsWith(`${root}/`);
   return (path) => roots.some((root) => under(path, root)) && path !== own && !under(path, own);
-}
-
-/** What stands below the trees and is wanted no more. Sockets, pipes and devices stay, and so do their directories. */
-async function findExtras(
-  host: Pick<Host, 'files' | 'log'>,
-  trees: readonly Tree[],
-  wanted: ReadonlySet<string>,
-): Promise<Want[]> {
-  const extras: Want[] = [];
-  for (const tree of trees) {
-    const stat = await host.files.stat(tree.root);
-    if (stat?.kind === 'directory') await walk(tree, tree.root);
-  }
-  return extras;
-
-  /** True where something stays that the module does not want, so that the directory must stay too. */
-  async function walk(tree: Tree, directory: string): Promise<boolean> {
-    let somethingStays = false;
-    const names = (await host.files.list(directory)).sort();
-    const stats = new Map<string, FileStat | undefined>();
-    await forEachInFlight(names, limits.filesInFlight, async (name) => {
-      stats.set(name, await host.files.stat(inDirectory(directory, name)));
-    });
-    for (const name of names) {
-      const target = inDirectory(directory, name);
-      const stat = stats.get(name);
-      if (stat === undefined) continue;
-      if (stat.kind === 'other') {
-        host.log.info(`${target} is a device, socket or pipe: it stays`);
-        somethingStays = true;
-        continue;
-      }
-      if (stat.kind === 'directory') {
-        const stays = await walk(tree, target);
-        somethingStays ||= stays;
-        if (stays || wanted.has(target)) continue;
-      } else if (wanted.has(target)) {
-        continue;
-      }
-      extras.push({ kind: 'absent', module: tree.module, target });
-      if (extras.length > limits.archiveEntries) {
-        throw new UpdateError(
-          'DEPLOYMENT_FAILED',
-          `${tree.root} holds more than ${limits.archiveEntries} files that are not in the package`,
-        );
-      }
-    }
-    return somethingStays;
-  }
 }

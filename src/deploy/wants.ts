@@ -4,10 +4,13 @@ import type { FileOwner } from '../host/host.ts';
 import type { Release, ReleaseModule } from '../release.ts';
 import type { Want } from './make-plan.ts';
 
-/** An existing tree that a module takes over: what stands below `root` and is not wanted goes. */
+/** An existing tree that a module takes over; see extras.ts. */
 export interface Tree {
   readonly module: string;
   readonly root: string;
+  readonly exact: boolean;
+  /** Patterns below the root: never removed. */
+  readonly keep: readonly string[];
 }
 
 /**
@@ -22,7 +25,7 @@ export function wantsOfRelease(
   const wants = release.modules.flatMap((module) => wantsOfModule(module, resolve, ownerOf));
   const trees = release.modules
     .filter((module) => module.isTree)
-    .map((module) => ({ module: module.name, root: resolve(module.target) }));
+    .map(({ name, target, exact, keep }) => ({ module: name, root: resolve(target), exact, keep }));
   refuseMeetings(wants, trees);
   return { wants, trees };
 }
@@ -54,6 +57,7 @@ function wantsOfModule(
       owner,
       md5: file.md5,
       sha256: file.sha256,
+      whenThere: file.whenThere,
     }),
   );
   return [...directories, ...files];

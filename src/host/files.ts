@@ -114,6 +114,8 @@ function filesOf({ at, inside }: Names): Files {
       inside(path, (name) =>
         withDescriptor(name, O_RDONLY | O_DIRECTORY, (fd) => callVoid((done) => fs.fsync(fd, done))),
       ),
+    mountPoints: async () =>
+      mountPointsIn(await call<Buffer>((done) => fs.readFile('/proc/self/mountinfo', done))),
     space: (path) =>
       inside(path, async (name) => {
         const device = (await call<fs.BigIntStats>((done) => fs.stat(name, { bigint: true }, done))).dev;
@@ -153,6 +155,20 @@ async function giveLink(name: PathLike, owner: FileOwner | undefined): Promise<v
       throw Object.assign(new Error(`EEXIST: ${name} is not the symlink that was made`), { code: 'EEXIST' });
     await callVoid((done) => fs.chown(`/proc/self/fd/${fd}`, owner.uid, owner.gid, done));
   });
+}
+
+/** From the text of /proc/self/mountinfo (proc(5)): the fifth field, in which blanks and backslashes are octal. */
+function mountPointsIn(text: Buffer): Set<string> {
+  const points = new Set<string>();
+  for (const line of text.toString('latin1').split('\n')) {
+    const field = line.split(' ')[4];
+    if (field === undefined) continue;
+    const bytes = field.replace(/\\([0-7]{3})/g, (_, digits: string) =>
+      String.fromCharCode(Number.parseInt(digits, 8)),
+    );
+    points.add(pathText(Buffer.from(bytes, 'latin1')));
+  }
+  return points;
 }
 
 async function withDescriptor<T>(

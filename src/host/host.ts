@@ -95,6 +95,8 @@ export interface Files {
   remove(path: string): Promise<void>;
   /** fsync(2) of a directory: its names are on the disk when it returns. */
   syncDirectory(path: string): Promise<void>;
+  /** Where filesystems and bind mounts stand. */
+  mountPoints(): Promise<ReadonlySet<string>>;
   /** The filesystem of a directory; undefined where sync() could not promise what it says. */
   openFilesystem(directory: string): Promise<Filesystem | undefined>;
   /** Space an unprivileged writer could still use on the filesystem that holds `path`. */

@@ -7,6 +7,7 @@ import { installedVersion } from '../deploy/installed-version.ts';
 import { makePlan } from '../deploy/make-plan.ts';
 import { latestId } from '../deploy/past-updates.ts';
 import type { Plan } from '../deploy/plan.ts';
+import { readRecorded } from '../deploy/recorded.ts';
 import { checkPlanFits, type Survey, surveyRelease } from '../deploy/survey.ts';
 import { nextId } from '../deploy/update-id.ts';
 import { type PackageRequest, packagePath } from '../download/request.ts';
@@ -76,7 +77,8 @@ async function planRelease(
 ): Promise<{ plan: Plan; survey: Survey }> {
   try {
     const self = await ownerOfUpdater(host.files, backupDirectory);
-    const survey = await surveyRelease(host, release, settings, self);
+    const recorded = await readRecorded(host.files, backupDirectory);
+    const survey = await surveyRelease(host, release, settings, self, recorded);
     const startedMs = host.clock.now();
     const plan = makePlan(
       {

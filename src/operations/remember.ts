@@ -1,6 +1,7 @@
 /** What an update deploys becomes the record that a later audit compares with (deploy/deployed-record.ts). */
 import {
   type DeployedDirectory,
+  type DeployedFile,
   type DeployedModule,
   type RecordLine,
   writeRecord,
@@ -12,13 +13,18 @@ import type { PackageRequest } from '../download/request.ts';
 import { asUpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
 import type { WriteGroup } from '../host/write-group.ts';
-import type { Release } from '../release.ts';
+import type { Release, WhenThere } from '../release.ts';
 
 /** What an update deploys, beside its plan: as little as that, for it is held while thousands of files are unpacked. */
 export interface Deployed {
   readonly version: string;
   readonly modules: readonly Omit<DeployedModule, 'id'>[];
   readonly directories: readonly { readonly module: string; readonly target: string }[];
+  /** Targets that people edit, and those that are only deployed where there is none. */
+  readonly config: ReadonlySet<string>;
+  readonly kept: ReadonlySet<string>;
+  /** Of files whose bytes stood there already: they may have no step. */
+  readonly standing: readonly DeployedFile[];
 }
 
 /** What the package brings, and the digests of what was staged. */
@@ -30,8 +36,19 @@ export interface Staged {
   readonly fingerprints: ReadonlyMap<string, Fingerprint>;
 }
 
-export function deployedOf(release: Release, { wants, moduleRoots }: Survey): Deployed {
+export function deployedOf(release: Release, { wants, facts, moduleRoots }: Survey): Deployed {
+  const files = wants.filter((want) => want.kind === 'file');
+  const targetsOf = (whenThere: WhenThere) =>
+    new Set(files.flatMap((want) => (want.whenThere === whenThere ? [want.target] : [])));
   return {
+    config: targetsOf('config'),
+    kept: targetsOf('keep'),
+    standing: files.flatMap(({ stands, module, target, source, sizeBytes, sha256 }): DeployedFile[] => {
+      const found = stands ? facts.found.get(target) : undefined;
+      if (found === undefined || sha256 === undefined) return [];
+      const { mode, uid, gid } = found;
+      return [{ kind: 'file', module, path: target, entry: source, sizeBytes, mode, uid, gid, sha256 }];
+    }),
     version: release.version,
     modules: release.modules.map(({ name, isTree, target, service, commands }) => {
       const tree = isTree ? (moduleRoots.get(name) ?? target) : null;
@@ -79,21 +96,32 @@ export async function rememberDeployed(
 /** One line at a time: those of thousands of files would take as much again as their plan. */
 function* linesOf(
   plan: Plan,
-  { modules }: Deployed,
+  { modules, config, kept, standing }: Deployed,
   directories: readonly DeployedDirectory[],
   { crc32Of, fingerprints }: Staged,
 ): Generator<RecordLine> {
   for (const module of modules) yield { ...module, id: plan.id };
   yield* directories;
+  const isPut = new Set<string>();
+  const crc32 = (entry: string) => {
+    const found = crc32Of.get(entry);
+    if (found === undefined) throw new Error(`${entry} is no entry of the package`);
+    return found;
+  };
+  const ofConfig = (path: string) => (config.has(path) ? { isConfig: true as const } : {});
   for (const step of plan.steps) {
     if (step.kind !== 'put') continue;
     const { module, target, source, sizeBytes, mode, uid, gid } = step;
+    isPut.add(target);
+    // What is only kept belongs to whoever edits it: no audit and no repair has to do with it.
+    if (kept.has(target)) continue;
     const fingerprint = fingerprints.get(target);
     if (fingerprint === undefined) throw new Error(`${target} was not staged`);
-    const crc32 = crc32Of.get(source);
-    if (crc32 === undefined) throw new Error(`${source} is no entry of the package`);
-    const content = { entry: source, sizeBytes, crc32, ...fingerprint };
+    const content = { entry: source, sizeBytes, crc32: crc32(source), ...fingerprint, ...ofConfig(target) };
     yield { kind: 'file', module, path: target, mode, uid, gid, ...content };
+  }
+  for (const line of standing) {
+    if (!isPut.has(line.path)) yield { ...line, crc32: crc32(line.entry), ...ofConfig(line.path) };
   }
 }
 

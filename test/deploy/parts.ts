@@ -4,6 +4,7 @@ import { saveBackups } from '../../src/deploy/backup.ts';
 import { makePlan } from '../../src/deploy/make-plan.ts';
 import type { Plan } from '../../src/deploy/plan.ts';
 import { withPlanGroup } from '../../src/deploy/plan-group.ts';
+import { nothingRecorded, type Recorded } from '../../src/deploy/recorded.ts';
 import { createStager, makeDirectories } from '../../src/deploy/stage.ts';
 import { checkPlanFits, surveyRelease } from '../../src/deploy/survey.ts';
 import { UpdateError } from '../../src/errors.ts';
@@ -41,7 +42,7 @@ export function moduleOf(
       whenThere: 'replace' as const,
     })),
     owner: undefined,
-    exact: false,
+    exact: true,
     config: [],
     keep: [],
     capabilities: undefined,
@@ -59,7 +60,11 @@ export function moduleOf(
 }
 
 /** Surveys and plans an update of these modules. */
-export async function planFor(d: Device, modules: ReleaseModule[]): Promise<Plan> {
+export async function planFor(
+  d: Device,
+  modules: ReleaseModule[],
+  recorded: Recorded = nothingRecorded,
+): Promise<Plan> {
   const release: Release = {
     version: '2.0.0',
     modules,
@@ -69,7 +74,7 @@ export async function planFor(d: Device, modules: ReleaseModule[]): Promise<Plan
   };
   const territory = { allowedRoots: [d.targets], workDirectory: join(d.root, 'work') };
   const self = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
-  const survey = await surveyRelease(d.host, release, territory, self);
+  const survey = await surveyRelease(d.host, release, territory, self, recorded);
   const plan = makePlan(
     {
       id: '20261123T200000000Z',

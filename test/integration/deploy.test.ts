@@ -51,7 +51,7 @@ tests('after a success the package and the state are removed, backups and histor
   }),
 );
 
-tests('a directory module makes the tree under its destination exactly that of the package', () =>
+tests('an exact directory module makes the tree under its destination that of the package', () =>
   withDevice(async (device) => {
     const tree = join(device.root, 'web');
     mkdirSync(join(tree, 'old'), { recursive: true });
@@ -61,7 +61,7 @@ tests('a directory module makes the tree under its destination exactly that of t
     const daemon = await device.start();
     await installed(device, daemon, {
       version: '2.0.0',
-      modules: [{ name: 'web', src: 'web', dst: tree }],
+      modules: [{ name: 'web', src: 'web', dst: tree, exact: true }],
       files: {
         'web/index.html': 'new index',
         'web/js/lib/app.js': 'app',

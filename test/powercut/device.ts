@@ -62,7 +62,7 @@ export async function servePackage(
         { name: 'api', src: 'm/api', dst: at('api/api') },
         { name: 'voice', src: 'm/voice', dst: at('voice/voice'), ...healthOf[ending] },
         { name: 'tool', src: 'm/tool', dst: at('tools/bin/tool') },
-        { name: 'web', src: 'web', dst: at('web') },
+        { name: 'web', src: 'web', dst: at('web'), exact: true },
       ],
       files: {
         'm/api': text('api', 'new', 30_000),

@@ -129,6 +129,7 @@ export function faultyFiles(
           const filesystem = await files.openFilesystem(path);
           return filesystem && openFilesystem(filesystem, path);
         }),
+      mountPoints: () => through('mountPoints', '', () => files.mountPoints()),
       space: (path) => through('space', path, () => files.space(path)),
     },
   };

@@ -95,7 +95,7 @@ async function randomPackage(
       version: `1.${Math.floor(number / 100)}.${number % 100}`,
       modules: [
         { name: 'api', src: 'm/api', dst: join(root, 'api/api') },
-        { name: 'web', src: 'web', dst: join(root, 'web') },
+        { name: 'web', src: 'web', dst: join(root, 'web'), exact: true },
       ],
       files: {
         'm/api': { content: { random: size(), seed: number } },

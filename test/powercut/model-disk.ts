@@ -149,6 +149,13 @@ function modelFiles(log: ModelLog): Files {
         close: async () => release(),
       };
     },
+    async mountPoints() {
+      const points = new Set(['/']);
+      const root = nodeAt(log.state, rootInode);
+      if (root.kind === 'directory')
+        for (const [name, inode] of root.entries) if (log.state.mounts.has(inode)) points.add(`/${name}`);
+      return points;
+    },
     async space(path) {
       const { device } = log.find(path, 'statfs').node;
       return { device: BigInt(device), freeBytes: Math.max(0, log.freeBytes(device)), blockBytes };

@@ -66,7 +66,7 @@ export function tree(version: string): PackageSpec {
   return {
     version,
     modules: [
-      { name: 'web', src: 'web', dst: '/opt/tope/web', health: { exec: ['/bin/check'] } },
+      { name: 'web', src: 'web', dst: '/opt/tope/web', exact: true, health: { exec: ['/bin/check'] } },
       { name: 'api', src: 'm/api', dst: api },
     ],
     files: {

@@ -1,0 +1,109 @@
+/**
+ * What stands below a tree and is not wanted: what an earlier update deployed there goes, what others put there stays and is
+ * named in the log. `exact` trees lose that too. Below a mount point nothing is looked at: it is another filesystem's, or
+ * another place's, and never the package's.
+ */
+
+import { UpdateError } from '../errors.ts';
+import { matchesAny } from '../glob.ts';
+import type { FileStat, Host } from '../host/host.ts';
+import { forEachInFlight } from '../host/in-flight.ts';
+import { limits } from '../limits.ts';
+import type { Want } from './make-plan.ts';
+import { below, inDirectory } from './paths.ts';
+import type { Recorded } from './recorded.ts';
+import type { Tree } from './wants.ts';
+
+/** Sockets, pipes and devices stay, and so do the directories of all that stays. `wanted`: paths that are not extra. */
+export async function findExtras(
+  host: Pick<Host, 'files' | 'log'>,
+  trees: readonly Tree[],
+  wanted: ReadonlySet<string>,
+  recorded: Recorded,
+): Promise<Want[]> {
+  const extras: Want[] = [];
+  const mountPoints = trees.length === 0 ? new Set<string>() : await host.files.mountPoints();
+  for (const tree of trees) {
+    const stat = await host.files.stat(tree.root);
+    if (stat?.kind !== 'directory') continue;
+    const first = extras.length;
+    const others: Others = { count: 0, names: [] };
+    await walk(tree, tree.root, others);
+    if (others.count > 0)
+      host.log.info(
+        `${countText(others.count)} below ${tree.root} are not the package's and stay: ${listText(others)}`,
+      );
+    if (tree.exact && extras.length > first) {
+      const names = extras.slice(first, first + namesShown).map(({ target }) => target);
+      host.log.info(
+        `${countText(extras.length - first)} below ${tree.root} go: ${listText({ count: extras.length - first, names })}`,
+      );
+    }
+  }
+  return extras;
+
+  /** True where something stays that the module does not want, so that the directory must stay too. */
+  async function walk(tree: Tree, directory: string, others: Others): Promise<boolean> {
+    let somethingStays = false;
+    const names = (await host.files.list(directory)).sort();
+    const stats = new Map<string, FileStat | undefined>();
+    await forEachInFlight(names, limits.filesInFlight, async (name) => {
+      stats.set(name, await host.files.stat(inDirectory(directory, name)));
+    });
+    for (const name of names) {
+      const target = inDirectory(directory, name);
+      const stat = stats.get(name);
+      if (stat === undefined) continue;
+      const why = mountPoints.has(target)
+        ? 'a mount point'
+        : stat.kind === 'other'
+          ? 'a device, socket or pipe'
+          : undefined;
+      if (why !== undefined) {
+        host.log.info(`${target} is ${why}: it stays`);
+        somethingStays = true;
+        continue;
+      }
+      const isDirectory = stat.kind === 'directory';
+      const stays = isDirectory && (await walk(tree, target, others));
+      somethingStays ||= stays;
+      if (stays || wanted.has(target)) continue;
+      const isOurs = tree.exact || (isDirectory ? recorded.directories : recorded.files).has(target);
+      if (!isOurs || matchesAny(tree.keep, below(tree.root, target) ?? '')) {
+        if (!isDirectory) add(others, target);
+        somethingStays = true;
+        continue;
+      }
+      extras.push({ kind: 'absent', module: tree.module, target });
+      if (extras.length > limits.archiveEntries) {
+        throw new UpdateError(
+          'DEPLOYMENT_FAILED',
+          `${tree.root} holds more than ${limits.archiveEntries} files that are not in the package`,
+        );
+      }
+    }
+    return somethingStays;
+  }
+}
+
+interface Others {
+  count: number;
+  readonly names: string[];
+}
+
+/** Of a list in one line of the log. */
+const namesShown = 20;
+
+function add(others: Others, name: string): void {
+  others.count += 1;
+  if (others.names.length < namesShown) others.names.push(name);
+}
+
+function countText(count: number): string {
+  return count === 1 ? '1 file' : `${count} files`;
+}
+
+function listText({ count, names }: Others): string {
+  const more = count - names.length;
+  return `${names.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}

@@ -1,0 +1,205 @@
+/** What is not the package's stays: files of others, edited ones, mounted volumes; and what stands already is left alone. */
+
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { DeployedFile } from '../../src/deploy/deployed-record.ts';
+import { fileSteps, type Plan } from '../../src/deploy/plan.ts';
+import type { Recorded } from '../../src/deploy/recorded.ts';
+import { clearAway, switchTargets } from '../../src/deploy/switch.ts';
+import type { ReleaseModule, WhenThere } from '../../src/release.ts';
+import { moduleOf, planFor, prepare } from './parts.ts';
+import { type Device, device } from './rig.ts';
+
+interface Context {
+  d: Device;
+}
+const test = suite<Context>('what is not ours', {} as Context);
+test.before.each((context) => {
+  context.d = device();
+});
+test.after.each(({ d }) => d.remove());
+
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+
+/** The record of a module `app` that was deployed with these files. */
+function deployed(d: Device, files: Record<string, string>, directories: readonly string[] = []): Recorded {
+  const lines = Object.entries(files).map(([name, content]): [string, DeployedFile] => {
+    const path = join(d.targets, 'app', name);
+    const { mode, uid, gid } = statSync(path);
+    const facts = { kind: 'file', module: 'app', path, entry: name, mode: mode & 0o7777, uid, gid } as const;
+    return [path, { ...facts, sizeBytes: content.length, crc32: 0, sha256: sha256(content) }];
+  });
+  return {
+    files: new Map(lines),
+    directories: new Set(directories.map((name) => join(d.targets, 'app', name))),
+  };
+}
+
+function tree(d: Device, files: Record<string, string>, more: Partial<ReleaseModule> = {}): ReleaseModule {
+  const base = moduleOf(d, 'app', files);
+  return {
+    ...base,
+    exact: false,
+    ...more,
+    files: base.files.map((file) => ({ ...file, sha256: sha256(file.entry) })),
+  };
+}
+
+/** The same with what becomes of files that are there. */
+function when(module: ReleaseModule, whenThere: WhenThere, name: string): ReleaseModule {
+  const files = module.files.map((file) =>
+    file.target.endsWith(`/${name}`) ? { ...file, whenThere } : file,
+  );
+  return { ...module, files };
+}
+
+async function installed(d: Device, module: ReleaseModule, recorded?: Recorded): Promise<Plan> {
+  const plan = await planFor(d, [module], recorded);
+  await prepare(d, plan);
+  await switchTargets(d.host, plan);
+  await clearAway(d.host, plan, false);
+  return plan;
+}
+
+/** All plans of a test have the same id. */
+function forget(d: Device): void {
+  rmSync(d.backups, { recursive: true });
+  mkdirSync(d.backups);
+}
+
+const text = (d: Device, name: string) => readFileSync(join(d.targets, 'app', name), 'utf8');
+
+test('a tree removes what was deployed there; files and directories of others stay, counted and named', async ({
+  d,
+}) => {
+  for (const name of ['index', 'gone', 'old/gone', 'uploads/photo', 'note'])
+    d.put(`targets/app/${name}`, name);
+  mkdirSync(join(d.targets, 'app/empty'));
+  const recorded = deployed(d, { index: 'index', gone: 'gone', 'old/gone': 'old/gone' }, ['', 'old']);
+  await installed(d, tree(d, { index: 'new index' }), recorded);
+  assert.equal(d.snapshot('targets/app'), [
+    'targets/app/ 755',
+    'targets/app/empty/ 755',
+    'targets/app/index 644 new index',
+    'targets/app/note 644 note',
+    'targets/app/uploads/ 755',
+    'targets/app/uploads/photo 644 uploads/photo',
+  ]);
+  assert.match(
+    d.logged.join('\n'),
+    /2 files below .*app are not the package's and stay: .*app\/note, .*uploads\/photo/,
+  );
+});
+
+test("without a record all that stands is somebody else's", async ({ d }) => {
+  d.put('targets/app/data', 'precious');
+  await installed(d, tree(d, { index: 'new' }));
+  assert.is(text(d, 'data'), 'precious');
+});
+
+test('an exact tree takes all of it away, and says what', async ({ d }) => {
+  d.put('targets/app/data', 'x');
+  await installed(d, tree(d, { index: 'new' }, { exact: true }));
+  assert.not(existsSync(join(d.targets, 'app/data')));
+  assert.match(d.logged.join('\n'), /1 file below .*app go: .*app\/data/);
+});
+
+for (const kind of ['tmpfs', 'bind'] as const)
+  test(`a volume mounted below a tree (${kind}) is not emptied, not even by an exact one`, async ({ d }) => {
+    const mount = join(d.targets, 'app/data');
+    d.put('volume/photo', 'precious');
+    mkdirSync(mount, { recursive: true });
+    const argv =
+      kind === 'bind' ? ['--bind', join(d.root, 'volume'), mount] : ['-t', 'tmpfs', 'tmpfs', mount];
+    if (process.getuid?.() !== 0 || spawnSync('mount', argv).status !== 0) {
+      console.log('skipped: needs root and mount');
+      return;
+    }
+    try {
+      writeFileSync(join(mount, 'photo'), 'precious');
+      await installed(d, tree(d, { index: 'new' }, { exact: true }));
+      assert.is(readFileSync(join(mount, 'photo'), 'utf8'), 'precious');
+      assert.match(d.logged.join('\n'), /app\/data is a mount point: it stays/);
+    } finally {
+      spawnSync('umount', ['--lazy', mount]);
+    }
+  });
+
+test('a file that people edit: replaced as it was deployed, else the new one is put beside', async ({
+  d,
+}) => {
+  const module = (content: string) => when(tree(d, { 'printer.cfg': content }), 'config', 'printer.cfg');
+  d.put('targets/app/printer.cfg', 'one');
+  await installed(d, module('two'), deployed(d, { 'printer.cfg': 'one' }));
+  assert.is(text(d, 'printer.cfg'), 'two');
+  forget(d);
+
+  const recorded = deployed(d, { 'printer.cfg': 'two' });
+  d.put('targets/app/printer.cfg', 'mine');
+  await installed(d, module('three'), recorded);
+  assert.is(text(d, 'printer.cfg'), 'mine');
+  assert.is(text(d, 'printer.cfg.new'), 'three');
+  assert.match(
+    d.logged.join('\n'),
+    /warn .*printer\.cfg was edited: it stays, the one of the package is .*\.new/,
+  );
+
+  forget(d);
+  d.put('targets/app/printer.cfg', 'three'); // taken over: as deployed again
+  await installed(d, module('four'), deployed(d, { 'printer.cfg.new': 'three' }));
+  assert.is(text(d, 'printer.cfg'), 'four');
+  assert.not(existsSync(join(d.targets, 'app/printer.cfg.new')));
+});
+
+test('what is kept is deployed only where there is none, and never removed', async ({ d }) => {
+  const module = when(tree(d, { 'uploads/hello': 'hi' }, { keep: ['uploads/**'] }), 'keep', 'uploads/hello');
+  await installed(d, module);
+  assert.is(text(d, 'uploads/hello'), 'hi');
+  d.put('targets/app/uploads/hello', 'mine');
+  d.put('targets/app/uploads/more', 'more');
+  const plan = await installed(d, { ...module, exact: true });
+  assert.equal(fileSteps(plan), []);
+  assert.is(text(d, 'uploads/hello'), 'mine');
+  assert.is(text(d, 'uploads/more'), 'more');
+});
+
+test('an edited file that is neither is replaced with a warning, and its backup holds the edits', async ({
+  d,
+}) => {
+  d.put('targets/app/index', 'one');
+  const recorded = deployed(d, { index: 'one' });
+  d.put('targets/app/index', 'mine');
+  const plan = await installed(d, tree(d, { index: 'two' }), recorded);
+  assert.is(text(d, 'index'), 'two');
+  assert.match(
+    d.logged.join('\n'),
+    /warn .*index was edited since it was deployed: it is replaced, and kept in the backups/,
+  );
+  assert.is(readFileSync(fileSteps(plan)[0]?.backup ?? '', 'utf8'), 'mine');
+});
+
+test('a file that stands already is neither staged nor backed up nor renamed; one with another mode is put', async ({
+  d,
+}) => {
+  d.put('targets/app/same', 'same', 0o640);
+  d.put('targets/app/mode', 'mode', 0o600);
+  d.put('targets/app/other', 'old');
+  const inode = statSync(join(d.targets, 'app/same')).ino;
+  const module = tree(d, { same: 'same', mode: 'mode', other: 'new' });
+  const forced = module.files.map((file) =>
+    file.target.endsWith('/mode') ? { ...file, mode: 0o755, modeIsForced: true } : file,
+  );
+  const plan = await installed(d, { ...module, files: forced });
+  assert.equal(
+    fileSteps(plan).map(({ target }) => target),
+    ['mode', 'other'].map((name) => join(d.targets, 'app', name)),
+  );
+  assert.is(statSync(join(d.targets, 'app/same')).ino, inode);
+  assert.is(statSync(join(d.targets, 'app/mode')).mode & 0o7777, 0o755);
+});
+
+test.run();
