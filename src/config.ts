@@ -123,6 +123,14 @@ export const options = {
     'a download that a start takes up again waits so long for a network that is late',
   ),
   ...fleetOptions,
+  adaptive_download: option(
+    'no-adaptive-download',
+    'switch',
+    '',
+    v.boolean('must be true or false'),
+    true,
+    'packages are fetched whole, also where most of their bytes are on the device already; for URLs that are good for one request only',
+  ),
   keep_package: option(
     'keep-package',
     'switch',
@@ -191,6 +199,8 @@ function parseFile(fileText: string): Readonly<Record<string, unknown>> {
 
 /** A number on the command line is a decimal one: no sign, no exponent, no "0x". */
 function fromFlag(entry: Option, given: string | boolean | readonly string[]): unknown {
+  // A switch that is on by itself has a flag that turns it off.
+  if (entry.kind === 'switch' && entry.initial === true) return given !== true;
   if (entry.kind !== 'number' || typeof given !== 'string') return given;
   if (!/^\d{1,16}$/.test(given))
     throw new UsageError(`--${entry.flag}: must be a whole number, not "${given}"`);

@@ -1,5 +1,6 @@
 /** What is remembered of each operation that ended. The schema is the one source for the API, the file and the OpenAPI document. */
 import * as v from 'valibot';
+import { TrafficSchema } from './download/traffic.ts';
 
 /** What the updater can be in the middle of. */
 export const operationKinds = ['update', 'rollback', 'repair'] as const;
@@ -21,6 +22,8 @@ export const HistoryEntrySchema = v.object({
   error: v.nullable(v.string()),
   bytes: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
   modules: v.array(v.string()),
+  /** Of an update whose package was downloaded: what that took. */
+  download: v.optional(TrafficSchema),
   /** The order of the fleet's server that brought the package; absent: nobody but the device's own callers. */
   fleet_action: v.optional(FleetActionSchema),
 });

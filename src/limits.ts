@@ -71,6 +71,20 @@ export const limits = {
   stateSaveMs: 5_000,
   stateSavePercent: 5,
 
+  /** Smaller packages are downloaded whole: the questions would cost what they save. */
+  adaptiveLeastBytes: 256 * KiB,
+  /** As much of a package's end is asked for first: the directory of some 600 entries. */
+  tailBytes: 64 * KiB,
+  /** A larger directory is not worth its memory: some 40 000 entries. Then the package is downloaded whole. */
+  tailMostBytes: 4 * MiB,
+  /** A run of bytes that are here, between two that are not, is fetched below this: a request costs half a kB and a round trip. */
+  requestWorthBytes: 4 * KiB,
+  /** So much of an entry shows whether the device makes what the packer made; fewer packed bytes than `probeLeastBytes` show nothing. */
+  probeBytes: 64 * KiB,
+  probeLeastBytes: 512,
+  /** What is deflated in one call blocks the event loop: 16 KiB take 1 ms. */
+  deflateAtOnceBytes: 16 * KiB,
+
   /** FR-036: a verified package older than this is not installed any more. */
   packageAgeMs: 24 * 60 * 60 * 1000,
   /** Spec section 4. */

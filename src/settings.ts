@@ -22,6 +22,8 @@ export interface Settings {
   readonly auditIntervalMs: number | undefined;
   /** Bound of one download, in ms. */
   readonly downloadDeadlineMs: number | undefined;
+  /** Bytes of a package that the device has already are not fetched. */
+  readonly adaptiveDownload: boolean;
   /** How long a download that a start takes up again waits where nobody answers, in ms. */
   readonly networkWaitMs: number;
 }

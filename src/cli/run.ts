@@ -184,6 +184,7 @@ async function settingsOf(
     keepPackage: config.keep_package,
     auditIntervalMs: config.audit_interval_s === undefined ? undefined : config.audit_interval_s * 1000,
     bytesPerSecond: config.rate_limit,
+    adaptiveDownload: config.adaptive_download !== false,
     networkWaitMs: (config.download_wait_s ?? 0) * 1000,
     downloadDeadlineMs:
       config.download_deadline_s === undefined ? undefined : config.download_deadline_s * 1000,

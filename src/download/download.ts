@@ -9,6 +9,8 @@ import { asUpdateError, UpdateError } from '../errors.ts';
 import type { Clock, Host } from '../host/host.ts';
 import { StuckError } from '../host/watchdog.ts';
 import { limits } from '../limits.ts';
+import { createAdaptive } from './adaptive.ts';
+import type { Candidates } from './candidates.ts';
 import { checkpoints } from './checkpoint.ts';
 import type { DigestsFound } from './digest.ts';
 import { createHolding, type Holding } from './holding.ts';
@@ -29,6 +31,10 @@ export interface DownloadOptions {
   readonly onProgress: (bytes: number) => void;
   /** So many bytes more came over the network. Must not throw. */
   readonly onReceived?: (bytes: number) => void;
+  /** So many bytes more were made of what the device has. Must not throw. */
+  readonly onReused?: (bytes: number) => void;
+  /** A request is sent. Must not throw. */
+  readonly onRequest?: () => void;
   /** A try failed in a way that may pass, and is followed by another. Must not throw. */
   readonly onRetry?: () => void;
   /** Nobody answers: what is waited for, in words; undefined: no longer. Must not throw. */
@@ -48,6 +54,8 @@ export interface DownloadOptions {
   readonly waitForNetworkMs?: number | undefined;
   /** True: the names that servers give to versions of the file are believed, whatever differs. */
   readonly trustsNames?: boolean;
+  /** What the device has already; undefined: all is fetched. */
+  readonly candidates?: Candidates | undefined;
   /** See TransferOptions. */
   readonly stuckTimeoutMs?: number | undefined;
   /** Longest silence of the server; limits.downloadStallMs unless given. */
@@ -94,13 +102,14 @@ export async function download(
       saved,
       open: (name, how) => open(name, { ...how, withThread: false }),
     });
+    const adaptive = createAdaptive(host, request, options);
     return await closing(host, holding, async () => {
       await checkSpace(host, request, options.directory, part);
       await transfer(
         host,
         start,
         request,
-        { holding, saved },
+        { holding, saved, adaptive },
         {
           ...options,
           bytesPerSecond: options.bytesPerSecond,
@@ -112,6 +121,7 @@ export async function download(
         if (!withThread) await holding.reopen();
         return holding.part.finish();
       });
+      await adaptive.forget();
       const { path, sizeBytes } = holding.part;
       return { kind: 'downloaded', path, sizeBytes, ...digests, resumed: holding.inPieces } as const;
     });

@@ -22,6 +22,10 @@ export interface Holding {
   info(): ResumeInfo;
   /** An answer goes on where the bytes end; `found`: what it calls the file. */
   goesOn(found: Validators): void;
+  /** An answer tells what the file is called before any byte of it is at hand. */
+  noteNames(found: Validators): Promise<void>;
+  /** Bytes were made of what the device has. */
+  spliced(): void;
   /** A whole body begins: into the partial file where that is empty, or where there is no room for two, else as a rival. */
   beginWhole(found: Validators): Promise<PartFile>;
   /** To be called after each chunk that `into` took: a rival that is longer now takes the place of the partial file. */
@@ -68,6 +72,14 @@ export function createHolding({ host, part: first, resume, saved, open }: Holdin
     goesOn(found) {
       inPieces = true;
       if (hasOutlivedRival) validators = found;
+    },
+    async noteNames(found) {
+      if (part.sizeBytes > 0) return;
+      validators = pick(found);
+      await saved.save(info());
+    },
+    spliced() {
+      inPieces = true;
     },
     async beginWhole(found) {
       if (part.sizeBytes > 0 && (await hasRoomForTwo())) {

@@ -34,7 +34,12 @@ export async function obtainPackage(
     host.log.warn(`${thrown.message}; part of it came from a resume, downloading once more from byte 0`);
   }
   await options.onDownloadingAgain();
-  const second = await download(host, request, { ...options, resume: undefined, trustsNames: true });
+  const second = await download(host, request, {
+    ...options,
+    resume: undefined,
+    candidates: undefined,
+    trustsNames: true,
+  });
   await options.onVerifying();
   return verifyPackage(host, second, request);
 }

@@ -56,7 +56,7 @@ async function opened(
   const startDigests = () => newDigests(memory, options.withSha256, expectedBytes);
   const part = new PartFile(path, file, await startDigests(), startDigests);
   try {
-    if (keep) await part.rehash(options.signal);
+    if (keep) await part.rehash(options.signal, files);
     return part;
   } catch (thrown) {
     await part.close();
@@ -100,14 +100,19 @@ export class PartFile {
   }
 
   /** Reads the file from its beginning and hashes it; yields to the event loop between reads. */
-  async rehash(signal: AbortSignal): Promise<void> {
+  async rehash(signal: AbortSignal, files: Files): Promise<void> {
     const buffer = new Uint8Array(limits.writeBufferBytes);
-    for (let position = 0; ; ) {
-      signal.throwIfAborted();
-      const got = await this.#file.read(buffer, 0, buffer.length, position);
-      if (got === 0) return this.#out.restartAt(position);
-      await this.#digests.update(buffer.subarray(0, got));
-      position += got;
+    const file = await files.open(this.#path, 'read'); // its own descriptor may be for writing only
+    try {
+      for (let position = 0; ; ) {
+        signal.throwIfAborted();
+        const got = await file.read(buffer, 0, buffer.length, position);
+        if (got === 0) return await this.#out.restartAt(position);
+        await this.#digests.update(buffer.subarray(0, got));
+        position += got;
+      }
+    } finally {
+      await file.close();
     }
   }
 
@@ -123,6 +128,32 @@ export class PartFile {
   /** What it waits for right now, in words; undefined: nothing. */
   busyWith(): string | undefined {
     return this.#busy.size === 0 ? undefined : [...this.#busy].join(', ');
+  }
+
+  /** Bytes that it has taken; fewer only where they are not there. */
+  async readBack(files: Files, position: number, length: number): Promise<Buffer> {
+    await this.#out.flush();
+    const bytes = Buffer.alloc(length);
+    const file = await files.open(this.#path, 'read'); // its own descriptor may be for writing only
+    try {
+      let done = 0;
+      for (let got = 1; got > 0 && done < length; done += got)
+        got = await file.read(bytes, done, length - done, position + done);
+      return bytes.subarray(0, done);
+    } catch (thrown) {
+      throw asUpdateError(thrown, 'DOWNLOAD_FAILED', `read ${this.#path}`);
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Cuts it after its first `position` bytes; those are hashed anew, as no digest can go back. */
+  async cutBack(files: Files, position: number, signal: AbortSignal): Promise<void> {
+    await this.#out.flush();
+    await this.#disk('truncate', () => this.#file.truncate(position));
+    this.#digests.abort();
+    this.#digests = await this.#startDigests();
+    await this.rehash(signal, files);
   }
 
   /** Takes the place of the file at `path`. */

@@ -7,6 +7,7 @@
  * may differ only where the question says that the digest shall decide.
  */
 import * as v from 'valibot';
+import { TrafficSchema } from './traffic.ts';
 
 const etagChars = 1024;
 const dateChars = 128;
@@ -17,6 +18,8 @@ export const ResumeSchema = v.object({
   etag: v.nullable(v.pipe(v.string(), v.maxLength(etagChars))),
   last_modified: v.nullable(v.pipe(v.string(), v.maxLength(dateChars))),
   total: v.nullable(v.pipe(v.number(), v.safeInteger(), v.minValue(0))),
+  /** What this download has taken so far; absent in what earlier versions wrote. */
+  traffic: v.optional(TrafficSchema),
 });
 export type ResumeInfo = v.InferOutput<typeof ResumeSchema>;
 
@@ -28,6 +31,8 @@ export const noValidators: Validators = { etag: null, last_modified: null, total
 /** One question: where to go on, and whether with If-Range. `expectedBytes` is package_size. */
 export interface Question {
   readonly bytesOnDisk: number;
+  /** Up to where, exclusive; undefined: to the end. */
+  readonly until?: number | undefined;
   readonly validators: Validators;
   readonly withIfRange: boolean;
   readonly expectedBytes: number;
@@ -63,8 +68,9 @@ export type Decision =
 
 /** The request headers that ask for the rest of the file. */
 export function rangeHeaders(question: Question): Record<string, string> {
-  if (question.bytesOnDisk === 0) return {};
-  const range = `bytes=${question.bytesOnDisk}-`;
+  const { bytesOnDisk, until } = question;
+  if (bytesOnDisk === 0 && until === undefined) return {};
+  const range = `bytes=${bytesOnDisk}-${until === undefined ? '' : until - 1}`;
   const ifRange = question.withIfRange ? ifRangeOf(question.validators) : undefined;
   return ifRange === undefined ? { range } : { range, 'if-range': ifRange };
 }
@@ -92,7 +98,7 @@ export function decide(question: Question, answer: Answer, worthBytes: number): 
     const location = headers.location;
     return location ? { kind: 'redirect', location } : refuse(`HTTP ${status} without a Location`);
   }
-  if (status === 416 && question.bytesOnDisk > 0)
+  if (status === 416 && (question.bytesOnDisk > 0 || question.until !== undefined))
     return {
       kind: 'askForWhole',
       why: `HTTP 416 for the range from ${question.bytesOnDisk}${told('content-range', headers)}`,
@@ -110,8 +116,9 @@ function ifRangeOf({ etag, last_modified }: Validators): string | undefined {
 }
 
 function onPart(question: Question, answer: Answer): Decision {
-  const { bytesOnDisk, validators, expectedBytes } = question;
-  if (bytesOnDisk === 0) return { kind: 'retry', why: 'HTTP 206 to a request without Range' };
+  const { bytesOnDisk, until, validators, expectedBytes } = question;
+  if (bytesOnDisk === 0 && until === undefined)
+    return { kind: 'retry', why: 'HTTP 206 to a request without Range' };
   const why = whyNotOurs();
   return why === undefined ? { kind: 'append' } : { kind: 'askForWhole', why };
 
@@ -123,6 +130,8 @@ function onPart(question: Question, answer: Answer): Decision {
       return `asked from byte ${bytesOnDisk}, the answer is from ${range.first}`;
     if (range.total !== expectedBytes)
       return `the file has ${range.total ?? 'an unknown number of'} bytes, expected ${expectedBytes}`;
+    if (until !== undefined && range.last >= until)
+      return `asked up to byte ${until - 1}, the answer ends at ${range.last}`;
     const length = contentLength(answer);
     if (length !== null && length !== range.last - range.first + 1)
       return `Content-Range says ${range.last - range.first + 1} bytes, Content-Length ${length}`;
@@ -131,7 +140,7 @@ function onPart(question: Question, answer: Answer): Decision {
 }
 
 function onWhole(question: Question, answer: Answer, worthBytes: number): Decision {
-  const { bytesOnDisk, validators, withIfRange, expectedBytes } = question;
+  const { bytesOnDisk, until, validators, withIfRange, expectedBytes } = question;
   const length = contentLength(answer);
   if (length !== null && length !== expectedBytes && isHtml(answer))
     return { kind: 'retry', why: `a page of ${length} bytes in place of the package`, isPage: true };
@@ -142,11 +151,12 @@ function onWhole(question: Question, answer: Answer, worthBytes: number): Decisi
       why: `the server's file has ${length} bytes, package_size is ${expectedBytes}`,
       needsReason: false,
     };
-  if (bytesOnDisk === 0) return { kind: 'startOver', why: 'nothing on disk' };
+  if (bytesOnDisk === 0 && until === undefined) return { kind: 'startOver', why: 'nothing on disk' };
   const asked = withIfRange && ifRangeOf(validators) !== undefined;
   const changed = whyChanged(validators, answer);
   const same = isNamed(answer) && length === validators.total && changed === undefined;
-  if (asked && same && bytesOnDisk >= worthBytes) return { kind: 'askWithoutIfRange' };
+  if (asked && same && (until !== undefined || bytesOnDisk >= worthBytes))
+    return { kind: 'askWithoutIfRange' };
   return { kind: 'startOver', why: changed ?? `HTTP 200 to the range from byte ${bytesOnDisk}` };
 }
 

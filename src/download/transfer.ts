@@ -5,18 +5,17 @@
  * Source: spec sections 6 and 13.
  */
 import { UpdateError } from '../errors.ts';
-import type { Host, HttpResponse } from '../host/host.ts';
-import { pacer } from '../host/pace.ts';
-import { StuckError, type Watched, watched } from '../host/watchdog.ts';
-import { limits } from '../limits.ts';
+import type { Host } from '../host/host.ts';
+import { StuckError, watched } from '../host/watchdog.ts';
+import type { Adaptive, Step } from './adaptive.ts';
+import { createAsking, type Wanted } from './asking.ts';
 import type { Checkpoints } from './checkpoint.ts';
-import { type ExchangeOptions, exchange, withholding } from './exchange.ts';
+import { type ExchangeOptions, withholding } from './exchange.ts';
 import type { Holding } from './holding.ts';
-import { awaited, isFinal, isNetworkError, loginPage, networkErrorText } from './network-error.ts';
-import type { PartFile } from './part-file.ts';
+import { awaited, isFinal, isNetworkError, networkErrorText } from './network-error.ts';
+import { SourceError } from './recreate.ts';
 import type { PackageRequest } from './request.ts';
-import { isHtml, validatorsOf } from './resume.ts';
-import { afterFailure, type Failure, networkWaitMs, retryAfterMs } from './retry.ts';
+import { afterFailure, type Failure, networkWaitMs } from './retry.ts';
 import { type Address, redactUrl } from './url-policy.ts';
 
 export interface TransferOptions extends ExchangeOptions {
@@ -30,9 +29,17 @@ export interface TransferOptions extends ExchangeOptions {
   readonly onProgress: (bytes: number) => void;
   /** So many bytes more came over the network. */
   readonly onReceived?: (bytes: number) => void;
+  /** So many bytes more were made of what the device has. */
+  readonly onReused?: (bytes: number) => void;
   readonly onRetry?: () => void;
   /** What is waited for, told with each try without an answer; undefined: no longer. */
   readonly onWaiting?: (what: string | undefined) => void;
+}
+
+export interface TransferParts {
+  readonly holding: Holding;
+  readonly saved: Checkpoints;
+  readonly adaptive: Adaptive;
 }
 
 /**
@@ -40,19 +47,18 @@ export interface TransferOptions extends ExchangeOptions {
  * the bytes that arrived are then on disk and saved, unless the disk itself failed.
  */
 export async function transfer(
-  host: Pick<Host, 'clock' | 'net' | 'log'>,
+  host: Pick<Host, 'clock' | 'files' | 'net' | 'log'>,
   start: Address,
   request: PackageRequest,
-  { holding, saved }: { readonly holding: Holding; readonly saved: Checkpoints },
+  { holding, saved, adaptive }: TransferParts,
   options: TransferOptions,
 ): Promise<void> {
   const { clock, log } = host;
   const where = redactUrl(start.url.href);
   const totalBytes = request.package_size;
-  const pace = pacer(clock, options.bytesPerSecond, options.signal);
+  const ask = createAsking(host, start, request, { holding, saved, adaptive }, options);
   /** Longest time in which nothing is processed, whatever is waited for. */
   const boundMs = options.stuckTimeoutMs ?? 2 * options.stallTimeoutMs;
-  let startOvers = 0;
   let retries = 0;
   /** Since when nobody answers, and how often was asked since. */
   let silence: { readonly sinceMs: number; readonly asked: number } | undefined;
@@ -61,7 +67,7 @@ export async function transfer(
   try {
     for (;;) {
       const before = holding.part.sizeBytes;
-      const failure = before < totalBytes ? await tryOnce() : await settle();
+      const failure = before < totalBytes ? await goOn() : await settle();
       if (failure !== undefined) {
         await keep();
         await pauseAfter(failure, holding.part.sizeBytes > before);
@@ -70,6 +76,50 @@ export async function transfer(
   } catch (thrown) {
     if (!(thrown instanceof StuckError)) await keep();
     throw thrown;
+  }
+
+  /** The next step: one question, or bytes that are made here. */
+  async function goOn(): Promise<Failure | undefined> {
+    const { part } = holding;
+    const step = await adaptive.next(part.sizeBytes, (at, length) => part.readBack(host.files, at, length));
+    return step.kind === 'make' ? make(step) : tryOnce(step);
+  }
+
+  async function make({
+    from,
+    to,
+    skip,
+    chunks,
+  }: Extract<Step, { kind: 'make' }>): Promise<Failure | undefined> {
+    const { signal } = options;
+    const busy = () => holding.part.busyWith() ?? 'making what is here already';
+    try {
+      holding.spliced();
+      await watched(clock, { boundMs, part: busy, signal }, async (trial) => {
+        let passed = 0;
+        for await (const whole of chunks) {
+          const chunk = whole.subarray(Math.max(0, skip - passed), Math.max(0, to - from - passed));
+          passed += whole.length;
+          if (chunk.length === 0) continue;
+          const written = holding.part.append(chunk);
+          if (written !== undefined) await written;
+          trial.signal.throwIfAborted();
+          trial.alive();
+          options.onReused?.(chunk.length);
+          options.onProgress(holding.part.sizeBytes);
+          saved.pass(holding.info());
+        }
+        if (holding.part.sizeBytes < to) throw new SourceError('is shorter than the package says');
+      });
+      return undefined;
+    } catch (thrown) {
+      if (thrown instanceof StuckError) return openAnew(thrown);
+      if (!(thrown instanceof SourceError)) throw thrown;
+      adaptive.giveUp(from, thrown.message);
+      await holding.part.cutBack(host.files, from, signal);
+      options.onProgress(from);
+      return undefined;
+    }
   }
 
   /** The last step: all that came is on the disk. */
@@ -142,19 +192,20 @@ export async function transfer(
     });
   }
 
-  async function tryOnce(): Promise<Failure | undefined> {
+  async function tryOnce(wanted: Wanted): Promise<Failure | undefined> {
     let hasHead = false;
     const onHead = () => {
       hasHead = true;
     };
+    const hearer = { onHead, onAnswered: answered };
     const part = () => holding.part.busyWith() ?? (hasHead ? 'the body' : 'the request');
     try {
       const { signal } = options;
-      return await watched(clock, { boundMs, part, signal }, (trial) => askAndTake(trial, onHead));
+      return await watched(clock, { boundMs, part, signal }, (trial) => ask(trial, wanted, hearer));
     } catch (thrown) {
       if (options.signal.aborted) throw thrown;
       if (thrown instanceof StuckError) return openAnew(thrown);
-      if (!isNetworkError(thrown)) throw thrown;
+      if (!isNetworkError(thrown)) throw wanted.kind === 'whole' ? thrown : namingSetting(thrown);
       const why = networkErrorText(thrown, clock.now());
       const waitsFor = hasHead ? undefined : awaited(thrown, clock.now());
       const mayWait = waitsFor !== undefined && options.waitForNetworkMs !== undefined;
@@ -163,123 +214,11 @@ export async function transfer(
       return { why, waitsFor };
     }
   }
-
-  /** One answer's worth of bytes; an answer that is not usable is followed by at most two other questions. */
-  async function askAndTake(trial: Watched, onHead: () => void): Promise<Failure | undefined> {
-    let whyWhole: string | undefined;
-    const trustsTotal = holding.hasOutlivedRival && options.trustsNames !== true;
-    for (let withIfRange = !trustsTotal; ; ) {
-      const { response, decision } = await exchange(host, start, question(), {
-        ...options,
-        signal: trial.signal,
-        onRequest: trial.alive,
-      });
-      onHead();
-      switch (decision.kind) {
-        case 'append':
-          holding.goesOn(validatorsOf(response));
-          return take(trial, response, holding.part);
-        case 'startOver':
-          return takeWhole(trial, response, whyWhole ?? decision.why);
-        case 'askWithoutIfRange':
-          response.discard();
-          withIfRange = false;
-          break;
-        case 'askForWhole':
-          response.discard();
-          whyWhole = decision.why;
-          break;
-        case 'retry':
-          response.discard();
-          if (!decision.isPage) answered();
-          return {
-            why: decision.why,
-            retryAfterMs: retryAfterMs(response.headers, clock.now()),
-            waitsFor: decision.isPage && loginPage,
-            status: response.status,
-          };
-        default:
-          return decision satisfies never;
-      }
-
-      function question() {
-        const bytesOnDisk = whyWhole === undefined ? holding.part.sizeBytes : 0;
-        return {
-          bytesOnDisk,
-          validators: holding.validators,
-          withIfRange,
-          trustsTotal,
-          expectedBytes: totalBytes,
-        };
-      }
-    }
-  }
-
-  async function takeWhole(
-    trial: Watched,
-    response: HttpResponse,
-    why: string,
-  ): Promise<Failure | undefined> {
-    const at = holding.part.sizeBytes;
-    if (at > 0) {
-      if (++startOvers > limits.downloadStartOvers)
-        throw new UpdateError(
-          'DOWNLOAD_FAILED',
-          `${where}: ${why}; started over ${startOvers - 1} times already`,
-        );
-      log.warn(`download ${where}: ${why}; starting over, beside the ${at} bytes on disk`);
-    }
-    const into = await holding.beginWhole(validatorsOf(response));
-    options.onProgress(holding.part.sizeBytes);
-    return take(trial, response, into);
-  }
-
-  /** Takes the body to its end. A whole body of the wrong size is final, one that came in place of a rest is not. */
-  async function take(trial: Watched, response: HttpResponse, into: PartFile): Promise<Failure | undefined> {
-    const isRest = into.sizeBytes > 0;
-    const mayBePage = !isRest && isHtml(response) && response.headers['content-length'] === undefined;
-    for await (const chunk of response.body) {
-      options.onReceived?.(chunk.length);
-      if (mayBePage && into.sizeBytes === 0 && beginsAsPage(chunk))
-        return { why: 'a page in place of the package', waitsFor: loginPage };
-      answered();
-      if (into.sizeBytes + chunk.length > totalBytes) return wrongSize('more than', into);
-      // Awaiting nothing would still cost a turn of the microtask queue for each chunk, without a compiler to hide it.
-      const written = into.append(chunk);
-      if (written !== undefined) await written;
-      const settled = holding.settleRivalry(into);
-      if (settled !== undefined) await settled;
-      trial.signal.throwIfAborted(); // found stuck meanwhile: somebody else goes on with the file
-      trial.alive();
-      options.onProgress(holding.part.sizeBytes);
-      saved.pass(holding.info());
-      const pause = pace(chunk.length);
-      if (pause !== undefined) await trial.resting(pause);
-    }
-    if (into.sizeBytes === totalBytes) return undefined;
-    // Only a chunked body tells its end from a broken connection.
-    if (response.headers['transfer-encoding'] !== undefined && !isRest)
-      return wrongSize(`only ${into.sizeBytes} of`, into);
-    return { why: 'the body ended early' };
-  }
-
-  async function wrongSize(found: string, into: PartFile): Promise<Failure> {
-    const why = `the body has ${found} the ${totalBytes} bytes of package_size`;
-    if (into !== holding.part) return { why }; // a rival
-    if (!holding.inPieces) {
-      await holding.drop();
-      throw new UpdateError('SIZE_MISMATCH', `${where}: ${why}`);
-    }
-    if (++startOvers > limits.downloadStartOvers)
-      throw new UpdateError('DOWNLOAD_FAILED', `${where}: ${why}`);
-    log.warn(`download ${where}: ${why}; starting over`);
-    await holding.drop();
-    options.onProgress(0);
-    return { why };
-  }
 }
 
-/** A package is a ZIP and never begins with white space or "<". */
-function beginsAsPage(chunk: Uint8Array): boolean {
-  return /^[\s\ufeff]*</.test(new TextDecoder().decode(chunk.subarray(0, 256)));
+/** A URL may be good for one request only: then the first question for a part has used it up. */
+function namingSetting(thrown: unknown): unknown {
+  if (!(thrown instanceof UpdateError) || thrown.mayPass !== 'refusal') return thrown;
+  const text = `${thrown.message.slice(thrown.code.length + 2)} (if this URL is good for one request only, turn adaptive_download off)`;
+  return new UpdateError(thrown.code, text, { cause: thrown, mayPass: thrown.mayPass });
 }

@@ -77,6 +77,15 @@ export function createMetrics(sources: MetricsSources): Metrics {
           [['', facts?.receivedBytes ?? 0]],
         ),
         metric(
+          'tope_updater_reused_bytes_total',
+          'counter',
+          'Bytes of packages that were on the device already and were not fetched.',
+          [['', facts?.reusedBytes ?? 0]],
+        ),
+        metric('tope_updater_download_requests_total', 'counter', 'Requests of downloads.', [
+          ['', facts?.requests ?? 0],
+        ]),
+        metric(
           'tope_updater_download_retries_total',
           'counter',
           'Tries of a download that failed and were followed by another.',

@@ -11,7 +11,7 @@ import type { Entry, ExtraField, ZipFile } from 'yauzl';
 import { asUpdateError } from '../errors.ts';
 import type { Host, Memory, OpenFile } from '../host/host.ts';
 import { limits } from '../limits.ts';
-import { fastestCrc32 } from './crc32.ts';
+import { fastestCrc32 } from '../zip/crc32.ts';
 import type { Output } from './entry-decoder.ts';
 import {
   type ArchiveEntry,

@@ -7,7 +7,7 @@
 import type * as Zlib from 'node:zlib';
 import { errno } from '../errors.ts';
 import { limits } from '../limits.ts';
-import type { Crc32 } from './crc32.ts';
+import type { Crc32 } from '../zip/crc32.ts';
 import type { ArchiveEntry } from './entry-policy.ts';
 import { quoted } from './path-fault.ts';
 import { invalidPackage } from './zip-records.ts';

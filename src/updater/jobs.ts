@@ -14,6 +14,7 @@ import { nextId } from '../deploy/update-id.ts';
 import { obtainPackage } from '../download/obtain.ts';
 import type { PackageRequest } from '../download/request.ts';
 import type { ResumeInfo } from '../download/resume.ts';
+import type { Traffic } from '../download/traffic.ts';
 import type { VerifiedPackage } from '../download/verify.ts';
 import { asUpdateError, type UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
@@ -24,6 +25,7 @@ import { rollBack } from '../operations/rollback.ts';
 import { resumeForward, resumeUndo } from '../operations/transaction.ts';
 import type { Outcome, TransactionContext } from '../operations/transaction-context.ts';
 import type { Settings } from '../settings.ts';
+import { candidatesFor } from './candidates.ts';
 import type { Event, Operation } from './event.ts';
 import type { Holds } from './hold.ts';
 import type { ProgressKeeper } from './progress.ts';
@@ -50,9 +52,13 @@ export interface JobContext {
   /** Files are switched from here on. */
   switching(): void;
   saveResume(info: ResumeInfo): Promise<void>;
+  /** What the download of the package at hand took; undefined: not known. */
+  traffic(): Traffic | undefined;
   /** Removes state.json, durably. */
   forget(): Promise<void>;
 }
+
+const noTraffic: Traffic = { bytes_fetched: 0, bytes_reused: 0, requests: 0 };
 
 /**
  * `current`: what is being downloaded, which a caller may ask for in another way meanwhile. `isTakenUp`: an earlier run began it,
@@ -69,6 +75,7 @@ export async function runDownload(
   const { request } = operation;
   const startedMs = host.clock.now();
   let bytesBefore = 0;
+  const traffic = { ...(resume?.traffic ?? noTraffic) };
   let verified: VerifiedPackage;
   try {
     verified = await obtainPackage(host, request, {
@@ -80,11 +87,23 @@ export async function runDownload(
         const totalBytes = request.package_size;
         progress.advance((100 * bytes) / totalBytes, undefined, { bytes, totalBytes });
       },
-      onReceived: progress.received,
+      onReceived: (bytes) => {
+        traffic.bytes_fetched += bytes;
+        progress.received(bytes);
+      },
+      onReused: (bytes) => {
+        traffic.bytes_reused += bytes;
+        progress.reused(bytes);
+      },
+      onRequest: () => {
+        traffic.requests += 1;
+        progress.requested();
+      },
+      candidates: settings.adaptiveDownload ? await candidatesFor(host, context.backups) : undefined,
       onRetry: progress.retried,
       onWaiting: progress.waiting,
       waitForNetworkMs: isTakenUp ? settings.networkWaitMs : undefined,
-      saveResume: context.saveResume,
+      saveResume: (info) => context.saveResume({ ...info, traffic: { ...traffic } }),
       signal: AbortSignal.any([context.cancel, context.shutdown]),
       allowHttp: settings.allowHttp,
       authorizationFor: settings.authorizationFor,
@@ -98,6 +117,10 @@ export async function runDownload(
     return { kind: 'failed', error: asUpdateError(thrown, 'DOWNLOAD_FAILED', request.package_name) };
   }
   host.memory.trim();
+  const { bytes_fetched, bytes_reused, requests } = traffic;
+  host.log.info(
+    `downloaded ${bytes_fetched} bytes in ${requests} requests; ${bytes_reused} of ${request.package_size} were here already`,
+  );
   const { seal } = verified;
   try {
     const asked = { request, mayDowngrade: () => mayDowngrade(current()) };
@@ -200,7 +223,7 @@ function transactionContext(context: JobContext, isSilent = false): TransactionC
     goesOn,
     onEnd: async (plan, error) => {
       if (error !== null && goesOn()) return;
-      await addToHistory(host.files, backups, entryOf(plan, error, host.clock.now()));
+      await addToHistory(host.files, backups, entryOf(context, plan, error));
       if (isSilent) return;
       await context.end(error === null ? { kind: 'committed' } : { kind: 'failed', error });
     },
@@ -225,18 +248,20 @@ function lastEvent(context: JobContext, outcome: Outcome): Event | undefined {
   }
 }
 
-function entryOf(plan: Plan, error: UpdateError | null, nowMs: number) {
+function entryOf({ host, traffic }: JobContext, plan: Plan, error: UpdateError | null) {
+  const download = plan.kind === 'update' ? traffic() : undefined;
   return {
     id: plan.id,
     kind: plan.kind,
     version: plan.version,
     previous_version: plan.previousVersion,
     started_at: new Date(plan.startedMs).toISOString(),
-    ended_at: new Date(nowMs).toISOString(),
+    ended_at: new Date(host.clock.now()).toISOString(),
     outcome: error === null ? ('success' as const) : ('failed' as const),
     error: error?.message ?? null,
     bytes: plan.steps.reduce((sum, step) => sum + (step.kind === 'put' ? step.sizeBytes : 0), 0),
     modules: plan.modules,
+    ...(download === undefined ? {} : { download }),
     ...(plan.action === undefined ? {} : { fleet_action: plan.action }),
   };
 }

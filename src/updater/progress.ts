@@ -1,4 +1,6 @@
 /** What GET /progress answers, kept in memory, and told to the listeners on every change. */
+import type { ResumeInfo } from '../download/resume.ts';
+import { trafficText } from '../download/traffic.ts';
 import type { UpdateError } from '../errors.ts';
 import type { OperationKind } from '../history.ts';
 import type { Counted } from '../operations/transaction-context.ts';
@@ -8,7 +10,12 @@ import type { Progress, ProgressFacts, ProgressListener, Stage } from './state.t
 export interface ProgressKeeper {
   current(): Progress;
   /** A new stage (or a new error in it). Resolves when every listener that keeps it durably has done so. */
-  enter(stage: Stage, error: UpdateError | null, operation?: Operation | null): Promise<void>;
+  enter(
+    stage: Stage,
+    error: UpdateError | null,
+    operation?: Operation | null,
+    downloaded?: ResumeInfo,
+  ): Promise<void>;
   /** What is done is from now on done for this: another order of the fleet, say. Nobody is told. */
   about(operation: Operation): void;
   /** Within a stage; never goes down. `percent` is cut to whole numbers. */
@@ -17,6 +24,10 @@ export interface ProgressKeeper {
   restart(): void;
   /** So many bytes more came over the network. */
   received(bytes: number): void;
+  /** So many bytes more of a package were made of what the device has. */
+  reused(bytes: number): void;
+  /** One more request of a download. */
+  requested(): void;
   /** A try failed and is followed by another. */
   retried(): void;
   /** Nobody answers, and what is waited for; undefined: no longer. */
@@ -59,12 +70,15 @@ export function createProgress(listeners: readonly ProgressListener[]): Progress
   };
   let counted: Counted = notCounted;
   let receivedBytes = 0;
+  let reusedBytes = 0;
+  let requests = 0;
   let retries = 0;
   let waits = 0;
 
   const current = (): Progress => {
     const { bytes, totalBytes, module = null } = counted;
-    return { ...progress, facts: { ...subject, module, bytes, totalBytes, receivedBytes, retries, waits } };
+    const sinceStart = { receivedBytes, reusedBytes, requests, retries, waits };
+    return { ...progress, facts: { ...subject, module, bytes, totalBytes, ...sinceStart } };
   };
   const tell = async (urgent: boolean, error: UpdateError | null) => {
     const told = current();
@@ -73,9 +87,10 @@ export function createProgress(listeners: readonly ProgressListener[]): Progress
 
   return {
     current,
-    enter: (stage, error, operation) => {
+    enter: (stage, error, operation, downloaded) => {
       const percent = stage === 'failed' ? progress.progress : (initialPercent[stage] ?? 0);
-      const message = otherMessages[operation?.kind ?? 'update']?.[stage] ?? messages[stage];
+      const saved = stage === 'toInstall' ? trafficText(downloaded?.traffic, downloaded?.total) : undefined;
+      const message = saved ?? otherMessages[operation?.kind ?? 'update']?.[stage] ?? messages[stage];
       progress = { stage, progress: percent, message, error: error?.message ?? null };
       // What has ended is still spoken of.
       if (operation) subject = subjectOf(operation);
@@ -98,6 +113,12 @@ export function createProgress(listeners: readonly ProgressListener[]): Progress
     },
     received: (bytes) => {
       receivedBytes += bytes;
+    },
+    reused: (bytes) => {
+      reusedBytes += bytes;
+    },
+    requested: () => {
+      requests += 1;
     },
     retried: () => {
       retries += 1;

@@ -1,8 +1,8 @@
 /**
  * The runner: takes commands, lets the state machine decide, and carries the effects out, one job at a time.
  *
- * Invariants: every change of state goes through apply(), which writes state.json before the job that it announces
- * begins, and tells the listeners after; applies follow one another, never overlap; at most one job runs.
+ * Invariants: every change of state goes through apply(), which writes state.json before the job that it announces begins, and tells the
+ * listeners after; applies follow one another, never overlap; at most one job runs.
  */
 import { posix } from 'node:path';
 import { openCurrentRecord } from '../audit/audit.ts';
@@ -45,7 +45,6 @@ export function createUpdater(
   const progress = createProgress([...listeners, atEachTenth(() => host.memory.releasePages())]);
   const holds = createHolds(host.clock);
   const shutdown = new AbortController();
-
   let state: State = initialState;
   let resume: ResumeInfo | undefined;
   let installStarts = 0;
@@ -55,7 +54,7 @@ export function createUpdater(
       if (isHeard()) await applyLast(event);
     }).catch(logged),
   );
-  let disarm: () => void = () => undefined;
+  let disarm = () => undefined as void;
   const auditor = createAuditor(host, {
     workDirectory: settings.workDirectory,
     intervalMs: settings.auditIntervalMs,
@@ -155,7 +154,7 @@ export function createUpdater(
       host.log.info(
         `stage ${before.stage} -> ${next.stage}${next.error === null ? '' : `: ${next.error.message}`}`,
       );
-      await progress.enter(next.stage, next.error, next.operation ?? before.operation);
+      await progress.enter(next.stage, next.error, next.operation ?? before.operation, resume);
     } else if (next.operation !== null) progress.about(next.operation);
     for (const effect of effects) await carryOut(effect, before);
   }
@@ -233,6 +232,7 @@ export function createUpdater(
           resume = info;
           await save(state);
         }),
+      traffic: () => resume?.traffic,
       forget: () => inTurn(() => store.clear()),
     };
   }

@@ -85,8 +85,9 @@ export function verifiedOf({
 /** What state.json remembers for the resume of a download; undefined for a rollback. */
 export function resumeOf(saved: Saved | undefined): ResumeInfo | undefined {
   if (saved?.operation !== 'update') return undefined;
-  const { bytes_downloaded, etag, last_modified, total } = saved;
-  return { bytes_downloaded, etag, last_modified, total };
+  const { bytes_downloaded, etag, last_modified, total, traffic } = saved;
+  const names = { bytes_downloaded, etag, last_modified, total };
+  return traffic === undefined ? names : { ...names, traffic };
 }
 
 function operationOf(saved: Saved): Operation {

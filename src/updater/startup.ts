@@ -5,7 +5,9 @@ import { removeHistoryScratch } from '../deploy/history-file.ts';
 import type { Journal } from '../deploy/journal.ts';
 import { journalPath, readJournal } from '../deploy/journal-file.ts';
 import { prunePastUpdates } from '../deploy/past-updates.ts';
+import { partName } from '../download/download.ts';
 import { packagePath } from '../download/request.ts';
+import { tailName } from '../download/tail-file.ts';
 import { asUpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
 import { type Decision, decideRecovery } from './recover.ts';
@@ -78,21 +80,21 @@ export async function readLeftoverJournal(files: Files, backups: string): Promis
 
 function filesToKeep(saved: Saved | undefined, decision: Decision): Set<string> {
   if (saved?.operation !== 'update') return new Set();
-  const partial = `${saved.package_name}.part`;
+  const partial = [partName(saved), tailName(saved)];
   switch (decision.do) {
     case 'rest':
     case 'expire':
       return new Set();
     case 'restWithPartial':
     case 'fail':
-      return new Set([partial]);
+      return new Set(partial);
     case 'download':
     case 'wait':
     case 'install':
     case 'forward':
     case 'undo':
     case 'block':
-      return new Set([partial, saved.package_name]);
+      return new Set([...partial, saved.package_name]);
     default:
       return decision satisfies never;
   }

@@ -58,6 +58,9 @@ export interface ProgressFacts {
   readonly totalBytes: number;
   /** Bytes that came over the network, and tries that failed and were followed by another, since the start. */
   readonly receivedBytes: number;
+  /** Bytes of packages that were made of what the device has, and requests of downloads. */
+  readonly reusedBytes: number;
+  readonly requests: number;
   readonly retries: number;
   /** Questions that nobody answered, where the download waits for that. */
   readonly waits: number;

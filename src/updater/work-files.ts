@@ -13,7 +13,8 @@ import { holdsFile } from './saved-holds.ts';
 export async function removePackage(files: Files, tmp: string, operation: Operation | null): Promise<void> {
   if (operation?.kind !== 'update') return;
   const path = packagePath(tmp, operation.request.package_name);
-  for (const one of [path, `${path}.part`]) if (await files.stat(one)) await files.remove(one);
+  for (const one of [path, `${path}.part`, `${path}.tail`])
+    if (await files.stat(one)) await files.remove(one);
 }
 
 /** Puts the package of an update that stands beside the record of what it deployed. */

@@ -210,6 +210,7 @@ async function live(disk: ModelDisk, world: World, marks: readonly string[]): Pr
     bytesPerSecond: undefined,
     downloadDeadlineMs: undefined,
     networkWaitMs: 0,
+    adaptiveDownload: true,
     keepPackage: false,
     auditIntervalMs: undefined,
     trustedKeys: [],

@@ -110,6 +110,8 @@ test('an order has its server in its name, and is at hand while something is don
     receivedBytes: 0,
     retries: 0,
     waits: 0,
+    reusedBytes: 0,
+    requests: 0,
   } as const;
   const progress = { progress: 0, message: '', error: null, facts };
   assert.equal(deviceOf({ ...progress, stage: 'toInstall' }, tag), at('toInstall'));

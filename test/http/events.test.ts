@@ -31,6 +31,8 @@ const facts = {
   receivedBytes: 41_000,
   retries: 0,
   waits: 0,
+  reusedBytes: 0,
+  requests: 0,
 } as const;
 const downloading: Progress = {
   stage: 'downloading',

@@ -101,7 +101,7 @@ test('bytes, retries, stage, last success and the process are read when they are
   context.updater.setProgress({
     ...progressIn('installing'),
     progress: 37,
-    facts: { ...facts, receivedBytes: 123_456, retries: 3, waits: 2 },
+    facts: { ...facts, receivedBytes: 123_456, reusedBytes: 7, requests: 4, retries: 3, waits: 2 },
   });
   context.updater.setHistory([
     entry('1.6.0', 'failed', '2025-12-01T00:00:00.000Z'),
@@ -193,7 +193,7 @@ function enter(
 ): void {
   const progress = {
     ...progressIn(stage),
-    facts: { ...facts, kind, receivedBytes: 0, retries: 0, waits: 0 },
+    facts: { ...facts, kind, receivedBytes: 0, reusedBytes: 0, requests: 0, retries: 0, waits: 0 },
   };
   void metrics.listener(progress, true, error);
 }

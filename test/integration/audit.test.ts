@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import zlib from 'node:zlib';
 import * as assert from 'uvu/assert';
 import type { AuditReport } from '../../src/audit/audit-report.ts';
-import { fastestCrc32 } from '../../src/package/crc32.ts';
+import { fastestCrc32 } from '../../src/zip/crc32.ts';
 import { command } from '../cli/command.ts';
 import { concurrently } from './concurrently.ts';
 import { type Daemon, until } from './daemon.ts';

@@ -30,22 +30,23 @@ export async function startPackageStore(folder: string): Promise<PackageStore> {
     const { size, mtime, mtimeMs } = await stat(path);
     const etag = `"${size.toString(16)}-${Math.floor(mtimeMs).toString(16)}"`;
     ranges.push(request.headers.range);
-    const first = firstByte(request, etag, size);
-    response.writeHead(first === 0 ? 200 : 206, {
+    const [first, end, isPart] = bytesAsked(request, etag, size);
+    response.writeHead(isPart ? 206 : 200, {
       'content-type': 'application/zip',
-      'content-length': size - first,
+      'content-length': end - first,
       'last-modified': mtime.toUTCString(),
       etag,
-      ...(first === 0 ? {} : { 'content-range': `bytes ${first}-${size - 1}/${size}` }),
+      ...(isPart ? { 'content-range': `bytes ${first}-${end - 1}/${size}` } : {}),
     });
-    await send(path, first, response);
+    await send(path, first, end, response);
   };
 
-  const send = async (path: string, first: number, response: ServerResponse) => {
+  const send = async (path: string, first: number, end: number, response: ServerResponse) => {
     const file = await open(path);
     try {
-      for (let at = first; !response.destroyed && !isClosed; ) {
-        const pieceBytes = rate === undefined ? chunkBytes : Math.min(chunkBytes, Math.ceil(rate / 20));
+      for (let at = first; at < end && !response.destroyed && !isClosed; ) {
+        const paced = rate === undefined ? chunkBytes : Math.min(chunkBytes, Math.ceil(rate / 20));
+        const pieceBytes = Math.min(paced, end - at);
         if (pieceBytes > 0) {
           const { bytesRead, buffer } = await file.read(Buffer.alloc(pieceBytes), 0, pieceBytes, at);
           if (bytesRead === 0) break;
@@ -80,10 +81,12 @@ export async function startPackageStore(folder: string): Promise<PackageStore> {
   };
 }
 
-function firstByte({ headers }: IncomingMessage, etag: string, size: number): number {
-  const [, first] = /^bytes=(\d+)-$/.exec(headers.range ?? '') ?? [];
+/** First byte, end, and whether it is a part. */
+function bytesAsked({ headers }: IncomingMessage, etag: string, size: number): [number, number, boolean] {
+  const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(headers.range ?? '') ?? [];
   const isCurrent = headers['if-range'] === undefined || headers['if-range'] === etag;
-  return first !== undefined && isCurrent && Number(first) < size ? Number(first) : 0;
+  if (first === undefined || !isCurrent || Number(first) >= size) return [0, size, false];
+  return [Number(first), last ? Math.min(size, Number(last) + 1) : size, true];
 }
 
 /** Resolves when the piece was taken, or when the client has gone. */

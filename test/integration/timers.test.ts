@@ -48,6 +48,7 @@ async function startUpdater(device: Device, files: Files = realFiles()): Promise
     deviceType: undefined,
     bytesPerSecond: undefined,
     downloadDeadlineMs: undefined,
+    adaptiveDownload: true,
     networkWaitMs: 600_000,
     keepPackage: false,
     auditIntervalMs: undefined,

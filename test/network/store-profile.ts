@@ -47,7 +47,7 @@ export function honestReply(
   ignoreRange: boolean,
 ): Reply {
   const validators = { ...validatorHeaders(profile, version), ...(etag ? { etag } : {}) };
-  const offset = /^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1];
+  const [, offset, last] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '') ?? [];
   const whole = { ...validators, 'content-length': String(bytes.length) };
   if (offset === undefined || !profile.ranges || ignoreRange)
     return { status: 200, headers: whole, body: bytes };
@@ -62,11 +62,12 @@ export function honestReply(
       : {};
     return { status: 416, headers: range, body: new Uint8Array() };
   }
-  const body = bytes.subarray(from);
+  const until = last === undefined || last === '' ? bytes.length : Math.min(bytes.length, Number(last) + 1);
+  const body = bytes.subarray(from, until);
   const headers = {
     ...validators,
     'content-length': String(body.length),
-    'content-range': rangeOf(from, bytes.length),
+    'content-range': `bytes ${from}-${until - 1}/${bytes.length}`,
   };
   return { status: 206, headers, body };
 }

@@ -51,6 +51,7 @@ export async function startSession(files: Files, script: SessionScript): Promise
     guiPath: '/opt/tope/ota-gui',
     bytesPerSecond: undefined,
     downloadDeadlineMs: undefined,
+    adaptiveDownload: true,
     networkWaitMs: 600_000,
     keepPackage: script.keepPackage,
     auditIntervalMs: undefined,

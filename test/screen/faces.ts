@@ -109,6 +109,8 @@ function progress(stage: Progress['stage'], percent: number, facts: Partial<Prog
       receivedBytes: 0,
       retries: 0,
       waits: 0,
+      reusedBytes: 0,
+      requests: 0,
       ...facts,
     },
   };

@@ -76,6 +76,7 @@ async function start(d: Device, options: LifeOptions = {}): Promise<Life> {
     deviceType,
     bytesPerSecond: undefined,
     downloadDeadlineMs: undefined,
+    adaptiveDownload: true,
     networkWaitMs: 600_000,
     keepPackage: false,
     auditIntervalMs: undefined,

@@ -1,0 +1,203 @@
+/**
+ * An adaptive download: which of a package's bytes are fetched, and which are made of what the device has.
+ *
+ * The partial file is filled in order as ever; only the origin of the next bytes differs. So a resume, the digests and the verification
+ * know nothing of it, and the digest of the whole package stays the judge. Whatever is not understood means: all from the store.
+ * Source: spec section 13.
+ */
+import type { Host } from '../host/host.ts';
+import { limits } from '../limits.ts';
+import { readTail, type TailEntry } from '../zip/tail.ts';
+import type { Candidates } from './candidates.ts';
+import { findHeld, kindOf } from './holdings.ts';
+import { type Held, type Piece, patchwork } from './patchwork.ts';
+import { createProbe, type Probe } from './probe.ts';
+import { createMaker, type Maker, type Source } from './recreate.ts';
+import type { PackageRequest } from './request.ts';
+import { loadTail, saveTail, tailName } from './tail-file.ts';
+
+export type Step =
+  /** All that is left, as without any of this. */
+  | { readonly kind: 'whole' }
+  /** The end of the package is wanted: gotTail() takes it. */
+  | { readonly kind: 'tail'; readonly from: number; readonly to: number }
+  | { readonly kind: 'fetch'; readonly to: number }
+  /** The bytes from here to `to`, after the first `skip`; where they fail with a SourceError, give() is to be called. */
+  | {
+      readonly kind: 'make';
+      readonly from: number;
+      readonly to: number;
+      readonly skip: number;
+      readonly chunks: AsyncIterable<Uint8Array>;
+    };
+
+export interface Adaptive {
+  readonly isOn: boolean;
+  /** What comes next; `readPart` gives bytes of the partial file that are on the disk. */
+  next(position: number, readPart: ReadPart): Promise<Step>;
+  gotTail(tail: Buffer): Promise<void>;
+  /** What was made at `position` was not right: that entry is fetched. */
+  giveUp(position: number, why: string): void;
+  /** From now on all is fetched. */
+  turnOff(why: string): Promise<void>;
+  /** The store's answers come that fast. */
+  measured(bytesPerMs: number): void;
+  /** The download has ended well, or begins anew. */
+  forget(): Promise<void>;
+}
+
+export type ReadPart = (position: number, length: number) => Promise<Buffer>;
+
+export interface AdaptiveOptions {
+  readonly directory: string;
+  readonly candidates?: Candidates | undefined;
+  /** Bandwidth limit, bytes per second. */
+  readonly bytesPerSecond?: number | undefined;
+}
+
+export function createAdaptive(
+  host: Pick<Host, 'files' | 'memory' | 'log' | 'clock'>,
+  request: PackageRequest,
+  { directory, candidates, bytesPerSecond }: AdaptiveOptions,
+): Adaptive {
+  const { files, log } = host;
+  const sizeBytes = request.package_size;
+  const tailPath = `${directory}/${tailName(request)}`;
+  let isOn = candidates !== undefined && sizeBytes >= limits.adaptiveLeastBytes;
+  let tail: Buffer | undefined;
+  let isTailLooked = false;
+  let plan: Plan | undefined;
+  const limitBytesPerMs = bytesPerSecond === undefined ? Number.POSITIVE_INFINITY : bytesPerSecond / 1000;
+  let linkBytesPerMs: number | undefined;
+
+  interface Plan {
+    readonly entries: readonly TailEntry[];
+    readonly tailStart: number;
+    readonly held: Map<TailEntry, Held<Source>>;
+    pieces: readonly Piece<Source>[];
+    readonly maker: Maker;
+    readonly probe: Probe;
+  }
+
+  const self: Adaptive = {
+    get isOn() {
+      return isOn;
+    },
+    async next(position, readPart) {
+      while (isOn) {
+        if (tail === undefined && !isTailLooked) {
+          isTailLooked = true;
+          tail = await loadTail(files, tailPath, request);
+        }
+        if (tail === undefined) return { kind: 'tail', from: sizeBytes - limits.tailBytes, to: sizeBytes };
+        if (plan === undefined) {
+          const told = readTail(tail, sizeBytes, limits.archiveEntries);
+          if (told.kind === 'need' && sizeBytes - told.from <= limits.tailMostBytes)
+            return { kind: 'tail', from: told.from, to: sizeBytes - tail.length };
+          if (told.kind !== 'entries') {
+            await self.turnOff(told.kind === 'fault' ? told.why : 'a directory of too many bytes');
+            break;
+          }
+          plan = await makePlan(told.entries, sizeBytes - tail.length);
+        }
+        const verdict = await plan.probe.look(position, readPart);
+        if (verdict !== undefined) {
+          for (const [entry, held] of plan.held) if (kindOf(entry, held) === verdict) plan.held.delete(entry);
+          log.info(`download: the device does not make what the packer made (${verdict}): those are fetched`);
+          arrange(plan);
+        }
+        const step = stepAt(plan, position);
+        if (step !== undefined) return step;
+      }
+      return { kind: 'whole' };
+    },
+    async gotTail(bytes) {
+      tail = tail === undefined ? bytes : Buffer.concat([bytes, tail]);
+      await saveTail(files, tailPath, request, tail);
+    },
+    giveUp(position, why) {
+      const piece = plan?.pieces.find(({ from, to }) => from <= position && position < to);
+      if (plan === undefined || piece?.kind !== 'make') return;
+      log.warn(`download: ${piece.entry.name} ${why}: it is fetched`);
+      plan.held.delete(piece.entry);
+      arrange(plan);
+    },
+    async turnOff(why) {
+      if (!isOn) return;
+      log.info(`download: all is fetched: ${why}`);
+      await self.forget();
+    },
+    measured(bytesPerMs) {
+      linkBytesPerMs = Math.max(linkBytesPerMs ?? 0, bytesPerMs);
+    },
+    async forget() {
+      if (candidates === undefined) return;
+      isOn = false;
+      tail = undefined;
+      plan = undefined;
+      if (await files.stat(tailPath)) await files.remove(tailPath);
+    },
+  };
+  return self;
+
+  async function makePlan(entries: readonly TailEntry[], tailStart: number): Promise<Plan> {
+    const held = candidates === undefined ? new Map() : await findHeld(files, entries, candidates);
+    const maker = await createMaker(files, host.memory, host.clock);
+    const made: Plan = { entries, tailStart, held, pieces: [], maker, probe: createProbe(maker) };
+    arrange(made);
+    const reusedBytes = made.pieces.reduce(
+      (sum, { kind, from, to }) => sum + (kind === 'make' ? to - from : 0),
+      0,
+    );
+    log.info(`download: ${reusedBytes} of ${sizeBytes} bytes are here already`);
+    return made;
+  }
+
+  function arrange(of: Plan): void {
+    const options = { tailStart: of.tailStart, sizeBytes, worthBytes: limits.requestWorthBytes };
+    of.pieces = patchwork(of.entries, (entry) => of.held.get(entry), options);
+  }
+
+  /** Undefined where a probe has its bytes already, from an earlier run, and has to look first. */
+  function stepAt(of: Plan, position: number): Step | undefined {
+    const index = of.pieces.findIndex(({ to }) => position < to);
+    const piece = of.pieces[index];
+    if (piece === undefined) return { kind: 'whole' };
+    if (piece.kind === 'tail')
+      return { ...piece, kind: 'make', skip: position - piece.from, chunks: once(tail) };
+    const to = fetchedTo(of, index, position);
+    if (to > position) return { kind: 'fetch', to };
+    if (piece.kind !== 'make') return { kind: 'whole' };
+    const level = of.probe.levelOf(piece);
+    if (level === undefined) return undefined;
+    return { ...piece, skip: position - piece.from, chunks: of.maker.make(piece.entry, piece.source, level) };
+  }
+
+  /** Up to where one request goes: over all that is missing, that has to show itself first, or that comes faster than it is made. */
+  function fetchedTo(of: Plan, first: number, position: number): number {
+    let to = position;
+    for (const piece of of.pieces.slice(first)) {
+      if (piece.from > to) break;
+      if (piece.kind === 'fetch') to = piece.to;
+      else if (piece.kind === 'tail') break;
+      else if (isFetchedFaster(of, piece)) to = piece.to;
+      else {
+        const probed = of.probe.ask(piece);
+        if (probed === undefined) break;
+        to = Math.max(to, Math.min(probed, piece.to));
+        if (to < piece.to) break;
+      }
+    }
+    return to;
+  }
+
+  function isFetchedFaster(of: Plan, { entry, source }: Extract<Piece<Source>, { kind: 'make' }>): boolean {
+    const madeBytesPerMs = of.maker.deflatedBytesPerMs();
+    if (source.kind === 'packed' || entry.method === 0 || madeBytesPerMs === undefined) return false;
+    return Math.min(linkBytesPerMs ?? 0, limitBytesPerMs) > madeBytesPerMs;
+  }
+}
+
+async function* once(bytes: Uint8Array | undefined): AsyncGenerator<Uint8Array> {
+  if (bytes !== undefined) yield bytes;
+}

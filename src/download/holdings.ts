@@ -1,0 +1,101 @@
+/**
+ * Which entries of a package the device can make by itself: deployed files with the same size and CRC-32, entries of the
+ * kept package with the same coding, too.
+ */
+import { errno } from '../errors.ts';
+import type { Files } from '../host/host.ts';
+import { limits } from '../limits.ts';
+import { classOf, foretold, hasDescriptor } from '../zip/frame.ts';
+import { readTail, type TailEntry } from '../zip/tail.ts';
+import type { Candidates } from './candidates.ts';
+import type { Held } from './patchwork.ts';
+import type { Source } from './recreate.ts';
+
+/** Adds nothing for what cannot be read; rejects only with bugs. */
+export async function findHeld(
+  files: Files,
+  entries: readonly TailEntry[],
+  candidates: Candidates,
+): Promise<Map<TailEntry, Held<Source>>> {
+  const held = new Map<TailEntry, Held<Source>>();
+  if (candidates.keptPackage !== undefined) await addKept(files, entries, candidates.keptPackage, held);
+  await addDeployed(files, entries, candidates, held);
+  return held;
+}
+
+/** Made in the same way: what one of them shows is true of all. */
+export function kindOf(entry: TailEntry, { source }: Held<Source>): string {
+  return `${source.kind}/${source.frame === undefined ? 'header fetched' : 'header made'}/${classOf(entry)}`;
+}
+
+async function addDeployed(
+  files: Files,
+  entries: readonly TailEntry[],
+  candidates: Candidates,
+  held: Map<TailEntry, Held<Source>>,
+): Promise<void> {
+  const wanted = new Map<string, TailEntry[]>();
+  for (const entry of entries) {
+    if (entry.sizeBytes === 0 || held.has(entry) || (entry.method !== 0 && entry.method !== 8)) continue;
+    const key = `${entry.sizeBytes} ${entry.crc32}`;
+    wanted.set(key, [...(wanted.get(key) ?? []), entry]);
+  }
+  for await (const { path, sizeBytes, crc32 } of candidates.deployed()) {
+    const key = `${sizeBytes} ${crc32}`;
+    const matching = wanted.get(key);
+    if (matching === undefined) continue;
+    const found = await files.stat(path).catch(() => undefined);
+    if (found?.kind !== 'file' || found.sizeBytes !== sizeBytes) continue;
+    wanted.delete(key);
+    for (const entry of matching) {
+      const frame = foretold(entry);
+      if (frame !== undefined) held.set(entry, { from: entry.start, source: { kind: 'file', path, frame } });
+    }
+  }
+}
+
+async function addKept(
+  files: Files,
+  entries: readonly TailEntry[],
+  path: string,
+  held: Map<TailEntry, Held<Source>>,
+): Promise<void> {
+  try {
+    const file = await files.open(path, 'read');
+    try {
+      const { sizeBytes } = await file.stat();
+      const readAt = async (position: number, length: number) => {
+        const bytes = Buffer.alloc(length);
+        for (let done = 0; done < length; ) {
+          const got = await file.read(bytes, done, length - done, position + done);
+          if (got === 0) break;
+          done += got;
+        }
+        return bytes;
+      };
+      let start = Math.max(0, sizeBytes - limits.tailBytes);
+      let tail = readTail(await readAt(start, sizeBytes - start), sizeBytes, limits.archiveEntries);
+      if (tail.kind === 'need' && sizeBytes - tail.from <= limits.tailMostBytes) {
+        start = tail.from;
+        tail = readTail(await readAt(start, sizeBytes - start), sizeBytes, limits.archiveEntries);
+      }
+      if (tail.kind !== 'entries') return;
+      const key = (e: TailEntry) => `${e.method} ${e.crc32} ${e.sizeBytes} ${e.packedBytes}`;
+      const kept = new Map(tail.entries.map((entry) => [key(entry), entry]));
+      for (const entry of entries) {
+        const twin = entry.packedBytes === 0 ? undefined : kept.get(key(entry));
+        if (twin === undefined) continue;
+        const frame = foretold(entry);
+        if (frame === undefined && hasDescriptor(entry)) continue;
+        const header = await readAt(twin.start, 30);
+        const position = twin.start + 30 + header.readUInt16LE(26) + header.readUInt16LE(28);
+        const from = frame === undefined ? entry.end - entry.packedBytes : entry.start;
+        held.set(entry, { from, source: { kind: 'packed', path, position, frame } });
+      }
+    } finally {
+      await file.close();
+    }
+  } catch (thrown) {
+    if (errno(thrown) === undefined) throw thrown; // else it is not kept, or cannot be read
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * What the end of a ZIP file says of the whole: where each entry lies, how it is coded, its CRC-32. Pure. PKWARE APPNOTE 6.3.10.
+ *
+ * Nothing here is trusted: whoever makes bytes after it has them judged by the digest of the file. So a tail that is not
+ * understood is no error, only a tail that tells nothing.
+ */
+
+/** One entry as the central directory tells it, and the extent between it and the next. */
+export interface TailEntry {
+  readonly name: string;
+  /** Where its local header begins. */
+  readonly start: number;
+  /** Where the next entry, or the directory, begins. */
+  readonly end: number;
+  readonly versionNeeded: number;
+  readonly flags: number;
+  /** 0: stored, 8: deflated. */
+  readonly method: number;
+  readonly crc32: number;
+  readonly packedBytes: number;
+  readonly sizeBytes: number;
+  /** Its record in the directory, as far as the local header repeats it: from "version needed" on, then the name. */
+  readonly shared: Buffer;
+  readonly nameBytes: Buffer;
+}
+
+export type Tail =
+  | { readonly kind: 'entries'; readonly entries: readonly TailEntry[] }
+  /** The directory begins before the tail does. */
+  | { readonly kind: 'need'; readonly from: number }
+  | { readonly kind: 'fault'; readonly why: string };
+
+const endSignature = 0x06054b50;
+const endBytes = 22;
+const locatorSignature = 0x07064b50;
+const locatorBytes = 20;
+const zip64EndSignature = 0x06064b50;
+const zip64EndBytes = 56;
+const recordSignature = 0x02014b50;
+const recordBytes = 46;
+
+/** `tail`: the last bytes of a file of `fileBytes`. Never throws, whatever they are. */
+export function readTail(tail: Buffer, fileBytes: number, mostEntries: number): Tail {
+  const tailStart = fileBytes - tail.length;
+  const end = endOf(tail);
+  if (end === undefined) return { kind: 'fault', why: 'no end record of a ZIP' };
+  const told = directoryOf(tail, end, tailStart);
+  if (told === undefined) return { kind: 'fault', why: 'a zip64 end record that is not where it should be' };
+  const { count, start, bytes } = told;
+  if (count > mostEntries) return { kind: 'fault', why: `${count} entries, more than ${mostEntries}` };
+  if (!(start + bytes <= tailStart + end)) return { kind: 'fault', why: 'a directory beyond the end record' };
+  if (start < tailStart) return { kind: 'need', from: start };
+  const records = recordsOf(tail.subarray(start - tailStart, start - tailStart + bytes), count);
+  if (records === undefined) return { kind: 'fault', why: 'a directory that is damaged' };
+  records.sort((a, b) => a.start - b.start);
+  const entries = records.map((record, n) => ({ ...record, end: records[n + 1]?.start ?? start }));
+  const bad = entries.find((entry) => entry.start + 30 + entry.packedBytes > entry.end);
+  return bad === undefined ? { kind: 'entries', entries } : { kind: 'fault', why: 'entries that overlap' };
+}
+
+function endOf(tail: Buffer): number | undefined {
+  for (let at = tail.length - endBytes; at >= 0; at--)
+    if (tail.readUInt32LE(at) === endSignature && at + endBytes + tail.readUInt16LE(at + 20) === tail.length)
+      return at;
+  return undefined;
+}
+
+function directoryOf(tail: Buffer, end: number, tailStart: number) {
+  const locator = end - locatorBytes;
+  if (locator < 0 || tail.readUInt32LE(locator) !== locatorSignature)
+    return {
+      count: tail.readUInt16LE(end + 10),
+      bytes: tail.readUInt32LE(end + 12),
+      start: tail.readUInt32LE(end + 16),
+    };
+  const at = unsigned64(tail, locator + 8) - tailStart;
+  if (!(at >= 0 && at + zip64EndBytes <= locator) || tail.readUInt32LE(at) !== zip64EndSignature)
+    return undefined;
+  return {
+    count: unsigned64(tail, at + 32),
+    bytes: unsigned64(tail, at + 40),
+    start: unsigned64(tail, at + 48),
+  };
+}
+
+function recordsOf(directory: Buffer, count: number): Omit<TailEntry, 'end'>[] | undefined {
+  const records: Omit<TailEntry, 'end'>[] = [];
+  let at = 0;
+  for (let n = 0; n < count; n++) {
+    if (at + recordBytes > directory.length || directory.readUInt32LE(at) !== recordSignature)
+      return undefined;
+    const [nameLength, extraLength, commentLength] = [28, 30, 32].map((o) =>
+      directory.readUInt16LE(at + o),
+    ) as [number, number, number];
+    const extraStart = at + recordBytes + nameLength;
+    const next = extraStart + extraLength + commentLength;
+    if (next > directory.length) return undefined;
+    const nameBytes = directory.subarray(at + recordBytes, extraStart);
+    const large = largeNumbers(directory.subarray(extraStart, extraStart + extraLength));
+    const wide = (offset: number) => {
+      const value = directory.readUInt32LE(at + offset);
+      return value === 0xffffffff ? (large() ?? Number.NaN) : value;
+    };
+    // In this order: that of the zip64 field.
+    const [sizeBytes, packedBytes, start] = [wide(24), wide(20), wide(42)];
+    if (![sizeBytes, packedBytes, start].every(Number.isSafeInteger)) return undefined;
+    records.push({
+      name: nameBytes.toString('utf8'),
+      start,
+      versionNeeded: directory.readUInt16LE(at + 6),
+      flags: directory.readUInt16LE(at + 8),
+      method: directory.readUInt16LE(at + 10),
+      crc32: directory.readUInt32LE(at + 16),
+      packedBytes,
+      sizeBytes,
+      shared: directory.subarray(at + 6, at + 28),
+      nameBytes,
+    });
+    at = next;
+  }
+  return records;
+}
+
+/** The numbers of a zip64 extra field, one after another. */
+function largeNumbers(extra: Buffer): () => number | undefined {
+  for (let at = 0; at + 4 <= extra.length; at += 4 + extra.readUInt16LE(at + 2)) {
+    if (extra.readUInt16LE(at) !== 0x0001) continue;
+    const data = extra.subarray(at + 4, at + 4 + extra.readUInt16LE(at + 2));
+    let next = 0;
+    return () => {
+      next += 8;
+      return next <= data.length ? unsigned64(data, next - 8) : undefined;
+    };
+  }
+  return () => undefined;
+}
+
+/** Beyond 2^53 it is not exact, which no position in a real file is. */
+function unsigned64(bytes: Buffer, at: number): number {
+  return bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * 2 ** 32;
+}
