@@ -28,6 +28,7 @@ const pureFiles = [
   'src/envelope.ts',
   'src/errors.ts',
   'src/limits.ts',
+  'src/download-limits.ts',
   'src/api-limits.ts',
   'src/release.ts',
   'src/history.ts',
@@ -48,6 +49,9 @@ const pureFiles = [
   'src/updater/machine.ts',
   'src/updater/recover.ts',
   'src/package/entry-policy.ts',
+  'src/download/patchwork.ts',
+  'src/zip/tail.ts',
+  'src/zip/frame.ts',
   'src/deploy/plan.ts',
   'src/deploy/make-plan.ts',
   'src/deploy/update-id.ts',
@@ -112,6 +116,15 @@ check('fleet/ is loaded where there is a fleet, by cli/ alone', () =>
         !from.startsWith('src/fleet/') &&
         !(isEntry(from) && (isLazy || isTypeOnly)),
     )
+    .map(({ from, of }) => `${from} imports ${of}`),
+);
+
+check('zip/ knows nobody: both download/ and package/ know it', () =>
+  imports
+    .filter(
+      ({ from, of }) => from.startsWith('src/zip/') && of.startsWith('src/') && !of.startsWith('src/zip/'),
+    )
+    .filter(({ of }) => !/^src\/(download-)?limits\.ts$/.test(of))
     .map(({ from, of }) => `${from} imports ${of}`),
 );
 

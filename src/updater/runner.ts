@@ -54,7 +54,7 @@ export function createUpdater(
       if (isHeard()) await applyLast(event);
     }).catch(logged),
   );
-  let disarm = () => undefined as void;
+  let disarm: () => void = () => undefined;
   const auditor = createAuditor(host, {
     workDirectory: settings.workDirectory,
     intervalMs: settings.auditIntervalMs,

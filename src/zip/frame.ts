@@ -13,9 +13,13 @@ export interface Frame {
 
 const headBytes = 30;
 const footBytes = 16;
+const saturated = 0xffffffff;
 
 /** Undefined where they cannot be foretold. */
 export function foretold(entry: TailEntry): Frame | undefined {
+  // Saturated in the directory (zip64), whole in the local header or not: nobody knows.
+  if (entry.shared.readUInt32LE(14) === saturated || entry.shared.readUInt32LE(18) === saturated)
+    return undefined;
   const hasFoot = hasDescriptor(entry);
   const nameLength = entry.nameBytes.length;
   const around = entry.end - entry.start - entry.packedBytes;
