@@ -24,8 +24,8 @@ _tope_updater() {
       ;;
   esac
   case ${COMP_WORDS[1]} in
-    run) flags='--dir --host --port --socket --token-file --report-url --allow-root --allow-http --gui --log-level --log-format --device-type --trust-key --ca-file --cert-file --key-file --rate-limit --download-deadline --download-wait --fleet-url --fleet-tenant --fleet-id --fleet-id-file --fleet-token-file --fleet-token-kind --fleet-attribute --fleet-soft --fleet-confirm --fleet-set-name --keep-package --audit-interval --config' ;;
-    recover) flags='--dir --host --port --socket --token-file --report-url --allow-root --allow-http --gui --log-level --log-format --device-type --trust-key --ca-file --cert-file --key-file --rate-limit --download-deadline --download-wait --fleet-url --fleet-tenant --fleet-id --fleet-id-file --fleet-token-file --fleet-token-kind --fleet-attribute --fleet-soft --fleet-confirm --fleet-set-name --keep-package --audit-interval --config' ;;
+    run) flags='--dir --host --port --socket --token-file --report-url --allow-root --allow-http --gui --log-level --log-format --device-type --trust-key --ca-file --cert-file --key-file --rate-limit --download-deadline --download-wait --fleet-url --fleet-tenant --fleet-id --fleet-id-file --fleet-token-file --fleet-token-kind --fleet-attribute --fleet-soft --fleet-confirm --fleet-set-name --no-adaptive-download --keep-package --audit-interval --config' ;;
+    recover) flags='--dir --host --port --socket --token-file --report-url --allow-root --allow-http --gui --log-level --log-format --device-type --trust-key --ca-file --cert-file --key-file --rate-limit --download-deadline --download-wait --fleet-url --fleet-tenant --fleet-id --fleet-id-file --fleet-token-file --fleet-token-kind --fleet-attribute --fleet-soft --fleet-confirm --fleet-set-name --no-adaptive-download --keep-package --audit-interval --config' ;;
     status) flags='--watch --json --url --socket --token-file' ;;
     install) flags='--yes --release --allow-downgrade --md5 --sha256 --size --json --url --socket --token-file' ;;
     rollback) flags='--yes --json --url --socket --token-file' ;;
