@@ -193,11 +193,8 @@ export async function createFleet(
       if (rounds.consent.answer(isYes)) return rouse(true);
       const { order } = remembered.current();
       if (order === null || rounds.waitsFor() !== 'consent') return nothingAsked();
-      if (isYes)
-        await updater().update(
-          { version: order.request.version, allow_downgrade: order.allows_downgrade },
-          nameOf(order.id, tag),
-        );
+      const { version, allow_downgrade = false } = order.request;
+      if (isYes) await updater().update({ version, allow_downgrade }, nameOf(order.id, tag));
       else await updater().cancel(nameOf(order.id, tag));
     },
     state: (): FleetState =>

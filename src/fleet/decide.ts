@@ -131,7 +131,7 @@ function onNew(memory: Memory, device: Device, deployment: Deployment, around: S
     return { do: 'owe', owed: { id, ...detailsOf(endOf(past)), version: past.version, md5: null } };
   const offer = offerOf(deployment, around.server);
   if (offer.kind === 'refused') return { do: 'owe', owed: refusal(id, offer.error, installed) };
-  const { request, allowsDowngrade } = offer;
+  const { request } = offer;
   const { last } = memory;
   if (
     isAgain &&
@@ -147,7 +147,7 @@ function onNew(memory: Memory, device: Device, deployment: Deployment, around: S
   if (device.isLocal) return localWait;
   if (deployment.download === 'skip') return { do: 'rest' };
   const after = history.at(-1)?.id ?? null;
-  const order = { id, request, allows_downgrade: allowsDowngrade, after, ...untried };
+  const order = { id, request, after, ...untried };
   return { do: 'begin', order, isAgain };
 }
 

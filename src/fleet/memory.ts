@@ -18,7 +18,6 @@ const CountSchema = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 export const OrderSchema = v.object({
   id: IdSchema,
   request: PackageSchema,
-  allows_downgrade: v.boolean(),
   /** The newest entry of the history when it was begun: a later one of this order is its end. */
   after: v.nullable(v.string()),
   /** The server has cancelled it: that it ends is our doing. */

@@ -11,7 +11,7 @@ import { VersionSchema } from '../version.ts';
 import type { Artifact, Chunk, Deployment } from './answers.ts';
 
 export type Offer =
-  | { readonly kind: 'package'; readonly request: PackageRequest; readonly allowsDowngrade: boolean }
+  | { readonly kind: 'package'; readonly request: PackageRequest }
   | { readonly kind: 'refused'; readonly error: UpdateError };
 
 /** The metadata of a software module, visible to targets, by which an operator allows a lower version. */
@@ -57,8 +57,9 @@ function packageOf(chunk: Chunk, artifact: Artifact, server: URL): Offer {
     package_size: sizeBytes,
     package_md5: md5,
     ...(sha256 === undefined ? {} : { package_sha256: sha256 }),
+    ...(chunk.metadata.get(downgradeKey) === 'true' ? { allow_downgrade: true } : {}),
   };
-  return { kind: 'package', request, allowsDowngrade: chunk.metadata.get(downgradeKey) === 'true' };
+  return { kind: 'package', request };
 }
 
 function isZip({ filename }: Artifact): boolean {

@@ -170,9 +170,9 @@ export function createRounds(context: FleetContext, teller: Teller): Rounds {
 
   async function install(order: Order): Promise<boolean> {
     await teller.say(order.id, { key: 'downloaded', execution: 'downloaded', detail: 'verified' });
-    const { version } = order.request;
+    const { version, allow_downgrade = false } = order.request;
     try {
-      await updater().update({ version, allow_downgrade: order.allows_downgrade }, nameOf(order.id, tag));
+      await updater().update({ version, allow_downgrade }, nameOf(order.id, tag));
     } catch (thrown) {
       if (await refusedByUpdater(order, thrown)) await stop(order.id);
     }

@@ -13,12 +13,16 @@ import { inFlight } from './in-flight.ts';
 export interface WriteGroup {
   /** Begins to write a small file that is at hand, beside others; waits only where too many are under way. */
   begin(write: () => Promise<void>): Promise<void>;
+  /** All that begin() was given is written; not yet durable. Rejects with the first error. */
+  written(): Promise<void>;
   /** Takes over a file that is complete, `sizeBytes` of it just written, and closes it, maybe later, also when it rejects. */
   finish(file: OpenFile, sizeBytes: number): Promise<void>;
   /** The names in these directories are to be durable, too. */
   sync(directories: Iterable<string>): Promise<void>;
   /** Waits for what is under way. Harmless after a failure; promises nothing. */
   close(): Promise<void>;
+  /** What is under way does not go on: close() is not to wait for it, and leaves open what it may still use. */
+  abandon(): void;
 }
 
 /**
@@ -67,11 +71,13 @@ function atOnce(filesystems: readonly Filesystem[]): WriteGroup {
   const writing = inFlight(limits.filesInFlight);
   const ahead = inFlight(1);
   let unsyncedBytes = 0;
+  let isAbandoned = false;
   const syncAll = async () => {
     for (const filesystem of filesystems) await filesystem.sync();
   };
   return {
     begin: writing.add,
+    written: writing.idle,
     async finish(file, sizeBytes) {
       await file.close();
       unsyncedBytes += Math.max(sizeBytes, limits.smallFileBytes);
@@ -86,9 +92,13 @@ function atOnce(filesystems: readonly Filesystem[]): WriteGroup {
       await syncAll();
     },
     async close() {
+      if (isAbandoned) return;
       await writing.idle().catch(() => undefined);
       await ahead.idle().catch(() => undefined);
       await closeAll(filesystems);
+    },
+    abandon() {
+      isAbandoned = true;
     },
   };
 }
@@ -96,8 +106,10 @@ function atOnce(filesystems: readonly Filesystem[]): WriteGroup {
 function oneByOne(files: Files): WriteGroup {
   const writing = inFlight(limits.filesInFlight);
   const syncing = inFlight(limits.filesInFlight);
+  let isAbandoned = false;
   return {
     begin: writing.add,
+    written: writing.idle,
     async finish(file) {
       let isTaken = false;
       try {
@@ -120,8 +132,12 @@ function oneByOne(files: Files): WriteGroup {
       await syncing.idle();
     },
     async close() {
+      if (isAbandoned) return;
       await writing.idle().catch(() => undefined);
       await syncing.idle().catch(() => undefined);
+    },
+    abandon() {
+      isAbandoned = true;
     },
   };
 }

@@ -99,8 +99,8 @@ async function stagePackage(
   const part = () => (module === undefined ? 'reading the package' : `staging ${module}`);
   let isStuck = false;
   try {
-    await watched(context.host.clock, { boundMs: limits.stageStuckMs, part, signal }, (stage) =>
-      archive.extract({
+    await watched(context.host.clock, { boundMs: limits.stageStuckMs, part, signal }, async (stage) => {
+      await archive.extract({
         wanted: stager.sources,
         open: (entry) => {
           module = moduleOf.get(entry.name);
@@ -113,10 +113,13 @@ async function stagePackage(
           context.progress((90 * bytes) / totalBytes, 'unpacking', { bytes, totalBytes, module });
         },
         signal: stage.signal,
-      }),
-    ).catch((thrown: unknown) => {
+      });
+      // Small files are still on their way to the disk.
+      await group.written();
+    }).catch((thrown: unknown) => {
       if (!(thrown instanceof StuckError)) throw thrown;
       isStuck = true;
+      group.abandon();
       throw new UpdateError('DEPLOYMENT_FAILED', thrown.message);
     });
     if (sealing.finish().tag !== tag) {

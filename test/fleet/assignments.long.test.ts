@@ -56,8 +56,11 @@ test('a question of the server is shown; a no is told once, a yes begins the ord
     assert.match((await daemon.progress()).message, /waits for your consent to version 2\.0\.0/);
     await askFleet(daemon, { confirm: false });
     await until('the no is told', () => device.server.ddi.action(id).told.includes('confirm:denied'));
+    await until(
+      'the no is remembered',
+      async () => (await askFleet(daemon)).data.question?.declined === true,
+    );
     for (let polls = 0; polls < 3; polls++) await askFleet(daemon, { poll: true });
-    assert.is((await askFleet(daemon)).data.question?.declined, true);
     await askFleet(daemon, { confirm: true });
     const told = await device.ends(daemon, id, 'finished');
     assert.equal(

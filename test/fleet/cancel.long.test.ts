@@ -57,7 +57,8 @@ test('while files are being replaced: it is refused once, and the end follows', 
     );
     const id = await device.order({ ...spec, modules });
     const daemon = await device.join();
-    await until('it is switched', async () => (await daemon.progress()).message === 'checking health');
+    // The next order is not started before alpha is healthy.
+    await until('it is switched', async () => (await daemon.progress()).message === 'starting services');
     device.server.ddi.cancel(id);
     await until('the refusal', async () => {
       await askFleet(daemon, { poll: true });

@@ -41,7 +41,6 @@ const request = {
 const order: Order = {
   id: '7',
   request,
-  allows_downgrade: false,
   after: 'b',
   cancelling: false,
   told: [],

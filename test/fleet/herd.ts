@@ -71,7 +71,6 @@ const request = {
 const order = {
   id: '1',
   request,
-  allows_downgrade: false,
   after: null,
   cancelling: false,
   told: [],

@@ -55,7 +55,6 @@ test('one ZIP is taken, whatever lies beside it and in modules without files', (
     package_md5: 'a'.repeat(32),
     package_sha256: 'b'.repeat(64),
   });
-  assert.is(offer.allowsDowngrade, false);
 });
 
 test('a link to the host of the server takes its scheme and port; another host stays as it is', () => {
@@ -95,7 +94,7 @@ test("an operator allows a lower version by the module's metadata", () => {
     set({ files: [file('a.zip')], metadata: [{ key: 'tope.allow_downgrade', value: 'true' }] }),
     server,
   );
-  assert.ok(offer.kind === 'package' && offer.allowsDowngrade);
+  assert.ok(offer.kind === 'package' && offer.request.allow_downgrade === true);
 });
 
 test('a name that the updater keeps for itself, or does not take, becomes one that it takes', () => {

@@ -67,7 +67,6 @@ const request = {
 const order = {
   id: '42',
   request,
-  allows_downgrade: false,
   after: null,
   cancelling: false,
   told: ['download'],

@@ -170,4 +170,17 @@ test('the real disk: a filesystem is opened where Node can call syncfs, and sync
   await filesystem.close();
 });
 
+test('what was begun and does not end keeps written() waiting, and close() until it is abandoned', async () => {
+  for (const syncsWhole of [true, false]) {
+    const { files } = await twoFilesystems(syncsWhole);
+    const group = await openWriteGroup(files, ['/a', '/b'], many);
+    await group.begin(() => new Promise<never>(() => undefined));
+    const soon = new Promise<string>((resolve) => setTimeout(resolve, 20, 'waits'));
+    assert.is(await Promise.race([group.written(), soon]), 'waits');
+    assert.is(await Promise.race([group.close(), soon]), 'waits');
+    group.abandon();
+    await group.close();
+  }
+});
+
 test.run();

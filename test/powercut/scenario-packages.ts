@@ -78,6 +78,20 @@ export function tree(version: string): PackageSpec {
   };
 }
 
+/** A tree to follow it: it leaves out what that one added, and adds others. */
+export function nextTree(version: string): PackageSpec {
+  const { files, ...rest } = tree(version);
+  const { 'web/new/deep/page.html': _, ...kept } = files ?? {};
+  return {
+    ...rest,
+    files: {
+      ...kept,
+      'web/js/more.js': stored(content('more', version), 0o644),
+      'web/next/deep/page.html': stored(content('page', version), 0o644),
+    },
+  };
+}
+
 /** Of what stands on a device before any update. */
 export const versionBefore = '1.0.0';
 
