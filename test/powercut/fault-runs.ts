@@ -3,9 +3,9 @@ import { UpdateError } from '../../src/errors.ts';
 import { type Fault, type FileCall, faultyFiles } from './faulty-files.ts';
 import { type ModelDisk, modelDisk } from './model-disk.ts';
 import type { ModelState } from './model-state.ts';
-import { difference, treeOf } from './model-tree.ts';
+import { difference, type Tree, treeOf } from './model-tree.ts';
 import { marksOf, type PreparedScenario } from './prepared-scenario.ts';
-import { allowedRoot, type Session } from './session.ts';
+import { allowedRoot, type Session, workDirectory } from './session.ts';
 import { diskFault } from './verdict.ts';
 
 /** A fault, or a disk that is full from the n-th call on (see ModelLog.fillUp). */
@@ -116,7 +116,7 @@ function wrongAtOnce(
   const log = session === undefined ? '' : `\n  log: ${session.host.lines.join('\n       ')}`;
   const progress = session?.updater.progress();
   if (progress?.error?.startsWith('INTERNAL_ERROR')) return `${progress.error}${log}`;
-  const tree = treeOf(disk.state(), allowedRoot);
+  const tree = withoutKept(disk.state());
   const isOld = difference(prepared.oldTree, tree).length === 0;
   const isNew = difference(prepared.newTree, tree).length === 0;
   if (!isOld && !isNew) return `neither old nor new: ${difference(prepared.oldTree, tree).join('; ')}${log}`;
@@ -124,6 +124,13 @@ function wrongAtOnce(
   if (session !== undefined && isOld && !isNew && !isTold)
     return `the set is old and nobody was told why${log}`;
   return undefined;
+}
+
+/** The targets. While the journal stands the next start has yet to tidy up: the old files' other names are no part of the set. */
+function withoutKept(state: ModelState): Tree {
+  const tree = treeOf(state, allowedRoot);
+  if (!treeOf(state, `${workDirectory}/backups`).has(`${workDirectory}/backups/journal`)) return tree;
+  return new Map([...tree].filter(([path]) => !/\/\.tope-\d{8}T\d{9}Z\.\d+\.kept$/.test(path)));
 }
 
 async function nextStart(
