@@ -110,22 +110,38 @@ export async function startServices(
   const systemd = await findSystemd(host, options.systemd);
   const launched: Launched[] = [];
   const late: Start[] = [];
+  const failures: unknown[] = [];
+  // On the way back nothing is left down because of another: the first failure is thrown when all have been started.
+  const fail = (thrown: unknown) => {
+    if (set === 'target') throw thrown;
+    failures.push(thrown);
+  };
+  const launchAll = async (starts: readonly Start[]): Promise<Launched[]> => {
+    const results = await Promise.allSettled(
+      starts.map((start) => launch(host, systemd, start, outputDirectory)),
+    );
+    for (const result of results) if (result.status === 'rejected') fail(result.reason);
+    return results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+  };
   for (const snapshot of snapshots) await enable(host, systemd, snapshot, set);
   const groups = inRestartOrder(snapshots);
   for (const [index, group] of groups.entries()) {
     const starts = (await Promise.all(group.map((each) => startsOf(host, systemd, each, set)))).flat();
     late.push(...starts.filter((start) => whenOf(start) === 'last'));
     const started: Launched[] = [];
-    for (const when of ['first', 'then'] as const) {
-      const now = starts.filter((start) => whenOf(start) === when);
-      started.push(...(await together(now.map((start) => launch(host, systemd, start, outputDirectory)))));
-    }
+    for (const when of ['first', 'then'] as const)
+      started.push(...(await launchAll(starts.filter((start) => whenOf(start) === when))));
     launched.push(...started);
-    if (index < groups.length - 1) await untilReady(host, systemd, group, started, { signal, ready });
+    if (index === groups.length - 1) continue;
+    await untilReady(host, systemd, group, started, { signal, ready }).catch((thrown: unknown) => {
+      // An updater that is to stop waits for nothing, but leaves nothing down.
+      if (signal?.aborted !== true) fail(thrown);
+    });
   }
-  for (const start of late) launched.push(await launch(host, systemd, start, outputDirectory));
+  for (const start of late) launched.push(...(await launchAll([start])));
   if (set === 'captured') await endSecondCopies(host, launched, signal);
   await assertStaysUp(host, systemd, launched, signal);
+  if (failures.length > 0) throw failures[0];
 }
 
 const whenOf = (start: Start) => (start.kind === 'unit' ? start.when : 'then');

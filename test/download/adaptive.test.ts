@@ -281,7 +281,9 @@ test('a download that is cancelled anywhere goes on, with the tail that it kept'
         if (bytes >= (part / 50) * total) stop.abort();
       },
     });
-    assert.is(first.error?.code, 'CANCELLED');
+    // Where all that is left is here already, there is nothing to cancel.
+    if (first.error === undefined && part >= 45) continue;
+    assert.is(first.error?.code, 'CANCELLED', `cut at ${part}/50`);
     if (part % 3 === 0) rmSync(join(context.directory, 'package.zip.tail'), { force: true });
     const resume = first.saved.at(-1);
     const { fetched, error } = await download(context, here, { resume });

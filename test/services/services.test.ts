@@ -271,6 +271,33 @@ test('an abort ends the wait for services to settle with its reason', () =>
     assert.is(thrown, reason);
   }));
 
+test('an abort leaves no service down, whatever its order', () =>
+  quickly(async (device) => {
+    const programs = [1, 2, 3].map(() => device.install('child-service.sh'));
+    for (const program of programs) await device.run([program]);
+    const specs = programs.map((program, index) => spec(program, { restartOrder: index }));
+    for (const which of ['target', 'captured'] as const) {
+      const snapshots = await captureServices(device.host, specs);
+      await stopServices(device.host, snapshots);
+      const signal = AbortSignal.abort(new Error('shutting down'));
+      await startServices(device.host, snapshots, which, { signal }).catch(() => undefined);
+      for (const program of programs) assert.is((await device.running(program)).length, 1, which);
+    }
+  }));
+
+test('on the way back a service that does not start keeps no other from it, and is told', () =>
+  withDevice(async (device) => {
+    const [gone = '', crashes = '', good = ''] = [1, 2, 3].map(() => device.install('child-service.sh'));
+    for (const program of [gone, crashes, good]) await device.run([program]);
+    const specs = [gone, crashes, good].map((program, index) => spec(program, { restartOrder: index }));
+    const snapshots = await captureServices(device.host, specs);
+    await stopServices(device.host, snapshots);
+    rmSync(gone);
+    writeFileSync(crashes, '#!/bin/sh\nexit 3\n');
+    await rejects(startServices(device.host, snapshots, 'captured'), 'SERVICE_START_FAILED', [gone]);
+    assert.is((await device.running(good)).length, 1);
+  }));
+
 test('a unit named where systemd does not run is handled as a plain process', () =>
   quickly(async (device) => {
     const program = device.install('child-service.sh');
