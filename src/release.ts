@@ -26,12 +26,6 @@ export interface ReleaseFile {
  */
 export type WhenThere = 'replace' | 'config' | 'keep';
 
-/** Capabilities of a program: as the manifest writes them, and as the value of `security.capability` in hex. */
-export interface FileCapabilities {
-  readonly text: string;
-  readonly xattrHex: string;
-}
-
 /** What a module runs around the switch, as command lines, the program by its absolute path. */
 export interface ModuleCommands {
   /** After the switch, before any service of the update starts; each must end with status 0. */
@@ -81,10 +75,6 @@ export interface ReleaseModule {
   /** Patterns (glob.ts) over paths below `target`, of a tree: what matches `keep` is never replaced and never removed. */
   readonly config: readonly string[];
   readonly keep: readonly string[];
-  /** Of a module of one file; undefined: those of the file that is replaced. */
-  readonly capabilities: FileCapabilities | undefined;
-  /** Whether extended attributes and ACLs of a replaced file go over to the new one. */
-  readonly xattrs: 'keep' | 'drop';
   /** Undefined: it runs none. */
   readonly commands: ModuleCommands | undefined;
   readonly service: ServiceSpec;

@@ -89,7 +89,7 @@ function requiredBy(
   { manifest }: ManifestSource,
   root: Parameters<typeof featuresUsed>[0],
 ): readonly string[] {
-  return [...new Set([...(manifest.requires ?? []), ...featuresUsed(root, false)])];
+  return [...new Set([...(manifest.requires ?? []), ...featuresUsed(root)])];
 }
 
 function listedDirectories(source: ManifestSource, empty: readonly string[]): readonly string[] {

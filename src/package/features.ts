@@ -8,18 +8,7 @@ import { UpdateError } from '../errors.ts';
 import { printable } from './path-fault.ts';
 
 /** Those of this updater. */
-export const features = [
-  'symlinks',
-  'exact',
-  'config',
-  'keep',
-  'capabilities',
-  'xattrs',
-  'commands',
-  'files',
-  'enable',
-  'restart',
-] as const;
+export const features = ['exact', 'config', 'keep', 'commands', 'files', 'enable', 'restart'] as const;
 
 export type Feature = (typeof features)[number];
 
@@ -37,23 +26,17 @@ export function checkRequires(raw: unknown): void {
   );
 }
 
-/** What a manifest asks for that an updater must not ignore. `manifest` as written, `hasSymlinks`: of the files to pack. */
-export function featuresUsed(
-  manifest: {
-    readonly modules: readonly Readonly<Record<string, unknown>>[];
-    readonly files?: unknown;
-  },
-  hasSymlinks: boolean,
-): Feature[] {
+/** What a manifest asks for that an updater must not ignore. `manifest` as written. */
+export function featuresUsed(manifest: {
+  readonly modules: readonly Readonly<Record<string, unknown>>[];
+  readonly files?: unknown;
+}): Feature[] {
   const has = (...keys: string[]) =>
     manifest.modules.some((module) => keys.some((key) => module[key] !== undefined && module[key] !== false));
   const used: Readonly<Record<Feature, boolean>> = {
-    symlinks: hasSymlinks,
     exact: has('exact'),
     config: has('config'),
     keep: has('keep'),
-    capabilities: has('capabilities'),
-    xattrs: has('xattrs'),
     commands: has('before_start', 'post_cmds'),
     files: typeof manifest.files === 'object' && !Array.isArray(manifest.files),
     enable: has('enable'),

@@ -2,7 +2,6 @@
 import * as v from 'valibot';
 import { patternFault } from '../glob.ts';
 import { limits } from '../limits.ts';
-import { parseCapabilities } from './capabilities.ts';
 import { isPrintable, pathFault } from './path-fault.ts';
 
 export const Text = (longest: number) =>
@@ -79,17 +78,6 @@ export const Patterns = v.pipe(
   ),
   v.minLength(1, 'must have a pattern'),
   v.maxLength(limits.modulePatterns, `must not have more than ${limits.modulePatterns} patterns`),
-);
-
-/** What setcap(8) takes. */
-export const Capabilities = v.pipe(
-  Text(1024),
-  v.rawTransform(({ dataset, addIssue, NEVER }) => {
-    const parsed = parseCapabilities(dataset.value);
-    if (!('fault' in parsed)) return parsed;
-    addIssue({ message: parsed.fault });
-    return NEVER;
-  }),
 );
 
 /** A path of the manifest without the "/" that may end a directory. */

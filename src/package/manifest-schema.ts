@@ -9,7 +9,6 @@ import { limits } from '../limits.ts';
 import { VersionSchema } from '../version.ts';
 import {
   Argv,
-  Capabilities,
   CommandLine,
   Digest,
   Mode,
@@ -101,9 +100,6 @@ export const ModuleSchema = v.object({
   keep: v.optional(Patterns),
   /** Of a tree: what is not in the package goes, whoever put it there. */
   exact: v.optional(v.boolean()),
-  capabilities: v.optional(Capabilities),
-  /** What becomes of a replaced file's extended attributes. */
-  xattrs: v.optional(v.picklist(['keep', 'drop'], 'must be "keep" or "drop"')),
 });
 
 /** Size, SHA-256 and mode of one file of the package, so that a signature of the manifest covers every file. */

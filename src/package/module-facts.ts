@@ -16,8 +16,6 @@ export function moduleFacts(module: ManifestModule, isTree: boolean, place: stri
     exact: module.exact ?? false,
     config: Array.isArray(module.config) ? module.config : [],
     keep: module.keep ?? [],
-    capabilities: module.capabilities,
-    xattrs: module.xattrs ?? 'keep',
     commands: commandsOf(module, place),
     service: {
       module: module.name,
@@ -58,7 +56,6 @@ function refuseMisplaced(module: ManifestModule, isTree: boolean, place: string)
   const refuse = (key: string, why: string) => invalid(`${place}.${key}: src is ${what}; ${why}`);
   if (isTree) {
     if (module.config === true) throw refuse('config', 'name what people edit in it, as a list of patterns');
-    if (module.capabilities !== undefined) throw refuse('capabilities', 'only a module of one file has them');
     return;
   }
   if (Array.isArray(module.config)) throw refuse('config', 'patterns are for a directory, write true');

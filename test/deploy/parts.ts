@@ -45,8 +45,6 @@ export function moduleOf(
     exact: true,
     config: [],
     keep: [],
-    capabilities: undefined,
-    xattrs: 'keep',
     commands: undefined,
     service: {
       module: name,

@@ -38,7 +38,6 @@ reading('keeps every documented key', () => {
         config: ['*.cfg'],
         keep: ['uploads/**'],
         exact: true,
-        xattrs: 'drop' as const,
       },
     ],
     files: [{ path: 'modules/app', size: 5, sha256: 'b'.repeat(64), mode: '755' }],
@@ -144,8 +143,6 @@ resolving('a file becomes a module of one file', () => {
         exact: false,
         config: [],
         keep: [],
-        capabilities: undefined,
-        xattrs: 'keep',
         commands: undefined,
         service: {
           module: 'app',
@@ -274,13 +271,6 @@ resolving('of a tree, patterns say what people edit and what is only theirs', ()
   assert.equal([tree?.config, tree?.keep, tree?.exact], [keys.config, keys.keep, true]);
 });
 
-resolving('capabilities and extended attributes go into the release', () => {
-  const keys = { capabilities: 'cap_net_raw+ep', xattrs: 'drop' };
-  const [app] = resolve([{ ...module, ...keys }], [file('modules/app')]).modules;
-  assert.is(app?.capabilities?.text, 'cap_net_raw+ep');
-  assert.is(app?.xattrs, 'drop');
-});
-
 resolving('commands are argument lists; a text is one for the shell', () => {
   const app = (keys: object) => resolve([{ ...module, ...keys }], [file('modules/app')]).modules[0]?.commands;
   const shell = ['/bin/sh', '-c', 'ldconfig && echo ok'];
@@ -317,7 +307,6 @@ for (const [keys, why] of [
 
 for (const [src, key, value, why] of [
   ['web', 'config', true, /modules\[0\]\.config: src is a directory; .*patterns/],
-  ['web', 'capabilities', 'cap_kill+p', /modules\[0\]\.capabilities: src is a directory/],
   ['app', 'config', ['a'], /modules\[0\]\.config: src is a file; .*write true/],
   ['app', 'keep', ['a'], /modules\[0\]\.keep: src is a file/],
   ['app', 'exact', true, /modules\[0\]\.exact: src is a file/],
