@@ -16,7 +16,7 @@ export interface ScreenPage {
 
 export async function screenPage(): Promise<ScreenPage> {
   const code = `var WORDS=${JSON.stringify(words)};${compact(script)}`;
-  const look = unindented(style);
+  const look = unindented(style).replaceAll('\n', '');
   const policy = [
     "default-src 'none'",
     `script-src ${await digest(code)}`,
@@ -47,9 +47,11 @@ function unindented(text: string): string {
   return text.replace(/^\s+(\/\/.*\n\s*)?/gm, '').trimEnd();
 }
 
-/** No string of the script has an operator between two spaces. */
+/** No string of the script has an operator between two spaces, or goes over a line; no line ends with a comment. */
 function compact(code: string): string {
-  return unindented(code).replace(/ ([=!]==|=|&&|\|\||[?:+<>{]) ?/g, '$1');
+  return unindented(code)
+    .replace(/ ([=!]==|=|&&|\|\||[?:+<>{]) ?/g, '$1')
+    .replace(/([;{,])\n/g, '$1');
 }
 
 async function digest(text: string): Promise<string> {
