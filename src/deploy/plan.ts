@@ -124,12 +124,15 @@ export function directorySteps(plan: Plan, kind: DirectoryStep['kind']): Directo
   return plan.steps.filter((step): step is DirectoryStep => step.kind === kind);
 }
 
-/** The directories whose names a plan changes: those to sync, parents first, each once. */
+/**
+ * The directories whose names a plan changes: those to sync, parents first, each once. Without those that only hold staged files
+ * (holdingDirectories): a rename out of one is whole where its target's directory is synced.
+ */
 export function touchedDirectories(plan: Plan): string[] {
-  const touched = new Set<string>();
-  for (const step of plan.steps) {
-    touched.add(directoryOf(step.target));
-    if (step.kind === 'put' || step.kind === 'remove') touched.add(directoryOf(step.temp));
-  }
-  return [...touched].sort();
+  return [...new Set(plan.steps.map((step) => directoryOf(step.target)))].sort();
+}
+
+/** Directories made for staged files that others must not reach; their names are to be durable before the switch. */
+export function holdingDirectories(plan: Plan): string[] {
+  return directorySteps(plan, 'holdDirectory').map(({ target }) => target);
 }

@@ -10,7 +10,7 @@ import * as v from 'valibot';
 import { retakeBackups, saveBackups } from '../deploy/backup.ts';
 import type { Journal, JournalRecord } from '../deploy/journal.ts';
 import { beginJournal, continueJournal } from '../deploy/journal-file.ts';
-import type { Plan } from '../deploy/plan.ts';
+import { holdingDirectories, type Plan } from '../deploy/plan.ts';
 import { withPlanGroup } from '../deploy/plan-group.ts';
 import { makeDirectories } from '../deploy/stage.ts';
 import { switchTargets } from '../deploy/switch.ts';
@@ -49,7 +49,8 @@ export async function runTransaction(
       await stage(group);
       stopIfAsked(context);
       context.progress(91, 'saving backups');
-      return saveBackups(host, backupDirectory, plan, group);
+      const saved = await saveBackups(host, backupDirectory, plan, group);
+      return [...saved, ...holdingDirectories(plan)];
     });
     stopIfAsked(context);
     const { target, before } = changedServices(plan);

@@ -32,7 +32,8 @@ export async function wrongBeforeServices(
 function deployed(tree: Tree, ownFile: string | undefined): Tree {
   return new Map(
     [...tree].filter(
-      ([path, what]) => path !== ownFile && !what.startsWith('directory') && !/\/\.tope-[^/]*$/.test(path),
+      ([path, what]) =>
+        path !== ownFile && !what.startsWith('directory') && !/\/\.tope-[^/]*(\/|$)/.test(path),
     ),
   );
 }

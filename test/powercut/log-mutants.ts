@@ -46,7 +46,8 @@ export function withoutEachSync(recording: Recording): Mutant[] {
 
 /**
  * One mutant for each time that a filesystem is synced as a whole, too early: before the last content that it is to make durable,
- * or where it is all about names before the last of them.
+ * or where it is all about names before the last that something is renamed to, else before the last of them.
+ * (What is only removed a later start removes as well.)
  */
 export function withEarlierSyncs(recording: Recording): Mutant[] {
   return recording.steps.flatMap((step, at): Mutant[] => {
@@ -55,10 +56,11 @@ export function withEarlierSyncs(recording: Recording): Mutant[] {
     const changes = recording.steps.flatMap((earlier, index) => {
       const isCovered = index > since && index < at && earlier.kind === 'change';
       return isCovered && deviceOf(recording, earlier.operation) === step.device
-        ? [{ index, kind: earlier.operation.kind }]
+        ? [{ index, isData: earlier.operation.kind === 'data', isRename: earlier.what.startsWith('rename ') }]
         : [];
     });
-    const last = (changes.findLast(({ kind }) => kind === 'data') ?? changes.at(-1))?.index;
+    const renamed = changes.findLast(({ isRename }) => isRename);
+    const last = (changes.findLast(({ isData }) => isData) ?? renamed ?? changes.at(-1))?.index;
     if (last === undefined) return [];
     const steps = recording.steps.toSpliced(at, 1).toSpliced(last, 0, step);
     const window = { from: last, to: recording.steps.length };

@@ -50,6 +50,24 @@ export function unmigratedMark(wrong: string): string {
   return `unmigrated ${wrong}`;
 }
 
+/** The mark of a command of ours that is run. */
+export function migratedMark(argv: readonly string[]): string {
+  return `migrated ${argv.at(-1)}`;
+}
+
+/** An undo has ended when the old programs run again: what they wrote since must not meet its commands once more. */
+function undoneAgain(marks: readonly string[], versionBefore: string): string | undefined {
+  const back = migratedMark([versionBefore]);
+  let hasEnded = false;
+  let isBack = false;
+  for (const mark of marks) {
+    if (mark === back && hasEnded) return 'on_undo ran again after the old programs were started';
+    if (mark.startsWith('migrated ')) [isBack, hasEnded] = [mark === back, false];
+    if (mark.startsWith('started ')) hasEnded = isBack;
+  }
+  return undefined;
+}
+
 /** At rest: the database is of the version that stands, and no program was started on another one. */
 export function wrongDatabase(
   state: ModelState,
@@ -59,6 +77,8 @@ export function wrongDatabase(
 ): string | undefined {
   const unmigrated = marks.find((mark) => mark.startsWith(unmigratedMark('')));
   if (unmigrated !== undefined) return unmigrated;
+  const again = undoneAgain(marks, versionBefore);
+  if (again !== undefined) return again;
   const found = textAt(state, database) ?? versionBefore;
   return found === version ? undefined : `the database is of ${found}, ${version} stands`;
 }

@@ -32,12 +32,17 @@ export function wrongOwnFile(
   version: string,
   marks: readonly string[],
 ): string | undefined {
-  const [first, ...lines] = (textAt(state, path) ?? '').split('\n');
-  if (versionIn(first ?? '') !== version) return `${path} is not of ${version}: ${first}`;
-  const prefix = keptMark(version, '');
+  const found = textAt(state, path) ?? '';
+  if (versionOf(found) !== version) return `${path} is not of ${version}: ${found.split('\n')[0]}`;
+  return lostFrom(found, path, marks);
+}
+
+/** The first thing that a program has written to the file of this version, and that is not in it. */
+export function lostFrom(text: string, path: string, marks: readonly string[]): string | undefined {
+  const prefix = keptMark(versionOf(text), '');
+  const lines = text.split('\n').slice(1);
   const lost = marks.find((mark) => mark.startsWith(prefix) && !lines.includes(mark.slice(prefix.length)));
-  if (lost !== undefined) return `${path} has lost what a program has written: ${lost}`;
-  return undefined;
+  return lost === undefined ? undefined : `${path} has lost what a program has written: ${lost}`;
 }
 
 async function append(files: Files, path: string, line: string): Promise<string> {
@@ -54,9 +59,10 @@ async function append(files: Files, path: string, line: string): Promise<string>
   await file.close();
   await files.rename(scratch, path);
   await files.syncDirectory(dirname(path));
-  return versionIn(Buffer.from(content).toString());
+  return versionOf(Buffer.from(content).toString());
 }
 
-function versionIn(text: string): string {
+/** Of a content. */
+export function versionOf(text: string): string {
   return text.split(' ')[1] ?? '';
 }

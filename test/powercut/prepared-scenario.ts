@@ -7,7 +7,7 @@ import { wrongBeforeServices } from './boot-verdict.ts';
 import { codeSite } from './code-site.ts';
 import type { Subject } from './exploration.ts';
 import { startMark } from './lives.ts';
-import { runMigration, unmigratedMark, wrongAtStart } from './migration.ts';
+import { migratedMark, runMigration, unmigratedMark, wrongAtStart } from './migration.ts';
 import { type ModelDisk, modelDisk } from './model-disk.ts';
 import type { Recording } from './model-log.ts';
 import type { ModelState } from './model-state.ts';
@@ -67,7 +67,11 @@ export async function prepareScenario(scenario: Scenario): Promise<PreparedScena
       const line = `${argv.join(' ')} ${told + marksOf(disk).length}`;
       disk.mark(keptMark(await appendLine(disk.files, scenario.ownFile, line), line));
     },
-    onCommand: (argv: readonly string[]) => runMigration(disk.files, argv),
+    onCommand: (argv: readonly string[]) => {
+      const migration = runMigration(disk.files, argv);
+      if (migration !== undefined) disk.mark(migratedMark(argv));
+      return migration;
+    },
   });
   const perform = (session: Session): Promise<void> => act(session, scenario, () => requestOf(store));
 
@@ -84,7 +88,15 @@ export async function prepareScenario(scenario: Scenario): Promise<PreparedScena
     await perform(lucky);
     await lucky.stop();
   };
-  const newTree = await treeAfterSuccess(scenario, old, disk.state(), succeed);
+  // Where the machine restarts, the update ends in the boot that follows.
+  const rebooted = async (next: ModelDisk) => {
+    const booted = await startSession(next.files, scriptFor(next, 0, `${firstBoot}'`));
+    await booted.rest();
+    await booted.stop();
+    return next.state();
+  };
+  const ended = stage === 'rebooting' ? await rebooted(modelDisk(disk.state())) : disk.state();
+  const newTree = await treeAfterSuccess(scenario, old, ended, succeed);
   // Also an update that fails in the end is all new for a while: a boot may find that.
   const switchedTree = scenario.healthStatus === 0 ? newTree : await treeOfSwitched(before, succeed);
 

@@ -8,7 +8,7 @@ import { livesOf } from './lives.ts';
 import { wrongDatabase } from './migration.ts';
 import type { ModelState } from './model-state.ts';
 import { bytesAt, difference, type Tree, textAt, treeOf } from './model-tree.ts';
-import { wrongOwnFile } from './own-file.ts';
+import { lostFrom, versionOf, wrongOwnFile } from './own-file.ts';
 import { wrongRecord } from './record-verdict.ts';
 import { fetchedAgain, rebootedAgain, startedTooOften } from './repetition-verdict.ts';
 import { versionBefore } from './scenario-packages.ts';
@@ -46,7 +46,7 @@ export function verdict(facts: Facts, state: ModelState, marks: readonly string[
     tornPackage(facts, state) ??
     leftovers(facts, state, marks) ??
     hollowRecord(state) ??
-    (isNew ? wrongBackups(facts, state) : undefined) ??
+    (isNew ? wrongBackups(facts, state, marks) : undefined) ??
     wrongRecord(state, deployedVersion(facts.scenario, isNew), {
       isDamaged: !isNew && isDamaged(facts.scenario),
       ownFile,
@@ -146,13 +146,24 @@ function hollowRecord(state: ModelState): string | undefined {
 }
 
 /** What an update that stands has replaced lies in its backups as it was: nothing else can bring it back later. */
-function wrongBackups({ scenario, oldTree }: Facts, state: ModelState): string | undefined {
+function wrongBackups(
+  { scenario, oldTree }: Facts,
+  state: ModelState,
+  marks: readonly string[],
+): string | undefined {
   if (scenario.act !== 'update') return undefined;
   const backups = treeOf(state, `${workDirectory}/backups`);
   const newest = [...backups.keys()].filter((path) => /\/\d{8}T\d{9}Z\.journal$/.test(path)).at(-1);
   for (const { target, backup } of newest === undefined ? [] : stepsOf(state, newest)) {
-    if (backup == null || target === scenario.ownFile || backups.get(backup) === oldTree.get(target))
+    if (backup == null) continue;
+    if (target === scenario.ownFile) {
+      const saved = textAt(state, backup) ?? '';
+      if (versionOf(saved) !== standingVersion(scenario, false)) return `${backup} holds ${saved}`;
+      const lost = lostFrom(saved, backup, marks);
+      if (lost !== undefined) return lost;
       continue;
+    }
+    if (backups.get(backup) === oldTree.get(target)) continue;
     return `the backup of ${target} is ${backups.get(backup)}, it was ${oldTree.get(target)}`;
   }
   return undefined;
