@@ -93,6 +93,7 @@ export const scenarios: readonly Scenario[] = [
   { ...usual, name: 'install of 3 modules in 3 directories' },
   { ...usual, name: 'install with targets and backups on two filesystems', mounts: ['/opt'] },
   { ...usual, name: 'install with new directories', package: newDirectories('1.1.0') },
+  { ...usual, name: 'install of a set-uid program', package: setUid('1.1.0') },
   { ...usual, name: 'directory module with removals', files: beforeTree, package: tree('1.1.0') },
   {
     ...usual,
