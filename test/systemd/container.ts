@@ -1,6 +1,6 @@
 /**
  * A Debian whose systemd is really booted, in a container of systemd-nspawn, with the updater in it as its own unit. The root is
- * made once by mmdebstrap and kept in build/.cache; every container writes to an overlay of its own.
+ * made once by roots.ts and kept in build/.cache; every container writes to an overlay of its own.
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import {
@@ -9,7 +9,6 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
-  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -17,8 +16,9 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cacheFolder } from '../../build/runtime.ts';
 
-/** Debian releases by the systemd that they carry: 247, 252 and 257. */
-export type Release = 'bullseye' | 'bookworm' | 'trixie';
+/** Debian releases, for the systemd that they carry: 252 and 247. */
+export const releases = ['bookworm', 'bullseye'] as const;
+export type Release = (typeof releases)[number];
 
 export interface Container {
   /** Runs a command line as root inside; rejects when it fails. Gives what it printed. */
@@ -30,8 +30,6 @@ export interface Container {
   end(): Promise<void>;
 }
 
-const packages = 'systemd-sysv,dbus,procps,libstdc++6,libatomic1,perl-base,cron';
-
 /** Undefined where a container can be booted here. */
 export function whyNoContainer(): string | undefined {
   if (process.getuid?.() !== 0) return 'needs root (mmdebstrap, systemd-nspawn)';
@@ -40,13 +38,15 @@ export function whyNoContainer(): string | undefined {
   );
   if (missing.length > 0)
     return `needs ${missing.join(', ')} (Debian: mmdebstrap systemd-container util-linux)`;
+  const roots = releases.filter((release) => !existsSync(rootOf(release)));
+  if (roots.length > 0) return `there is no root of ${roots.join(', ')} (make systemd-roots)`;
   if (!existsSync('dist/tope-updater.cjs')) return 'dist/tope-updater.cjs is not there (make build)';
   return undefined;
 }
 
 /** Boots the release and starts the updater in it. */
 export async function bootContainer(release: Release): Promise<Container> {
-  const lower = await rootOf(release);
+  const lower = rootOf(release);
   // Not in a tmpfs of the test's own: an overlay wants a directory that the kernel takes as its upper one.
   const scratch = mkdtempSync('/tmp/systemd-');
   for (const name of ['upper', 'work', 'root']) mkdirSync(join(scratch, name));
@@ -129,19 +129,9 @@ export async function bootContainer(release: Release): Promise<Container> {
   return container;
 }
 
-async function rootOf(release: Release): Promise<string> {
-  const root = join(cacheFolder, 'systemd', release);
-  if (existsSync(root)) return root;
-  console.log(`\ninstalling a Debian ${release} for the containers (once)`);
-  mkdirSync(dirname(root), { recursive: true });
-  const partial = `${root}.${process.pid}`;
-  const options = ['--variant=minbase', `--include=${packages}`, '--aptopt=Acquire::Languages "none"'];
-  execFileSync('mmdebstrap', [...options, release, partial], {
-    stdio: 'ignore',
-    timeout: 900_000,
-  });
-  renameSync(partial, root);
-  return root;
+/** Where the root of a release is kept; roots.ts makes it. */
+export function rootOf(release: Release): string {
+  return join(cacheFolder, 'systemd', release);
 }
 
 /** The pid, as seen here, of the container's systemd. */

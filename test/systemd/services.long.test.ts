@@ -7,11 +7,10 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { buildPackage } from '../fixtures/package-builder.ts';
-import { bootContainer, type Container, type Release, until, whyNoContainer } from './container.ts';
+import { bootContainer, type Container, releases, until, whyNoContainer } from './container.ts';
 import { type Kind, kinds, pathOf, programText } from './kinds.ts';
 
 const why = whyNoContainer();
-const releases: readonly Release[] = ['bookworm', 'bullseye'];
 
 interface Wish {
   readonly version: string;
