@@ -60,7 +60,7 @@ dist-twice: $(MODULES) $(TOOLS) ## builds the executables twice from nothing and
 	@$(TSX) build/dist-twice.ts $(ARCH)
 
 systemd-roots: $(MODULES) ## Debian roots in build/.cache for the tests of services under a real systemd (root, mmdebstrap)
-	@$(TSX) test/systemd/roots.ts
+	@$(TSX) test/systemd/roots.ts $(RELEASE)
 
 test-executables: $(MODULES) ## what dist made, whole updates: natively, and under qemu for ARM
 	@ARCH='$(ARCH)' $(TSX) test/run.ts test/executable

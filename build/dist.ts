@@ -115,7 +115,10 @@ function compress(path: string): void {
 }
 
 function writeSums(folder: string): void {
-  const names = readdirSync(folder).filter((name) => !/^\.|\.map$|^SHA256SUMS$/.test(name));
+  // A test run that was killed leaves its folder here.
+  const names = readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isFile() && !/^\.|\.map$|^SHA256SUMS$/.test(entry.name))
+    .map(({ name }) => name);
   const lines = names.sort().map((name) => `${sha256(join(folder, name))}  ${name}\n`);
   writeFileSync(join(folder, 'SHA256SUMS'), lines.join(''));
 }

@@ -17,10 +17,10 @@ const { html, headers } = await screenPage();
 const policy = headers['Content-Security-Policy'] ?? '';
 const code = /<script>(.*)<\/script>/s.exec(html)?.[1] ?? '';
 
-test('less than 24 kB are served', () => {
+test('less than 20 kB are served', () => {
   const bytes = Buffer.byteLength(html);
   console.log(`measured: the page has ${bytes} bytes`);
-  assert.ok(bytes < 24_000, `${bytes} bytes`);
+  assert.ok(bytes < 20_000, `${bytes} bytes`);
 });
 
 test('the policy names the digest of the script and of the style, and lets nothing else in', () => {

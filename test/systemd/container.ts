@@ -30,16 +30,15 @@ export interface Container {
   end(): Promise<void>;
 }
 
-/** Undefined where a container can be booted here. */
-export function whyNoContainer(): string | undefined {
+/** Undefined where a container of the release can be booted here. */
+export function whyNoContainer(release: Release): string | undefined {
   if (process.getuid?.() !== 0) return 'needs root (mmdebstrap, systemd-nspawn)';
   const missing = ['mmdebstrap', 'systemd-nspawn', 'nsenter'].filter(
     (tool) => spawnSync('sh', ['-c', `command -v ${tool}`]).status !== 0,
   );
   if (missing.length > 0)
     return `needs ${missing.join(', ')} (Debian: mmdebstrap systemd-container util-linux)`;
-  const roots = releases.filter((release) => !existsSync(rootOf(release)));
-  if (roots.length > 0) return `there is no root of ${roots.join(', ')} (make systemd-roots)`;
+  if (!existsSync(rootOf(release))) return `there is no root of it (make systemd-roots RELEASE=${release})`;
   if (!existsSync('dist/tope-updater.cjs')) return 'dist/tope-updater.cjs is not there (make build)';
   return undefined;
 }

@@ -10,8 +10,6 @@ import { buildPackage } from '../fixtures/package-builder.ts';
 import { bootContainer, type Container, releases, until, whyNoContainer } from './container.ts';
 import { type Kind, kinds, pathOf, programText } from './kinds.ts';
 
-const why = whyNoContainer();
-
 interface Wish {
   readonly version: string;
   /** Keys that differ of one kind's module. */
@@ -100,9 +98,10 @@ async function prepare(container: Container): Promise<void> {
 }
 
 for (const release of releases) {
+  const why = whyNoContainer(release);
   const test = suite(`services under the systemd of ${release}`);
   if (why !== undefined) {
-    console.log(`skipped: services under a real systemd: ${why}`);
+    console.log(`skipped: services under the systemd of ${release}: ${why}`);
     test.skip('services under a real systemd', () => undefined);
     test.run();
     continue;
