@@ -48,7 +48,7 @@ export async function runScenario(scenario: Scenario, depth: Depth): Promise<Sce
     };
     const found = await explore(prepared.recording, prepared.subject, {
       cut,
-      nestedEvery: depth.nestedEvery,
+      nestedEvery: scenario.cutsTwice ? depth.nestedEvery : 0,
       nestedCut,
       failuresWanted: 3,
     });
