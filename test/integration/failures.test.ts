@@ -266,7 +266,7 @@ tests.needing(
         assert.equal(device.files(), before);
         assert.equal(device.events(), []);
       } finally {
-        spawnSync('umount', [mounted]);
+        spawnSync('umount', ['-l', mounted]);
         rmSync(mounted, { recursive: true });
       }
     }),
