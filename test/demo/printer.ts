@@ -90,7 +90,8 @@ export async function makePrinter(version: string): Promise<Printer> {
           restart_order: index + 1,
           health: { http: `http://127.0.0.1:${port}/`, timeout_s: 10 },
         })),
-        { name: 'models', src: 'models', dst: join(root, 'models') },
+        // exact: what a hand put there goes as well.
+        { name: 'models', src: 'models', dst: join(root, 'models'), exact: true },
       ],
       files: {
         ...Object.fromEntries(
