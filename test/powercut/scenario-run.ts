@@ -48,7 +48,7 @@ export async function runScenario(scenario: Scenario, depth: Depth): Promise<Sce
     };
     const found = await explore(prepared.recording, prepared.subject, {
       cut,
-      nestedEvery: scenario.cutsTwice ? depth.nestedEvery : 0,
+      nestedEvery: depth.nestedEvery,
       nestedCut,
       failuresWanted: 3,
     });

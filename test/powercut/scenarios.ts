@@ -26,8 +26,6 @@ export interface Scenario {
   readonly mounts: readonly string[];
   /** Whether these can be synced as a whole; where not, each file is. */
   readonly syncsWhole: boolean;
-  /** False: a second cut is not looked at (docs/reliability.md, what is not shown). */
-  readonly cutsTwice: boolean;
   /** Path -> content of what stands on the device before any update; mode 0755, root. */
   readonly files: Readonly<Record<string, string>>;
   /** Updates installed before the power is of interest. */
@@ -69,7 +67,6 @@ export interface Scenario {
 const usual = {
   mounts: [],
   syncsWhole: true,
-  cutsTwice: true,
   files: before,
   earlier: [],
   damage: {},
@@ -250,7 +247,6 @@ export const scenarios: readonly Scenario[] = [
   {
     ...usual,
     name: 'install that restarts the machine',
-    cutsTwice: false,
     package: { ...threeModules('1.1.0'), manifest: { reboot: true } },
   },
   { ...usual, name: 'install, then the next download', thenDownload: true },
