@@ -136,16 +136,21 @@ function check(
     throw new Error(`not an error this script explains: ${outcome.error?.message}; ${told()}`);
 }
 
-/** True when each fault leaves a way on and no four in a row brought nothing. */
+/**
+ * True when each fault leaves a way on and no four tries in a row failed, of which a broken one may be the first although it brought
+ * bytes: three retries follow the last progress (retry.ts).
+ */
 function mustSucceed(profile: Profile, steps: readonly Step[]): boolean {
   if (!profile.ranges) return false;
-  let fruitless = 0;
+  // Else the whole is answered to the first question for a rest, which is given up for a second question.
+  const resumesAtOnce = profile.ifRange !== 'date' || profile.etag !== 'strong';
+  let failed = 0;
   for (const step of steps) {
-    if (step.kind === 'cut' && step.afterBytes > 0) fruitless = 0;
-    else if (['reset', 'stall', 'mute', 'hangUp', 'garbage', 'cut'].includes(step.kind)) fruitless++;
-    else if (step.kind === 'status' && [404, 408, 429, 500, 503].includes(step.status)) fruitless++;
+    if (step.kind === 'cut' && step.afterBytes > 0 && resumesAtOnce) failed = 1;
+    else if (['reset', 'stall', 'mute', 'hangUp', 'garbage', 'cut'].includes(step.kind)) failed++;
+    else if (step.kind === 'status' && [404, 408, 429, 500, 503].includes(step.status)) failed++;
     else if (step.kind !== 'serve' && step.kind !== 'delay') return false;
-    if (fruitless >= 4) return false;
+    if (failed >= 4) return false;
   }
   return true;
 }
