@@ -31,6 +31,7 @@ import { writeSbom } from './sbom.ts';
 
 const releaseFiles = [
   'install.sh',
+  'launch.sh',
   'tope-updater.service',
   'tope-updater-recover.service',
   'tope-updater.init',

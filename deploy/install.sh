@@ -118,7 +118,7 @@ put() {
 
 install() {
   [ -n "$ARCH" ] || ARCH=$(machine_arch)
-  for file in tope-updater.service tope-updater-recover.service tope-updater.init; do
+  for file in launch.sh tope-updater.service tope-updater-recover.service tope-updater.init; do
     [ -r "$here/$file" ] || die "$here/$file is missing"
   done
   for folder in "$target" "$target/tmp" "$target/logs" "$target/backups"; do
@@ -126,6 +126,7 @@ install() {
     chmod 755 "$folder"
   done
   stage
+  put "$here/launch.sh" "$target/tope-updater-launch" 755
   changed=no
   if cmp -s "$staged" "$target/tope-updater"; then
     rm -f "$staged"
@@ -216,7 +217,8 @@ uninstall() {
     "$DESTDIR$UNITDIR/tope-updater-recover.service" \
     "$DESTDIR$UNITDIR/sysinit.target.wants/tope-updater-recover.service" "$DESTDIR$INITDIR/S02tope-updater-recover" \
     "$DESTDIR$INITDIR/tope-updater" "$DESTDIR$INITDIR/S90tope-updater" \
-    "$target/tope-updater" "$target/.tope-updater.new"
+    "$target/tope-updater" "$target/.tope-updater.new" "$target/tope-updater-launch" \
+    "$target/tope-updater.previous" "$target/probation"
   remove_pages
   if has_systemd; then systemctl daemon-reload; fi
   # Folders that never held anything go, all others stay with what is in them.

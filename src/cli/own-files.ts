@@ -17,7 +17,7 @@ export async function ownPaths(config: Config, configPath: string | undefined): 
   return [
     ...new Set([
       ...[...programs, ...configured.filter((path) => typeof path === 'string')].map((path) => resolve(path)),
-      ...programs.map((path) => join(dirname(resolve(path)), 'launch')),
+      ...programs.map((path) => join(dirname(resolve(path)), 'tope-updater-launch')),
       ...(await unitPaths()),
       ...['/etc/init.d/tope-updater', '/etc/default/tope-updater'],
     ]),

@@ -73,6 +73,8 @@ export async function namedProcesses(
 /** Every updater on the machine, whatever work directory it has: what its launcher and its builds are called. */
 const updaterNames = [
   'tope-updater',
+  'tope-updater.previous',
+  'tope-updater-launch',
   'tope-updater-x64',
   'tope-updater-arm64',
   'tope-updater-armv7',

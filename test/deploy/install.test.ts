@@ -69,6 +69,7 @@ function release(version: string): string {
   writeFileSync(join(folder, 'SHA256SUMS'), sums.join(''));
   for (const name of [
     'install.sh',
+    'launch.sh',
     'tope-updater.service',
     'tope-updater-recover.service',
     'tope-updater.init',
@@ -121,10 +122,10 @@ for (const shell of shells()) {
     succeed(release('1.0.0'), '--destdir', destdir, '--arch', 'x64');
     const prefix = join(destdir, 'opt/tope/updater');
     assert.match(readFileSync(join(prefix, 'tope-updater'), 'utf8'), '1.0.0 x64');
-    for (const name of ['.', 'tmp', 'logs', 'backups', 'tope-updater'])
+    for (const name of ['.', 'tmp', 'logs', 'backups', 'tope-updater', 'tope-updater-launch'])
       assert.is(statSync(join(prefix, name)).mode & 0o7777, 0o755, name);
     const wanted = join(destdir, 'etc/systemd/system/multi-user.target.wants/tope-updater.service');
-    assert.match(readFileSync(wanted, 'utf8'), 'ExecStart=/opt/tope/updater/tope-updater run');
+    assert.match(readFileSync(wanted, 'utf8'), 'ExecStart=/opt/tope/updater/tope-updater-launch run');
     assert.is(statSync(join(destdir, 'etc/init.d/tope-updater')).mode & 0o777, 0o755);
   });
 

@@ -11,9 +11,14 @@ import { limits } from '../../src/limits.ts';
 const scratch = mkdtempSync(join(tmpdir(), 'service-'));
 process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
 
+const placedNames: Record<string, string> = {
+  'tope-updater.init': 'tope-updater-init',
+  'launch.sh': 'tope-updater-launch',
+};
+
 /** A file of deploy/ as install.sh would place it, with the prefix in the scratch folder. */
 function placed(name: string, mode: number): string {
-  const path = join(scratch, name === 'tope-updater.init' ? 'tope-updater-init' : name);
+  const path = join(scratch, placedNames[name] ?? name);
   const text = readFileSync(join('deploy', name), 'utf8').replaceAll('/opt/tope/updater', scratch);
   writeFileSync(path, text, { mode });
   return path;
@@ -93,6 +98,8 @@ function updaterPid(): number | undefined {
   const pid = existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0;
   return pid > 1 ? pid : undefined;
 }
+
+placed('launch.sh', 0o755);
 
 test('the init script starts the updater, starts it again after a crash, and stops it for good', async () => {
   const script = placed('tope-updater.init', 0o755);

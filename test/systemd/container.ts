@@ -67,6 +67,7 @@ export async function bootContainer(release: Release): Promise<Container> {
     writeFileSync(join(root, path), content, { mode });
   };
   put('/opt/tope/updater/tope-updater', '#!/bin/sh\nexec /opt/node /opt/tope-updater.cjs "$@"\n', 0o755);
+  put('/opt/tope/updater/tope-updater-launch', readFileSync(join('deploy', 'launch.sh')), 0o755);
   for (const unit of ['tope-updater.service', 'tope-updater-recover.service'])
     put(`/etc/systemd/system/${unit}`, readFileSync(join('deploy', unit)));
   // Node with a whole bundle takes more than the packed executable, whose bounds the unit has.
