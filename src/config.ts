@@ -5,9 +5,11 @@
  * Pure. Precedence: flags over file over defaults. The file is a JSON object with the table's keys. An unknown key or a
  * bad value is a UsageError that names it. The result is frozen.
  */
+
 import * as v from 'valibot';
 import { fleetOptions } from './config-fleet.ts';
 import { absolutePath, httpUrl, type Option, option, optional, text, wholeNumber } from './config-option.ts';
+import { errorText } from './errors.ts';
 import { limits } from './limits.ts';
 
 export type { Option, OptionKind } from './config-option.ts';
@@ -187,7 +189,7 @@ function parseFile(fileText: string): Readonly<Record<string, unknown>> {
   try {
     content = JSON.parse(fileText);
   } catch (thrown) {
-    const why = thrown instanceof Error ? thrown.message : String(thrown);
+    const why = errorText(thrown);
     throw new UsageError(`config file: is not JSON: ${why}`, { cause: thrown });
   }
   if (typeof content !== 'object' || content === null || Array.isArray(content))

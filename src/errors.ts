@@ -75,6 +75,16 @@ export function errno(thrown: unknown): string | undefined {
   return typeof thrown.code === 'string' ? thrown.code : undefined;
 }
 
+/** What it says, of anything thrown. */
+export function errorText(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+/** The same with where it came from: for what no one expected. */
+export function errorStack(thrown: unknown): string {
+  return thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
+}
+
 /**
  * Turns whatever was thrown into an UpdateError: one that already is passes through, a full disk becomes DISK_FULL,
  * another system error becomes `code` with `what` and the system's words, and anything else is INTERNAL_ERROR.
@@ -82,7 +92,7 @@ export function errno(thrown: unknown): string | undefined {
 export function asUpdateError(thrown: unknown, code: ErrorCode, what: string): UpdateError {
   if (thrown instanceof UpdateError) return thrown;
   const system = errno(thrown);
-  const words = thrown instanceof Error ? thrown.message : String(thrown);
+  const words = errorText(thrown);
   if (system === 'ENOSPC' || system === 'EDQUOT')
     return new UpdateError('DISK_FULL', `${what}: ${words}`, { cause: thrown });
   if (system !== undefined) return new UpdateError(code, `${what}: ${words}`, { cause: thrown });

@@ -201,6 +201,10 @@ check('nothing is put off and no check is switched off', () =>
   ),
 );
 
+check('what anything thrown says is asked of errors.ts', () =>
+  occurrences(/instanceof Error \?/, (path) => path !== 'src/errors.ts'),
+);
+
 check('no module keeps state between its callers', () => occurrences(/^(export )?(let|var) /, () => true));
 
 check('every test file runs its tests', () =>

@@ -8,7 +8,7 @@
  */
 import { posix } from 'node:path';
 import * as v from 'valibot';
-import { UpdateError } from '../errors.ts';
+import { errorStack, errorText, UpdateError } from '../errors.ts';
 import { readWhole, writeWhole } from '../host/durable-file.ts';
 import type { Host } from '../host/host.ts';
 import { pacer } from '../host/pace.ts';
@@ -62,7 +62,7 @@ export function createAuditor(host: Host, options: AuditorOptions): Auditor {
     try {
       await writeWhole(files, path, Buffer.from(`${JSON.stringify(next, undefined, 2)}\n`));
     } catch (thrown) {
-      log.warn(`the audit's report is kept in memory only: ${text(thrown)}`);
+      log.warn(`the audit's report is kept in memory only: ${errorText(thrown)}`);
     }
   };
 
@@ -78,7 +78,7 @@ export function createAuditor(host: Host, options: AuditorOptions): Auditor {
     } catch (thrown) {
       if (signal.aborted) log.info('the audit is given up: other work begins');
       else if (thrown instanceof UpdateError) await publish(unknownReport(thrown, startedMs, clock.now()));
-      else log.error(`the audit failed: ${thrown instanceof Error ? thrown.stack : String(thrown)}`);
+      else log.error(`the audit failed: ${errorStack(thrown)}`);
     }
   };
 
@@ -148,7 +148,7 @@ async function lastReport({ files, log }: Host, path: string): Promise<AuditRepo
       ? null
       : v.parse(AuditReportSchema, JSON.parse(Buffer.from(bytes).toString('utf8')));
   } catch (thrown) {
-    log.warn(`the last audit's report cannot be read: ${text(thrown)}`);
+    log.warn(`the last audit's report cannot be read: ${errorText(thrown)}`);
     return null;
   }
 }
@@ -165,8 +165,4 @@ function tell(log: Host['log'], report: AuditReport): void {
   const summary = `audit of ${report.version}: ${report.files} files, ${report.differing} not as deployed, ${report.extra} more below directory modules`;
   if (report.differing > 0) log.warn(summary);
   else log.info(summary);
-}
-
-function text(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
 }

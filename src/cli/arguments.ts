@@ -1,6 +1,8 @@
 /** The command line: argv in, one invocation out. What commands and flags there are stands in commands.ts. */
+
 import { parseArgs } from 'node:util';
 import { type Flags, UsageError } from '../config.ts';
+import { errorText } from '../errors.ts';
 import type { CommandSpec, FlagSpec } from './command-spec.ts';
 import { type CommandName, commands } from './commands.ts';
 import { commandHelp, generalHelp } from './help.ts';
@@ -52,7 +54,7 @@ function parseFlags(command: CommandName, spec: CommandSpec, argv: readonly stri
     }) as { values: Flags; positionals: string[] };
   } catch (thrown) {
     // Node's first sentence names the flag and what is wrong with it; the rest explains its own library.
-    const [sentence = ''] = (thrown instanceof Error ? thrown.message : String(thrown)).split(/\. |\n/, 1);
+    const [sentence = ''] = errorText(thrown).split(/\. |\n/, 1);
     throw new UsageError(`${command}: ${sentence} (${seeHelp(command)})`, { cause: thrown });
   }
 }

@@ -9,7 +9,7 @@ import type * as v from 'valibot';
 import type { AuditState } from '../audit/audit-report.ts';
 import { type Flags, UsageError } from '../config.ts';
 import type { PackageRequest } from '../download/request.ts';
-import { errno } from '../errors.ts';
+import { errno, errorText } from '../errors.ts';
 import type { HistoryEntry } from '../history.ts';
 import type { HttpResponse, Net } from '../host/host.ts';
 import { realNet } from '../host/net.ts';
@@ -201,7 +201,7 @@ async function* eventsIn(response: HttpResponse): AsyncGenerator<ProgressEvent> 
 
 function notReachable({ place, socketPath }: Target, thrown: unknown): string {
   const system = errno(thrown);
-  const why = thrown instanceof Error ? thrown.message : String(thrown);
+  const why = errorText(thrown);
   if (system === 'EACCES' || system === 'EPERM')
     return `no access to ${place} (${why}): run this as root, or as a member of the socket's group`;
   const flags = socketPath === undefined ? '' : ` --socket ${socketPath}`;

@@ -1,6 +1,6 @@
 /** The doctor on the daemon and who it talks with: its API, its service, device-api. */
 import type { Config, Flags } from '../config.ts';
-import { errno } from '../errors.ts';
+import { errno, errorText } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import { socketHost, socketPort } from '../host/net-proxy.ts';
 import { type Client, clientOf } from './client.ts';
@@ -38,7 +38,7 @@ export async function answersOf(url: string, flags: Flags): Promise<Finding[]> {
     try {
       return await stateFound(await clientOf(where));
     } catch (thrown) {
-      const [found = ''] = (thrown instanceof Error ? thrown.message : String(thrown)).split('\n');
+      const [found = ''] = errorText(thrown).split('\n');
       const advice = 'does it listen on that address (run --host), and does nothing in between keep it away?';
       return { check: 'daemon', level: 'fail', found, advice };
     }
@@ -56,7 +56,7 @@ async function daemon(
   try {
     return await stateFound(await clientOf(where));
   } catch (thrown) {
-    const [found = ''] = (thrown instanceof Error ? thrown.message : String(thrown)).split('\n');
+    const [found = ''] = errorText(thrown).split('\n');
     if (!(thrown instanceof CommandError) || thrown.exitCode !== 3)
       return { check, level: 'fail', found, advice: 'who listens there: ss -ltnp' };
     const isTaken = daemonPid === undefined && (await isListening(host, config));

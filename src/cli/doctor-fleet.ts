@@ -1,6 +1,6 @@
 /** The doctor on the fleet: its options, the token's file, and whether the server answers, knows us, and has our time. */
 import type { Config } from '../config.ts';
-import { errno } from '../errors.ts';
+import { errno, errorText } from '../errors.ts';
 import type { Host, HttpResponse } from '../host/host.ts';
 import { realNet } from '../host/net.ts';
 import type { DoctorTarget } from './doctor-target.ts';
@@ -26,7 +26,7 @@ export async function fleetChecks(
     const url = `${options.url.replace(/\/+$/, '')}/${options.tenant}/controller/v1/${options.id}`;
     return [...(await tokenFile(host, config)), ...(await answer(host, config, url, authorization))];
   } catch (thrown) {
-    const found = thrown instanceof Error ? thrown.message : String(thrown);
+    const found = errorText(thrown);
     return [{ check, level: 'fail', found, advice: 'correct it: docs/fleet.md' }];
   }
 }
@@ -66,7 +66,7 @@ async function answer(
     });
     response.discard();
   } catch (thrown) {
-    const why = thrown instanceof Error ? thrown.message : String(thrown);
+    const why = errorText(thrown);
     const found = `${url}: ${why} (${errno(thrown) ?? 'unknown'})`;
     return [
       { check, level: 'fail', found, advice: 'is fleet_url right, and ca_file the CA of its certificate?' },

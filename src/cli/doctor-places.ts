@@ -1,7 +1,7 @@
 /** The doctor on this machine's disk and clock: work directory, space, allowed roots, keys, time. */
 import { access, constants, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errno } from '../errors.ts';
+import { errno, errorText } from '../errors.ts';
 import type { Clock, FileStat, Files } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import type { DoctorTarget } from './doctor-target.ts';
@@ -142,7 +142,7 @@ async function keys({ config }: DoctorTarget): Promise<Finding> {
       found: `packages must be signed by ${read.map(({ id }) => id).join(' or ')}`,
     };
   } catch (thrown) {
-    const found = thrown instanceof Error ? thrown.message : String(thrown);
+    const found = errorText(thrown);
     return { check, level: 'fail', found, advice: 'the daemon does not start with such a key' };
   }
 }

@@ -2,6 +2,7 @@
  * `tope-updater doctor`: looks for what could keep updates from working. Each finding is ok, warn or fail, and says what
  * to do. Changes nothing.
  */
+import { errorText } from '../errors.ts';
 import { realClock } from '../host/clock.ts';
 import { plainFiles } from '../host/files.ts';
 import { realNet } from '../host/net.ts';
@@ -42,7 +43,7 @@ export async function doctor({ flags }: CommandInvocation): Promise<number> {
           ]
         : [elsewhereFound(target.elsewhere), ...(await answersOf(target.elsewhere, flags))];
   } catch (thrown) {
-    const why = thrown instanceof Error ? thrown.message : String(thrown);
+    const why = errorText(thrown);
     findings = [
       { check: 'configuration', level: 'fail', found: why, advice: 'correct it: the daemon would not start' },
     ];

@@ -2,7 +2,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { type Config, UsageError } from '../config.ts';
 import { packageAddress } from '../download/url-policy.ts';
-import { errno } from '../errors.ts';
+import { errno, errorText } from '../errors.ts';
 import type { FleetOptions } from '../fleet/context.ts';
 
 /** Undefined: the device belongs to no fleet. Throws a UsageError that names the option, never any of a token. */
@@ -38,7 +38,7 @@ function checkScheme(url: string, allowHttp: boolean): void {
   try {
     packageAddress(url, allowHttp);
   } catch (thrown) {
-    const why = thrown instanceof Error ? thrown.message.split(': ').at(-1) : String(thrown);
+    const why = errorText(thrown).split(': ').at(-1);
     throw new UsageError(`--fleet-url: ${why}`, { cause: thrown });
   }
 }

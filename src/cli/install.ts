@@ -7,7 +7,7 @@ import { basename } from 'node:path';
 import * as v from 'valibot';
 import { type Flags, UsageError } from '../config.ts';
 import { type PackageRequest, PackageSchema } from '../download/request.ts';
-import { errno } from '../errors.ts';
+import { errno, errorText } from '../errors.ts';
 import type { HistoryEntry } from '../history.ts';
 import { realClock } from '../host/clock.ts';
 import { plainFiles } from '../host/files.ts';
@@ -86,8 +86,8 @@ async function cancelled(client: Client, thrown: unknown): Promise<unknown> {
     await client.cancel();
     return error;
   } catch (again) {
-    const why = again instanceof Error ? again.message : String(again);
-    const first = error instanceof Error ? error.message : String(error);
+    const why = errorText(again);
+    const first = errorText(error);
     return new CommandError(`${first}\n  and it cannot be cancelled: ${why}`);
   }
 }

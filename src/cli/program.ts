@@ -4,7 +4,9 @@
  * Invariant: the daemon loads nothing of the other commands, whose memory it would pay for; each is loaded when it is asked
  * for.
  */
+
 import { UsageError } from '../config.ts';
+import { errorText } from '../errors.ts';
 import type { Memory } from '../host/host.ts';
 import { type CommandInvocation, parseArguments } from './arguments.ts';
 import { CommandError } from './failure.ts';
@@ -18,7 +20,7 @@ export async function program(argv: readonly string[], memory: Memory): Promise<
   try {
     return await main(argv, memory);
   } catch (thrown) {
-    process.stderr.write(`tope-updater: ${thrown instanceof Error ? thrown.message : String(thrown)}\n`);
+    process.stderr.write(`tope-updater: ${errorText(thrown)}\n`);
     if (thrown instanceof UsageError) process.exit(2);
     process.exit(thrown instanceof CommandError ? thrown.exitCode : 1);
   }

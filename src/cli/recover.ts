@@ -1,6 +1,8 @@
 /** `tope-updater recover`: at boot, before any service of the device (deploy/tope-updater-recover.service, the init script). */
+
 import { realpath } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { errorText } from '../errors.ts';
 import { realClock } from '../host/clock.ts';
 import { realFiles } from '../host/files.ts';
 import { lockDirectory } from '../host/lock.ts';
@@ -29,7 +31,7 @@ export async function recover({ flags }: CommandInvocation): Promise<number> {
     await recoverFiles({ files: realFiles(), clock: realClock(), log }, workDirectory);
     return 0;
   } catch (thrown) {
-    log.error(`recovering before the services start: ${thrown instanceof Error ? thrown.message : thrown}`);
+    log.error(`recovering before the services start: ${errorText(thrown)}`);
     throw new CommandError('the files of an update that was cut could not be made whole');
   } finally {
     await log.close();

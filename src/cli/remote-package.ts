@@ -7,6 +7,7 @@
 
 import { newDigests } from '../download/digest.ts';
 import { type Address, packageAddress, redactUrl, redirectAddress } from '../download/url-policy.ts';
+import { errorText } from '../errors.ts';
 import type { Files, HttpResponse, Net, OpenFile } from '../host/host.ts';
 import { freeMemory } from '../host/memory.ts';
 import { limits } from '../limits.ts';
@@ -138,7 +139,7 @@ async function ask(
         stallTimeoutMs: limits.downloadStallMs,
       })
       .catch((thrown: unknown) => {
-        const why = thrown instanceof Error ? thrown.message : String(thrown);
+        const why = errorText(thrown);
         throw new CommandError(`${redactUrl(url.href)}: ${why}`, 1, { cause: thrown });
       });
     if (response.status === wantedStatus) return response;

@@ -1,5 +1,7 @@
 /** What a device lets packages write, as `pack` and `verify` take it to be without having one. */
+
 import { type Flags, options, resolveConfig } from '../config.ts';
+import { errorText } from '../errors.ts';
 import type { TargetRules } from '../package/targets.ts';
 
 /** Where install.sh puts the updater; a package never writes there. */
@@ -14,7 +16,7 @@ export function targetRulesOf(flags: Flags): TargetRules {
 
 /** What a refusal says, and the flag where one may help. */
 export function refusalText(thrown: unknown): string {
-  const text = thrown instanceof Error ? thrown.message : String(thrown);
+  const text = errorText(thrown);
   if (!text.includes('outside the allowed roots')) return text;
   return `${text}\n  where the devices allow it: --allow-root DIR`;
 }

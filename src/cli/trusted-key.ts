@@ -1,7 +1,7 @@
 /** Reading `--trust-key`: a key file where there is one of that name, else the key itself. */
 import { readFile } from 'node:fs/promises';
 import { UsageError } from '../config.ts';
-import { errno } from '../errors.ts';
+import { errno, errorText } from '../errors.ts';
 import { parseTrustedKey, type TrustedKey } from '../package/signature.ts';
 
 /** Throws a UsageError that names the file or the key. */
@@ -13,7 +13,7 @@ export async function readTrustedKey(fileOrKey: string): Promise<TrustedKey> {
   try {
     return parseTrustedKey(text);
   } catch (thrown) {
-    const why = thrown instanceof Error ? thrown.message : String(thrown);
+    const why = errorText(thrown);
     throw new UsageError(`--trust-key: ${why}`, { cause: thrown });
   }
 }

@@ -1,4 +1,5 @@
 /** Whether a transaction that was cut has changed anything yet. */
+import { errorText } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import type { Journal } from './journal.ts';
 import { fileSteps, stagedPath } from './plan.ts';
@@ -19,7 +20,7 @@ export async function isUntouched(host: Pick<Host, 'files' | 'log'>, found: Jour
     }
     return true;
   } catch (thrown) {
-    host.log.warn(`looking for what was switched: ${thrown instanceof Error ? thrown.message : thrown}`);
+    host.log.warn(`looking for what was switched: ${errorText(thrown)}`);
     return false;
   }
 }

@@ -4,7 +4,7 @@
  * Invariants: every hop is checked by url-policy; Range and If-Range go along with every hop; an answer whose body is not
  * wanted is dropped before the next request.
  */
-import { UpdateError } from '../errors.ts';
+import { errorText, UpdateError } from '../errors.ts';
 import type { Host, HttpResponse } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { refusalReason } from './network-error.ts';
@@ -102,7 +102,7 @@ async function reasonIn(response: HttpResponse): Promise<string | undefined> {
       if (text.length >= limits.refusalBodyBytes) break;
     }
   } catch (thrown) {
-    text += ` (the answer broke off: ${thrown instanceof Error ? thrown.message : String(thrown)})`;
+    text += ` (the answer broke off: ${errorText(thrown)})`;
   }
   return refusalReason(response.headers['content-type'], text);
 }

@@ -4,7 +4,9 @@
  * Invariants: one request at a time; an end is on the disk before the updater forgets the operation (`listener` is awaited
  * by progress.enter); a server that is away costs a poll now and then, and never an update.
  */
+
 import { posix } from 'node:path';
+import { errorStack, errorText } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import type { FleetControl, FleetState } from '../updater/fleet-state.ts';
@@ -164,10 +166,9 @@ export async function createFleet(
   function failed(thrown: unknown): void {
     polls.failed += 1;
     failures += 1;
-    problem = thrown instanceof Error ? thrown.message : String(thrown);
+    problem = errorText(thrown);
     const text = `fleet: ${url}: ${problem}`;
-    if (!(thrown instanceof ServerFault))
-      log.error(thrown instanceof Error ? `fleet: ${thrown.stack}` : text);
+    if (!(thrown instanceof ServerFault)) log.error(`fleet: ${errorStack(thrown)}`);
     else if (failures === 1) log.warn(text);
     else log.debug(text);
     const retryAfterMs = thrown instanceof ServerFault ? thrown.retryAfterMs : undefined;
@@ -181,7 +182,7 @@ export async function createFleet(
       asked.origin === context.url.origin ? authorizationOf(host, options) : undefined,
     begin: () => {
       running = run().catch((thrown: unknown) => {
-        log.error(`fleet: ${thrown instanceof Error ? thrown.stack : String(thrown)}`);
+        log.error(`fleet: ${errorStack(thrown)}`);
       });
     },
     stop: async () => {

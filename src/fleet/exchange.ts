@@ -6,7 +6,7 @@
  * text. TLS takes native memory that no collection of V8 knows of: it is asked for after every few requests (measured:
  * 19 MB more after a thousand polls otherwise).
  */
-import { errno } from '../errors.ts';
+import { errno, errorText } from '../errors.ts';
 import type { Host, HttpResponse } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { readErrorCode } from './answers.ts';
@@ -139,5 +139,5 @@ function retryAfter({ headers }: HttpResponse): number | undefined {
 }
 
 function wordsOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message.slice(0, 300) : String(thrown);
+  return errorText(thrown).slice(0, 300);
 }

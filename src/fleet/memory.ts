@@ -5,7 +5,9 @@
  * but for an end, which is told all the same; of another server, tenant or id nothing is remembered: their orders may
  * have the same numbers. A file that cannot be read is moved aside and counts as none.
  */
+
 import * as v from 'valibot';
+import { errorText } from '../errors.ts';
 import { readWhole, writeDurably } from '../host/durable-file.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
@@ -125,7 +127,7 @@ export async function openMemory(
     change: (change) => inTurn(change, false),
     note: async (change) => {
       await inTurn(change, true).catch((thrown: unknown) => {
-        host.log.error(`${path} cannot be written: ${thrown instanceof Error ? thrown.message : thrown}`);
+        host.log.error(`${path} cannot be written: ${errorText(thrown)}`);
       });
     },
   };
@@ -145,11 +147,9 @@ async function load(
     log.warn(`${path} is of ${memory.server.url} and ${memory.server.id}: what stands there counts no more`);
     return undefined;
   } catch (thrown) {
-    log.error(
-      `${path} is unreadable and is moved aside: ${thrown instanceof Error ? thrown.message : thrown}`,
-    );
+    log.error(`${path} is unreadable and is moved aside: ${errorText(thrown)}`);
     await files.rename(path, `${path}.damaged`).catch((why: unknown) => {
-      log.error(`moving ${path} aside: ${why instanceof Error ? why.message : why}`);
+      log.error(`moving ${path} aside: ${errorText(why)}`);
     });
     return undefined;
   }

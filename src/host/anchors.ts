@@ -11,7 +11,7 @@ import fs from 'node:fs';
 import { posix } from 'node:path';
 import { errno } from '../errors.ts';
 import { limits } from '../limits.ts';
-import { pathBytes, pathText } from './path-bytes.ts';
+import { pathBytes, rawText } from './raw-text.ts';
 
 export interface Anchors {
   /**
@@ -115,7 +115,7 @@ async function openPlace(directory: string): Promise<number> {
 
 /** Where an open directory stands now. The kernel has that in memory: no disk is waited for. */
 function placeOf(fd: number): string {
-  return pathText(fs.readlinkSync(`/proc/self/fd/${fd}`, 'buffer'));
+  return rawText(fs.readlinkSync(`/proc/self/fd/${fd}`, 'buffer'));
 }
 
 function close(fd: number): void {

@@ -10,7 +10,7 @@ import { posix } from 'node:path';
 import { errno } from '../errors.ts';
 import { openAnchors } from './anchors.ts';
 import type { FileOwner, FileStat, Files, OpenFile, OpenHow } from './host.ts';
-import { pathBytes, pathText } from './path-bytes.ts';
+import { pathBytes, rawText } from './raw-text.ts';
 import { openFilesystem } from './syncfs.ts';
 
 const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_APPEND, O_NOFOLLOW, O_NONBLOCK, O_DIRECTORY } =
@@ -75,7 +75,7 @@ function filesOf({ at, inside }: Names): Files {
       ),
     list: (path) =>
       inside(path, async (name) =>
-        (await call<Buffer[]>((done) => fs.readdir(name, { encoding: 'buffer' }, done))).map(pathText),
+        (await call<Buffer[]>((done) => fs.readdir(name, { encoding: 'buffer' }, done))).map(rawText),
       ),
     stat: async (path) => {
       try {
@@ -88,12 +88,12 @@ function filesOf({ at, inside }: Names): Files {
       }
     },
     realPath: async (path) =>
-      pathText(
+      rawText(
         await call<Buffer>((done) => fs.realpath.native(pathBytes(path), { encoding: 'buffer' }, done)),
       ),
     readLink: (path) =>
       at(path, async (name) =>
-        pathText(await call<Buffer>((done) => fs.readlink(name, { encoding: 'buffer' }, done))),
+        rawText(await call<Buffer>((done) => fs.readlink(name, { encoding: 'buffer' }, done))),
       ),
     makeDirectory: (path, mode, owner) =>
       at(path, async (name) => {
@@ -166,7 +166,7 @@ function mountPointsIn(text: Buffer): Set<string> {
     const bytes = field.replace(/\\([0-7]{3})/g, (_, digits: string) =>
       String.fromCharCode(Number.parseInt(digits, 8)),
     );
-    points.add(pathText(Buffer.from(bytes, 'latin1')));
+    points.add(rawText(Buffer.from(bytes, 'latin1')));
   }
   return points;
 }

@@ -72,7 +72,7 @@ export interface Filesystem {
 
 /**
  * Paths are absolute. No call but realPath follows a symlink, in whatever place of a path: ELOOP where one is on the way to
- * a name (the port of the command line alone does follow those). Names that are no UTF-8 are written as path-bytes.ts says.
+ * a name (the port of the command line alone does follow those). Names that are no UTF-8 are written as raw-text.ts says.
  */
 export interface Files {
   open(path: string, how: OpenHow): Promise<OpenFile>;
@@ -170,7 +170,7 @@ export interface StartedProcess {
   readonly ended: Promise<number | string>;
 }
 
-/** Read up to limits.procTextBytes, bytes that are no UTF-8 included (proc-bytes.ts). */
+/** Read up to limits.procTextBytes, bytes that are no UTF-8 included (raw-text.ts). */
 export type ProcessFile =
   | 'stat'
   | 'cmdline'

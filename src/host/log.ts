@@ -8,7 +8,7 @@
  * leaves no room for is dropped and counted. A file that cannot be written is tried again later, and stdout says so.
  * One call is one line: control characters are escaped. Query strings and passwords of URLs are never shown: they sign.
  */
-import { errno } from '../errors.ts';
+import { errno, errorText } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { elapsedMs } from './clock.ts';
 import { realFiles } from './files.ts';
@@ -131,8 +131,7 @@ function logFile(files: Files, path: string, lineOf: LineOf, complain: (text: st
   };
   const fail = async (thrown: unknown): Promise<void> => {
     retryAt = elapsedMs() + limits.logRetryMs;
-    const complainOf = (error: unknown) =>
-      complain(`the log file cannot be written: ${error instanceof Error ? error.message : String(error)}`);
+    const complainOf = (error: unknown) => complain(`the log file cannot be written: ${errorText(error)}`);
     complainOf(thrown);
     await closeFile().catch(complainOf);
   };

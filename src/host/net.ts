@@ -6,9 +6,11 @@
  * Invariants: rejections keep the system's `code`; nothing of a URL beyond host and port enters an error text, because
  * pre-signed URLs are secrets.
  */
+
 import { readFile } from 'node:fs/promises';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { connect as connectSocket, isIP, type Socket } from 'node:net';
+import { errorText } from '../errors.ts';
 import type { HttpRequest, HttpResponse, Net } from './host.ts';
 import { parsedBody, systemError } from './net-body.ts';
 import { type BulkConnection, bulkConnection } from './net-bulk.ts';
@@ -217,7 +219,7 @@ function headersOf(incoming: IncomingMessage): Record<string, string | undefined
 /** When every address of a host failed, Node's error has no words of its own; it is given those of its parts. */
 function spokenError(thrown: unknown): unknown {
   if (!(thrown instanceof AggregateError) || thrown.message !== '') return thrown;
-  const parts = thrown.errors.map((part) => (part instanceof Error ? part.message : String(part)));
+  const parts = thrown.errors.map(errorText);
   thrown.message = parts.join('; ');
   return thrown;
 }

@@ -1,9 +1,9 @@
-/** Looks for programs as the kernel and execvp(3) do. Paths may hold any bytes (proc-bytes.ts). */
+/** Looks for programs as the kernel and execvp(3) do. Paths may hold any bytes (raw-text.ts). */
 import { constants } from 'node:fs';
 import { access, realpath, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { errno } from '../errors.ts';
-import { bytesOfText } from './proc-bytes.ts';
+import { rawBytes } from './raw-text.ts';
 
 /** The path execvp(3) would execute, or undefined. */
 export async function findExecutable(
@@ -23,13 +23,13 @@ export async function findExecutable(
 
 export async function isExecutableFile(path: string): Promise<boolean> {
   return await unlessAbsent(async () => {
-    await access(bytesOfText(path), constants.X_OK);
-    return (await stat(bytesOfText(path))).isFile();
+    await access(rawBytes(path), constants.X_OK);
+    return (await stat(rawBytes(path))).isFile();
   });
 }
 
 export async function isDirectory(path: string): Promise<boolean> {
-  return await unlessAbsent(async () => (await stat(bytesOfText(path))).isDirectory());
+  return await unlessAbsent(async () => (await stat(rawBytes(path))).isDirectory());
 }
 
 /** The directory itself, or the nearest one above that is there. */
@@ -41,9 +41,7 @@ export async function nearestDirectory(path: string): Promise<string> {
 
 /** Whether both paths lead to one file. */
 export async function leadTo(a: string, b: string): Promise<boolean> {
-  return await unlessAbsent(
-    async () => (await realpath(bytesOfText(a))) === (await realpath(bytesOfText(b))),
-  );
+  return await unlessAbsent(async () => (await realpath(rawBytes(a))) === (await realpath(rawBytes(b))));
 }
 
 async function unlessAbsent(look: () => Promise<boolean>): Promise<boolean> {

@@ -5,7 +5,7 @@
  * had (environment, arguments, directory, names of files) is seen by a wrapper that runs as root, nor by others in a
  * command line. The whole stands in braces: a shell reads it to its end before it does any of it.
  */
-import { bytesOfText } from './proc-bytes.ts';
+import { rawBytes } from './raw-text.ts';
 
 export interface ScriptFacts {
   /** What is executed: a path, or a name to be looked for in the program's own PATH. */
@@ -42,7 +42,7 @@ export function launchScript(facts: ScriptFacts): Buffer {
     '}',
     '',
   ];
-  return bytesOfText(lines.join('\n'));
+  return rawBytes(lines.join('\n'));
 }
 
 function commandOf(facts: ScriptFacts, odd: readonly (readonly [string, string])[]): string {

@@ -1,5 +1,5 @@
 /** What /proc tells of the things that a process inherits, as ProcessTraits has them (proc(5)). Pure. */
-import { bytesOfText } from './proc-bytes.ts';
+import { rawBytes } from './raw-text.ts';
 
 export interface StatusTraits {
   readonly umask: number | undefined;
@@ -73,7 +73,7 @@ export function parseOomScoreAdj(text: string): number {
  * words, of four or eight bytes as the program's own are, in the order of this machine's (little-endian on every target).
  */
 export function isSecureExecution(text: string): boolean {
-  const bytes = bytesOfText(text);
+  const bytes = rawBytes(text);
   if (bytes.length < 8) return false;
   // A tag is a small number: eight bytes that are more hold two words.
   const isWide = bytes.readBigUInt64LE(0) < 1024n;

@@ -8,9 +8,9 @@
 import fs from 'node:fs';
 import { errno } from '../errors.ts';
 import { limits } from '../limits.ts';
-import { textOfBytes } from './proc-bytes.ts';
+import { rawText } from './raw-text.ts';
 
-/** Content of one file up to the bound, any bytes (proc-bytes.ts); undefined when the process is gone, closed to us or hangs. */
+/** Content of one file up to the bound, any bytes (raw-text.ts); undefined when the process is gone, closed to us or hangs. */
 export async function readProc(path: string): Promise<string | undefined> {
   return await unlessClosed(() => readSmall(path));
 }
@@ -18,7 +18,7 @@ export async function readProc(path: string): Promise<string | undefined> {
 /** Target of one link; undefined as above. */
 export async function readProcLink(path: string): Promise<string | undefined> {
   return await unlessClosed(async () =>
-    textOfBytes(await call<Buffer>((done) => fs.readlink(path, { encoding: 'buffer' }, done))),
+    rawText(await call<Buffer>((done) => fs.readlink(path, { encoding: 'buffer' }, done))),
   );
 }
 
@@ -63,7 +63,7 @@ async function readSmall(path: string): Promise<string> {
       chunks.push(buffer.subarray(0, length));
       left -= length;
     }
-    return textOfBytes(Buffer.concat(chunks));
+    return rawText(Buffer.concat(chunks));
   } finally {
     await call<void>((done) => fs.close(fd, (error) => done(error, undefined)));
   }

@@ -6,7 +6,7 @@
  */
 import * as v from 'valibot';
 import { progressEnvelope, refusal, success } from '../envelope.ts';
-import { asUpdateError, UpdateError } from '../errors.ts';
+import { asUpdateError, errorStack, UpdateError } from '../errors.ts';
 import type { Log } from '../host/host.ts';
 import { type FleetControl, type FleetRequest, type FleetState, noFleet } from '../updater/fleet-state.ts';
 import type { Updater } from '../updater/state.ts';
@@ -36,7 +36,7 @@ export async function answer(
     return reply;
   } catch (thrown) {
     const error = asUpdateError(thrown, 'INTERNAL_ERROR', `${method} ${path}`);
-    if (error.code === 'INTERNAL_ERROR') log.error(`${error.message}\n${stackOf(thrown)}`);
+    if (error.code === 'INTERNAL_ERROR') log.error(`${error.message}\n${errorStack(thrown)}`);
     else log.warn(`${method} ${path} refused: ${error.message}`);
     return refusal(error);
   }
@@ -133,8 +133,4 @@ function kindOf(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'an array';
   return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
-}
-
-function stackOf(thrown: unknown): string {
-  return thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
 }

@@ -13,7 +13,7 @@ import {
   type ServerOptions as SocketLimits,
 } from 'node:http';
 import type { AddressInfo, ListenOptions, Socket } from 'node:net';
-import { errno } from '../errors.ts';
+import { errno, errorStack } from '../errors.ts';
 import type { Clock, Log, Memory } from '../host/host.ts';
 import { listenGuarded, removeStaleSocket } from '../host/unix-socket.ts';
 import { limits } from '../limits.ts';
@@ -230,6 +230,6 @@ function requestHandler(
 }
 
 function unexpected(thrown: unknown, log: Log): HttpError {
-  log.error(`HTTP server: ${thrown instanceof Error ? thrown.stack : String(thrown)}`);
+  log.error(`HTTP server: ${errorStack(thrown)}`);
   return new HttpError(500, 'unexpected failure, see the log');
 }

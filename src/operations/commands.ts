@@ -4,8 +4,10 @@
  * Invariant: that a module's commands begin is durable before they do, so that an undo, also that of a later start, takes back
  * exactly what may have been done. All of them may run again after a cut.
  */
+
 import type { DeployedModule } from '../deploy/deployed-record.ts';
 import type { Plan, PlannedCommands } from '../deploy/plan.ts';
+import { errorText } from '../errors.ts';
 import type { Release } from '../release.ts';
 import { type CommandOccasion, runCommands } from '../services/commands.ts';
 import type { Run } from './transaction-context.ts';
@@ -76,7 +78,7 @@ async function runAndTell(
     return [];
   } catch (thrown) {
     if (shutdown.aborted) throw thrown;
-    const text = thrown instanceof Error ? thrown.message : String(thrown);
+    const text = errorText(thrown);
     host.log.error(text);
     return [text];
   }

@@ -1,6 +1,6 @@
 /** The restart of the machine that a manifest may ask for, between the switch and the start of the services. */
 import type { JournalFile } from '../deploy/journal-file.ts';
-import { UpdateError } from '../errors.ts';
+import { errorText, UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
 
@@ -40,6 +40,6 @@ async function ask(host: Host, command: readonly string[]): Promise<string | und
     const { status, stderr } = await host.processes.run(command, limits.serviceCommandMs);
     return status === 0 ? undefined : `${command.join(' ')}: exit status ${status} ${stderr.trim()}`;
   } catch (thrown) {
-    return `${command.join(' ')}: ${thrown instanceof Error ? thrown.message : thrown}`;
+    return `${command.join(' ')}: ${errorText(thrown)}`;
   }
 }

@@ -8,7 +8,7 @@ import { pastUpdates } from '../deploy/past-updates.ts';
 import { fileSteps, type Plan } from '../deploy/plan.ts';
 import { createStager, type Stager } from '../deploy/stage.ts';
 import { hashPackage } from '../download/verify.ts';
-import { UpdateError } from '../errors.ts';
+import { errorText, UpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
 import type { WriteGroup } from '../host/write-group.ts';
 import { limits } from '../limits.ts';
@@ -165,7 +165,7 @@ async function backupFinder(
           return { source: backup, from: `the backup of ${plan.previousVersion ?? 'what was there before'}` };
       } catch (thrown) {
         signal.throwIfAborted();
-        host.log.warn(`${backup} cannot be read: ${thrown instanceof Error ? thrown.message : thrown}`);
+        host.log.warn(`${backup} cannot be read: ${errorText(thrown)}`);
       }
     }
     return undefined;

@@ -7,7 +7,7 @@ import { journalPath } from '../deploy/journal-file.ts';
 import { forgetUpdates, prunePastUpdates, recordPath } from '../deploy/past-updates.ts';
 import { clearAway } from '../deploy/switch.ts';
 import { discardStaged } from '../deploy/undo.ts';
-import { UpdateError } from '../errors.ts';
+import { errorText, UpdateError } from '../errors.ts';
 import type { Files } from '../host/host.ts';
 import { startServices } from '../services/services.ts';
 import type { Outcome, Run } from './transaction-context.ts';
@@ -58,7 +58,7 @@ async function tidy(
     await journal.close();
     await work(host.files, backupDirectory);
   } catch (thrown) {
-    host.log.error(`tidying up after the transaction, repeated at the next start: ${text(thrown)}`);
+    host.log.error(`tidying up after the transaction, repeated at the next start: ${errorText(thrown)}`);
   }
 }
 
@@ -75,8 +75,8 @@ export async function startCaptured({ context, services }: Run): Promise<string 
     return undefined;
   } catch (thrown) {
     if (shutdown.aborted) return undefined; // started, only not watched
-    host.log.error(`restarting the services that ran before: ${text(thrown)}`);
-    return text(thrown);
+    host.log.error(`restarting the services that ran before: ${errorText(thrown)}`);
+    return errorText(thrown);
   }
 }
 
@@ -87,8 +87,4 @@ export function withStartFailure(error: UpdateError, failure: string | undefined
     error.code,
     `a service is down, the one of before does not start: ${failure}; before that: ${error.message}`,
   );
-}
-
-function text(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
 }

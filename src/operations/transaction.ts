@@ -16,7 +16,7 @@ import { makeDirectories } from '../deploy/stage.ts';
 import { switchTargets } from '../deploy/switch.ts';
 import { restoreTargets } from '../deploy/undo.ts';
 import { isUntouched } from '../deploy/untouched.ts';
-import { asUpdateError, UpdateError } from '../errors.ts';
+import { asUpdateError, errorText, UpdateError } from '../errors.ts';
 import type { WriteGroup } from '../host/write-group.ts';
 import { checkHealth } from '../services/health.ts';
 import { captureServices, startServices, stopServices } from '../services/services.ts';
@@ -171,7 +171,7 @@ async function undo(run: Run, error: UpdateError, reached: Reached = 'not commit
     else await announceUndo(run, record);
     const stop = (when: string) =>
       stopServices(host, services, { signal: context.shutdown, towards: 'captured' }).catch(
-        (thrown: unknown) => host.log.error(`${when} undoing: ${text(thrown)}`),
+        (thrown: unknown) => host.log.error(`${when} undoing: ${errorText(thrown)}`),
       );
     await stop('before');
     // Once more before giving up: a passing fault must not leave the device between two versions.
@@ -189,7 +189,7 @@ async function undo(run: Run, error: UpdateError, reached: Reached = 'not commit
   await journal
     .append(undoRecord(run, 'undone', told))
     .catch((thrown: unknown) =>
-      host.log.error(`all is put back, a next start will look once more: ${text(thrown)}`),
+      host.log.error(`all is put back, a next start will look once more: ${errorText(thrown)}`),
     );
   return tidyUndone(run, told);
 }
@@ -213,7 +213,7 @@ async function announceUndo({ context, journal }: Run, record: JournalRecord): P
   try {
     await journal.append(record);
   } catch (thrown) {
-    context.host.log.error(`the journal takes no record, state.json goes instead: ${text(thrown)}`);
+    context.host.log.error(`the journal takes no record, state.json goes instead: ${errorText(thrown)}`);
     await context.forget();
   }
 }
@@ -235,8 +235,4 @@ async function attempt<T>(what: string, action: () => Promise<T>): Promise<T> {
   } catch (thrown) {
     throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', what);
   }
-}
-
-function text(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
 }

@@ -5,7 +5,7 @@
  * the entry declares. When `end` resolves, size and CRC-32 are exactly what the entry declares.
  */
 import type * as Zlib from 'node:zlib';
-import { errno } from '../errors.ts';
+import { errno, errorText } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Crc32 } from '../zip/crc32.ts';
 import type { ArchiveEntry } from './entry-policy.ts';
@@ -104,7 +104,7 @@ export function decodeWhole(entry: ArchiveEntry, stored: Uint8Array, parts: Deco
       if (errno(thrown) === 'ERR_BUFFER_TOO_LARGE')
         throw refuse(`holds more than the ${entry.sizeBytes} bytes it declares`);
       if (errno(thrown) === undefined) throw thrown;
-      throw refuse(`cannot be inflated: ${thrown instanceof Error ? thrown.message : thrown}`, thrown);
+      throw refuse(`cannot be inflated: ${errorText(thrown)}`, thrown);
     }
   }
 }

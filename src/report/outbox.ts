@@ -4,7 +4,9 @@
  *
  * Invariants: operations happen in the order they were asked for; a disk that fails costs durability, never a report.
  */
+
 import * as v from 'valibot';
+import { errorText } from '../errors.ts';
 import { readWhole, writeDurably } from '../host/durable-file.ts';
 import type { Files, Log } from '../host/host.ts';
 import { limits } from '../limits.ts';
@@ -38,9 +40,7 @@ export function openOutbox(files: Files, log: Log, path: string): Outbox {
     try {
       return await action();
     } catch (thrown) {
-      log.warn(
-        `outbox ${path}: cannot ${what}: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
-      );
+      log.warn(`outbox ${path}: cannot ${what}: ${errorText(thrown)}`);
       return undefined;
     } finally {
       end();

@@ -2,6 +2,7 @@
  * One try to send one report: bounded by `limits.reportTimeoutMs`, its failure logged. The first failure in a row is a
  * warning, the others are not: a device-api that is away would fill the log.
  */
+import { errorText } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
 
@@ -35,7 +36,7 @@ export function poster(
       failures = 0;
       return true;
     } catch (thrown) {
-      return failed(thrown instanceof Error ? thrown.message : String(thrown));
+      return failed(errorText(thrown));
     }
   };
 }

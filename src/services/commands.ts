@@ -5,7 +5,7 @@
  * They run as the updater's user with cwd `/`, no terminal and nothing of the updater's own environment. Whatever runs them may
  * be cut or killed at any point and run them again: that is said to whoever writes them.
  */
-import { UpdateError } from '../errors.ts';
+import { errorText, UpdateError } from '../errors.ts';
 import type { Host, Log } from '../host/host.ts';
 import { limits } from '../limits.ts';
 
@@ -44,7 +44,7 @@ export async function runCommands(
       if (status !== 0) fault = `exit status ${status}`;
     } catch (thrown) {
       if (signal.aborted) throw thrown;
-      fault = thrown instanceof Error ? thrown.message : String(thrown);
+      fault = errorText(thrown);
     }
     const last = output.end();
     if (fault === undefined) continue;

@@ -1,7 +1,7 @@
 /**
  * The optional full-screen progress display (FR-022, FR-023). Invariant: nothing about it ever stops an update.
  */
-import { errno } from '../errors.ts';
+import { errno, errorText } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import { findProcesses, inheritableEnvironment, title } from './processes.ts';
 
@@ -27,9 +27,7 @@ export async function launchGui(host: GuiHost, path: string): Promise<void> {
       else host.log.warn(`progress display ${path} (pid ${pid}) ended with ${outcome}`);
     });
   } catch (thrown) {
-    host.log.warn(
-      `progress display ${path} not started: ${thrown instanceof Error ? thrown.message : thrown}`,
-    );
+    host.log.warn(`progress display ${path} not started: ${errorText(thrown)}`);
   }
 }
 

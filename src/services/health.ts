@@ -3,7 +3,7 @@
  *
  * Invariant: every check is bounded by its own `timeoutMs`; all run at the same time.
  */
-import { UpdateError } from '../errors.ts';
+import { errorText, UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import type { HealthCheck, ServiceSpec } from '../release.ts';
@@ -74,7 +74,7 @@ async function failureOf(
         return check satisfies never;
     }
   } catch (thrown) {
-    return thrown instanceof Error ? thrown.message : String(thrown);
+    return errorText(thrown);
   }
 }
 

@@ -3,7 +3,7 @@
  * output, which tells why a program failed.
  */
 import { posix } from 'node:path';
-import { errno } from '../errors.ts';
+import { errno, errorText } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
 
@@ -21,7 +21,7 @@ export async function boundOutputs(
       await file.truncate(0).finally(() => file.close());
     }
   } catch (thrown) {
-    log.warn(`bounding the output of programs: ${thrown instanceof Error ? thrown.message : thrown}`);
+    log.warn(`bounding the output of programs: ${errorText(thrown)}`);
   }
 }
 

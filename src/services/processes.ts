@@ -4,7 +4,7 @@
  * Invariants: never pid 1, never an updater, never a kernel thread, never a process of another PID or mount namespace (a
  * container's); a signal goes only to the process that was found, known by pid and start time, so a recycled pid is never hit.
  */
-import { UpdateError } from '../errors.ts';
+import { errorText, UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import {
@@ -155,7 +155,7 @@ function send(host: ProcessesHost, process: RunningProcess, name: 'SIGTERM' | 'S
   try {
     host.processes.signal(process.pid, name);
   } catch (thrown) {
-    const words = thrown instanceof Error ? thrown.message : String(thrown);
+    const words = errorText(thrown);
     throw new UpdateError('PROCESS_KILL_FAILED', `${name} to ${title(process)}: ${words}`, { cause: thrown });
   }
 }

@@ -1,5 +1,5 @@
 /** What has to be started so that one service of a set runs again, and its start. */
-import { UpdateError } from '../errors.ts';
+import { errorText, UpdateError } from '../errors.ts';
 import type { Command } from '../host/host.ts';
 import { fileSize } from './output.ts';
 import {
@@ -236,7 +236,7 @@ async function launchProcess(
     });
     return launched;
   } catch (thrown) {
-    const words = thrown instanceof Error ? thrown.message : String(thrown);
+    const words = errorText(thrown);
     throw new UpdateError('SERVICE_START_FAILED', `${module}: ${commandLine}: ${words}`, { cause: thrown });
   }
 }

@@ -3,7 +3,7 @@
  *
  * Invariant: when stopService returns, no process of the service's name and user is left.
  */
-import { UpdateError } from '../errors.ts';
+import { errorText, UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { ownersOf } from './owner.ts';
 import { parseStatusOwner } from './proc-text.ts';
@@ -101,7 +101,7 @@ async function dismiss(host: ProcessesHost, namesakes: readonly RunningProcess[]
   try {
     await terminate(host, namesakes, undefined, limits.namesakeTermMs);
   } catch (thrown) {
-    host.log.warn(thrown instanceof Error ? thrown.message : String(thrown));
+    host.log.warn(errorText(thrown));
   }
 }
 

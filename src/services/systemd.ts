@@ -4,7 +4,7 @@
  *
  * Invariant: the updater's own unit is never touched; a process inside of it counts as a plain one.
  */
-import { type ErrorCode, UpdateError } from '../errors.ts';
+import { type ErrorCode, errorText, UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { fullUnitName } from './one-service.ts';
@@ -146,7 +146,7 @@ async function run(host: SystemdHost, code: ErrorCode, argv: readonly string[]):
     throw new UpdateError(code, `${command}: exit status ${status}: ${stderr.trim() || 'no message'}`);
   } catch (thrown) {
     if (thrown instanceof UpdateError) throw thrown;
-    const text = thrown instanceof Error ? thrown.message : String(thrown);
+    const text = errorText(thrown);
     throw new UpdateError(code, `${command}: ${text}`, { cause: thrown });
   }
 }

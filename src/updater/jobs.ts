@@ -16,7 +16,7 @@ import type { PackageRequest } from '../download/request.ts';
 import type { ResumeInfo } from '../download/resume.ts';
 import type { Traffic } from '../download/traffic.ts';
 import type { VerifiedPackage } from '../download/verify.ts';
-import { asUpdateError, type UpdateError } from '../errors.ts';
+import { asUpdateError, errorText, type UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import { installPackage } from '../operations/install.ts';
 import { checkInstallable } from '../operations/prepare.ts';
@@ -292,6 +292,6 @@ async function recordFailure(
       ...(operation.kind === 'update' && operation.action !== null ? { fleet_action: operation.action } : {}),
     });
   } catch (thrown) {
-    host.log.error(`writing the history: ${thrown instanceof Error ? thrown.message : thrown}`);
+    host.log.error(`writing the history: ${errorText(thrown)}`);
   }
 }

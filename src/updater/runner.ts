@@ -11,7 +11,7 @@ import { readHistory } from '../deploy/history-file.ts';
 import { installedVersion } from '../deploy/installed-version.ts';
 import type { ResumeInfo } from '../download/resume.ts';
 import { packageAddress } from '../download/url-policy.ts';
-import { asUpdateError, UpdateError } from '../errors.ts';
+import { asUpdateError, errorStack, UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { checkNoDowngrade } from '../operations/fit.ts';
@@ -294,6 +294,6 @@ export function createUpdater(
   }
 
   function logged(thrown: unknown): void {
-    host.log.error(thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown));
+    host.log.error(errorStack(thrown));
   }
 }

@@ -4,8 +4,10 @@
  * Not synced: a power cut ends the boot, and with it every hold. Times are those of the clock that nobody sets (Clock.elapsed), which
  * counts on over processes of one boot.
  */
+
 import { posix } from 'node:path';
 import * as v from 'valibot';
+import { errorText } from '../errors.ts';
 import { readWhole } from '../host/durable-file.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
@@ -34,9 +36,7 @@ export async function loadHolds(
     const saved = v.parse(SavedHoldsSchema, JSON.parse(Buffer.from(bytes).toString('utf8')));
     return saved.boot_id === (await processes.bootId()) ? saved.leases : [];
   } catch (thrown) {
-    log.warn(
-      `the holds of an earlier run are not known: ${thrown instanceof Error ? thrown.message : thrown}`,
-    );
+    log.warn(`the holds of an earlier run are not known: ${errorText(thrown)}`);
     return [];
   }
 }
@@ -64,6 +64,6 @@ export async function saveHolds(
     }
     await files.rename(scratch, path);
   } catch (thrown) {
-    log.warn(`the holds would not survive a restart: ${thrown instanceof Error ? thrown.message : thrown}`);
+    log.warn(`the holds would not survive a restart: ${errorText(thrown)}`);
   }
 }

@@ -8,7 +8,7 @@ import { posix } from 'node:path';
 import * as v from 'valibot';
 import { PackageSchema } from '../download/request.ts';
 import { ResumeSchema } from '../download/resume.ts';
-import { errno } from '../errors.ts';
+import { errno, errorText } from '../errors.ts';
 import { FleetActionSchema } from '../history.ts';
 import { readWhole, writeDurably } from '../host/durable-file.ts';
 import type { Host } from '../host/host.ts';
@@ -79,9 +79,7 @@ export function createStore(host: Pick<Host, 'files' | 'log'>, workDirectory: st
         const bytes = await readWhole(host.files, path, limits.stateBytes);
         return bytes && v.parse(SavedSchema, JSON.parse(Buffer.from(bytes).toString('utf8')));
       } catch (thrown) {
-        host.log.error(
-          `${path} is unreadable and is moved aside: ${thrown instanceof Error ? thrown.message : thrown}`,
-        );
+        host.log.error(`${path} is unreadable and is moved aside: ${errorText(thrown)}`);
         await moveAside(host, path);
         return undefined;
       }
@@ -108,6 +106,6 @@ async function moveAside(host: Pick<Host, 'files' | 'log'>, path: string): Promi
   try {
     await host.files.rename(path, `${path}.damaged`); // not synced: where it comes back it is moved again
   } catch (thrown) {
-    host.log.error(`moving ${path} aside: ${thrown instanceof Error ? thrown.message : thrown}`);
+    host.log.error(`moving ${path} aside: ${errorText(thrown)}`);
   }
 }

@@ -1,7 +1,9 @@
 /** The files of tmp/: which belong to the package at hand, which are leftovers. */
+
 import { posix } from 'node:path';
 import { currentRecord, keptPackagePath } from '../deploy/current-record.ts';
 import { packagePath } from '../download/request.ts';
+import { errorText } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
 import type { Operation } from './event.ts';
 import { holdsFile } from './saved-holds.ts';
@@ -29,7 +31,7 @@ export async function keepPackage(
   try {
     await files.rename(packagePath(tmp, operation.request.package_name), keptPackagePath(backups, id));
   } catch (thrown) {
-    log.warn(`the package is not kept: ${thrown instanceof Error ? thrown.message : thrown}`);
+    log.warn(`the package is not kept: ${errorText(thrown)}`);
   }
 }
 
