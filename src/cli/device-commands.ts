@@ -1,12 +1,28 @@
 /** The commands of a device: the daemon, and those that talk to it or look after it. Part of commands.ts; pure. */
 import { type Option, options } from '../config.ts';
 import { type CommandSpec, configOfDaemon, connection, type FlagSpec, json } from './command-spec.ts';
+import { usualWorkDirectory } from './target-rules.ts';
 
 const configFile: FlagSpec = {
   ...configOfDaemon,
   doc: 'JSON file with the same settings; flags win over it',
 };
 const yes: FlagSpec = { flag: 'yes', short: 'y', kind: 'switch', argument: '', doc: 'does not ask' };
+
+/** Of `install --root`: what the daemon of the device will be told. */
+export const imageFlags: readonly FlagSpec[] = [
+  { ...configFile, doc: "with --root: the device's configuration file, as it lies on this machine" },
+  { ...options.dir, initial: usualWorkDirectory, doc: 'with --root: work directory on the device' },
+  { ...options.allow_root, doc: 'with --root: directory of the device that packages may write below' },
+  { ...options.device_type, doc: 'with --root: what the device is' },
+  { ...options.trusted_keys, doc: 'with --root: minisign public key the package must be signed with' },
+  {
+    flag: 'skip-commands',
+    kind: 'switch',
+    argument: '',
+    doc: 'with --root: also a package with before_start, which does not run',
+  },
+];
 
 export const deviceCommands = {
   run: {
@@ -63,9 +79,16 @@ export const deviceCommands = {
       'Hands the package to the daemon and follows it to the end; every check of an update from the network is made. ' +
       'A file (on a USB stick, say) needs no network: it is served to the daemon over the loopback interface. Of a URL, ' +
       'what the flags do not tell is found out by reading the package once. On a terminal it asks first; elsewhere ' +
-      '--yes is needed. Ctrl-C during the download cancels it; an install that has begun goes on in the daemon.',
+      '--yes is needed. Ctrl-C during the download cancels it; an install that has begun goes on in the daemon. With ' +
+      '--root it makes the image of a device instead (docs/factory-images.md): no daemon, no question.',
     flags: [
       yes,
+      {
+        flag: 'root',
+        kind: 'text',
+        argument: 'DIR',
+        doc: 'installs a file into this tree of a device, not on this machine',
+      },
       {
         flag: 'release',
         kind: 'text',
@@ -83,8 +106,10 @@ export const deviceCommands = {
       { flag: 'size', kind: 'number', argument: 'BYTES', doc: 'size of a package at a URL' },
       json,
       ...connection,
+      ...imageFlags,
     ],
     examples: [
+      ['install --root build/rootfs printer-1.0.0.zip', 'into the image of a device'],
       ['install /media/usb/printer-2.0.0.zip', 'shows what it is, asks, installs'],
       ['install --yes https://store.example/printer-2.0.0.zip', 'from the network, without a question'],
     ],

@@ -15,6 +15,7 @@ import { realNet } from '../host/net.ts';
 import type { CommandInvocation } from './arguments.ts';
 import { askFirst, followTo, followToEnd } from './carry-out.ts';
 import { type Client, clientOf } from './client.ts';
+import { imageFlags } from './device-commands.ts';
 import { CommandError } from './failure.ts';
 import { bytesText } from './figures.ts';
 import { isSet, textFlag } from './flags.ts';
@@ -29,6 +30,10 @@ interface Offer {
 
 export async function install(invocation: CommandInvocation): Promise<number> {
   const { flags, operands } = invocation;
+  const root = textFlag(flags, 'root');
+  if (root !== undefined) return (await import('./install-image.ts')).installImage(invocation, root);
+  const alone = imageFlags.find(({ flag }) => flags[flag] !== undefined);
+  if (alone !== undefined) throw new UsageError(`--${alone.flag} has a meaning with --root only`);
   const [place = ''] = operands;
   const isUrl = /^https?:\/\//i.test(place);
   const client = await clientOf(flags);

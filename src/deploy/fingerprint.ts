@@ -25,8 +25,9 @@ export function newFingerprinting(
   crypto: typeof Crypto,
   sizeBytes: number,
   wanted?: Fingerprint,
+  sealFromBytes: number = limits.sealFromBytes,
 ): Fingerprinting {
-  const isSealed = wanted === undefined ? sizeBytes >= limits.sealFromBytes : wanted.sha256 === undefined;
+  const isSealed = wanted === undefined ? sizeBytes >= sealFromBytes : wanted.sha256 === undefined;
   if (isSealed) {
     const sealing = sealingWith(crypto, wanted?.seal?.key);
     return { update: sealing.update, finish: () => ({ seal: sealing.finish() }) };

@@ -6,11 +6,12 @@
  */
 import { posix } from 'node:path';
 import * as v from 'valibot';
-import { errno } from '../errors.ts';
+import { errno, type UpdateError } from '../errors.ts';
 import { type HistoryEntry, HistoryEntrySchema } from '../history.ts';
 import { readWhole, writeDurably } from '../host/durable-file.ts';
 import type { Files } from '../host/host.ts';
 import { limits } from '../limits.ts';
+import type { Plan } from './plan.ts';
 
 /** Oldest first; empty where there is none or where it cannot be read. */
 export async function readHistory(files: Files, backupDirectory: string): Promise<HistoryEntry[]> {
@@ -37,6 +38,29 @@ export async function addToHistory(
   if (success !== undefined && !kept.includes(success)) kept.unshift(success);
   const text = kept.map((one) => `${JSON.stringify(one)}\n`).join('');
   await writeDurably(files, historyPath(backupDirectory), Buffer.from(text));
+}
+
+/** Of a transaction that ended at `endedMs`. `download`: what its package took, where it was downloaded. */
+export function entryOfPlan(
+  plan: Plan,
+  error: UpdateError | null,
+  endedMs: number,
+  download?: HistoryEntry['download'],
+): HistoryEntry {
+  return {
+    id: plan.id,
+    kind: plan.kind,
+    version: plan.version,
+    previous_version: plan.previousVersion,
+    started_at: new Date(plan.startedMs).toISOString(),
+    ended_at: new Date(endedMs).toISOString(),
+    outcome: error === null ? 'success' : 'failed',
+    error: error?.message ?? null,
+    bytes: plan.steps.reduce((sum, step) => sum + (step.kind === 'put' ? step.sizeBytes : 0), 0),
+    modules: plan.modules,
+    ...(download === undefined ? {} : { download }),
+    ...(plan.action === undefined ? {} : { fleet_action: plan.action }),
+  };
 }
 
 /** Removes what a write that found the disk full, or a cut, has left. */

@@ -39,8 +39,13 @@ export interface Stager {
   close(): Promise<void>;
 }
 
-/** Stages an update: the package's entries are pushed into the staged files. */
-export function createStager(host: Pick<Host, 'files'>, plan: Plan, group: WriteGroup): Stager {
+/** Stages an update: the package's entries are pushed into the staged files. From `sealFromBytes` on, see Fingerprint. */
+export function createStager(
+  host: Pick<Host, 'files'>,
+  plan: Plan,
+  group: WriteGroup,
+  sealFromBytes: number = limits.sealFromBytes,
+): Stager {
   const stepsOf = new Map<string, PutStep[]>();
   for (const step of putSteps(plan)) {
     const others = stepsOf.get(step.source);
@@ -55,7 +60,7 @@ export function createStager(host: Pick<Host, 'files'>, plan: Plan, group: Write
     fingerprints,
     open: async (source) => {
       crypto ??= await import('node:crypto');
-      const parts = { files: host.files, group, crypto, unfinished, fingerprints };
+      const parts = { files: host.files, group, crypto, sealFromBytes, unfinished, fingerprints };
       const writers: StagedFileWriter[] = [];
       for (const step of stepsOf.get(source) ?? []) {
         const isSmall = step.sizeBytes <= limits.wholeFileBytes;
@@ -97,6 +102,7 @@ interface Parts {
   readonly files: Files;
   readonly group: WriteGroup;
   readonly crypto: typeof Crypto;
+  readonly sealFromBytes: number;
   /** How to close what is open, each until it is closed. */
   readonly unfinished: Set<() => Promise<void>>;
   readonly fingerprints: Map<string, Fingerprint>;
@@ -163,10 +169,10 @@ async function openLarge(parts: Parts, step: PutStep): Promise<StagedFileWriter>
 }
 
 /** Whether the bytes of a step are those that it names. */
-function newCheck({ crypto, fingerprints }: Parts, step: PutStep) {
+function newCheck({ crypto, fingerprints, sealFromBytes }: Parts, step: PutStep) {
   const md5 = step.md5 === null ? undefined : crypto.createHash('md5');
   const wanted = wantedOf(step);
-  const fingerprinting = newFingerprinting(crypto, step.sizeBytes, wanted);
+  const fingerprinting = newFingerprinting(crypto, step.sizeBytes, wanted, sealFromBytes);
   return {
     update(chunk: Uint8Array): void {
       md5?.update(chunk);

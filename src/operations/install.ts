@@ -10,7 +10,7 @@ import { createStager } from '../deploy/stage.ts';
 import { type PackageRequest, packagePath } from '../download/request.ts';
 import { hashPackage } from '../download/verify.ts';
 import { UpdateError } from '../errors.ts';
-import type { Host } from '../host/host.ts';
+import type { Files, Host, Memory } from '../host/host.ts';
 import { StuckError, watched } from '../host/watchdog.ts';
 import type { WriteGroup } from '../host/write-group.ts';
 import { limits } from '../limits.ts';
@@ -30,16 +30,27 @@ export interface Waiting {
   readonly action: string | null;
 }
 
-/** Installs the verified package that lies in `directory`. Throws an UpdateError where nothing was begun; else see Outcome. */
+/** Where a package lies: on the device for the daemon, on the machine that makes an image for a device's tree. */
+export interface PackagePlace {
+  readonly files: Files;
+  readonly path: string;
+}
+
+/** The place of a downloaded package. */
+export function downloadedAt({ files }: Pick<Host, 'files'>, directory: string, name: string): PackagePlace {
+  return { files, path: packagePath(directory, name) };
+}
+
+/** Installs a verified package. Throws an UpdateError where nothing was begun; else see Outcome. */
 export async function installPackage(
   context: TransactionContext,
   settings: Settings,
-  directory: string,
+  place: PackagePlace,
   { request, seal, action }: Waiting,
 ): Promise<Outcome> {
   const { host } = context;
-  const path = packagePath(directory, request.package_name);
-  const archive = await openArchive(host, path);
+  const { memory } = host;
+  const archive = await openArchive({ files: place.files, memory }, place.path);
   try {
     const { plan, deployed } = await planInstall(context, settings, archive, {
       version: request.version,
@@ -50,7 +61,7 @@ export async function installPackage(
       context,
       plan,
       async (group) => {
-        const fingerprints = await stagePackage(context, plan, group, archive, { request, path, seal });
+        const fingerprints = await stagePackage(context, plan, group, archive, { request, place, seal });
         const crc32Of = new Map(archive.entries.map(({ name, crc32 }) => [name, crc32]));
         const staged = { request, crc32Of, fingerprints };
         await rememberDeployed(host, context.backupDirectory, plan, deployed, staged, group);
@@ -76,7 +87,7 @@ async function planInstall(
 
 interface StoredPackage {
   readonly request: PackageRequest;
-  readonly path: string;
+  readonly place: PackagePlace;
   readonly seal: Seal | null;
 }
 
@@ -88,18 +99,19 @@ async function stagePackage(
   archive: Archive,
   stored: StoredPackage,
 ): Promise<ReadonlyMap<string, Fingerprint>> {
-  const stager = createStager(context.host, plan, group);
+  const { host } = context;
+  const sealFromBytes = context.isImage === true ? Number.POSITIVE_INFINITY : limits.sealFromBytes;
+  const stager = createStager(host, plan, group, sealFromBytes);
   const moduleOf = new Map(putSteps(plan).map((step) => [step.source, step.module]));
   const totalBytes = archive.sizeBytes;
   let module: string | undefined;
-  const { path } = stored;
   const signal = AbortSignal.any([context.cancel, context.shutdown]);
-  const { key, tag } = stored.seal ?? (await checkDigest(context.host, stored, signal));
+  const { key, tag } = stored.seal ?? (await checkDigest(host.memory, stored, signal));
   const sealing = await newSealing(key);
   const part = () => (module === undefined ? 'reading the package' : `staging ${module}`);
   let isStuck = false;
   try {
-    await watched(context.host.clock, { boundMs: limits.stageStuckMs, part, signal }, async (stage) => {
+    await watched(host.clock, { boundMs: limits.stageStuckMs, part, signal }, async (stage) => {
       await archive.extract({
         wanted: stager.sources,
         open: (entry) => {
@@ -123,10 +135,10 @@ async function stagePackage(
       throw new UpdateError('DEPLOYMENT_FAILED', thrown.message);
     });
     if (sealing.finish().tag !== tag) {
-      await checkDigest(context.host, stored, signal);
+      await checkDigest(host.memory, stored, signal);
       throw new UpdateError(
         'DEPLOYMENT_FAILED',
-        `${path} gave other bytes in two readings: is the disk failing?`,
+        `${stored.place.path} gave other bytes in two readings: is the disk failing?`,
       );
     }
     return stager.fingerprints;
@@ -138,12 +150,12 @@ async function stagePackage(
 
 /** Reads the package apart from its unpacking, for an error with both values where it is another one, or for a new seal. */
 async function checkDigest(
-  host: Pick<Host, 'files' | 'memory'>,
-  { request, path }: StoredPackage,
+  memory: Memory,
+  { request, place: { files, path } }: StoredPackage,
   signal: AbortSignal,
 ): Promise<Seal> {
   const { package_md5: md5, package_sha256: sha256 } = request;
-  const found = await hashPackage(host, path, sha256 !== undefined, signal);
+  const found = await hashPackage({ files, memory }, path, sha256 !== undefined, signal);
   const [code, expected, actual] =
     sha256 === undefined
       ? (['MD5_MISMATCH', md5, found.md5] as const)

@@ -19,6 +19,8 @@ export interface TransactionContext {
   readonly ownPaths: readonly string[];
   /** Where the output of restarted programs goes; undefined: nowhere. */
   readonly outputDirectory?: string | undefined;
+  /** The tree is no running device: its services, commands and restart are left out, and what is written has no chance in it. */
+  readonly isImage?: true;
   /** Aborted with an UpdateError: the transaction is undone if nothing was switched yet, else it goes on. */
   readonly cancel: AbortSignal;
   /** Aborted: ends at the next point a later start can go on from. */

@@ -23,7 +23,7 @@ import { captureServices, startServices, stopServices } from '../services/servic
 import { type ServiceSnapshot, ServiceSnapshotsSchema } from '../services/snapshot.ts';
 import { runPlannedCommands, undoPlannedCommands } from './commands.ts';
 import { restartMachine } from './reboot.ts';
-import { changedServices } from './service-changes.ts';
+import { type ChangedServices, changedServices } from './service-changes.ts';
 import { startCaptured, tidyCommitted, tidyUndone, withStartFailure } from './tidy.ts';
 import type { Outcome, Run, TransactionContext } from './transaction-context.ts';
 
@@ -53,7 +53,7 @@ export async function runTransaction(
       return [...saved, ...holdingDirectories(plan)];
     });
     stopIfAsked(context);
-    const { target, before } = changedServices(plan);
+    const { target, before } = servicesOf(context, plan);
     const services = await captureServices(host, target, { ...past, before });
     run = { ...run, services };
     await journal.note({ state: 'stopping', services });
@@ -127,10 +127,11 @@ async function finish(run: Run, from: From): Promise<Outcome> {
       await journal.append({ state: 'switched' });
     }
     // Before a restart of the machine, too: the boot that comes starts the services by itself.
-    if (from !== 'rebooted') await runPlannedCommands(run);
-    if (plan.reboot && from !== 'rebooted') await restartMachine(context, journal);
+    if (from !== 'rebooted' && context.isImage !== true) await runPlannedCommands(run);
+    if (plan.reboot && context.isImage !== true && from !== 'rebooted')
+      await restartMachine(context, journal);
     context.progress(95, 'starting services');
-    const { target } = changedServices(plan);
+    const { target } = servicesOf(context, plan);
     const { outputDirectory } = context;
     await startServices(host, services, 'target', { signal: shutdown, ready: target, outputDirectory });
     context.progress(97, 'checking health');
@@ -144,6 +145,11 @@ async function finish(run: Run, from: From): Promise<Outcome> {
     return { kind: 'interrupted' };
   }
   return tidyCommitted(run);
+}
+
+/** None where there is no device to run them. */
+function servicesOf({ isImage }: TransactionContext, plan: Plan): ChangedServices {
+  return isImage === true ? { target: [], before: [] } : changedServices(plan);
 }
 
 /** Nothing has been switched: the staged files go, the services come back. */

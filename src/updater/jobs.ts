@@ -5,11 +5,10 @@
 
 import { posix } from 'node:path';
 import type { AuditReport } from '../audit/audit-report.ts';
-import { addToHistory } from '../deploy/history-file.ts';
+import { addToHistory, entryOfPlan } from '../deploy/history-file.ts';
 import { installedVersion } from '../deploy/installed-version.ts';
 import type { Journal } from '../deploy/journal.ts';
 import { latestId } from '../deploy/past-updates.ts';
-import type { Plan } from '../deploy/plan.ts';
 import { nextId } from '../deploy/update-id.ts';
 import { obtainPackage } from '../download/obtain.ts';
 import type { PackageRequest } from '../download/request.ts';
@@ -18,7 +17,7 @@ import type { Traffic } from '../download/traffic.ts';
 import type { VerifiedPackage } from '../download/verify.ts';
 import { asUpdateError, errorText, type UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
-import { installPackage } from '../operations/install.ts';
+import { downloadedAt, installPackage } from '../operations/install.ts';
 import { checkInstallable } from '../operations/prepare.ts';
 import { repair } from '../operations/repair.ts';
 import { rollBack } from '../operations/rollback.ts';
@@ -188,7 +187,8 @@ async function untilReleased({ host, holds, progress, cancel, shutdown }: JobCon
 function runOperation(context: JobContext, operation: Operation): Promise<Outcome> {
   if (operation.kind === 'rollback') return rollBack(transactionContext(context), operation.version);
   if (operation.kind === 'repair') return repair(transactionContext(context), context.publishAudit);
-  return installPackage(transactionContext(context), context.settings, context.tmp, operation);
+  const place = downloadedAt(context.host, context.tmp, operation.request.package_name);
+  return installPackage(transactionContext(context), context.settings, place, operation);
 }
 
 /** An undo that failed earlier is tried again before anything new is begun. */
@@ -223,7 +223,8 @@ function transactionContext(context: JobContext, isSilent = false): TransactionC
     goesOn,
     onEnd: async (plan, error) => {
       if (error !== null && goesOn()) return;
-      await addToHistory(host.files, backups, entryOf(context, plan, error));
+      const download = plan.kind === 'update' ? context.traffic() : undefined;
+      await addToHistory(host.files, backups, entryOfPlan(plan, error, host.clock.now(), download));
       if (isSilent) return;
       await context.end(error === null ? { kind: 'committed' } : { kind: 'failed', error });
     },
@@ -246,24 +247,6 @@ function lastEvent(context: JobContext, outcome: Outcome): Event | undefined {
     default:
       return outcome satisfies never;
   }
-}
-
-function entryOf({ host, traffic }: JobContext, plan: Plan, error: UpdateError | null) {
-  const download = plan.kind === 'update' ? traffic() : undefined;
-  return {
-    id: plan.id,
-    kind: plan.kind,
-    version: plan.version,
-    previous_version: plan.previousVersion,
-    started_at: new Date(plan.startedMs).toISOString(),
-    ended_at: new Date(host.clock.now()).toISOString(),
-    outcome: error === null ? ('success' as const) : ('failed' as const),
-    error: error?.message ?? null,
-    bytes: plan.steps.reduce((sum, step) => sum + (step.kind === 'put' ? step.sizeBytes : 0), 0),
-    modules: plan.modules,
-    ...(download === undefined ? {} : { download }),
-    ...(plan.action === undefined ? {} : { fleet_action: plan.action }),
-  };
 }
 
 /** An update that was refused before its transaction began is history too. */

@@ -1,0 +1,107 @@
+/**
+ * The Files port of a tree that is not this machine's own: `/x` is `ROOT/x`, and links lead where they would lead on the device
+ * that will have the tree as its root. For `install --root`, which makes factory images.
+ *
+ * Owners are those of the image (tree-owners.ts): whoever makes it need not be root. Every file that is written gets the
+ * modification time `writtenMs`, so that two images of the same sources are the same.
+ */
+import { posix } from 'node:path';
+import type { FileStat, Files, OpenFile, OpenHow } from './host.ts';
+import type { TreeOwners } from './tree-owners.ts';
+
+/** As many links in one path are a loop (ELOOP), as for the kernel. */
+const mostLinks = 40;
+
+export interface RootedOptions {
+  /** Absolute, free of symlinks. */
+  readonly root: string;
+  /** The machine's own port. */
+  readonly files: Files;
+  /** Undefined: those of the disk. */
+  readonly owners: TreeOwners | undefined;
+  /** Epoch milliseconds. */
+  readonly writtenMs: number;
+}
+
+export function rootedFiles({ root, files, owners, writtenMs }: RootedOptions): Files {
+  const at = (path: string) => posix.join(root, path);
+  const seen = (stat: FileStat): FileStat => ({ ...stat, ...owners?.of(stat) });
+  const rooted: Files = {
+    open: async (path, how) => dressed(await files.open(at(path), how), how),
+    list: (path) => files.list(at(path)),
+    stat: async (path) => {
+      const stat = await files.stat(at(path));
+      return stat && seen(stat);
+    },
+    realPath: (path) => realPathIn(rooted, path),
+    readLink: (path) => files.readLink(at(path)),
+    makeDirectory: async (path, mode, owner) => {
+      await files.makeDirectory(at(path), mode, owners === undefined ? owner : undefined);
+      if (owner !== undefined) await owners?.giveByName(files, at(path), owner);
+    },
+    removeDirectory: (path) => files.removeDirectory(at(path)),
+    rename: (from, to) => files.rename(at(from), at(to)),
+    hardLink: (existing, newPath) => files.hardLink(at(existing), at(newPath)),
+    symbolicLink: async (target, path, owner) => {
+      await files.symbolicLink(target, at(path), owners === undefined ? owner : undefined);
+      if (owner !== undefined) await owners?.giveByName(files, at(path), owner);
+    },
+    remove: (path) => files.remove(at(path)),
+    syncDirectory: (path) => files.syncDirectory(at(path)),
+    mountPoints: async () => {
+      const below = [...(await files.mountPoints())].filter((point) => point.startsWith(`${root}/`));
+      return new Set(below.map((point) => point.slice(root.length)));
+    },
+    openFilesystem: (directory) => files.openFilesystem(at(directory)),
+    space: (path) => files.space(at(path)),
+  };
+  return rooted;
+
+  function dressed(file: OpenFile, how: OpenHow): OpenFile {
+    return {
+      ...file,
+      stat: async () => seen(await file.stat()),
+      setOwner: async (uid, gid) => {
+        const change = () => file.setOwner(uid, gid);
+        await (owners?.give(await file.stat(), { uid, gid }, change) ?? change());
+      },
+      close: async () => {
+        if (how !== 'read') await file.setModified(writtenMs);
+        await file.close();
+      },
+    };
+  }
+}
+
+/** As realpath(3) in a chroot of the tree: `..` never leads out of it. Rejects with ENOENT, ENOTDIR or ELOOP. */
+async function realPathIn(files: Files, path: string): Promise<string> {
+  let real = '/';
+  let links = 0;
+  const names = path.split('/');
+  for (let name = names.shift(); name !== undefined; name = names.shift()) {
+    if (name === '' || name === '.') continue;
+    if (name === '..') {
+      real = posix.dirname(real);
+      continue;
+    }
+    const next = posix.join(real, name);
+    const stat = await files.stat(next);
+    if (stat === undefined) throw systemError('ENOENT', path);
+    if (stat.kind !== 'symlink') {
+      if (stat.kind !== 'directory' && names.some((left) => left !== '' && left !== '.'))
+        throw systemError('ENOTDIR', path);
+      real = next;
+      continue;
+    }
+    links += 1;
+    if (links > mostLinks) throw systemError('ELOOP', path);
+    const target = await files.readLink(next);
+    if (target.startsWith('/')) real = '/';
+    names.unshift(...target.split('/'));
+  }
+  return real;
+}
+
+function systemError(code: string, path: string): Error {
+  return Object.assign(new Error(`${code}: ${path}`), { code });
+}
