@@ -8,7 +8,9 @@
 import { posix } from 'node:path';
 import { asUpdateError, errno, UpdateError } from '../errors.ts';
 import type { FileStat, Files, Host } from '../host/host.ts';
+import { forEachInFlight } from '../host/in-flight.ts';
 import type { WriteGroup } from '../host/write-group.ts';
+import { limits } from '../limits.ts';
 import { cloneFile, linkFile, sameFile } from './clone.ts';
 import { closedBackup } from './closed-backup.ts';
 import { type FileStep, fileSteps, keptPath, type Plan, stagedPath } from './plan.ts';
@@ -26,11 +28,11 @@ export async function saveBackups(
   group: WriteGroup,
 ): Promise<Iterable<string>> {
   const touched = new Set<string>([backupDirectory]);
-  for (const step of fileSteps(plan)) {
+  await forEachInFlight(fileSteps(plan), limits.filesInFlight, async (step) => {
     const { backup } = step;
-    if (backup === null) continue;
+    if (backup === null) return;
     await saving(step.target, () => saveOne(files, backupDirectory, step, backup, touched, group));
-  }
+  });
   return touched;
 }
 
@@ -47,8 +49,8 @@ export async function retakeBackups(
   isSwitching: boolean,
 ): Promise<void> {
   const touched = new Set<string>();
-  for (const step of fileSteps(plan)) {
-    await saving(step.target, async () => {
+  await forEachInFlight(fileSteps(plan), limits.filesInFlight, (step) =>
+    saving(step.target, async () => {
       if (isSwitching && (step.kind === 'remove' || !(await files.stat(stagedPath(step))))) return;
       const now = await files.stat(step.target);
       if (now === undefined) return;
@@ -63,8 +65,8 @@ export async function retakeBackups(
       if (other) await files.remove(kept);
       await saveOne(files, backupDirectory, step, step.backup, touched);
       for (const path of [step.backup, kept]) touched.add(posix.dirname(path));
-    });
-  }
+    }),
+  );
   await syncAll(files, touched);
 }
 

@@ -78,8 +78,8 @@ export async function setAttributes(
 
 /** What there is when it begins: a file that its owner makes grow all the time would fill the disk. */
 async function copyContent(source: OpenFile, target: OpenFile): Promise<number> {
-  const buffer = new Uint8Array(limits.chunkBytes);
   const { sizeBytes } = await source.stat();
+  const buffer = new Uint8Array(Math.min(limits.chunkBytes, sizeBytes));
   let position = 0;
   for (;;) {
     const wanted = Math.min(buffer.length, sizeBytes - position);

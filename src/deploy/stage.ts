@@ -7,6 +7,7 @@
 import type * as Crypto from 'node:crypto';
 import { asUpdateError, UpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
+import { forEachInFlight } from '../host/in-flight.ts';
 import { writeBehind } from '../host/write-behind.ts';
 import type { WriteGroup } from '../host/write-group.ts';
 import { limits } from '../limits.ts';
@@ -90,12 +91,9 @@ export function createStager(
  */
 export async function stageBackups(host: Pick<Host, 'files'>, plan: Plan, group: WriteGroup): Promise<void> {
   const clone = plan.sharesBackups === true ? cloneFile : copyFile;
-  for (const step of putSteps(plan)) {
-    await attempt(
-      step.target,
-      async () => void (await clone(host.files, step.source, stagedPath(step), group)),
-    );
-  }
+  await forEachInFlight(putSteps(plan), limits.filesInFlight, (step) =>
+    attempt(step.target, async () => void (await clone(host.files, step.source, stagedPath(step), group))),
+  );
 }
 
 interface Parts {

@@ -9,9 +9,12 @@
 import { posix } from 'node:path';
 import { asUpdateError, UpdateError } from '../errors.ts';
 import type { FileStat, Files, Host } from '../host/host.ts';
+import { forEachInFlight } from '../host/in-flight.ts';
 import { openWriteGroup } from '../host/write-group.ts';
+import { limits } from '../limits.ts';
 import { backupOf } from './backup.ts';
 import { sameFile } from './clone.ts';
+import { directoryOf } from './paths.ts';
 import {
   directorySteps,
   type FileStep,
@@ -26,13 +29,13 @@ import { withPlanGroup } from './plan-group.ts';
 /** Makes every target new. Rejects with DEPLOYMENT_FAILED naming the target; then some are new and some are old. */
 export async function switchTargets(host: Pick<Host, 'files' | 'log'>, plan: Plan): Promise<void> {
   await withPlanGroup(host.files, plan, [], 'DEPLOYMENT_FAILED', async () => {
-    for (const step of fileSteps(plan)) {
+    await forEachInFlight(fileSteps(plan), limits.filesInFlight, async (step) => {
       try {
         await switchOne(host.files, step);
       } catch (thrown) {
         throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', `replacing ${step.target}`);
       }
-    }
+    });
     return [];
   });
 }
@@ -49,12 +52,12 @@ export async function clearAway(
 ): Promise<void> {
   const { files, log } = host;
   const changed = new Set(isRepeated ? touchedDirectories(plan) : []);
-  for (const step of fileSteps(plan)) {
+  await forEachInFlight(fileSteps(plan), limits.filesInFlight, async (step) => {
     const kept = keptPath(step);
-    if ((await files.stat(kept)) === undefined) continue;
+    if ((await files.stat(kept)) === undefined) return;
     await files.remove(kept);
-    changed.add(posix.dirname(kept));
-  }
+    changed.add(directoryOf(kept));
+  });
   for (const { target } of directorySteps(plan, 'holdDirectory')) {
     if (await files.stat(target)) await files.removeDirectory(target);
     changed.add(posix.dirname(target));

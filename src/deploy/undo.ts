@@ -8,6 +8,8 @@
  */
 import { asUpdateError, errno, type UpdateError } from '../errors.ts';
 import type { FileStat, Files, Host } from '../host/host.ts';
+import { forEachInFlight } from '../host/in-flight.ts';
+import { limits } from '../limits.ts';
 import { backupOf } from './backup.ts';
 import { copyFile, isEqual } from './clone.ts';
 import { createComparer } from './compare.ts';
@@ -27,13 +29,14 @@ import { withPlanGroup } from './plan-group.ts';
 export async function restoreTargets(host: Pick<Host, 'files' | 'log'>, plan: Plan): Promise<void> {
   const steps = fileSteps(plan);
   const failures: { readonly target: string; readonly why: unknown }[] = [];
-  for (const step of steps) {
+  await forEachInFlight(steps, limits.filesInFlight, async (step) => {
     try {
       await restoreOne(host, plan, step);
     } catch (why) {
       failures.push({ target: step.target, why });
     }
-  }
+  });
+  failures.sort((a, b) => (a.target < b.target ? -1 : 1));
   const [first] = failures;
   if (first !== undefined) {
     await syncRestored(host, plan);
@@ -49,11 +52,13 @@ export async function restoreTargets(host: Pick<Host, 'files' | 'log'>, plan: Pl
 /** Removes staged files and new directories where nothing has been switched yet (or all has been put back), and syncs. */
 export async function discardStaged(host: Pick<Host, 'files' | 'log'>, plan: Plan): Promise<void> {
   const { files, log } = host;
-  for (const step of putSteps(plan)) await attempt(step.target, () => removeIfThere(files, stagedPath(step)));
-  for (const step of fileSteps(plan)) {
+  await forEachInFlight(putSteps(plan), limits.filesInFlight, (step) =>
+    attempt(step.target, () => removeIfThere(files, stagedPath(step))),
+  );
+  await forEachInFlight(fileSteps(plan), limits.filesInFlight, async (step) => {
     for (const name of [restorePath(step), keptPath(step)])
       await attempt(step.target, () => removeIfThere(files, name));
-  }
+  });
   const holds = directorySteps(plan, 'holdDirectory');
   // What was renamed out of them must not be lost together with them.
   if (holds.length > 0) await syncRestored(host, plan);
