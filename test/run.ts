@@ -5,7 +5,7 @@
  *
  * Usage: tsx test/run.ts [--quick|--long] [--coverage] [FILE|FOLDER ...]    (default: test/)
  *
- * --quick leaves out the files `*.long.test.ts`, --long runs these alone; --coverage prints the line coverage of src.
+ * --quick leaves out the files `*.long.test.ts` and the tests `test.long`, --long runs these alone; --coverage prints the line coverage of src.
  * The environment: JOBS is how many files run at a time (default: the number of cores), TEST_TRIES how often a file that
  * fails is tried in all (default 1; the further tries come last, one file at a time), TEST_FILE_TIMEOUT_MS how long a
  * file may take.
@@ -39,8 +39,8 @@ const scripts = await compile(files, join(scratch, 'compiled')).catch((thrown: E
 });
 const runner = fileRunner({
   scripts,
-  timeoutMs: (file) => Number(TEST_FILE_TIMEOUT_MS ?? (isLong(file) ? 900_000 : 120_000)),
-  env: wanted.coverage ? counted(counts) : {},
+  timeoutMs: (file) => Number(TEST_FILE_TIMEOUT_MS ?? (suite === 'long' || isLong(file) ? 900_000 : 120_000)),
+  env: { TEST_SUITE: suite, ...(wanted.coverage ? counted(counts) : {}) },
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.once(signal, () => {

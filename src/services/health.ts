@@ -41,11 +41,15 @@ async function pollUntilHealthy(
   signal: AbortSignal,
 ): Promise<void> {
   const deadline = host.clock.elapsed() + check.timeoutMs;
+  let failure = '';
   for (;;) {
-    const leftMs = Math.max(1, deadline - host.clock.elapsed());
-    const failure = await failureOf(host, check, Math.min(leftMs, limits.healthTryMs), signal);
-    if (failure === undefined) return;
+    const leftMs = Math.max(1, Math.ceil(deadline - host.clock.elapsed()));
+    const now = await failureOf(host, check, Math.min(leftMs, limits.healthTryMs), signal);
+    if (now === undefined) return;
     signal.throwIfAborted();
+    // A try that the end of the time cut short says less than the whole one before it.
+    const isCutShort = leftMs < limits.healthTryMs && host.clock.elapsed() >= deadline;
+    if (!isCutShort || failure === '') failure = now;
     if (host.clock.elapsed() + limits.healthPollMs >= deadline) {
       const text = `${module}: ${describe(check)} not healthy within ${check.timeoutMs} ms: ${failure}`;
       throw new UpdateError('HEALTH_CHECK_FAILED', text);

@@ -5,7 +5,6 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { placeChecks } from '../../src/cli/doctor-places.ts';
 import { runtimeCheck } from '../../src/cli/doctor-runtime.ts';
@@ -18,6 +17,7 @@ import { realFiles } from '../../src/host/files.ts';
 import { realProcesses } from '../../src/host/processes.ts';
 import { newSigner } from '../fixtures/minisign-signer.ts';
 import { withDevice } from '../integration/harness.ts';
+import { suite } from '../runner/suites.ts';
 import { command } from './command.ts';
 
 const test = suite('doctor');
@@ -243,7 +243,7 @@ test('which daemon --url means: this machine by any of its names, and its port',
   rmSync(place, { recursive: true });
 });
 
-test('found: what the last audit found', async () => {
+test.long('found: what the last audit found', async () => {
   await withDevice(async (device) => {
     const daemon = await device.start();
     const { stage } = await device.install(daemon, device.usual('2.0.0'));

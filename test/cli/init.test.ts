@@ -1,11 +1,11 @@
 /** Starters of every kind: packed without a warning, read by verify, and installed on a device as they are. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type StarterKind, starterFiles, starterKinds } from '../../src/pack/starter.ts';
 import { type Device, withDevice } from '../integration/harness.ts';
 import { withSource } from '../pack/source-folder.ts';
+import { suite } from '../runner/suites.ts';
 import { command } from './command.ts';
 
 const test = suite('init');
@@ -47,7 +47,8 @@ for (const [kind, files] of [
   ['config', ['config/printer.cfg', 'config/macros/start.cfg', 'config/macros/own/README.txt']],
   ['python', ['hello-py/hello-py', 'hello-py/venv/bin/python']],
 ] as const) {
-  test(`${kind}: is installed on a device, and again`, () =>
+  const installing = kind === 'python' ? test.long : test;
+  installing(`${kind}: is installed on a device, and again`, () =>
     withDevice(async (device) => {
       const zip = await packed(device, kind);
       const daemon = await device.start();
@@ -58,7 +59,8 @@ for (const [kind, files] of [
       }
       for (const file of files) assert.ok(device.namesBelow(device.root).includes(file), file);
       endAll(device);
-    }));
+    }),
+  );
 }
 
 test('verify names the commands that will run as root, and what is treated apart', () =>

@@ -90,7 +90,7 @@ test('a link to a package does, and an update below the installed version has to
   });
 });
 
-test('over a unix socket, with a token', async () => {
+test.long('over a unix socket, with a token', async () => {
   await withDevice(async (device) => {
     const [socket, tokenFile] = [join(device.folder, 'socket'), join(device.folder, 'token')];
     writeFileSync(tokenFile, 'sesame\n');
@@ -112,31 +112,34 @@ test('over a unix socket, with a token', async () => {
   });
 });
 
-test('the daemon may restart in the middle: the file is served on, and the download resumes', async () => {
-  await withDevice(async (device) => {
-    const bytes = 4_000_000;
-    const first = await device.start(['--rate-limit', '1500000']);
-    const port = new URL(first.url).port;
-    let second: Promise<Daemon> | undefined;
-    const { status, stdout, stderr } = await command(
-      ['install', '-y', await stick(device, '2.0.0', bytes), ...at(first)],
-      {
-        on: [
-          {
-            when: /downloading [2-9]\d %/,
-            act: () => {
-              second = first.end('SIGTERM').then(() => device.start(['--port', port]));
+test.long(
+  'the daemon may restart in the middle: the file is served on, and the download resumes',
+  async () => {
+    await withDevice(async (device) => {
+      const bytes = 4_000_000;
+      const first = await device.start(['--rate-limit', '1500000']);
+      const port = new URL(first.url).port;
+      let second: Promise<Daemon> | undefined;
+      const { status, stdout, stderr } = await command(
+        ['install', '-y', await stick(device, '2.0.0', bytes), ...at(first)],
+        {
+          on: [
+            {
+              when: /downloading [2-9]\d %/,
+              act: () => {
+                second = first.end('SIGTERM').then(() => device.start(['--port', port]));
+              },
             },
-          },
-        ],
-      },
-    );
-    await second;
-    assert.is(status, 0, `${stdout}${stderr}`);
-    assert.match(stdout, /the daemon does not answer, trying again\n/);
-    assert.equal(device.running(), ['alpha 2.0.0', 'beta 2.0.0']);
-  });
-});
+          ],
+        },
+      );
+      await second;
+      assert.is(status, 0, `${stdout}${stderr}`);
+      assert.match(stdout, /the daemon does not answer, trying again\n/);
+      assert.equal(device.running(), ['alpha 2.0.0', 'beta 2.0.0']);
+    });
+  },
+);
 
 test('Ctrl-C during the download cancels it in the daemon', async () => {
   await withDevice(async (device) => {
@@ -254,7 +257,7 @@ test('what answers but is not the updater is told so', async () => {
   }
 });
 
-test('of a URL the rest is found out: version, size and digests', async () => {
+test.long('of a URL the rest is found out: version, size and digests', async () => {
   await withDevice(async (device) => {
     const daemon = await device.start();
     const store = createServer(answerWith(readFileSync(await stick(device, '2.0.0'))));

@@ -3,17 +3,18 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { buildPackage } from '../fixtures/package-builder.ts';
 import { cheapKeyFile } from '../fixtures/secret-key-file.ts';
 import { withDevice } from '../integration/harness.ts';
+import { suite } from '../runner/suites.ts';
 import { type CommandEnd, type CommandOptions, command, commandOnTerminal } from './command.ts';
 
 const test = suite('terminal');
 const hasScript = spawnSync('script', ['--version']).error === undefined;
 if (!hasScript) console.log('skipped: terminal: the program "script" (bsdutils) is not installed');
 const testOnTerminal = hasScript ? test : test.skip;
+const testOnTerminalLong = hasScript ? test.long : test.skip;
 const esc = '\u001b';
 
 /** The lines as they stand in the end: what was redrawn shows its last form only. */
@@ -21,7 +22,7 @@ function shownLines({ stdout }: CommandEnd): string[] {
   return stdout.split(/\r?\n/).map((line) => line.split(`\r${esc}[K`).at(-1) ?? '');
 }
 
-testOnTerminal(
+testOnTerminalLong(
   'install asks, shows a bar with bytes, rate and time left, and ends with a line that stays',
   async () => {
     await withDevice(async (device) => {

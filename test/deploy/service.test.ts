@@ -4,9 +4,11 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { limits } from '../../src/limits.ts';
+import { suite } from '../runner/suites.ts';
+
+const test = suite('unit and init script');
 
 const scratch = mkdtempSync(join(tmpdir(), 'service-'));
 process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
@@ -101,62 +103,68 @@ function updaterPid(): number | undefined {
 
 placed('launch.sh', 0o755);
 
-test('the init script starts the updater, starts it again after a crash, and stops it for good', async () => {
-  const script = placed('tope-updater.init', 0o755);
-  try {
-    assert.is(init(script, 'status').status, 3);
-    assert.is(init(script, 'start').status, 0);
-    await until('the first start', () => starts() === 1 && init(script, 'status').status === 0);
-    assert.match(init(script, 'start').stdout, 'is running');
+test.long(
+  'the init script starts the updater, starts it again after a crash, and stops it for good',
+  async () => {
+    const script = placed('tope-updater.init', 0o755);
+    try {
+      assert.is(init(script, 'status').status, 3);
+      assert.is(init(script, 'start').status, 0);
+      await until('the first start', () => starts() === 1 && init(script, 'status').status === 0);
+      assert.match(init(script, 'start').stdout, 'is running');
 
-    const first = updaterPid();
-    if (first === undefined) throw new Error('no pid file');
-    process.kill(first, 'SIGKILL');
-    await until(
-      'the second start',
-      () => starts() === 2 && updaterPid() !== undefined && updaterPid() !== first,
-    );
+      const first = updaterPid();
+      if (first === undefined) throw new Error('no pid file');
+      process.kill(first, 'SIGKILL');
+      await until(
+        'the second start',
+        () => starts() === 2 && updaterPid() !== undefined && updaterPid() !== first,
+      );
 
-    assert.is(init(script, 'stop').status, 0);
-    assert.match(log(), /end\n$/);
-    assert.is(init(script, 'status').status, 3);
-    await sleep(2500);
-    assert.is(starts(), 2, 'it was started again after stop');
-  } finally {
-    init(script, 'stop');
-  }
-});
+      assert.is(init(script, 'stop').status, 0);
+      assert.match(log(), /end\n$/);
+      assert.is(init(script, 'status').status, 3);
+      await sleep(2500);
+      assert.is(starts(), 2, 'it was started again after stop');
+    } finally {
+      init(script, 'stop');
+    }
+  },
+);
 
-test('the init script ends an updater whose loop was killed before it starts another, and recovers first', async () => {
-  const script = placed('tope-updater.init', 0o755);
-  mkdirSync(join(scratch, 'backups'), { recursive: true });
-  try {
-    const before = starts();
-    assert.is(init(script, 'start').status, 0);
-    await until('the start', () => starts() === before + 1 && updaterPid() !== undefined);
-    const orphan = updaterPid() ?? 0;
-    process.kill(Number(readFileSync(join(runFolder, 'tope-updater.loop.pid'), 'utf8')), 'SIGKILL');
-    await sleep(200);
-    writeFileSync(join(scratch, 'backups', 'journal'), '');
-    // What stands for the executable notes a recovery like a start, and would run on.
-    writeFileSync(
-      updater,
-      readFileSync(updater, 'utf8').replace('trap', '[ "$1" != recover ] || exit 0\ntrap'),
-    );
-    assert.is(init(script, 'start').status, 0);
-    await until(
-      'another',
-      () => updaterPid() !== undefined && updaterPid() !== orphan && starts() === before + 2,
-    );
-    assert.not.ok(existsSync(`/proc/${orphan}/exe`), 'the first one runs on');
-    assert.match(log(), /end\nstart recover *\nstart run/);
-    assert.is(init(script, 'stop').status, 0);
-    await sleep(300);
-    assert.is(updaterPid(), undefined);
-  } finally {
-    init(script, 'stop');
-  }
-});
+test.long(
+  'the init script ends an updater whose loop was killed before it starts another, and recovers first',
+  async () => {
+    const script = placed('tope-updater.init', 0o755);
+    mkdirSync(join(scratch, 'backups'), { recursive: true });
+    try {
+      const before = starts();
+      assert.is(init(script, 'start').status, 0);
+      await until('the start', () => starts() === before + 1 && updaterPid() !== undefined);
+      const orphan = updaterPid() ?? 0;
+      process.kill(Number(readFileSync(join(runFolder, 'tope-updater.loop.pid'), 'utf8')), 'SIGKILL');
+      await sleep(200);
+      writeFileSync(join(scratch, 'backups', 'journal'), '');
+      // What stands for the executable notes a recovery like a start, and would run on.
+      writeFileSync(
+        updater,
+        readFileSync(updater, 'utf8').replace('trap', '[ "$1" != recover ] || exit 0\ntrap'),
+      );
+      assert.is(init(script, 'start').status, 0);
+      await until(
+        'another',
+        () => updaterPid() !== undefined && updaterPid() !== orphan && starts() === before + 2,
+      );
+      assert.not.ok(existsSync(`/proc/${orphan}/exe`), 'the first one runs on');
+      assert.match(log(), /end\nstart recover *\nstart run/);
+      assert.is(init(script, 'stop').status, 0);
+      await sleep(300);
+      assert.is(updaterPid(), undefined);
+    } finally {
+      init(script, 'stop');
+    }
+  },
+);
 
 test('the init script says what it understands', () => {
   const { status, stderr } = init(placed('tope-updater.init', 0o755), 'dance');

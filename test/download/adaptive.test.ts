@@ -2,13 +2,13 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Candidates } from '../../src/download/candidates.ts';
 import { limits } from '../../src/limits.ts';
 import { type FaultServer, type Step, startFaultServer } from '../network/fault-server.ts';
 import { obtain, type RunOptions, requestFor, temporaryDirectory, testHost } from '../network/rig.ts';
 import { type Profile, plainProfile } from '../network/store-profile.ts';
+import { suite } from '../runner/suites.ts';
 import { deploy, type Files, packageOf, text } from './adaptive-store.ts';
 
 interface Context {
@@ -107,7 +107,7 @@ test('stored, one of three changed: a third is fetched', async (context) => {
   assert.ok(requests <= 4, `${requests} requests`);
 });
 
-test('deflated, 20 of 2000 changed: at most 7.5 %', async (context) => {
+test.long('deflated, 20 of 2000 changed: at most 7.5 %', async (context) => {
   const here = deploy(context.directory, many(2000, 0, 0));
   await offer(context, many(2000, 20, 100_000));
   const { fetched, requests } = await download(context, here);
@@ -133,7 +133,7 @@ test('without candidates, and for a small package, the very request of before', 
   assert.equal((await download(context, deploy(context.directory, small))).asked, ['whole 200']);
 });
 
-test('the kept package gives deflated entries as they are', async (context) => {
+test.long('the kept package gives deflated entries as they are', async (context) => {
   const old = many(400, 0, 0);
   const keptPackage = join(context.directory, 'kept.zip');
   await packageOf(keptPackage, old, '1.0.0');
@@ -264,7 +264,7 @@ for (const level of [1, 9])
 
 // --------------------------------------------------------------------------------- cuts and resumes
 
-test('a download that is cancelled anywhere goes on, with the tail that it kept', async (context) => {
+test.long('a download that is cancelled anywhere goes on, with the tail that it kept', async (context) => {
   const here = deploy(context.directory, { ...oldStored, ...many(60, 0, 0) });
   await offer(context, { ...newStored, ...many(60, 6, 100_000) });
   const total = context.bytes.length;

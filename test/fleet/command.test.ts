@@ -1,7 +1,6 @@
 /** `tope-updater fleet` and the doctor's look at the fleet, against the built daemon and the scripted server. */
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { fleetChecks } from '../../src/cli/doctor-fleet.ts';
 import { resolveConfig } from '../../src/config.ts';
@@ -10,6 +9,7 @@ import { realFiles } from '../../src/host/files.ts';
 import { command } from '../cli/command.ts';
 import { until } from '../integration/daemon.ts';
 import { withDevice } from '../integration/harness.ts';
+import { suite } from '../runner/suites.ts';
 import { askFleet, token, withFleet } from './device.ts';
 
 const test = suite('fleet command');
@@ -48,57 +48,61 @@ test('fleet shows the question, answers it, and tells how the order ended', () =
     assert.is((await command(['fleet', 'restart', ...at])).status, 2);
   }));
 
-test('a device without a fleet says so, and refuses what needs one', () =>
+test.long('a device without a fleet says so, and refuses what needs one', () =>
   withDevice(async (device) => {
     const daemon = await device.start();
     assert.match((await command(['fleet', '--url', daemon.url])).stdout, /belongs to no fleet/);
     const refused = await command(['fleet', 'poll', '--url', daemon.url]);
     assert.is(refused.status, 1);
     assert.match(refused.stderr, /VALIDATION_ERROR: this device belongs to no fleet/);
-  }));
+  }),
+);
 
-test('the doctor: a server that knows the device, one that does not, none, and the file of the token', () =>
-  withFleet(async (device) => {
-    const file = join(device.folder, 'token');
-    const look = async (more: Record<string, string> = {}) => {
-      const flags = {
-        'fleet-url': device.server.url,
-        'fleet-id': 'dev-1',
-        'fleet-token-file': file,
-        ...more,
+test.long(
+  'the doctor: a server that knows the device, one that does not, none, and the file of the token',
+  () =>
+    withFleet(async (device) => {
+      const file = join(device.folder, 'token');
+      const look = async (more: Record<string, string> = {}) => {
+        const flags = {
+          'fleet-url': device.server.url,
+          'fleet-id': 'dev-1',
+          'fleet-token-file': file,
+          ...more,
+        };
+        const target = {
+          config: resolveConfig(flags, undefined),
+          workDirectory: device.work,
+          configPath: undefined,
+          daemonPid: undefined,
+          elsewhere: undefined,
+        };
+        const findings = await fleetChecks({ files: realFiles(), clock: realClock() }, target);
+        return findings.map(({ level, found }) => `${level} ${found}`).join('\n');
       };
-      const target = {
-        config: resolveConfig(flags, undefined),
-        workDirectory: device.work,
-        configPath: undefined,
-        daemonPid: undefined,
-        elsewhere: undefined,
-      };
-      const findings = await fleetChecks({ files: realFiles(), clock: realClock() }, target);
-      return findings.map(({ level, found }) => `${level} ${found}`).join('\n');
-    };
-    assert.match(
-      await look(),
-      /^ok .*token is root's alone\nok http:.*\/DEFAULT\/controller\/v1\/dev-1 answers, and knows this device$/,
-    );
-    assert.match(await look({ 'fleet-tenant': 'OTHER' }), /fail .* answers HTTP 404/);
-    assert.match(await look({ 'fleet-url': 'http://127.0.0.1:1' }), /fail .*ECONNREFUSED/);
-    device.server.fail(() => ({
-      kind: 'reply',
-      status: 200,
-      headers: { date: 'Mon, 01 Jan 2024 00:00:00 GMT' },
-      body: '{}',
-    }));
-    assert.match(await look(), /warn the server's clock says 2024-01-01T00:00:00.000Z/);
-    device.server.fail(undefined);
-    chmodSync(file, 0o640);
-    assert.match(await look(), /warn .*can be read by its group \(mode 640\)/);
-    writeFileSync(file, 'wrong');
-    assert.match(await look(), /fail .* answers HTTP 401/);
-    chmodSync(file, 0o604);
-    const open = await look();
-    assert.match(open, /fail .*can be read or written by others/);
-    assert.not.ok(open.includes(token));
-  }));
+      assert.match(
+        await look(),
+        /^ok .*token is root's alone\nok http:.*\/DEFAULT\/controller\/v1\/dev-1 answers, and knows this device$/,
+      );
+      assert.match(await look({ 'fleet-tenant': 'OTHER' }), /fail .* answers HTTP 404/);
+      assert.match(await look({ 'fleet-url': 'http://127.0.0.1:1' }), /fail .*ECONNREFUSED/);
+      device.server.fail(() => ({
+        kind: 'reply',
+        status: 200,
+        headers: { date: 'Mon, 01 Jan 2024 00:00:00 GMT' },
+        body: '{}',
+      }));
+      assert.match(await look(), /warn the server's clock says 2024-01-01T00:00:00.000Z/);
+      device.server.fail(undefined);
+      chmodSync(file, 0o640);
+      assert.match(await look(), /warn .*can be read by its group \(mode 640\)/);
+      writeFileSync(file, 'wrong');
+      assert.match(await look(), /fail .* answers HTTP 401/);
+      chmodSync(file, 0o604);
+      const open = await look();
+      assert.match(open, /fail .*can be read or written by others/);
+      assert.not.ok(open.includes(token));
+    }),
+);
 
 test.run();

@@ -4,8 +4,9 @@ import { fleetScenarios } from './cuts.ts';
 import { hasOneTrueEnd } from './cuts-run.ts';
 
 const test = suite('power cuts under an order of a fleet');
+const some = ['forced', 'failing health', 'cancelled while installing', 'answer 2 lost'];
 
-for (const scenario of fleetScenarios)
+for (const scenario of fleetScenarios.filter(({ name }) => some.includes(name)))
   test(`${scenario.name}: one end, and it is true`, () =>
     hasOneTrueEnd(scenario, { exhaustiveUpTo: 1, every: 16, nestedEvery: 0 }));
 

@@ -1,7 +1,8 @@
 /** Orders of a fleet's server, carried out by the built daemon on a whole device, and told truly. */
-import { suite } from 'uvu';
+
 import * as assert from 'uvu/assert';
 import { until } from '../integration/daemon.ts';
+import { suite } from '../runner/suites.ts';
 import { askFleet, tells, withFleet } from './device.ts';
 
 const test = suite('orders of a fleet');
@@ -35,7 +36,7 @@ test('an order whose new version is not well ends with the reason, and the old v
     await tells(device, { last_outcome: 'failed', last_error: 'HEALTH_CHECK_FAILED' });
   }));
 
-test('an order to download alone ends with that; ordered for good, the package is there', () =>
+test.long('an order to download alone ends with that; ordered for good, the package is there', () =>
   withFleet(async (device) => {
     const first = await device.order(device.usual('2.0.0'), { type: 'downloadonly' });
     const daemon = await device.join();
@@ -46,26 +47,30 @@ test('an order to download alone ends with that; ordered for good, the package i
     assert.is(told.at(-1), 'closed/success');
     assert.is(device.server.log().filter((line) => line.includes('/artifacts/')).length, 1);
     assert.equal(device.running(), ['alpha 2.0.0', 'beta 2.0.0']);
-  }));
+  }),
+);
 
-test('a package waits for its window, the screen says so, and it is installed when the window opens', () =>
-  withFleet(async (device) => {
-    const id = await device.order(device.usual('2.0.0'), { window: 'closed' });
-    const daemon = await device.join();
-    await until('it waits', async () => {
-      await askFleet(daemon, { poll: true });
-      return (await daemon.progress()).message.startsWith('scheduled: ');
-    });
-    await until('it says why', async () => (await askFleet(daemon)).data.order?.waits_for === 'window');
-    assert.equal(device.running(), ['alpha 1.0.0', 'beta 1.0.0']);
-    device.server.ddi.change(id, { window: 'open' });
-    assert.is(
-      (await device.ends(daemon, id, 'finished')).filter((told) => told === 'downloaded/none').length,
-      1,
-    );
-  }));
+test.long(
+  'a package waits for its window, the screen says so, and it is installed when the window opens',
+  () =>
+    withFleet(async (device) => {
+      const id = await device.order(device.usual('2.0.0'), { window: 'closed' });
+      const daemon = await device.join();
+      await until('it waits', async () => {
+        await askFleet(daemon, { poll: true });
+        return (await daemon.progress()).message.startsWith('scheduled: ');
+      });
+      await until('it says why', async () => (await askFleet(daemon)).data.order?.waits_for === 'window');
+      assert.equal(device.running(), ['alpha 1.0.0', 'beta 1.0.0']);
+      device.server.ddi.change(id, { window: 'open' });
+      assert.is(
+        (await device.ends(daemon, id, 'finished')).filter((told) => told === 'downloaded/none').length,
+        1,
+      );
+    }),
+);
 
-test('a window that passes cancels the order, and the package goes', () =>
+test.long('a window that passes cancels the order, and the package goes', () =>
   withFleet(async (device) => {
     const id = await device.order(device.usual('2.0.0'), { window: 'closed' });
     const daemon = await device.join();
@@ -73,6 +78,7 @@ test('a window that passes cancels the order, and the package goes', () =>
     device.server.ddi.change(id, { window: 'passed' });
     assert.is((await device.ends(daemon, id, 'canceled')).at(-1), 'cancel:closed/success');
     assert.is((await daemon.progress()).stage, 'idle');
-  }));
+  }),
+);
 
 test.run();

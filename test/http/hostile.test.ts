@@ -1,11 +1,12 @@
 /** Hostile and broken HTTP over raw sockets: every reply is an envelope, no command is run that was not asked for. */
-import { suite } from 'uvu';
+
 import * as assert from 'uvu/assert';
 import { realClock } from '../../src/host/clock.ts';
 import { type RunningServer, startServer } from '../../src/http/server.ts';
 import { limits } from '../../src/limits.ts';
 import { type RawClient, rawClient } from '../fixtures/raw-client.ts';
 import { collectingLog, type ScriptedUpdater, scriptedUpdater } from '../fixtures/scripted-updater.ts';
+import { suite } from '../runner/suites.ts';
 
 interface Context {
   server: RunningServer;
@@ -191,7 +192,7 @@ test('a broken request behind a command closes the connection after the answer t
   assert.equal(context.updater.calls, ['cancel']);
 });
 
-test('a thousand requests in one packet are answered in order', async (context) => {
+test.long('a thousand requests in one packet are answered in order', async (context) => {
   const client = await newClient(context);
   client.send(
     Array.from({ length: 1000 }, (_, index) => get(index % 2 === 0 ? progress : '/nothing')).join(''),
@@ -200,7 +201,7 @@ test('a thousand requests in one packet are answered in order', async (context) 
   assert.ok(statuses(text).every((status, index) => status === (index % 2 === 0 ? 200 : 404)));
 });
 
-test('a client that never reads its answers holds up nobody', async (context) => {
+test.long('a client that never reads its answers holds up nobody', async (context) => {
   const client = await newClient(context);
   client.socket.pause();
   client.send(get(progress).repeat(20_000));
@@ -225,34 +226,37 @@ test('a client that leaves within its body runs nothing and harms nothing', asyn
   assert.equal(context.updater.calls, []);
 });
 
-test('idle connections beyond the bound cost the oldest, never the next client', async (context) => {
+test.long('idle connections beyond the bound cost the oldest, never the next client', async (context) => {
   for (let index = 0; index < limits.newcomers + 50; index += 1) await newClient(context);
   await assertAnswers(context);
   await context.clients[0]?.closed();
   assert.not(context.clients.at(-1)?.socket.destroyed);
 });
 
-test('a crowd that comes all at once costs neither a known client nor the one that comes in its midst', async (context) => {
-  const known = await newClient(context);
-  known.send(get(progress));
-  await known.until((text) => statuses(text).length === 1);
-  const talker = async () => {
-    const client = await newClient(context);
-    client.send(`GET ${progress} HTT`);
-  };
-  const crowd = () => Array.from({ length: limits.connections / 2 + 50 }, talker);
-  const before = crowd();
-  const honest = newClient(context).then((client) => {
-    client.send(get(progress));
-    return client;
-  });
-  await Promise.all([...before, ...crowd()]);
-  assert.equal(statuses(await (await honest).until((text) => statuses(text).length === 1)), [200]);
-  known.send(get(progress));
-  assert.equal(statuses(await known.until((text) => statuses(text).length === 2)), [200, 200]);
-  const open = () => context.clients.filter(({ socket }) => !socket.destroyed).length;
-  await until(() => open() <= limits.connections);
-});
+test.long(
+  'a crowd that comes all at once costs neither a known client nor the one that comes in its midst',
+  async (context) => {
+    const known = await newClient(context);
+    known.send(get(progress));
+    await known.until((text) => statuses(text).length === 1);
+    const talker = async () => {
+      const client = await newClient(context);
+      client.send(`GET ${progress} HTT`);
+    };
+    const crowd = () => Array.from({ length: limits.connections / 2 + 50 }, talker);
+    const before = crowd();
+    const honest = newClient(context).then((client) => {
+      client.send(get(progress));
+      return client;
+    });
+    await Promise.all([...before, ...crowd()]);
+    assert.equal(statuses(await (await honest).until((text) => statuses(text).length === 1)), [200]);
+    known.send(get(progress));
+    assert.equal(statuses(await known.until((text) => statuses(text).length === 2)), [200, 200]);
+    const open = () => context.clients.filter(({ socket }) => !socket.destroyed).length;
+    await until(() => open() <= limits.connections);
+  },
+);
 
 test('requests that never end cost the oldest, never the next client', async (context) => {
   for (let index = 0; index < limits.connections + 50; index += 1) {

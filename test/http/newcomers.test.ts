@@ -2,7 +2,6 @@
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { freeMemory } from '../../src/host/memory.ts';
 import { type RunningServer, startServer } from '../../src/http/server.ts';
@@ -10,6 +9,7 @@ import { limits } from '../../src/limits.ts';
 import { movedClock } from '../fixtures/moved-clock.ts';
 import { type RawClient, rawClient } from '../fixtures/raw-client.ts';
 import { collectingLog, scriptedUpdater } from '../fixtures/scripted-updater.ts';
+import { suite } from '../runner/suites.ts';
 
 interface Context {
   clock: ReturnType<typeof movedClock>;
@@ -72,7 +72,7 @@ test('one that leaves without a word is not kept half open', async (context) => 
   await client.closed();
 });
 
-test('beyond their share those that speak wait, and are answered in order', async (context) => {
+test.long('beyond their share those that speak wait, and are answered in order', async (context) => {
   await useUpShare(context);
   const waiting = await newClients(context, 3);
   for (const client of waiting) {
@@ -95,7 +95,7 @@ test('a request that arrives in pieces meanwhile is whole, with those behind it'
   await letTimePass(context, () => answers(client) === 3);
 });
 
-test('one that sends its end behind its request is answered', async (context) => {
+test.long('one that sends its end behind its request is answered', async (context) => {
   await useUpShare(context);
   const client = await newClient(context);
   client.socket.end(ask);
@@ -103,7 +103,7 @@ test('one that sends its end behind its request is answered', async (context) =>
   await letTimePass(context, () => answers(client) === 1);
 });
 
-test('one that leaves while it waits is forgotten', async (context) => {
+test.long('one that leaves while it waits is forgotten', async (context) => {
   await useUpShare(context);
   const [gone, next] = await newClients(context, 2);
   gone?.send(ask);
@@ -113,18 +113,22 @@ test('one that leaves while it waits is forgotten', async (context) => {
   await letTimePass(context, () => next !== undefined && answers(next) === 1);
 });
 
-test('of those that send more than can be kept the greediest are closed, the others stay', async (context) => {
-  await useUpShare(context);
-  const [modest, ...greedy] = await newClients(context, 8);
-  modest?.send(ask);
-  for (const client of greedy) client.send(`GET / HTTP/1.1\r\nX-A: ${'a'.repeat(limits.newcomersBytes / 4)}`);
-  await until(() => greedy.some(({ socket }) => socket.destroyed));
-  const late = await newClient(context);
-  late.send(ask);
-  await letTimePass(context, () => [modest, late].every((client) => client && answers(client) === 1));
-});
+test.long(
+  'of those that send more than can be kept the greediest are closed, the others stay',
+  async (context) => {
+    await useUpShare(context);
+    const [modest, ...greedy] = await newClients(context, 8);
+    modest?.send(ask);
+    for (const client of greedy)
+      client.send(`GET / HTTP/1.1\r\nX-A: ${'a'.repeat(limits.newcomersBytes / 4)}`);
+    await until(() => greedy.some(({ socket }) => socket.destroyed));
+    const late = await newClient(context);
+    late.send(ask);
+    await letTimePass(context, () => [modest, late].every((client) => client && answers(client) === 1));
+  },
+);
 
-test('a crowd at the port keeps nobody waiting at the unix socket', async (context) => {
+test.long('a crowd at the port keeps nobody waiting at the unix socket', async (context) => {
   await useUpShare(context);
   const socket = connect(context.socketPath);
   let text = '';
@@ -136,7 +140,7 @@ test('a crowd at the port keeps nobody waiting at the unix socket', async (conte
   socket.destroy();
 });
 
-test('a first packet of many requests is paid for by those that come next', async (context) => {
+test.long('a first packet of many requests is paid for by those that come next', async (context) => {
   const many = await newClient(context);
   many.send(ask.repeat(1_000));
   await many.until(() => answers(many) > 0);
@@ -145,7 +149,7 @@ test('a first packet of many requests is paid for by those that come next', asyn
   await letTimePass(context, () => answers(next) === 1);
 });
 
-test('one broken request is answered at once, a stream of them late', async (context) => {
+test.long('one broken request is answered at once, a stream of them late', async (context) => {
   const first = await sendBroken(context);
   await first.closed();
   assert.ok(first.text().startsWith('HTTP/1.1 400 '));
@@ -159,7 +163,7 @@ test('one broken request is answered at once, a stream of them late', async (con
   await late.closed();
 });
 
-test('what many connections leave behind is cleared away', async (context) => {
+test.long('what many connections leave behind is cleared away', async (context) => {
   const before = context.trims;
   const enough = Math.ceil(limits.connectionsGarbageBytes / limits.connectionBytes);
   for (let index = 0; index < enough; index++) {

@@ -122,7 +122,7 @@ tests('the record of what is deployed tells the CRC-32 of each file', () =>
   }),
 );
 
-tests(
+tests.long(
   'without a kept package, a file that the update left as it was comes from the backup, the rest is told',
   () =>
     withDevice(async (device) => {
@@ -151,7 +151,7 @@ tests(
     }),
 );
 
-tests('after a rollback the record is that of the version before; after the first there is none', () =>
+tests.long('after a rollback the record is that of the version before; after the first there is none', () =>
   withDevice(async (device) => {
     const daemon = await device.start();
     const none = await audit(daemon);
@@ -169,7 +169,7 @@ tests('after a rollback the record is that of the version before; after the firs
   }),
 );
 
-tests('what stands in the way, or leads elsewhere, is told and left alone', () =>
+tests.long('what stands in the way, or leads elsewhere, is told and left alone', () =>
   withDevice(async (device) => {
     const daemon = await device.start(['--keep-package']);
     await installed(device, daemon, withTree(device, '2.0.0'));
@@ -197,7 +197,7 @@ tests('what stands in the way, or leads elsewhere, is told and left alone', () =
   }),
 );
 
-tests('an audit gives way to an update, and a repair waits for a hold', () =>
+tests.long('an audit gives way to an update, and a repair waits for a hold', () =>
   withDevice(async (device) => {
     const daemon = await device.start(['--keep-package', '--audit-interval', '60']);
     await installed(device, daemon, withTree(device, '2.0.0'));
@@ -222,7 +222,7 @@ tests('an audit gives way to an update, and a repair waits for a hold', () =>
   }),
 );
 
-tests('a kept package that rotted, a record that rotted, and a report that outlives a restart', () =>
+tests.long('a kept package that rotted, a record that rotted, and a report that outlives a restart', () =>
   withDevice(async (device) => {
     const daemon = await device.start(['--keep-package']);
     await installed(device, daemon, device.usual('2.0.0'));

@@ -38,7 +38,7 @@ tests('before_start runs on the new files, before any service of the update star
   }),
 );
 
-tests('post_cmds is another name for it', () =>
+tests.long('post_cmds is another name for it', () =>
   withDevice(async (device) => {
     const daemon = await device.start();
     const spec = migrating(device, '2.0.0', { before_start: undefined, on_undo: undefined });
@@ -76,7 +76,7 @@ tests('an on_undo that fails is told, and everything is put back all the same', 
   }),
 );
 
-tests('a rollback over several updates takes back each, the newest first', () =>
+tests.long('a rollback over several updates takes back each, the newest first', () =>
   withDevice(async (device) => {
     const daemon = await device.start();
     await installed(device, daemon, migrating(device, '2.0.0'));
@@ -92,7 +92,7 @@ tests('a rollback over several updates takes back each, the newest first', () =>
   }),
 );
 
-tests('a repair runs the commands of the module that it repairs', () =>
+tests.long('a repair runs the commands of the module that it repairs', () =>
   withDevice(async (device) => {
     const daemon = await device.start(['--keep-package']);
     await installed(device, daemon, migrating(device, '2.0.0'));
@@ -104,7 +104,7 @@ tests('a repair runs the commands of the module that it repairs', () =>
   }),
 );
 
-tests('a daemon that is stopped or killed in mid-command runs it again at its next start', async () => {
+tests.long('a daemon that is stopped or killed in mid-command runs it again at its next start', async () => {
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     await withDevice(async (device) => {
       const hang = join(device.folder, 'hang');

@@ -3,9 +3,12 @@
  * wait. They are reported in the order they are written in.
  */
 import { suite } from 'uvu';
+import { wantedSuite } from '../runner/test-files.ts';
 
 export interface ConcurrentSuite {
   (name: string, work: () => Promise<void>): void;
+  /** A test that the quick suite leaves out. */
+  long(name: string, work: () => Promise<void>): void;
   /** Skips the test and says so where `missing` tells what this machine does not have. */
   needing(missing: string | undefined, name: string, work: () => Promise<void>): void;
   run(): void;
@@ -26,9 +29,16 @@ export function concurrently(title: string, limit = 6): ConcurrentSuite {
   const worker = async () => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) await next();
   };
-  return Object.assign(add, {
+  const quick = (name: string, work: () => Promise<void>) => {
+    if (wantedSuite() !== 'long') add(name, work);
+  };
+  return Object.assign(quick, {
+    long: (name: string, work: () => Promise<void>) => {
+      if (wantedSuite() !== 'quick') add(name, work);
+    },
     needing: (missing: string | undefined, name: string, work: () => Promise<void>) => {
-      if (missing === undefined) return add(name, work);
+      if (missing === undefined) return quick(name, work);
+      if (wantedSuite() === 'long') return;
       console.log(`skipped: ${title}: ${name}: ${missing}`);
       tests.skip(name, work);
     },

@@ -78,7 +78,7 @@ tests('an exact directory module makes the tree under its destination that of th
   }),
 );
 
-tests('directories that are missing on the way to a destination are made, 0755', () =>
+tests.long('directories that are missing on the way to a destination are made, 0755', () =>
   withDevice(async (device) => {
     const daemon = await device.start();
     const target = join(device.root, 'new/deeper/still/file');
@@ -148,7 +148,7 @@ tests.needing(
     }),
 );
 
-tests('the manifest may name keys that nobody knows: they are logged and ignored', () =>
+tests.long('the manifest may name keys that nobody knows: they are logged and ignored', () =>
   withDevice(async (device) => {
     const daemon = await device.start();
     await installed(device, daemon, { ...dataOnly(device, '2.0.0'), manifest: { flavour: 'vanilla' } });
@@ -178,7 +178,7 @@ tests.needing(sameFilesystem, 'with the work directory on another filesystem, ba
   }),
 );
 
-tests('an allowed root that is a symlink on the device is followed', () =>
+tests.long('an allowed root that is a symlink on the device is followed', () =>
   withDevice(async (device) => {
     const alias = join(device.folder, 'alias');
     symlinkSync(device.root, alias);

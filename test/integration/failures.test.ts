@@ -97,7 +97,7 @@ tests('by a service that answers its health check with an error is undone', () =
   }),
 );
 
-tests('by a service that dies within two seconds of its start is undone', () =>
+tests.long('by a service that dies within two seconds of its start is undone', () =>
   withDevice(async (device) => {
     const daemon = await device.start();
     const dying = device.programText('beta', '2.0.0', { diesAfterS: 1 });
@@ -114,7 +114,7 @@ tests('by a service that cannot be executed is undone', () =>
   }),
 );
 
-tests('by a service that something else keeps alive is undone', () =>
+tests.long('by a service that something else keeps alive is undone', () =>
   withDevice(async (device) => {
     await device.stop('alpha');
     const supervisor = spawn('/bin/sh', ['-c', `while :; do '${device.program('alpha')}'; done`], {
@@ -136,7 +136,7 @@ tests('by a service that something else keeps alive is undone', () =>
   }),
 );
 
-tests('a service that ignores SIGTERM is killed after ten seconds, and the update goes on', () =>
+tests.long('a service that ignores SIGTERM is killed after ten seconds, and the update goes on', () =>
   withDevice(async (device) => {
     writeFileSync(device.program('alpha'), device.programText('alpha', '1.0.0', { ignoresTerm: true }));
     await device.restart('alpha');
@@ -173,7 +173,7 @@ for (const [what, wrong, expected] of wrongPackages) {
   );
 }
 
-tests('a package of another size is SIZE_MISMATCH, and nothing of it is installed', () =>
+tests.long('a package of another size is SIZE_MISMATCH, and nothing of it is installed', () =>
   withDevice(async (device) => {
     const daemon = await device.start();
     const request = await device.offer(device.usual('2.0.0'));

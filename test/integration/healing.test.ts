@@ -64,7 +64,7 @@ tests('downloading: killed, it goes on by itself from the byte it had', () =>
   }),
 );
 
-tests('downloading: bytes that were damaged on the disk meanwhile are not trusted', () =>
+tests.long('downloading: bytes that were damaged on the disk meanwhile are not trusted', () =>
   withDevice(async (device) => {
     const first = await device.start();
     const request = await device.offer(usual(device));
@@ -120,7 +120,7 @@ tests('toInstall: expires at a start after 24 hours, with a report, and nothing 
   }),
 );
 
-tests('toInstall: the seal outlives a restart; without it the digest of the request is compared', () =>
+tests.long('toInstall: the seal outlives a restart; without it the digest of the request is compared', () =>
   withDevice(async (device) => {
     const { daemon: first, request } = await waiting(device);
     await first.end('SIGKILL');
@@ -181,7 +181,8 @@ tests('toInstall: a package that is gone is an error that says so', () =>
 /** Moments of an install, known by what the daemon says it does. */
 const moments = ['unpacking', 'stopping services', 'starting services', 'checking health'];
 for (const moment of moments) {
-  tests(`installing: killed -9 while ${moment}, the next start finishes it`, () =>
+  const test = moment === 'checking health' ? tests : tests.long;
+  test(`installing: killed -9 while ${moment}, the next start finishes it`, () =>
     withDevice(async (device) => {
       const first = await device.start();
       const health = { exec: ['/bin/sleep', '0.5'], timeout_s: 20 };
@@ -210,11 +211,10 @@ for (const moment of moments) {
       await second.post('rollback');
       await second.reach('success', 'failed');
       await until('both old services run', () => device.running().join() === 'alpha 1.0.0,beta 1.0.0');
-    }),
-  );
+    }));
 }
 
-tests('installing: the third start that finds the same unfinished install undoes it', () =>
+tests.long('installing: the third start that finds the same unfinished install undoes it', () =>
   withDevice(async (device) => {
     const before = device.files();
     const spec = usual(device);
@@ -241,7 +241,7 @@ tests('installing: the third start that finds the same unfinished install undoes
   }),
 );
 
-tests('failed: a corrupt package is removed and the stage is idle again', () =>
+tests.long('failed: a corrupt package is removed and the stage is idle again', () =>
   withDevice(async (device) => {
     const first = await device.start();
     const request = await device.offer({
@@ -338,7 +338,7 @@ tests('a damaged journal stops updates and says so, and leaves services and evid
   }),
 );
 
-tests('downloading: killed, and the network is late: it waits, says so, and can be cancelled', () =>
+tests.long('downloading: killed, and the network is late: it waits, says so, and can be cancelled', () =>
   withDevice(async (device) => {
     const first = await device.start();
     device.store.throttle(1_000_000);

@@ -118,20 +118,21 @@ tests.needing(
     withDevice(async (device) => {
       const daemon = await device.start([], { UV_USE_IO_URING: '0' });
       const request = await device.offer(dataOnly(device, '2.0.0'));
-      // Verifying ends by the rename to the final name: that call is made to take its time.
-      const part = join(device.work, 'tmp', `${request.package_name}.part`);
+      // Verifying ends by the rename to the final name, within a directory that the daemon holds open: that call is
+      // made to take its time, whichever number the directory has.
+      const numbers = Array.from({ length: 100 }, (_, number) => number);
+      const parts = numbers.map((number) => `/proc/self/fd/${number}/${request.package_name}.part`);
       const delay = 'rename,renameat,renameat2';
-      const options = ['-f', '-p', String(daemon.pid), '-P', part, '-e', `trace=${delay}`];
-      const strace = spawn('strace', [...options, '-e', `inject=${delay}:delay_enter=2000000`], {
-        stdio: ['ignore', 'ignore', 'pipe'],
-      });
+      const traced = ['-f', '-p', String(daemon.pid), ...parts.flatMap((part) => ['-P', part])];
+      const slowed = ['-e', `trace=${delay}`, '-e', `inject=${delay}:delay_enter=2000000`];
+      const strace = spawn('strace', [...traced, ...slowed], { stdio: ['ignore', 'ignore', 'pipe'] });
       const ended = new Promise((resolve) => strace.once('close', resolve));
-      let traced = '';
+      let printed = '';
       strace.stderr.on('data', (chunk: Buffer) => {
-        traced += chunk.toString();
+        printed += chunk.toString();
       });
       try {
-        await until('strace is attached', () => /attached/.test(traced));
+        await until('strace is attached', () => /attached/.test(printed));
         await daemon.post('download', request);
         await daemon.reach('verifying');
         await areRefused(daemon, [
@@ -211,7 +212,7 @@ tests('installing: a cancel before files are switched leaves everything as it wa
   }),
 );
 
-tests('rebooting: everything is refused', () =>
+tests.long('rebooting: everything is refused', () =>
   withDevice(async (device) => {
     // The only systemctl that this daemon can find writes down what it is asked for.
     const bin = join(device.folder, 'bin');
@@ -267,7 +268,7 @@ tests('failed: /progress has code 500 with stage and progress at its root; a new
   }),
 );
 
-tests('24 hours after its verification a package is PACKAGE_EXPIRED and removed', () =>
+tests.long('24 hours after its verification a package is PACKAGE_EXPIRED and removed', () =>
   withDevice(async (device) => {
     const first = await device.start();
     await first.post('download', await device.offer(dataOnly(device, '2.0.0')));

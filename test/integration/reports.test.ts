@@ -125,7 +125,7 @@ tests('the last word is retried until device-api answers, then never again', () 
   }),
 );
 
-tests('the last word is still owed after a restart, also after a kill -9', () =>
+tests.long('the last word is still owed after a restart, also after a kill -9', () =>
   withDevice(async (device) => {
     const port = await freePort();
     const url = `http://127.0.0.1:${port}/api/v1.0/ota/report`;
@@ -153,7 +153,7 @@ tests('the last word is still owed after a restart, also after a kill -9', () =>
   }),
 );
 
-tests('a failed report is logged', () =>
+tests.long('a failed report is logged', () =>
   withDevice(async (device) => {
     device.deviceApi.behave('fail');
     const daemon = await device.start();

@@ -53,7 +53,7 @@ tests('a rollback of a named version takes back every update down to it', () =>
   }),
 );
 
-tests('backups of the last three updates are kept', () =>
+tests.long('backups of the last three updates are kept', () =>
   withDevice(async (device) => {
     const daemon = await device.start();
     const versions = ['2.0.0', '3.0.0', '4.0.0', '5.0.0', '6.0.0'];
@@ -124,7 +124,7 @@ tests('the same package again: while it downloads and when it waits, one downloa
   }),
 );
 
-tests('another package takes the place of one that waits', () =>
+tests.long('another package takes the place of one that waits', () =>
   withDevice(async (device) => {
     const daemon = await device.start();
     await daemon.post('download', await device.offer(dataOnly(device, '2.0.0')));

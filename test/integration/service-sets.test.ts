@@ -31,7 +31,7 @@ async function fails(device: Device, daemon: Daemon, spec: PackageSpec): Promise
   return error ?? '';
 }
 
-tests('a rollback to a version without its health check, start and order does not ask for them', () =>
+tests.long('a rollback to a version without its health check, start and order does not ask for them', () =>
   withDevice(async (device) => {
     const daemon = await device.start();
     await installed(device, daemon, device.usual('2.0.0'));
@@ -77,7 +77,7 @@ tests('a service that the newer version added is gone after a rollback, also of 
   }),
 );
 
-tests('a version that crashed is rolled back to one that runs as it did', () =>
+tests.long('a version that crashed is rolled back to one that runs as it did', () =>
   withDevice(async (device) => {
     const daemon = await device.start();
     await installed(device, daemon, device.usual('2.0.0'));
@@ -87,7 +87,7 @@ tests('a version that crashed is rolled back to one that runs as it did', () =>
   }),
 );
 
-tests(
+tests.long(
   'two modules with one process are one service: one instance after updates, an undo and a rollback',
   () =>
     withDevice(async (device) => {
@@ -113,26 +113,31 @@ tests(
     }),
 );
 
-tests('two copies are a failure that names what keeps the other one, and after the undo there is one', () =>
-  withDevice(async (device) => {
-    await device.stop('alpha');
-    const loop = spawn(
-      '/bin/sh',
-      ['-c', `while :; do ${device.program('alpha')}; sleep 0.7; done # keeper`],
-      { stdio: 'ignore' },
-    );
-    try {
-      await until('alpha runs', () => device.running().includes('alpha 1.0.0'));
-      const daemon = await device.start();
-      const error = await fails(device, daemon, device.usual('2.0.0'));
-      assert.match(error, /two copies run/);
-      assert.match(error, new RegExp(`/bin/sh -c while .* \\(pid ${loop.pid}\\) started`));
-      await until('one alpha', () => device.running().filter((each) => each === 'alpha 1.0.0').length === 1);
-      assert.is(device.running().filter((each) => each.startsWith('alpha')).length, 1);
-    } finally {
-      loop.kill('SIGKILL');
-    }
-  }),
+tests.long(
+  'two copies are a failure that names what keeps the other one, and after the undo there is one',
+  () =>
+    withDevice(async (device) => {
+      await device.stop('alpha');
+      const loop = spawn(
+        '/bin/sh',
+        ['-c', `while :; do ${device.program('alpha')}; sleep 0.7; done # keeper`],
+        { stdio: 'ignore' },
+      );
+      try {
+        await until('alpha runs', () => device.running().includes('alpha 1.0.0'));
+        const daemon = await device.start();
+        const error = await fails(device, daemon, device.usual('2.0.0'));
+        assert.match(error, /two copies run/);
+        assert.match(error, new RegExp(`/bin/sh -c while .* \\(pid ${loop.pid}\\) started`));
+        await until(
+          'one alpha',
+          () => device.running().filter((each) => each === 'alpha 1.0.0').length === 1,
+        );
+        assert.is(device.running().filter((each) => each.startsWith('alpha')).length, 1);
+      } finally {
+        loop.kill('SIGKILL');
+      }
+    }),
 );
 
 tests('a service of which nothing changes runs on, unless it is always restarted', () =>

@@ -57,7 +57,7 @@ for (const [what, changes, expected] of orders) {
   );
 }
 
-tests('a module without process_name touches no process', () =>
+tests.long('a module without process_name touches no process', () =>
   withDevice(async (device) => {
     const daemon = await device.start();
     await isInstalled(device, daemon, withModules(device, { beta: { process_name: undefined } }));
@@ -65,7 +65,7 @@ tests('a module without process_name touches no process', () =>
   }),
 );
 
-tests('a service that does not run is not started, unless the manifest says how', () =>
+tests.long('a service that does not run is not started, unless the manifest says how', () =>
   withDevice(async (device) => {
     await device.stop('alpha');
     await device.stop('beta');
@@ -103,7 +103,7 @@ tests('a plain process is started again with the arguments, directory and enviro
   }),
 );
 
-tests('`start` of the manifest says the arguments, and the environment stays', () =>
+tests.long('`start` of the manifest says the arguments, and the environment stays', () =>
   withDevice(async (device) => {
     await device.stop('alpha');
     writeFileSync(device.program('alpha'), noting(device, '1.0.0'));

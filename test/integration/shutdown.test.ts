@@ -67,7 +67,8 @@ const moments: readonly (readonly [string, string])[] = [
   ['when all is switched', 'checking health'],
 ];
 for (const [when, moment] of moments) {
-  tests(`SIGTERM during an install, ${when}, ends it with 0; the next start installs`, () =>
+  const test = moment === 'checking health' ? tests.long : tests;
+  test(`SIGTERM during an install, ${when}, ends it with 0; the next start installs`, () =>
     withDevice(async (device) => {
       const first = await device.start();
       const spec = usual(device);
@@ -82,26 +83,27 @@ for (const [when, moment] of moments) {
       await until(moment, async () => (await first.progress()).message === moment);
       await endsInTime(first, 'SIGTERM', `during an install (${moment})`);
       await isInstalledBy(device, await device.start());
-    }),
-  );
+    }));
 }
 
-tests('SIGTERM while a service does not want to end: it is not waited for, and the next start installs', () =>
-  withDevice(async (device) => {
-    writeFileSync(device.program('alpha'), device.programText('alpha', '1.0.0', { ignoresTerm: true }));
-    await device.restart('alpha');
-    const first = await device.start();
-    await first.post('download', await device.offer(usual(device)));
-    await first.reach('toInstall');
-    await first.post('update', { version: '2.0.0' });
-    await until('it waits for alpha', () => /alpha: stopping /.test(first.printed()));
-    await endsInTime(first, 'SIGTERM', 'while a service is stopped');
-    assert.equal(Object.keys(device.files()).length, 6, 'nothing is left beside the targets');
-    await isInstalledBy(device, await device.start());
-  }),
+tests.long(
+  'SIGTERM while a service does not want to end: it is not waited for, and the next start installs',
+  () =>
+    withDevice(async (device) => {
+      writeFileSync(device.program('alpha'), device.programText('alpha', '1.0.0', { ignoresTerm: true }));
+      await device.restart('alpha');
+      const first = await device.start();
+      await first.post('download', await device.offer(usual(device)));
+      await first.reach('toInstall');
+      await first.post('update', { version: '2.0.0' });
+      await until('it waits for alpha', () => /alpha: stopping /.test(first.printed()));
+      await endsInTime(first, 'SIGTERM', 'while a service is stopped');
+      assert.equal(Object.keys(device.files()).length, 6, 'nothing is left beside the targets');
+      await isInstalledBy(device, await device.start());
+    }),
 );
 
-tests('a second signal changes nothing', () =>
+tests.long('a second signal changes nothing', () =>
   withDevice(async (device) => {
     const daemon = await device.start();
     device.store.throttle(1_000_000);
@@ -113,7 +115,7 @@ tests('a second signal changes nothing', () =>
   }),
 );
 
-tests('a client that holds its connection open does not delay the end', () =>
+tests.long('a client that holds its connection open does not delay the end', () =>
   withDevice(async (device) => {
     const daemon = await device.start();
     const { hostname, port } = new URL(daemon.url);

@@ -5,11 +5,11 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isolation } from './namespaces.ts';
+import { suite } from './suites.ts';
 
 const test = suite('the test runner');
 const folder = mkdtempSync(join(tmpdir(), 'runner-'));
@@ -93,7 +93,7 @@ test('names what failed and what was unsteady right before the count', async () 
   ]);
 });
 
-test('names what does not compile', async () => {
+test.long('names what does not compile', async () => {
   const path = join(folder, 'unreadable.test.ts');
   writeFileSync(path, 'test.run() }');
   const { printed, status } = await runnerOn([path]);
@@ -107,7 +107,7 @@ test('ends and names what never ended', async () => {
   assert.equal(reasons, ['failed: hanging.test.mjs: still running after 1500 ms', '0 passed, 1 failed']);
 });
 
-test('names what ends its tests and stays', async () => {
+test.long('names what ends its tests and stays', async () => {
   const { reasons } = await runnerOn(['open'], { TEST_FILE_TIMEOUT_MS: '5000' });
   assert.match(
     reasons[0] ?? '',
@@ -115,7 +115,7 @@ test('names what ends its tests and stays', async () => {
   );
 });
 
-test('runs as many files at a time as JOBS says', async () => {
+test.long('runs as many files at a time as JOBS says', async () => {
   const { reasons, status } = await runnerOn(['left', 'right'], { JOBS: '2' });
   assert.equal([status, reasons], [0, ['2 passed, 0 failed']]);
 });
@@ -130,6 +130,30 @@ test('names the slowest ten', async () => {
       .sort(),
     ['broken.test.mjs', 'good.test.mjs'],
   );
+});
+
+test('runs long tests of a file in the long suite alone, and only these', async () => {
+  const suites = JSON.stringify(resolve('test/runner/suites.ts'));
+  const mixed = mkdtempSync(resolve('dist/mixed-')); // what is compiled lies within the project
+  writeFileSync(
+    join(mixed, 'mixed.test.ts'),
+    `import { suite } from ${suites};
+const test = suite('mixed');
+test('short', () => console.log('\\nmeasured: short'));
+test.long('long', () => console.log('\\nmeasured: long'));
+test.run();
+`,
+  );
+  const ran = async (flag: string) =>
+    (await runnerOn([flag, mixed])).printed
+      .filter((line) => /measured/.test(line))
+      .map((line) => line.trim());
+  try {
+    assert.equal(await ran('--quick'), ['measured: short']);
+    assert.equal(await ran('--long'), ['measured: long']);
+  } finally {
+    rmSync(mixed, { recursive: true });
+  }
 });
 
 whenIsolated('a file sees no process and no port of another', async () => {
@@ -162,7 +186,7 @@ async function runnerOn(
   meanwhile: (end: (signal: NodeJS.Signals) => void) => Promise<void> = async () => undefined,
 ): Promise<{ printed: string[]; reasons: string[]; status: number | null }> {
   const paths = names.map((name) => {
-    if (name.startsWith('/')) return name;
+    if (/^[/-]/.test(name)) return name;
     const path = join(folder, `${name}.test.mjs`);
     if (files[name] !== undefined) writeFileSync(path, `${start}${files[name]}\ntest.run();\n`);
     return path;

@@ -1,8 +1,8 @@
 /**
- * Which files are tests, and which of them are long: the quick suite is every `*.test.ts`, what takes too long for it is
- * in a `*.long.test.ts`.
+ * Which files are tests, and which of them are long: what takes too long for the quick suite is in a `*.long.test.ts`,
+ * or is a `test.long` beside the quick tests of its subject (suites.ts).
  */
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
 export type Suite = 'quick' | 'long' | 'all';
@@ -10,11 +10,24 @@ export type Suite = 'quick' | 'long' | 'all';
 /** The suite's test files at or below a path, by name; a file that is named itself is one whatever it is called. */
 export function testFiles(path: string, suite: Suite): string[] {
   if (statSync(path).isFile()) return [path];
-  return filesBelow(path).filter((file) => suite === 'all' || isLong(file) === (suite === 'long'));
+  return filesBelow(path).filter((file) => {
+    if (suite === 'all') return true;
+    return suite === 'long' ? isLong(file) || hasLongTests(file) : !isLong(file);
+  });
+}
+
+/** Which tests of its files the runner wants; all where a file is run by itself. */
+export function wantedSuite(): Suite {
+  const { TEST_SUITE } = process.env;
+  return TEST_SUITE === 'quick' || TEST_SUITE === 'long' ? TEST_SUITE : 'all';
 }
 
 export function isLong(file: string): boolean {
   return file.endsWith('.long.test.ts');
+}
+
+function hasLongTests(file: string): boolean {
+  return /\btests?\.long\b/.test(readFileSync(file, 'utf8'));
 }
 
 function filesBelow(folder: string): string[] {

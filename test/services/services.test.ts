@@ -1,13 +1,13 @@
 /** Stopping and starting the services of an update as plain processes: real children all the way. */
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import * as v from 'valibot';
 import type { ServiceSpec } from '../../src/release.ts';
 import { findProcesses } from '../../src/services/processes.ts';
 import { captureServices, startServices, stopServices } from '../../src/services/services.ts';
 import { type ServiceSnapshot, ServiceSnapshotsSchema } from '../../src/services/snapshot.ts';
+import { suite } from '../runner/suites.ts';
 import { type Device, eventually, factsIn, withDevice } from './device.ts';
 import { rejects } from './outcome.ts';
 
@@ -70,7 +70,7 @@ test('a plain process comes back with its arguments, directory and environment, 
     }
   }));
 
-test('several processes of a name all come back, workers only through the process that made them', () =>
+test.long('several processes of a name all come back, workers only through the process that made them', () =>
   quickly(async (device) => {
     const program = device.install('child-workers.sh');
     await device.run([program]);
@@ -87,7 +87,8 @@ test('several processes of a name all come back, workers only through the proces
     assert.equal(await device.running(program), []);
     await startServices(device.host, snapshots, 'captured');
     await four();
-  }));
+  }),
+);
 
 test('the manifest start replaces the command line and keeps the environment; old is as it was', () =>
   quickly(async (device) => {
@@ -159,7 +160,7 @@ test('started in restart order, those without one last; stopped in reverse', () 
     );
   }));
 
-test('what runs already is not started a second time as old', () =>
+test.long('what runs already is not started a second time as old', () =>
   quickly(async (device) => {
     const program = device.install('child-service.sh');
     const kept = await device.run([program, 'kept']);
@@ -172,7 +173,8 @@ test('what runs already is not started a second time as old', () =>
     const running = await device.running(program);
     assert.equal(running.map(({ argv }) => argv.at(-1)).sort(), ['kept', 'stopped']);
     assert.ok(running.some(({ pid }) => pid === kept.pid));
-  }));
+  }),
+);
 
 test('stopping catches what appeared since the capture', () =>
   quickly(async (device) => {
@@ -241,15 +243,16 @@ test('a service whose program is missing is SERVICE_START_FAILED with the system
     ]);
   }));
 
-test('a program that puts itself in the background counts as running', () =>
+test.long('a program that puts itself in the background counts as running', () =>
   quickly(async (device) => {
     const program = device.install('child-daemon.sh');
     const snapshots = await captureServices(device.host, [spec(program, { start: [program] })]);
     await startServices(device.host, snapshots, 'target');
     assert.is((await device.running(program)).length, 1);
-  }));
+  }),
+);
 
-test('all started services are watched together', () =>
+test.long('all started services are watched together', () =>
   withDevice(async (device) => {
     const programs = [1, 2, 3, 4].map(() => device.install('child-service.sh'));
     const specs = programs.map((program, index) => spec(program, { start: [program], restartOrder: index }));
@@ -257,7 +260,8 @@ test('all started services are watched together', () =>
     const started = Date.now();
     await startServices(device.host, snapshots, 'target');
     assert.ok(Date.now() - started < 7_000, 'not two seconds for each');
-  }));
+  }),
+);
 
 test('an abort ends the wait for services to settle with its reason', () =>
   quickly(async ({ host, install }) => {

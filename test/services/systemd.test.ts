@@ -4,11 +4,11 @@
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ServiceSpec } from '../../src/release.ts';
 import { captureServices, startServices, stopServices } from '../../src/services/services.ts';
 import { findSystemd, type Systemd, type SystemdPlaces } from '../../src/services/systemd.ts';
+import { suite } from '../runner/suites.ts';
 import { type Device, type DeviceHost, eventually, withDevice } from './device.ts';
 import { rejects } from './outcome.ts';
 
@@ -153,17 +153,20 @@ test('a unit without a process name is stopped and started too', () =>
     ]);
   }));
 
-test('a unit that fails right after its start is SERVICE_START_FAILED, and is reset before the next start', () =>
-  withSystemd(async ({ device, host, places, unit, orders }) => {
-    const options = { systemd: places };
-    const snapshots = await captureServices(host, [spec(undefined, { unit: 'api.service' })], options);
-    unit('api.service', device.install('child-fails.sh'));
-    const facts = ['api.service', 'is failed', 'exit status 3'];
-    await rejects(startServices(host, snapshots, 'target', options), 'SERVICE_START_FAILED', facts);
-    unit('api.service', device.install('child-service.sh'));
-    await startServices(host, snapshots, 'target', options);
-    assert.equal(orders(), ['start -- api.service', 'start -- api.service']);
-  }, 1));
+test.long(
+  'a unit that fails right after its start is SERVICE_START_FAILED, and is reset before the next start',
+  () =>
+    withSystemd(async ({ device, host, places, unit, orders }) => {
+      const options = { systemd: places };
+      const snapshots = await captureServices(host, [spec(undefined, { unit: 'api.service' })], options);
+      unit('api.service', device.install('child-fails.sh'));
+      const facts = ['api.service', 'is failed', 'exit status 3'];
+      await rejects(startServices(host, snapshots, 'target', options), 'SERVICE_START_FAILED', facts);
+      unit('api.service', device.install('child-service.sh'));
+      await startServices(host, snapshots, 'target', options);
+      assert.equal(orders(), ['start -- api.service', 'start -- api.service']);
+    }, 1),
+);
 
 test('a unit file that the update replaced is read again before the start', () =>
   withSystemd(async ({ device, host, places, unit, mark, orders }) => {
