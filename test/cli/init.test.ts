@@ -47,7 +47,7 @@ for (const [kind, files] of [
   ['config', ['config/printer.cfg', 'config/macros/start.cfg', 'config/macros/own/README.txt']],
   ['python', ['hello-py/hello-py', 'hello-py/venv/bin/python']],
 ] as const) {
-  const installing = kind === 'python' ? test.long : test;
+  const installing = kind === 'service' ? test : test.long;
   installing(`${kind}: is installed on a device, and again`, () =>
     withDevice(async (device) => {
       const zip = await packed(device, kind);

@@ -73,22 +73,25 @@ test('status tells a failed update by its exit status, and as JSON', async () =>
   });
 });
 
-test('a link to a package does, and an update below the installed version has to be asked for', async () => {
-  await withDevice(async (device) => {
-    const daemon = await device.start();
-    const latest = join(device.folder, 'latest.zip');
-    symlinkSync(await stick(device, '2.0.0'), latest);
-    assert.is((await command(['install', '-y', latest, ...at(daemon)])).status, 0);
-    const older = await stick(device, '1.5.0');
-    const refused = await command(['install', '-y', older, ...at(daemon)]);
-    assert.is(refused.status, 1);
-    assert.match(refused.stderr, /DOWNGRADE_REFUSED: [\s\S]*--allow-downgrade/);
-    assert.equal(device.namesBelow(join(device.work, 'tmp')), [], 'what was asked for is cancelled');
-    const allowed = await command(['install', '-y', '--allow-downgrade', older, ...at(daemon)]);
-    assert.is(allowed.status, 0, allowed.stderr);
-    assert.equal(device.running(), ['alpha 1.5.0', 'beta 1.5.0']);
-  });
-});
+test.long(
+  'a link to a package does, and an update below the installed version has to be asked for',
+  async () => {
+    await withDevice(async (device) => {
+      const daemon = await device.start();
+      const latest = join(device.folder, 'latest.zip');
+      symlinkSync(await stick(device, '2.0.0'), latest);
+      assert.is((await command(['install', '-y', latest, ...at(daemon)])).status, 0);
+      const older = await stick(device, '1.5.0');
+      const refused = await command(['install', '-y', older, ...at(daemon)]);
+      assert.is(refused.status, 1);
+      assert.match(refused.stderr, /DOWNGRADE_REFUSED: [\s\S]*--allow-downgrade/);
+      assert.equal(device.namesBelow(join(device.work, 'tmp')), [], 'what was asked for is cancelled');
+      const allowed = await command(['install', '-y', '--allow-downgrade', older, ...at(daemon)]);
+      assert.is(allowed.status, 0, allowed.stderr);
+      assert.equal(device.running(), ['alpha 1.5.0', 'beta 1.5.0']);
+    });
+  },
+);
 
 test.long('over a unix socket, with a token', async () => {
   await withDevice(async (device) => {
@@ -141,7 +144,7 @@ test.long(
   },
 );
 
-test('Ctrl-C during the download cancels it in the daemon', async () => {
+test.long('Ctrl-C during the download cancels it in the daemon', async () => {
   await withDevice(async (device) => {
     const daemon = await device.start(['--rate-limit', '500000']);
     const { status, stderr } = await command(

@@ -49,6 +49,7 @@ tests('downloading: killed, it goes on by itself from the byte it had', () =>
     device.store.throttle(1_500_000);
     await first.post('download', request);
     await until('a third is there', async () => (await first.progress()).progress >= 33);
+    await until('state.json knows', () => stateOf(device).bytes_downloaded > fillerBytes / 10);
     await first.end('SIGKILL');
     const { stage, bytes_downloaded, etag } = stateOf(device);
     assert.is(stage, 'downloading');

@@ -120,7 +120,7 @@ test.long('runs as many files at a time as JOBS says', async () => {
   assert.equal([status, reasons], [0, ['2 passed, 0 failed']]);
 });
 
-test('names the slowest ten', async () => {
+test.long('names the slowest ten', async () => {
   const { printed } = await runnerOn(['good', 'broken']);
   const at = printed.indexOf('the slowest:');
   assert.equal(
@@ -132,7 +132,7 @@ test('names the slowest ten', async () => {
   );
 });
 
-test('runs long tests of a file in the long suite alone, and only these', async () => {
+test.long('runs long tests of a file in the long suite alone, and only these', async () => {
   const suites = JSON.stringify(resolve('test/runner/suites.ts'));
   const mixed = mkdtempSync(resolve('dist/mixed-')); // what is compiled lies within the project
   writeFileSync(

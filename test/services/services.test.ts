@@ -90,7 +90,7 @@ test.long('several processes of a name all come back, workers only through the p
   }),
 );
 
-test('the manifest start replaces the command line and keeps the environment; old is as it was', () =>
+test.long('the manifest start replaces the command line and keeps the environment; old is as it was', () =>
   quickly(async (device) => {
     const { host, install, directory } = device;
     const program = install('child-service.sh');
@@ -109,7 +109,8 @@ test('the manifest start replaces the command line and keeps the environment; ol
       assert.equal([seen.args, seen.mark, seen.cwd], [args, 'kept', directory]);
       await stopServices(host, snapshots);
     }
-  }));
+  }),
+);
 
 test('what did not run: started new only where the manifest says how, never as old', () =>
   quickly(async (device) => {
