@@ -21,6 +21,7 @@ import { createEvents } from '../http/events.ts';
 import { createMetrics } from '../http/metrics.ts';
 import { type RunningServer, startServer } from '../http/server.ts';
 import { createReporter } from '../report/reporter.ts';
+import { boundOutputs } from '../services/output.ts';
 import type { Settings } from '../settings.ts';
 import { createUpdater } from '../updater/runner.ts';
 import type { RunningUpdater } from '../updater/state.ts';
@@ -70,11 +71,12 @@ export async function run(flags: Flags, version: string, memory: Memory): Promis
     { ...settings, authorizationFor: fleet?.authorizationFor },
     listeners.map(({ listener }) => listener),
   );
+  const outputs = boundOutputs(host, join(workDirectory, 'logs'));
   let server: RunningServer | undefined;
   onStopSignal(log, async () => {
     await fleet?.stop();
     await updater.stop();
-    await Promise.all([server?.close(), reporter.stop()]);
+    await Promise.all([server?.close(), reporter.stop(), outputs.stop()]);
     log.info('stopped');
     await log.close();
     process.exit(0);

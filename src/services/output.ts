@@ -4,24 +4,77 @@
  */
 import { posix } from 'node:path';
 import { errno, errorText } from '../errors.ts';
-import type { Files, Host } from '../host/host.ts';
+import type { Files, Host, OpenFile } from '../host/host.ts';
 import { limits } from '../limits.ts';
 
-/** Begins every output file anew that has become longer than limits.outputFileBytes; its program appends to it. */
-export async function boundOutputs(
-  { files, log }: Pick<Host, 'files' | 'log'>,
-  directory: string,
-): Promise<void> {
+type OutputHost = Pick<Host, 'files' | 'clock' | 'log'>;
+
+export interface BoundedOutputs {
+  /** Resolves when nothing is written any more. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Looks at once and every limits.outputCheckMs at the output files in `directory`: of one that has become longer than
+ * limits.outputFileBytes the end goes to `<module>.out.1`, and the file is begun anew. Its program appends to it and keeps it
+ * open, so it cannot be renamed; what it says in between those two steps is lost.
+ */
+export function boundOutputs(host: OutputHost, directory: string): BoundedOutputs {
+  let disarm: () => void = () => undefined;
+  let isStopped = false;
+  let looking: Promise<void> = Promise.resolve();
+  const look = () => {
+    looking = boundAll(host, directory).then(() => {
+      if (!isStopped) disarm = host.clock.after(limits.outputCheckMs, look);
+    });
+  };
+  look();
+  return {
+    stop: async () => {
+      isStopped = true;
+      disarm();
+      await looking;
+    },
+  };
+}
+
+async function boundAll({ files, log }: OutputHost, directory: string): Promise<void> {
   try {
     for (const name of await files.list(directory)) {
       if (!name.endsWith('.out')) continue;
       const path = posix.join(directory, name);
-      if ((await fileSize(files, path)) <= limits.outputFileBytes) continue;
-      const file = await files.open(path, 'update');
-      await file.truncate(0).finally(() => file.close());
+      if ((await fileSize(files, path)) > limits.outputFileBytes) await beginAnew(files, path);
     }
   } catch (thrown) {
     log.warn(`bounding the output of programs: ${errorText(thrown)}`);
+  }
+}
+
+async function beginAnew(files: Files, path: string): Promise<void> {
+  const file = await files.open(path, 'update');
+  try {
+    await keepEnd(files, file, `${path}.1`).finally(() => file.truncate(0));
+  } finally {
+    await file.close();
+  }
+}
+
+async function keepEnd(files: Files, file: OpenFile, path: string): Promise<void> {
+  const end = (await file.stat()).sizeBytes;
+  if ((await files.stat(path)) !== undefined) await files.remove(path);
+  const kept = await files.open(path, 'create');
+  try {
+    await kept.setMode(0o640);
+    const buffer = Buffer.alloc(limits.outputCopyBytes);
+    const from = Math.max(0, end - limits.outputFileBytes);
+    for (let at = from; at < end; ) {
+      const length = await file.read(buffer, 0, Math.min(buffer.length, end - at), at);
+      if (length === 0) break;
+      await kept.write(buffer.subarray(0, length), at - from);
+      at += length;
+    }
+  } finally {
+    await kept.close();
   }
 }
 
@@ -31,13 +84,16 @@ export async function fileSize(files: Files, path: string): Promise<number> {
   return stat?.kind === 'file' ? stat.sizeBytes : 0;
 }
 
-/** What was written to `path` behind `fromByte`, its last limits.outputTailBytes; empty where nothing can be read. */
+/**
+ * What was written to `path` behind `fromByte`, its last limits.outputTailBytes; empty where nothing can be read. A file that
+ * is shorter was begun anew since.
+ */
 export async function outputSince(files: Files, path: string, fromByte: number): Promise<string> {
   try {
     const file = await files.open(path, 'read');
     try {
       const { kind, sizeBytes } = await file.stat();
-      const from = Math.max(fromByte, sizeBytes - limits.outputTailBytes);
+      const from = Math.max(sizeBytes < fromByte ? 0 : fromByte, sizeBytes - limits.outputTailBytes);
       if (kind !== 'file' || from >= sizeBytes) return '';
       const buffer = Buffer.alloc(sizeBytes - from);
       const length = await file.read(buffer, 0, buffer.length, from);

@@ -168,6 +168,8 @@ export type Launched =
       readonly unit: string;
       /** When the main process before it had been started: see Systemd.start. */
       readonly startedBeforeUs: number;
+      /** When its start began, by the wall clock. */
+      readonly startedMs: number;
     }
   | {
       readonly kind: 'process';
@@ -195,7 +197,8 @@ export async function launch(
       if (systemd === undefined)
         throw new UpdateError('SERVICE_START_FAILED', `${module}: unit ${unit}: systemd does not run`);
       host.log.info(`${module}: starting unit ${unit}`);
-      return { kind: 'unit', module, unit, startedBeforeUs: await systemd.start(unit) };
+      const startedMs = host.clock.now();
+      return { kind: 'unit', module, unit, startedMs, startedBeforeUs: await systemd.start(unit) };
     }
     case 'process':
       return await launchProcess(host, start, outputDirectory);

@@ -34,7 +34,10 @@ export interface Systemd {
   /** A unit with what triggers it and what systemd stops with it. */
   look(unit: string): Promise<UnitBefore>;
   show(unit: string): Promise<Properties>;
-  /** Returns when every process of these units has ended. Throws PROCESS_KILL_FAILED with systemctl's words. */
+  /**
+   * Returns when every process of these units has ended; of one that systemd does not know any more none is left. Throws
+   * PROCESS_KILL_FAILED with systemctl's words.
+   */
   stop(units: readonly string[]): Promise<void>;
   /**
    * Returns when the unit says it is up; what of it runs already is restarted. Throws SERVICE_START_FAILED with systemctl's
@@ -45,8 +48,11 @@ export interface Systemd {
   setEnabled(unit: string, isEnabled: boolean): Promise<void>;
   /** Why a unit that was started does not run any more; undefined when it does, or was a one-shot that succeeded. */
   whyDead(unit: string, startedBeforeUs?: number): Promise<string | undefined>;
-  /** The last lines that the unit's programs wrote to the system's journal; empty where there is none. */
-  lastLines(unit: string): Promise<string>;
+  /**
+   * The last lines that the unit's programs wrote to the system's journal since a time (ms since 1970): of all its starts, as
+   * one that was refused or has only begun says nothing. Empty where there is none.
+   */
+  lastLines(unit: string, sinceMs: number): Promise<string>;
 }
 
 /** Systemd as it runs on this device, or undefined where it does not. */
@@ -90,7 +96,13 @@ export async function findSystemd(
     },
     show,
     stop: async (units) => {
-      await systemctl('PROCESS_KILL_FAILED', 'stop', '--', ...units);
+      try {
+        await systemctl('PROCESS_KILL_FAILED', 'stop', '--', ...units);
+      } catch (thrown) {
+        // A unit that went by itself meanwhile may be unknown by now ("not loaded", status 5): it is as down as was wanted.
+        const left = await Promise.all(units.map(show));
+        if (left.some(({ ActiveState: state }) => state !== 'inactive' && state !== 'failed')) throw thrown;
+      }
     },
     start: async (unit) => {
       const before = await show(unit);
@@ -106,12 +118,9 @@ export async function findSystemd(
       await systemctl('SERVICE_START_FAILED', isEnabled ? 'enable' : 'disable', '--', unit);
     },
     whyDead: async (unit, startedBeforeUs) => whyDead(await show(unit), startedBeforeUs),
-    lastLines: async (unit) => {
-      const { InvocationID: invocation = '' } = await show(unit);
-      const which = /^[0-9a-f]{32}$/.test(invocation)
-        ? `_SYSTEMD_INVOCATION_ID=${invocation}`
-        : `_SYSTEMD_UNIT=${unit}`;
-      const journalctl = ['journalctl', '--no-pager', '--quiet', '-o', 'cat', '-n', '20', which];
+    lastLines: async (unit, sinceMs) => {
+      const which = [`--since=@${(sinceMs / 1000).toFixed(3)}`, `_SYSTEMD_UNIT=${unit}`];
+      const journalctl = ['journalctl', '--no-pager', '--quiet', '-o', 'cat', '-n', '20', ...which];
       const said = await host.processes.run(journalctl, limits.serviceCommandMs).catch(() => undefined);
       return said?.status === 0 ? said.stdout.trim() : '';
     },

@@ -17,7 +17,6 @@ export const shownProperties = [
   'NeedDaemonReload',
   'LoadState',
   'UnitFileState',
-  'InvocationID',
   'TriggeredBy',
   'RequiredBy',
   'RequisiteOf',

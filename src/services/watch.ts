@@ -70,7 +70,7 @@ async function assertUp(host: ServicesHost, systemd: Systemd | undefined, servic
         host,
         service,
         `unit ${service.unit} ${why}`,
-        (await systemd?.lastLines(service.unit)) ?? '',
+        (await systemd?.lastLines(service.unit, service.startedMs)) ?? '',
       );
     }
     case 'process': {

@@ -73,6 +73,17 @@ tests('after a kill -9 is free to take the work directory', () =>
   }),
 );
 
+tests('begins the output of a program anew that has grown beyond its bound', () =>
+  withDevice(async (device) => {
+    const output = join(device.work, 'logs/api.out');
+    mkdirSync(join(device.work, 'logs'), { recursive: true });
+    writeFileSync(output, 'x'.repeat(2 * 1024 * 1024));
+    await device.start();
+    await until('it is empty', () => statSync(output).size === 0);
+    assert.is(statSync(`${output}.1`).size, 1024 * 1024);
+  }),
+);
+
 tests('makes the directories tmp, logs and backups, 0755, whatever the umask', () =>
   withDevice(async (device) => {
     const work = join(device.folder, 'a-new-one');

@@ -200,6 +200,21 @@ test('what systemctl refuses is reported with its words', () =>
     await rejects(startServices(host, absent, 'target', broken), 'SERVICE_START_FAILED', ['ENOENT']);
   }));
 
+test('a unit that is not known any more when it is stopped is down, and fails nothing', () =>
+  withSystemd(async ({ device, host, places, unit, mark }) => {
+    const program = device.install('child-service.sh');
+    unit('brief.service', program);
+    await systemdOf(await findSystemd(host, places)).start('brief.service');
+    mark('brief.service.gone', '');
+    const options = { systemd: places };
+    await stopServices(
+      host,
+      await captureServices(host, [spec(undefined, { unit: 'brief' })], options),
+      options,
+    );
+    await eventually('it has ended', async () => (await device.running(program)).length === 0);
+  }));
+
 test("a process inside the updater's own unit is a plain one", () =>
   withSystemd(async ({ device, host, places, unit, orders }) => {
     const program = device.install('child-service.sh');

@@ -16,8 +16,8 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cacheFolder } from '../../build/runtime.ts';
 
-/** Debian releases, for the systemd that they carry: 252 and 247. */
-export const releases = ['bookworm', 'bullseye'] as const;
+/** Debian releases, for the systemd that they carry: 252, 247 and 257. */
+export const releases = ['bookworm', 'bullseye', 'trixie'] as const;
 export type Release = (typeof releases)[number];
 
 export interface Container {
@@ -28,6 +28,14 @@ export interface Container {
   /** Puts a file there, with its directories. */
   put(path: string, content: string | Buffer, mode?: number): void;
   end(): Promise<void>;
+}
+
+/** Those to be tested: all, or what RELEASE names. */
+export function wantedReleases(names = (process.env.RELEASE ?? '').split(' ')): readonly Release[] {
+  const given = names.filter((name) => name !== '');
+  const unknown = given.find((name) => !releases.some((release) => release === name));
+  if (unknown !== undefined) throw new Error(`RELEASE=${unknown}: must be one of ${releases.join(', ')}`);
+  return given.length === 0 ? releases : releases.filter((release) => given.includes(release));
 }
 
 /** Undefined where a container of the release can be booted here. */

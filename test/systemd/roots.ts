@@ -7,7 +7,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { type Release, releases, rootOf } from './container.ts';
+import { rootOf, wantedReleases } from './container.ts';
 
 const packages = 'systemd-sysv,dbus,procps,libstdc++6,libatomic1,perl-base,cron';
 const options = ['--variant=minbase', `--include=${packages}`, '--aptopt=Acquire::Languages "none"'];
@@ -16,7 +16,9 @@ if (process.getuid?.() !== 0) console.log('skipped: Debian roots need root');
 else if (spawnSync('sh', ['-c', 'command -v mmdebstrap']).status !== 0)
   console.log('skipped: Debian roots need mmdebstrap (Debian: mmdebstrap)');
 else
-  for (const release of wanted(process.argv.slice(2))) {
+  for (const release of process.argv.length > 2
+    ? wantedReleases(process.argv.slice(2))
+    : wantedReleases(['bookworm'])) {
     const root = rootOf(release);
     if (existsSync(root)) continue;
     console.log(`installing a Debian ${release} for the containers (once)`);
@@ -30,9 +32,3 @@ else
       console.log(`skipped: a root of ${release}: ${thrown instanceof Error ? thrown.message : thrown}`);
     }
   }
-
-function wanted(names: readonly string[]): Release[] {
-  const unknown = names.find((name) => !releases.some((release) => release === name));
-  if (unknown !== undefined) throw new Error(`RELEASE=${unknown}: must be one of ${releases.join(', ')}`);
-  return names.length === 0 ? ['bookworm'] : releases.filter((release) => names.includes(release));
-}
