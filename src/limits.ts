@@ -67,6 +67,8 @@ export const limits = {
   /** A device's tree of programs has thousands of files, not millions; bounds the memory of the plan. */
   archiveEntries: 20_000,
   pathBytes: 1024,
+  /** Text of a symlink: what Linux takes at most (PATH_MAX without its end). */
+  linkBytes: 4095,
   /** No tree of programs is this deep; bounds the directories one name can imply. */
   pathDepth: 64,
   nameBytes: 255,

@@ -3,7 +3,7 @@
  * No behaviour lives here; the three folders meet in these types only.
  */
 
-/** One regular file that a module deploys. */
+/** One regular file, or symlink, that a module deploys. */
 export interface ReleaseFile {
   /** Name of the ZIP entry that holds the content. */
   readonly entry: string;
@@ -18,6 +18,8 @@ export interface ReleaseFile {
   readonly md5: string | undefined;
   readonly sha256: string | undefined;
   readonly whenThere: WhenThere;
+  /** Of a symlink: where it leads to, relative to its directory and inside the module's tree. */
+  readonly link?: string | undefined;
 }
 
 /**

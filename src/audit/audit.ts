@@ -12,6 +12,7 @@ import { currentRecord } from '../deploy/current-record.ts';
 import {
   type DeployedDirectory,
   type DeployedFile,
+  type DeployedLink,
   type DeployedModule,
   type DeployedRecord,
   openRecord,
@@ -31,9 +32,9 @@ export interface AuditOptions {
   readonly onFile: (files: number) => void;
 }
 
-/** A deployed file that is not as it was deployed. */
+/** A deployed file or symlink that is not as it was deployed. */
 export interface Damage {
-  readonly file: DeployedFile;
+  readonly file: DeployedFile | DeployedLink;
   readonly kind: DifferenceKind;
   readonly text: string;
 }
@@ -83,11 +84,12 @@ export async function audit(
       if (await isMissing(comparer, line)) missingDirectories.push(line);
     } else {
       if (modules.get(line.module)?.tree !== null) known.add(line.path);
-      const difference: Difference | undefined = await comparer.file(line);
+      const difference: Difference | undefined =
+        line.kind === 'link' ? await comparer.link(line) : await comparer.file(line);
       if (difference !== undefined && !isEdit(line, difference)) damages.push({ file: line, ...difference });
       if (count % filesPerTrim === filesPerTrim - 1) host.memory.trim();
       count += 1;
-      bytes += line.sizeBytes;
+      bytes += line.kind === 'link' ? 0 : line.sizeBytes;
       options.onFile(count);
     }
   }
@@ -108,7 +110,7 @@ export async function audit(
 }
 
 /** What people do to a file that is theirs to edit. */
-function isEdit(file: DeployedFile, { kind }: Difference): boolean {
+function isEdit(file: DeployedFile | DeployedLink, { kind }: Difference): boolean {
   return file.isConfig === true && (kind === 'content' || kind === 'attributes');
 }
 

@@ -50,10 +50,11 @@ function report({ release, sizeBytes, md5, sha256, hasSignature, signed, warning
     modules: release.modules.map((module) => ({
       name: module.name,
       dst: module.target,
-      files: module.files.map(({ target, sizeBytes: size, sha256: digest }) => ({
+      files: module.files.map(({ target, sizeBytes: size, sha256: digest, link }) => ({
         dst: target,
         size,
         sha256: digest ?? null,
+        ...(link !== undefined && { link }),
       })),
       exact: module.exact,
       config: module.isTree ? module.config : module.files.some(({ whenThere }) => whenThere === 'config'),
@@ -82,7 +83,7 @@ function print(output: Output, name: string, inspection: Inspection, roots: read
   output.line('');
   const rows = release.modules.map((module) => [
     module.name,
-    module.isTree ? countText(module.files.length, 'file') : 'file',
+    module.isTree ? treeText(module) : 'file',
     bytesText(moduleBytes(module)),
     module.isTree ? `${module.target}/` : module.target,
     serviceText(module),
@@ -118,6 +119,12 @@ function commandText(argv: readonly string[]): string {
   return argv
     .map((word) => (/^[\w./:=@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`))
     .join(' ');
+}
+
+function treeText({ files }: ReleaseModule): string {
+  const links = files.filter(({ link }) => link !== undefined).length;
+  const text = countText(files.length - links, 'file');
+  return links === 0 ? text : `${text}, ${countText(links, 'symlink')}`;
 }
 
 function moduleBytes(module: ReleaseModule): number {

@@ -59,7 +59,7 @@ export async function retakeBackups(
       const kept = keptPath(step);
       const other = await files.stat(kept);
       const saved = await files.stat(step.backup);
-      if (saved && (!other || sameFile(other, now)) && looksTheSame(saved, now)) return;
+      if (saved && (!other || sameFile(other, now)) && (await looksTheSame(files, step, saved, now))) return;
       log.info(`${step.target} was changed while the services were stopped: it is backed up again`);
       if (saved) await files.remove(step.backup);
       if (other) await files.remove(kept);
@@ -91,13 +91,17 @@ async function saveOne(
 }
 
 /** Of a backup that is a copy, made a moment ago: the same bytes, as far as size and times tell. */
-function looksTheSame(saved: FileStat, now: FileStat): boolean {
-  return (
-    sameFile(saved, now) ||
-    (saved.kind === now.kind &&
-      saved.sizeBytes === now.sizeBytes &&
-      (now.kind === 'symlink' || Math.abs(saved.modifiedMs - now.modifiedMs) < timeGrainMs))
-  );
+async function looksTheSame(
+  files: Files,
+  { target, backup }: FileStep,
+  saved: FileStat,
+  now: FileStat,
+): Promise<boolean> {
+  if (sameFile(saved, now)) return true;
+  if (saved.kind !== now.kind || saved.sizeBytes !== now.sizeBytes) return false;
+  if (now.kind === 'symlink')
+    return (await files.readLink(target)) === (await files.readLink(backup ?? target));
+  return Math.abs(saved.modifiedMs - now.modifiedMs) < timeGrainMs;
 }
 
 /** Times are copied as floating point numbers, and some filesystems keep 2 s (vfat) or 10 ms. */

@@ -8,12 +8,13 @@ import { posix } from 'node:path';
 import { errno } from '../errors.ts';
 import type { FileStat, Files } from '../host/host.ts';
 import { limits } from '../limits.ts';
-import type { DeployedDirectory, DeployedFile } from './deployed-record.ts';
+import type { DeployedDirectory, DeployedFile, DeployedLink } from './deployed-record.ts';
 import { type Fingerprint, isSame, newFingerprinting } from './fingerprint.ts';
 
 /**
  * missing: nothing is there. kind: something else is (a symlink, a directory), also in the place of a directory above
- * it. unreadable: the disk does not give it. content: other bytes. attributes: the right bytes, another mode or owner.
+ * it. unreadable: the disk does not give it. content: other bytes, or a link that leads elsewhere. attributes: the right bytes,
+ * another mode or owner.
  */
 export const differenceKinds = ['missing', 'kind', 'unreadable', 'content', 'attributes'] as const;
 export type DifferenceKind = (typeof differenceKinds)[number];
@@ -33,6 +34,7 @@ export interface Comparison {
 export interface Comparer {
   /** Undefined: as deployed. */
   file(file: DeployedFile): Promise<Difference | undefined>;
+  link(link: DeployedLink): Promise<Difference | undefined>;
   /** A directory is compared by its kind alone: what it holds and who may write there is the services' matter too. */
   directory(directory: DeployedDirectory): Promise<Difference | undefined>;
   /** True where a regular file holds the bytes of that fingerprint. Rejects with the system error. */
@@ -75,7 +77,10 @@ export function createComparer(files: Files, { signal, pace }: Comparison): Comp
     }
   };
 
-  const place = async (path: string, wanted: 'file' | 'directory'): Promise<FileStat | Difference> => {
+  const place = async (
+    path: string,
+    wanted: 'file' | 'directory' | 'symlink',
+  ): Promise<FileStat | Difference> => {
     const directory = posix.dirname(path);
     const leadsTo = await realDirectory(directory);
     if (leadsTo !== undefined && leadsTo !== directory)
@@ -115,6 +120,16 @@ export function createComparer(files: Files, { signal, pace }: Comparison): Comp
         if (!isSame(now, file)) return { kind: 'content', text: otherBytes(now, file) };
         return attributesOf(found, file);
       }),
+    link: (link) =>
+      reading(async () => {
+        await pace(limits.auditFileBytes);
+        const found = await place(link.path, 'symlink');
+        if ('text' in found) return found;
+        const to = await files.readLink(link.path);
+        if (to !== link.to)
+          return { kind: 'content', text: `leads to ${to}, deployed was a symlink to ${link.to}` };
+        return attributesOf(found, { ...link, mode: found.mode });
+      }),
     directory: (directory) =>
       reading(async () => {
         const found = await place(directory.path, 'directory');
@@ -151,7 +166,10 @@ const nameOf: Record<FileStat['kind'], string> = {
   other: 'a device, socket or pipe',
 };
 
-function attributesOf(found: FileStat, file: DeployedFile): Difference | undefined {
+function attributesOf(
+  found: FileStat,
+  file: Pick<DeployedFile, 'mode' | 'uid' | 'gid'>,
+): Difference | undefined {
   const texts: string[] = [];
   if (found.mode !== file.mode) texts.push(`has mode ${octal(found.mode)}, ${octal(file.mode)} was deployed`);
   if (found.uid !== file.uid || found.gid !== file.gid)

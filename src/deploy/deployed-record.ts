@@ -68,7 +68,21 @@ interface FileFacts {
   readonly gid: number;
 }
 
-export type RecordLine = DeployedModule | DeployedDirectory | DeployedFile;
+/** A symlink of a tree. */
+export interface DeployedLink {
+  readonly kind: 'link';
+  readonly module: string;
+  /** Absolute; its directories are free of symlinks. */
+  readonly path: string;
+  /** Where it leads to. */
+  readonly to: string;
+  /** People edit it: another place is no damage. */
+  readonly isConfig?: true;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export type RecordLine = DeployedModule | DeployedDirectory | DeployedFile | DeployedLink;
 type AnyLine = RecordHeader | RecordLine | { readonly kind: 'end'; readonly lines: number };
 
 /**

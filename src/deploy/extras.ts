@@ -68,7 +68,10 @@ export async function findExtras(
       const stays = isDirectory && (await walk(tree, target, others));
       somethingStays ||= stays;
       if (stays || wanted.has(target)) continue;
-      const isOurs = tree.exact || (isDirectory ? recorded.directories : recorded.files).has(target);
+      const isRecorded = isDirectory
+        ? recorded.directories.has(target)
+        : recorded.files.has(target) || recorded.links.has(target);
+      const isOurs = tree.exact || isRecorded;
       if (!isOurs || matchesAny(tree.keep, below(tree.root, target) ?? '')) {
         if (!isDirectory) add(others, target);
         somethingStays = true;

@@ -27,6 +27,8 @@ export interface FileWant {
   readonly sha256: string | undefined;
   readonly seal?: Seal | undefined;
   readonly whenThere?: WhenThere;
+  /** A symlink is wanted, that leads to there. */
+  readonly link?: string | undefined;
   /** Its bytes stand there already: it gets a step only where mode or owner differ. */
   readonly stands?: boolean;
 }
@@ -64,6 +66,8 @@ export interface PlanHeader extends Omit<Plan, 'steps' | 'format'> {
 }
 
 const newFileMode = 0o644;
+/** Nothing looks at it. */
+const linkMode = 0o777;
 const newDirectoryMode = 0o755;
 /** Set-uid and set-gid. */
 const setIdBits = 0o6000;
@@ -101,9 +105,9 @@ export function makePlan(header: PlanHeader, wants: readonly Want[], facts: Fact
             `${want.target} is a device, socket or pipe, a file is due there`,
           );
         const replaced = found?.kind === 'file' ? found : undefined;
-        const owner = want.owner ?? replaced ?? facts.self;
-        const mode = modeOf(want, replaced);
-        if (want.stands && replaced && isDressed(replaced, mode, owner)) break;
+        const owner = want.owner ?? (want.link === undefined ? replaced : found) ?? facts.self;
+        const mode = want.link === undefined ? modeOf(want, replaced) : linkMode;
+        if (want.stands && found && isDressed(found, mode, owner)) break;
         const temp = tempName(beside, mode | (replaced?.mode ?? 0));
         fileSteps.push({
           kind: 'put',
@@ -118,6 +122,7 @@ export function makePlan(header: PlanHeader, wants: readonly Want[], facts: Fact
           gid: owner.gid,
           md5: want.md5 ?? null,
           sha256: want.sha256 ?? null,
+          ...(want.link !== undefined && { link: want.link }),
           ...(want.seal && { seal: want.seal }),
         });
         break;

@@ -7,7 +7,7 @@ import type { ServiceSpec } from '../release.ts';
 import type { Seal } from '../seal.ts';
 import { directoryOf } from './paths.ts';
 
-/** Replaces or creates one file (or symlink, when a rollback brings one back). */
+/** Replaces or creates one file or symlink. */
 export interface PutStep {
   readonly kind: 'put';
   readonly module: string;
@@ -24,6 +24,8 @@ export interface PutStep {
   readonly gid: number;
   readonly md5: string | null;
   readonly sha256: string | null;
+  /** Of a symlink that an update or a repair brings: where it leads to. A rollback takes it from the backup. */
+  readonly link?: string | undefined;
   /** Of a repair, whose file was remembered by its seal. */
   readonly seal?: Seal | undefined;
 }

@@ -29,6 +29,15 @@ export async function makeDirectories(host: Pick<Host, 'files'>, plan: Plan): Pr
       await attempt(step.target, () => host.files.makeDirectory(step.target, step.mode, step));
 }
 
+/** Makes the symlinks that the plan brings, beside their targets; their names are the caller's to sync. */
+export async function stageLinks({ files }: Pick<Host, 'files'>, plan: Plan): Promise<void> {
+  for (const step of putSteps(plan)) {
+    const { link } = step;
+    if (link !== undefined)
+      await attempt(step.target, () => files.symbolicLink(link, stagedPath(step), step));
+  }
+}
+
 export interface Stager {
   /** Sources that the plan takes content from. */
   readonly sources: ReadonlySet<string>;
@@ -49,6 +58,7 @@ export function createStager(
 ): Stager {
   const stepsOf = new Map<string, PutStep[]>();
   for (const step of putSteps(plan)) {
+    if (step.link !== undefined) continue; // see stageLinks
     const others = stepsOf.get(step.source);
     if (others === undefined) stepsOf.set(step.source, [step]);
     else others.push(step);

@@ -46,22 +46,32 @@ export async function judgeStanding(
     }
   };
 
+  const standingOf = async (want: FileWant, stat: FileStat): Promise<Standing> => {
+    const { target, sizeBytes, sha256, link } = want;
+    const places = want.whenThere === 'config' ? [target, besideEdited(target)] : [target];
+    const isRecorded = recorded.files.has(target) || recorded.links.has(target);
+    let isDeployed = false;
+    if (stat.kind === 'symlink') {
+      const leadsTo = await files.readLink(target);
+      if (leadsTo === link) return 'wanted';
+      isDeployed = places.some((place) => recorded.links.get(place)?.to === leadsTo);
+    } else {
+      if (link === undefined && sha256 !== undefined && (await isOf(stat, target, sizeBytes, { sha256 })))
+        return 'wanted';
+      for (const place of places) {
+        const record = recorded.files.get(place);
+        isDeployed ||= record !== undefined && (await isOf(stat, target, record.sizeBytes, record));
+      }
+    }
+    return isDeployed ? 'deployed' : isRecorded ? 'edited' : 'unknown';
+  };
+
   await forEachInFlight(wants, limits.filesInFlight, async (want) => {
-    const { target, sizeBytes, sha256 } = want;
-    const stat = await files.stat(target);
-    found.set(target, stat);
+    const stat = await files.stat(want.target);
+    found.set(want.target, stat);
     if (stat === undefined) return void standings.set(want, 'nothing');
-    if (want.whenThere === 'keep' || stat.kind !== 'file') return void standings.set(want, 'unknown');
-    if (sha256 !== undefined && (await isOf(stat, target, sizeBytes, { sha256 })))
-      return void standings.set(want, 'wanted');
-    const record = recorded.files.get(target);
-    const beside = recorded.files.get(besideEdited(target));
-    const isDeployed =
-      (record !== undefined && (await isOf(stat, target, record.sizeBytes, record))) ||
-      (want.whenThere === 'config' &&
-        beside !== undefined &&
-        (await isOf(stat, target, beside.sizeBytes, beside)));
-    standings.set(want, isDeployed ? 'deployed' : record === undefined ? 'unknown' : 'edited');
+    const isLookedAt = want.whenThere !== 'keep' && (stat.kind === 'file' || stat.kind === 'symlink');
+    standings.set(want, isLookedAt ? await standingOf(want, stat) : 'unknown');
   });
 
   const judged: FileWant[] = [];

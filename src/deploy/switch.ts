@@ -99,7 +99,12 @@ async function switchOne(files: Files, step: FileStep): Promise<void> {
     throw new UpdateError('DEPLOYMENT_FAILED', `${step.target} was put back to its old content meanwhile`);
   }
   if (now?.kind === 'file' && now.sizeBytes === step.sizeBytes) return;
-  if (now?.kind === 'symlink') return;
+  if (now?.kind === 'symlink' && step.link === undefined) return; // brought back by a rollback
+  if (now?.kind === 'symlink') {
+    const to = await files.readLink(step.target);
+    if (to === step.link) return;
+    throw new UpdateError('DEPLOYMENT_FAILED', `${step.target} leads to ${to}, ${step.link} is expected`);
+  }
   throw new UpdateError(
     'DEPLOYMENT_FAILED',
     `${step.target}: ${step.sizeBytes} bytes expected, ${now?.sizeBytes ?? 'nothing'} found`,

@@ -100,7 +100,8 @@ async function restoreOne(
   const backup = await backupOf(files, step);
   if (backup === null || (await files.stat(backup)) === undefined) return; // backups go only when everything is put back
   if (await isEqual(files, backup, step.target)) return;
-  if (plan.keepsNames && now?.kind === 'file' && !(await isDeployed(files, step, now))) {
+  const isThing = now?.kind === 'file' || now?.kind === 'symlink';
+  if (plan.keepsNames && isThing && !(await isDeployed(files, step, now))) {
     // The kept name goes with the restoring alone: a program that the boot has started wrote to it since.
     log.warn(`${step.target} is neither what was replaced nor what was deployed: it stays`);
     return;
@@ -113,7 +114,10 @@ async function restoreOne(
 
 /** True where the new file stands, as far as the package tells its bytes. */
 async function isDeployed(files: Files, step: FileStep, now: FileStat): Promise<boolean> {
-  if (step.kind === 'remove' || now.sizeBytes !== step.sizeBytes) return false;
+  if (step.kind === 'remove') return false;
+  if (now.kind === 'symlink')
+    return step.link === undefined || (await files.readLink(step.target)) === step.link;
+  if (step.link !== undefined || now.sizeBytes !== step.sizeBytes) return false;
   const wanted = step.sha256 === null ? step.seal && { seal: step.seal } : { sha256: step.sha256 };
   const { signal } = new AbortController();
   return (

@@ -58,6 +58,7 @@ function wantsOfModule(
       md5: file.md5,
       sha256: file.sha256,
       whenThere: file.whenThere,
+      ...(file.link !== undefined && { link: file.link }),
     }),
   );
   return [...directories, ...files];

@@ -2,6 +2,7 @@
 import {
   type DeployedDirectory,
   type DeployedFile,
+  type DeployedLink,
   type DeployedModule,
   type RecordLine,
   writeRecord,
@@ -23,8 +24,8 @@ export interface Deployed {
   /** Targets that people edit, and those that are only deployed where there is none. */
   readonly config: ReadonlySet<string>;
   readonly kept: ReadonlySet<string>;
-  /** Of files whose bytes stood there already: they may have no step. */
-  readonly standing: readonly DeployedFile[];
+  /** Of files whose bytes stood there already, and of such links: they may have no step. */
+  readonly standing: readonly (DeployedFile | DeployedLink)[];
 }
 
 /** What the package brings, and the digests of what was staged. */
@@ -43,10 +44,13 @@ export function deployedOf(release: Release, { wants, facts, moduleRoots }: Surv
   return {
     config: targetsOf('config'),
     kept: targetsOf('keep'),
-    standing: files.flatMap(({ stands, module, target, source, sizeBytes, sha256 }): DeployedFile[] => {
+    standing: files.flatMap((want): (DeployedFile | DeployedLink)[] => {
+      const { stands, module, target, source, sizeBytes, sha256, link } = want;
       const found = stands ? facts.found.get(target) : undefined;
-      if (found === undefined || sha256 === undefined) return [];
+      if (found === undefined) return [];
       const { mode, uid, gid } = found;
+      if (link !== undefined) return [{ kind: 'link', module, path: target, to: link, uid, gid }];
+      if (sha256 === undefined) return [];
       return [{ kind: 'file', module, path: target, entry: source, sizeBytes, mode, uid, gid, sha256 }];
     }),
     version: release.version,
@@ -115,13 +119,19 @@ function* linesOf(
     isPut.add(target);
     // What is only kept belongs to whoever edits it: no audit and no repair has to do with it.
     if (kept.has(target)) continue;
+    if (step.link !== undefined) {
+      yield { kind: 'link', module, path: target, to: step.link, ...ofConfig(target), uid, gid };
+      continue;
+    }
     const fingerprint = fingerprints.get(target);
     if (fingerprint === undefined) throw new Error(`${target} was not staged`);
     const content = { entry: source, sizeBytes, crc32: crc32(source), ...fingerprint, ...ofConfig(target) };
     yield { kind: 'file', module, path: target, mode, uid, gid, ...content };
   }
   for (const line of standing) {
-    if (!isPut.has(line.path)) yield { ...line, crc32: crc32(line.entry), ...ofConfig(line.path) };
+    if (isPut.has(line.path)) continue;
+    const bytes = line.kind === 'file' ? { crc32: crc32(line.entry) } : {};
+    yield { ...line, ...bytes, ...ofConfig(line.path) };
   }
 }
 

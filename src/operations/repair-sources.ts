@@ -4,6 +4,7 @@ import type { AuditResult, Damage, Mended } from '../audit/audit.ts';
 import { backupOf } from '../deploy/backup.ts';
 import { createComparer } from '../deploy/compare.ts';
 import { keptPackagePath } from '../deploy/current-record.ts';
+import type { DeployedFile } from '../deploy/deployed-record.ts';
 import { pastUpdates } from '../deploy/past-updates.ts';
 import { fileSteps, type Plan } from '../deploy/plan.ts';
 import { createStager, type Stager } from '../deploy/stage.ts';
@@ -48,7 +49,11 @@ export async function findSources(
       hopeless.set(file.path, { restored: false, note: obstacle });
       continue;
     }
-    const backup = kind === 'attributes' ? undefined : await backupOf(damage);
+    if (file.kind === 'link') {
+      restorable.set(file.path, { source: file.path, from: 'the record of what is deployed' });
+      continue;
+    }
+    const backup = kind === 'attributes' ? undefined : await backupOf(file);
     if (kind === 'attributes') restorable.set(file.path, { source: file.path, from: 'its own bytes' });
     else if (backup !== undefined) restorable.set(file.path, backup);
     else {
@@ -150,10 +155,10 @@ async function backupFinder(
   host: Pick<Host, 'files' | 'log' | 'memory'>,
   backupDirectory: string,
   signal: AbortSignal,
-): Promise<(damage: Damage) => Promise<Restorable | undefined>> {
+): Promise<(file: DeployedFile) => Promise<Restorable | undefined>> {
   const past = await pastUpdates(host, backupDirectory);
   const { holds } = createComparer(host.files, { signal, pace: () => undefined });
-  return async ({ file }) => {
+  return async (file) => {
     for (const plan of past) {
       const step = fileSteps(plan).find(({ target }) => target === file.path);
       const backup = step === undefined ? null : await backupOf(host.files, step);

@@ -115,16 +115,19 @@ async function planRepair(
 }
 
 function wantOf({ file }: Damage, { restorable }: Sources): Want {
-  const { module, path, sizeBytes, mode, uid, gid, sha256, seal } = file;
+  const { module, path, uid, gid } = file;
+  const common = { kind: 'file', module, target: path, owner: { uid, gid }, modeIsForced: true } as const;
+  if (file.kind === 'link') {
+    const sizeBytes = Buffer.byteLength(file.to);
+    const nothing = { source: path, mode: undefined, md5: undefined, sha256: undefined };
+    return { ...common, ...nothing, sizeBytes, link: file.to };
+  }
+  const { sizeBytes, mode, sha256, seal } = file;
   return {
-    kind: 'file',
-    module,
-    target: path,
+    ...common,
     source: restorable.get(path)?.source ?? path,
     sizeBytes,
     mode,
-    modeIsForced: true,
-    owner: { uid, gid },
     md5: undefined,
     sha256,
     seal,

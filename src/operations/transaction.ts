@@ -12,7 +12,7 @@ import type { Journal, JournalRecord } from '../deploy/journal.ts';
 import { beginJournal, continueJournal } from '../deploy/journal-file.ts';
 import { holdingDirectories, type Plan } from '../deploy/plan.ts';
 import { withPlanGroup } from '../deploy/plan-group.ts';
-import { makeDirectories } from '../deploy/stage.ts';
+import { makeDirectories, stageLinks } from '../deploy/stage.ts';
 import { switchTargets } from '../deploy/switch.ts';
 import { restoreTargets } from '../deploy/undo.ts';
 import { isUntouched } from '../deploy/untouched.ts';
@@ -46,6 +46,7 @@ export async function runTransaction(
   try {
     await makeDirectories(host, plan);
     await withPlanGroup(host.files, plan, [backupDirectory], 'DEPLOYMENT_FAILED', async (group) => {
+      await stageLinks(host, plan);
       await stage(group);
       stopIfAsked(context);
       context.progress(91, 'saving backups');

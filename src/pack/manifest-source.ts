@@ -11,6 +11,7 @@ import { invalidManifest, parseManifest } from '../package/manifest.ts';
 import { withoutSlash } from '../package/manifest-fields.ts';
 import { quoted } from '../package/path-fault.ts';
 import { parseStrictJson } from '../package/strict-json.ts';
+import type { SourceLink, Sources } from './sources.ts';
 
 export interface ManifestSource {
   readonly manifest: CompleteManifest;
@@ -52,12 +53,12 @@ export interface FilledManifest {
 /**
  * The package's manifest. `facts`: of each file by its name in the package. A module that is one file gets
  * `size`, `md5` and `sha256`; the files of trees are listed under `files`, directories with nothing in them under
- * `directories`. Throws INVALID_MANIFEST where the source says otherwise.
+ * `directories`, symlinks under `links`. Throws INVALID_MANIFEST where the source says otherwise.
  */
 export function filledManifest(
   source: ManifestSource,
   facts: ReadonlyMap<string, FileFacts>,
-  emptyDirectories: readonly string[] = [],
+  rest: Partial<Pick<Sources, 'emptyDirectories' | 'links'>> = {},
 ): FilledManifest {
   const writtenModules = listOf(source.written.modules);
   const modules = source.manifest.modules.map((module, index) => {
@@ -68,7 +69,8 @@ export function filledManifest(
     return { ...writtenModules[index], ...agreed(place, given, wanted(found)) };
   });
   const files = listedFiles(source, facts);
-  const directories = listedDirectories(source, emptyDirectories);
+  const directories = listedDirectories(source, rest.emptyDirectories ?? []);
+  const links = listedLinks(source, rest.links ?? []);
   return {
     files,
     text: (entry) => {
@@ -77,6 +79,7 @@ export function filledManifest(
         modules,
         ...(files.length === 0 ? {} : { files: entry ?? files }),
         ...(directories.length === 0 ? {} : { directories }),
+        ...(links.length === 0 ? {} : { links }),
       };
       const requires = requiredBy(source, root);
       return manifestText({ ...root, ...(requires.length === 0 ? {} : { requires }) });
@@ -100,6 +103,17 @@ function listedDirectories(source: ManifestSource, empty: readonly string[]): re
       `directories[${index}]: ${quoted(given[index] ?? '')} is not an empty directory of a module`,
     );
   return empty;
+}
+
+function listedLinks(source: ManifestSource, found: readonly SourceLink[]): readonly object[] {
+  const places = new Map(found.map(({ entry, to }) => [entry, to]));
+  (source.manifest.links ?? []).forEach(({ path, to }, index) => {
+    const place = places.get(path);
+    if (place === undefined)
+      throw invalidManifest(`links[${index}].path: ${quoted(path)} is not a symlink of a module`);
+    agreed(`links[${index}]`, { to }, { to: place });
+  });
+  return found.map(({ entry, to }) => ({ path: entry, to }));
 }
 
 /** `files`: those of the source, completed, and every file that no module names by itself. By name. */

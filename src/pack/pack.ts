@@ -46,7 +46,7 @@ export async function packFolder(host: PackHost, options: PackOptions): Promise<
   if (sources.files.some(({ path }) => path === options.outputPath))
     throw new UpdateError('INVALID_PACKAGE', `${options.outputPath} lies in a folder that is packed itself`);
   const facts = await factsOf(host, sources.files);
-  const texts = await manifestOf(filledManifest(source, facts, sources.emptyDirectories));
+  const texts = await manifestOf(filledManifest(source, facts, sources));
   const inputs = await zipInputs(texts, source.manifest.version, sources, options.signingKey);
 
   const unfinished = `${options.outputPath}.unfinished`;
@@ -120,6 +120,7 @@ async function zipInputs(
       : [{ kind: 'text', name: 'manifest.json.minisig', text: signature } as const]),
     ...(list === undefined ? [] : [{ kind: 'text', name: filesEntry, text: list } as const]),
     ...sources.emptyDirectories.map((name) => ({ kind: 'directory', name }) as const),
+    ...sources.links.map(({ entry, to }) => ({ kind: 'link', name: entry, to }) as const),
     ...sources.files.map(({ entry, ...file }) => ({ kind: 'file', name: entry, ...file }) as const),
   ];
 }

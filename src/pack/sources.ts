@@ -2,8 +2,8 @@
  * Which files of a folder go into the package: those that a module's `src` names, and no other, so that a key or a
  * note that lies beside them is never shipped.
  *
- * Invariant: sorted by name, so that the same folder always gives the same package. Symlinks and special files are
- * refused: a device takes none.
+ * Invariant: sorted by name, so that the same folder always gives the same package. Symlinks are packed as such, and never
+ * followed; special files are refused: a device takes none.
  */
 import { posix } from 'node:path';
 import { asUpdateError, UpdateError } from '../errors.ts';
@@ -23,8 +23,15 @@ export interface SourceFile {
   readonly mode: number;
 }
 
+export interface SourceLink {
+  /** Name in the package. */
+  readonly entry: string;
+  readonly to: string;
+}
+
 export interface Sources {
   readonly files: readonly SourceFile[];
+  readonly links: readonly SourceLink[];
   /** Names in the package, without "/" at the end. */
   readonly emptyDirectories: readonly string[];
 }
@@ -45,17 +52,19 @@ export async function collectSources(
   manifest: CompleteManifest,
 ): Promise<Sources> {
   const found = new Map<string, SourceFile>();
+  const links = new Map<string, SourceLink>();
   const emptyDirectories = new Set<string>();
   const visit = async (entry: string, notThere: () => UpdateError): Promise<void> => {
     const path = posix.join(folder, entry);
     const stat = await files.stat(path);
     if (stat === undefined) throw notThere();
-    const fault = stat.kind === 'file' || stat.kind === 'directory' ? pathFault(entry) : `is a ${stat.kind}`;
+    const fault = stat.kind === 'other' ? 'is a device, socket or pipe' : pathFault(entry);
     if (fault !== undefined)
       throw new UpdateError('INVALID_PACKAGE', `${quoted(path)} ${fault}; a device does not take it`);
-    if (stat.kind === 'file') {
-      found.set(entry, { entry, path, sizeBytes: stat.sizeBytes, mode: stat.mode });
-      if (found.size > limits.archiveEntries)
+    if (stat.kind === 'file' || stat.kind === 'symlink') {
+      if (stat.kind === 'symlink') links.set(entry, { entry, to: await files.readLink(path) });
+      else found.set(entry, { entry, path, sizeBytes: stat.sizeBytes, mode: stat.mode });
+      if (found.size + links.size > limits.archiveEntries)
         throw new UpdateError('INVALID_PACKAGE', `more than ${limits.archiveEntries} files`);
       return;
     }
@@ -81,6 +90,7 @@ export async function collectSources(
   }
   return {
     files: [...found.values()].sort((a, b) => compare(a.entry, b.entry)),
+    links: [...links.values()].sort((a, b) => compare(a.entry, b.entry)),
     emptyDirectories: [...emptyDirectories].sort(compare),
   };
 }

@@ -17,12 +17,14 @@ export type ZipInput =
       readonly sizeBytes: number;
       readonly mode: number;
     }
+  | { readonly kind: 'link'; readonly name: string; readonly to: string }
   | { readonly kind: 'directory'; readonly name: string };
 
 /** What a device takes from a ZIP; more must be asked for in the manifest (entry-policy.ts). */
 const modeMask = 0o755;
 const regularFile = 0o100000;
 const directory = 0o040000;
+const symlink = 0o120000;
 
 /**
  * Writes the inputs in their order to `path`, which must not exist. Rejects with the system's error, or with
@@ -65,6 +67,13 @@ export async function writeZip(
         });
         break;
       }
+      case 'link':
+        zip.addBuffer(Buffer.from(input.to), input.name, {
+          ...common,
+          mode: symlink | 0o777,
+          compress: false,
+        });
+        break;
       case 'directory':
         zip.addEmptyDirectory(input.name, { ...common, mode: directory | modeMask });
         break;

@@ -9,10 +9,10 @@
 import type * as Yauzl from 'yauzl';
 import type { Entry, ExtraField, ZipFile } from 'yauzl';
 import { asUpdateError } from '../errors.ts';
-import type { Host, Memory, OpenFile } from '../host/host.ts';
+import type { Host, OpenFile } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { fastestCrc32 } from '../zip/crc32.ts';
-import type { Output } from './entry-decoder.ts';
+import { type DecoderParts, decodeWhole, type Output } from './entry-decoder.ts';
 import {
   type ArchiveEntry,
   acceptEntry,
@@ -24,7 +24,7 @@ import {
   nameRegister,
 } from './entry-policy.ts';
 import { type Extraction, extract, readEntry, readFully, readSmall, type Source } from './extraction.ts';
-import { printable, quoted } from './path-fault.ts';
+import { isPrintable, printable, quoted } from './path-fault.ts';
 import {
   checkEnd,
   descriptorLength,
@@ -33,9 +33,12 @@ import {
   invalidPackage,
 } from './zip-records.ts';
 
+/** An entry; `link` is where a symlink leads to. */
+export type PackagedEntry = ArchiveEntry & { readonly link?: string };
+
 export interface Archive {
   readonly sizeBytes: number;
-  readonly entries: readonly ArchiveEntry[];
+  readonly entries: readonly PackagedEntry[];
   /** Content of a small file entry; undefined when there is none. More than `maxBytes` is INVALID_PACKAGE. */
   readSmall(name: string, maxBytes: number): Promise<Uint8Array | undefined>;
   /** The same of any size, a part at a time. False when there is none. */
@@ -58,10 +61,10 @@ export async function openArchive(host: Pick<Host, 'files' | 'memory'>, path: st
   });
   try {
     const { sizeBytes } = await file.stat();
-    const entries = await readEntries(file, sizeBytes, host.memory);
     const zlib = await import('node:zlib');
     const produced = (bytes: number) => host.memory.produced(bytes);
     const parts = { zlib, crc32: fastestCrc32(zlib), produced };
+    const entries = await readEntries(file, sizeBytes, parts);
     const source: Source = { file, sizeBytes, entries, parts };
     return {
       sizeBytes,
@@ -77,7 +80,7 @@ export async function openArchive(host: Pick<Host, 'files' | 'memory'>, path: st
   }
 }
 
-async function readEntries(file: OpenFile, sizeBytes: number, memory: Memory): Promise<ArchiveEntry[]> {
+async function readEntries(file: OpenFile, sizeBytes: number, parts: DecoderParts): Promise<PackagedEntry[]> {
   const yauzl = await import('yauzl');
   const read = windowedRead(file);
   const zip = await openZip(yauzl, read, sizeBytes);
@@ -93,7 +96,7 @@ async function readEntries(file: OpenFile, sizeBytes: number, memory: Memory): P
       `a central directory of ${directoryEnd - directoryStart} bytes, more than ${limits.archiveDirectoryBytes}`,
     );
 
-  const entries: ArchiveEntry[] = [];
+  const entries: PackagedEntry[] = [];
   const extents: Extent[] = [];
   const register = nameRegister();
   let unpackedBytes = 0;
@@ -102,11 +105,11 @@ async function readEntries(file: OpenFile, sizeBytes: number, memory: Memory): P
     const local = await localRecord(yauzl, zip, record);
     const entry = acceptEntry(central, local);
     register(entry);
-    memory.produced(recordGarbageBytes);
+    parts.produced(recordGarbageBytes);
     unpackedBytes += entry.sizeBytes;
     if (unpackedBytes > limits.unpackedBytes)
       throw invalidPackage(`claims to unpack to more than ${limits.unpackedBytes} bytes`);
-    entries.push(entry);
+    entries.push(entry.isLink ? { ...entry, link: await linkOf(read, entry, parts) } : entry);
     extents.push({
       name: entry.name,
       start: central.headerStart,
@@ -117,6 +120,20 @@ async function readEntries(file: OpenFile, sizeBytes: number, memory: Memory): P
     throw invalidPackage(`the central directory ends at ${nextRecord(zip)}, not at ${directoryEnd}`);
   checkLayout(extents, directoryStart);
   return entries;
+}
+
+/** Where a symlink leads to: it stands right behind the header that was just read. */
+async function linkOf(read: Read, entry: ArchiveEntry, parts: DecoderParts): Promise<string> {
+  const stored = Buffer.alloc(entry.compressedBytes);
+  if ((await read(stored, entry.dataStart)) < stored.length)
+    throw invalidPackage(`entry ${quoted(entry.name)} ends behind the end of the file`);
+  const bytes = Buffer.from(decodeWhole(entry, stored, parts));
+  const text = bytes.toString('utf8');
+  if (!Buffer.from(text).equals(bytes) || !isPrintable(text))
+    throw invalidPackage(
+      `entry ${quoted(entry.name)} is a symlink to ${quoted(text)}, which is not plain text`,
+    );
+  return text;
 }
 
 /** Position of the record that yauzl reads next; its type package calls the number a boolean. */

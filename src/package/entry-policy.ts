@@ -1,8 +1,8 @@
 /**
  * Which ZIP entries are accepted, decided from the central directory and the local headers alone. Pure.
  *
- * Only regular files and directories, stored or deflated, with names that stay below the package's root and mean the
- * same everywhere; both headers agree; no name comes twice; and the entries fill the file from its first byte to the
+ * Only regular files, directories and symlinks, stored or deflated, with names that stay below the package's root and mean
+ * the same everywhere; both headers agree; no name comes twice; and the entries fill the file from its first byte to the
  * central directory. Anything else is INVALID_PACKAGE. Spec section 4.
  */
 import type { UpdateError } from '../errors.ts';
@@ -36,6 +36,8 @@ export interface ArchiveEntry extends Sizes {
   /** Relative path; without the "/" at the end of a directory's name. */
   readonly name: string;
   readonly isDirectory: boolean;
+  /** Its content is where it leads to; see archive.ts. */
+  readonly isLink: boolean;
   /** Permission bits; undefined where the archive was not made on Unix. See `permissions`. */
   readonly mode: number | undefined;
   readonly isDeflated: boolean;
@@ -58,14 +60,17 @@ export function acceptEntry(central: CentralRecord, local: LocalRecord): Archive
   if (central.method !== 0 && central.method !== 8)
     throw refuse(`uses compression method ${central.method}; only 0 (stored) and 8 (deflated) are supported`);
   const special = specialKind(central, isDirectory);
-  if (special !== undefined) throw refuse(`is ${special}; only regular files and directories are accepted`);
-  const oddSize = sizeFault(central, isDirectory);
+  if (special !== undefined)
+    throw refuse(`is ${special}; only regular files, directories and symlinks are accepted`);
+  const isLink = isSymlink(central);
+  const oddSize = sizeFault(central, isDirectory, isLink);
   if (oddSize !== undefined) throw refuse(oddSize);
   const difference = headerDifference(central, local);
   if (difference !== undefined) throw refuse(`has a local header that disagrees: ${difference}`);
   return {
     name,
     isDirectory,
+    isLink,
     mode: permissions(central),
     isDeflated: central.method === 8,
     dataStart: local.dataStart,
@@ -118,7 +123,9 @@ function specialKind(central: CentralRecord, isDirectory: boolean): string | und
     case 0x6:
       return 'a block device';
     case 0xa:
-      return 'a symbolic link';
+      if (isDirectory) return 'a symlink by its mode but a directory by its name';
+      if (!isUnix(central)) return 'a symbolic link of a system that has none';
+      break;
     case 0xc:
       return 'a socket';
     default:
@@ -141,8 +148,11 @@ function linksElsewhere({ id, data }: ExtraField): boolean {
 function sizeFault(
   { method, compressedBytes, sizeBytes, crc32 }: Sizes & { method: number },
   isDirectory: boolean,
+  isLink: boolean,
 ) {
   if (isDirectory && (sizeBytes !== 0 || crc32 !== 0)) return 'is a directory with content';
+  if (isLink && (sizeBytes === 0 || Math.max(sizeBytes, compressedBytes) > limits.linkBytes))
+    return `is a symlink of ${Math.max(sizeBytes, compressedBytes)} bytes; 1 to ${limits.linkBytes} are accepted`;
   if (method === 0 && compressedBytes !== sizeBytes)
     return `is stored, but its sizes differ: ${compressedBytes} and ${sizeBytes} bytes`;
   if (sizeBytes > limits.unpackedBytes)
@@ -180,10 +190,19 @@ function headerDifference(central: CentralRecord, local: LocalRecord): string | 
  * Who may read and run the file, from archives made on Unix or macOS. The rest of what the archive says (set-uid,
  * writable by group or others) is dropped: it is not covered by a signature of the manifest, which can ask for it.
  */
-function permissions({ madeBy, externalAttributes }: CentralRecord): number | undefined {
+function permissions(central: CentralRecord): number | undefined {
+  const mode = central.externalAttributes >>> 16;
+  return isUnix(central) && mode !== 0 ? mode & 0o755 : undefined;
+}
+
+function isSymlink({ externalAttributes }: CentralRecord): boolean {
+  return externalAttributes >>> 28 === 0xa;
+}
+
+/** Made on Unix or macOS. */
+function isUnix({ madeBy }: CentralRecord): boolean {
   const system = madeBy >>> 8;
-  const mode = externalAttributes >>> 16;
-  return (system === 3 || system === 19) && mode !== 0 ? mode & 0o755 : undefined;
+  return system === 3 || system === 19;
 }
 
 /** Collects names one by one and refuses the second of a kind. Throws INVALID_PACKAGE. */

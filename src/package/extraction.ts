@@ -63,7 +63,8 @@ export async function readEntry(
 ): Promise<boolean> {
   const entry = source.entries.find((candidate) => candidate.name === name);
   if (entry === undefined) return false;
-  if (entry.isDirectory) throw invalidPackage(`${quoted(name)} is a directory`);
+  if (entry.isDirectory || entry.isLink)
+    throw invalidPackage(`${quoted(name)} is a ${entry.isLink ? 'symlink' : 'directory'}`);
   const stored = Math.max(entry.sizeBytes, entry.compressedBytes);
   if (stored > maxBytes)
     throw invalidPackage(`entry ${quoted(name)} is ${stored} bytes, more than ${maxBytes}`);

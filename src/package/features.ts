@@ -8,7 +8,16 @@ import { UpdateError } from '../errors.ts';
 import { printable } from './path-fault.ts';
 
 /** Those of this updater. */
-export const features = ['exact', 'config', 'keep', 'commands', 'files', 'enable', 'restart'] as const;
+export const features = [
+  'exact',
+  'config',
+  'keep',
+  'commands',
+  'files',
+  'enable',
+  'restart',
+  'symlinks',
+] as const;
 
 export type Feature = (typeof features)[number];
 
@@ -30,6 +39,7 @@ export function checkRequires(raw: unknown): void {
 export function featuresUsed(manifest: {
   readonly modules: readonly Readonly<Record<string, unknown>>[];
   readonly files?: unknown;
+  readonly links?: unknown;
 }): Feature[] {
   const has = (...keys: string[]) =>
     manifest.modules.some((module) => keys.some((key) => module[key] !== undefined && module[key] !== false));
@@ -41,6 +51,7 @@ export function featuresUsed(manifest: {
     files: typeof manifest.files === 'object' && !Array.isArray(manifest.files),
     enable: has('enable'),
     restart: has('restart'),
+    symlinks: Array.isArray(manifest.links) && manifest.links.length > 0,
   };
   return features.filter((feature) => used[feature]);
 }

@@ -115,6 +115,9 @@ const FilesSchema = v.pipe(
   v.maxLength(limits.archiveEntries, `must not list more than ${limits.archiveEntries} files`),
 );
 
+/** A symlink of the package and where it leads to, so that a signature of the manifest covers it. */
+export const LinkSchema = v.object({ path: SourcePath, to: Text(limits.linkBytes) });
+
 const FilesEntrySchema = v.object({ entry: SourcePath, sha256: Digest(64) });
 
 export const ManifestSchema = v.object({
@@ -133,6 +136,12 @@ export const ManifestSchema = v.object({
       v.maxLength(limits.archiveEntries, `must not list more than ${limits.archiveEntries} directories`),
     ),
   ),
+  links: v.optional(
+    v.pipe(
+      v.array(LinkSchema),
+      v.maxLength(limits.archiveEntries, `must not list more than ${limits.archiveEntries} links`),
+    ),
+  ),
   compatible: v.optional(
     v.pipe(v.array(Text(128)), v.minLength(1, 'must name a device type'), v.maxLength(256)),
   ),
@@ -143,5 +152,6 @@ export const ManifestSchema = v.object({
 });
 
 export type Manifest = v.InferOutput<typeof ManifestSchema>;
+export type ListedLink = v.InferOutput<typeof LinkSchema>;
 export type ListedFile = v.InferOutput<typeof FileSchema>;
 export type ManifestModule = Manifest['modules'][number];

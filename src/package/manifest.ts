@@ -7,7 +7,14 @@ import * as v from 'valibot';
 import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { checkRequires } from './features.ts';
-import { FileSchema, HealthSchema, type Manifest, ManifestSchema, ModuleSchema } from './manifest-schema.ts';
+import {
+  FileSchema,
+  HealthSchema,
+  LinkSchema,
+  type Manifest,
+  ManifestSchema,
+  ModuleSchema,
+} from './manifest-schema.ts';
 import { printable } from './path-fault.ts';
 import { parseStrictJson } from './strict-json.ts';
 
@@ -74,6 +81,9 @@ function unknownKeys(raw: unknown): string[] {
   });
   list(raw, 'files').forEach((file, index) => {
     look(file, `files[${index}].`, 'file', FileSchema.entries);
+  });
+  list(raw, 'links').forEach((link, index) => {
+    look(link, `links[${index}].`, 'link', LinkSchema.entries);
   });
   return [...places.values()];
 }

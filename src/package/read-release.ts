@@ -11,7 +11,7 @@ import { completeManifest } from './listed-files.ts';
 import { parseManifest } from './manifest.ts';
 import { type ReleaseRules, resolveRelease } from './release.ts';
 import { type Signed, type TrustedKey, verifyManifestSignature } from './signature.ts';
-import { requireDigests, requireDirectories } from './signed-content.ts';
+import { requireDigests, requireDirectories, requireLinks } from './signed-content.ts';
 
 export interface PackageRelease {
   readonly release: Release;
@@ -41,6 +41,7 @@ export async function readRelease(
   const release = resolveRelease(manifest, archive.entries, rules);
   if (isTrustRequired) {
     requireDigests(release);
+    requireLinks(manifest, release);
     requireDirectories(manifest, archive.entries);
   }
   return { release, warnings, signed };

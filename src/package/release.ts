@@ -8,10 +8,11 @@
 import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Release, ReleaseFile, ReleaseModule } from '../release.ts';
+import { checkLinks } from './links.ts';
 import type { CompleteManifest } from './listed-files.ts';
 import { invalidManifest as invalid } from './manifest.ts';
 import { withoutSlash } from './manifest-fields.ts';
-import type { ListedFile as FileFacts, ManifestModule } from './manifest-schema.ts';
+import type { ListedFile as FileFacts, ListedLink, ManifestModule } from './manifest-schema.ts';
 import { moduleFacts, whenThere } from './module-facts.ts';
 import { quoted } from './path-fault.ts';
 import { checkTargets, parents, type TargetRules } from './targets.ts';
@@ -23,6 +24,8 @@ export interface PackageEntry {
   readonly isDirectory: boolean;
   readonly sizeBytes: number;
   readonly mode: number | undefined;
+  /** Of a symlink: where it leads to. */
+  readonly link?: string | undefined;
 }
 
 export interface ReleaseRules extends TargetRules {
@@ -43,6 +46,7 @@ export function resolveRelease(
   const byName = new Map(entries.map((entry) => [entry.name, entry]));
   const listed = checkListedFiles(manifest.files ?? [], byName);
   checkListedDirectories(manifest.directories ?? [], byName);
+  checkListedLinks(manifest.links ?? [], byName);
   const trees = treeEntries(manifest.modules, entries);
   const modules: ReleaseModule[] = [];
   let planned = 0;
@@ -79,7 +83,7 @@ function checkListedFiles(
   files.forEach((file, index) => {
     if (listed.has(file.path)) throw invalid(`files[${index}].path: ${quoted(file.path)} is listed twice`);
     const entry = byName.get(file.path);
-    if (entry === undefined || entry.isDirectory)
+    if (entry === undefined || entry.isDirectory || entry.link !== undefined)
       throw invalid(`files[${index}].path: ${quoted(file.path)} is not a file in the package`);
     checkSize(entry, file.size, `files[${index}].size`);
     listed.set(file.path, file);
@@ -94,6 +98,16 @@ function checkListedDirectories(
   directories.forEach((path, index) => {
     if (byName.get(withoutSlash(path))?.isDirectory !== true)
       throw invalid(`directories[${index}]: ${quoted(path)} is not a directory in the package`);
+  });
+}
+
+function checkListedLinks(links: readonly ListedLink[], byName: ReadonlyMap<string, PackageEntry>): void {
+  links.forEach(({ path, to }, index) => {
+    const link = byName.get(path)?.link;
+    if (link === undefined)
+      throw invalid(`links[${index}].path: ${quoted(path)} is not a symlink in the package`);
+    if (link !== to)
+      throw invalid(`links[${index}].to: is ${quoted(to)}, but ${quoted(path)} leads to ${quoted(link)}`);
   });
 }
 
@@ -133,6 +147,10 @@ function fileModule(
         `modules[${index}].${key}: ends with "/", but ${quoted(entry.name)} is a file in the package`,
       );
   }
+  if (entry.link !== undefined)
+    throw invalid(
+      `modules[${index}].src: ${quoted(entry.name)} is a symlink; it can be deployed in a tree, where what it leads to is`,
+    );
   const facts = listed.get(entry.name);
   if (facts !== undefined && module.sha256 !== undefined && facts.sha256 !== module.sha256)
     throw invalid(`modules[${index}].sha256: differs from the one listed in files for ${quoted(entry.name)}`);
@@ -178,8 +196,16 @@ function treeModule(
       files.push({ ...file, whenThere: whenThere(module, path.slice(target.length + 1)) });
     }
   }
+  checkLinks(source, linksBelow(source, entries));
   const facts = moduleFacts(module, true, `modules[${index}]`);
   return { ...facts, target, isTree: true, files, directories: [...directories].sort() };
+}
+
+function linksBelow(source: string, entries: readonly PackageEntry[]): Map<string, string> {
+  const links = new Map<string, string>();
+  for (const { name, link } of entries)
+    if (link !== undefined) links.set(name.slice(source.length + 1), link);
+  return links;
 }
 
 function releaseFile(
@@ -197,5 +223,6 @@ function releaseFile(
     modeIsForced: forced !== undefined,
     md5: undefined,
     sha256: facts?.sha256,
+    ...(entry.link !== undefined && { link: entry.link }),
   };
 }

@@ -17,7 +17,9 @@ import { parents } from './targets.ts';
  */
 export function requireDigests(release: Release): void {
   for (const module of release.modules) {
-    const file = module.files.find((candidate) => candidate.sha256 === undefined);
+    const file = module.files.find(
+      (candidate) => candidate.sha256 === undefined && candidate.link === undefined,
+    );
     if (file === undefined) continue;
     throw refusal(
       `manifest.json gives no sha256 for "${file.entry}", so its signature does not cover that file`,
@@ -25,12 +27,25 @@ export function requireDigests(release: Release): void {
   }
 }
 
+/** Checks that it says of every symlink where it leads to. Throws SIGNATURE_INVALID. */
+export function requireLinks(manifest: CompleteManifest, release: Release): void {
+  const listed = new Set((manifest.links ?? []).map(({ path }) => path));
+  const stray = release.modules
+    .flatMap((module) => module.files)
+    .find(({ entry, link }) => link !== undefined && !listed.has(entry));
+  if (stray === undefined) return;
+  throw refusal(
+    `manifest.json does not name the symlink "${stray.entry}" (under links), so its signature does not cover it`,
+  );
+}
+
 /** Checks that it names every directory that it deploys, by a file in it or by itself. Throws SIGNATURE_INVALID. */
 export function requireDirectories(manifest: CompleteManifest, entries: readonly PackageEntry[]): void {
   const sources = new Set(manifest.modules.map((module) => withoutSlash(module.src)));
   const named = [...(manifest.directories ?? []).map(withoutSlash), ...sources];
   const covered = new Set(named);
-  for (const path of [...named, ...(manifest.files ?? []).map((file) => file.path)])
+  const listed = [...(manifest.files ?? []), ...(manifest.links ?? [])];
+  for (const path of [...named, ...listed.map((one) => one.path)])
     for (const parent of parents(path)) covered.add(parent);
   const stray = entries.find(
     ({ name, isDirectory }) =>

@@ -1,5 +1,5 @@
 /** Every manifest of docs/cookbook.md: packed, read as a device does, and installed on one and taken back where it needs no systemd. */
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -44,6 +44,7 @@ function folderOf(device: Device, manifest: Manifest): string {
       ? ['migrate', 'main', 'a.cfg', 'own/x.cfg'].map((name) => src + name)
       : [src];
     for (const name of names) write(name, '#!/bin/sh\nexit 0\n');
+    if (src.endsWith('/')) symlinkSync('main', join(folder, src, 'latest'));
   }
   return folder;
 }

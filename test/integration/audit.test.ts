@@ -6,6 +6,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -17,6 +18,7 @@ import * as assert from 'uvu/assert';
 import type { AuditReport } from '../../src/audit/audit-report.ts';
 import { fastestCrc32 } from '../../src/zip/crc32.ts';
 import { command } from '../cli/command.ts';
+import type { PackageSpec } from '../fixtures/package-builder.ts';
 import { concurrently } from './concurrently.ts';
 import { type Daemon, until } from './daemon.ts';
 import { type Device, withDevice } from './harness.ts';
@@ -270,5 +272,80 @@ async function post(daemon: Daemon, name: string, body: object): Promise<{ code:
   });
   return (await response.json()) as { code: number; msg: string };
 }
+
+tests(
+  'symlinks of a tree are deployed, audited, repaired, removed and rolled back over several updates',
+  () =>
+    withDevice(async (device) => {
+      const tree = join(device.root, 'app');
+      const link = (content: string) => ({ content, isLink: true });
+      const spec = (version: string, files: PackageSpec['files']): PackageSpec => ({
+        version,
+        modules: [{ name: 'app', src: 'app', dst: tree }],
+        files: Object.fromEntries(Object.entries(files).map(([name, file]) => [`app/${name}`, file])),
+        withDigests: true,
+        manifest: { requires: ['symlinks'] },
+      });
+      const daemon = await device.start();
+      const before = device.files();
+      await installed(
+        device,
+        daemon,
+        spec('2.0.0', {
+          'lib/foo.so.1.0': 'the first',
+          'lib/foo.so.1': link('foo.so.1.0'),
+          'lib/foo.so': link('foo.so.1'),
+          'bin/tool': link('../lib/foo.so'),
+          plain: 'a file',
+          turned: link('lib/foo.so'),
+        }),
+      );
+      const first = device.files();
+      assert.is(readFileSync(join(tree, 'bin/tool'), 'utf8'), 'the first');
+      symlinkSync('precious', join(tree, 'lib/mine')); // somebody's own
+      await installed(
+        device,
+        daemon,
+        spec('3.0.0', {
+          'lib/foo.so.1.1': 'the second',
+          'lib/foo.so.1': link('foo.so.1.1'),
+          'lib/foo.so': link('foo.so.1'),
+          plain: link('lib'),
+          turned: 'a file now',
+        }),
+      );
+      assert.is(readFileSync(join(tree, 'plain/foo.so'), 'utf8'), 'the second');
+      assert.is(readFileSync(join(tree, 'turned'), 'utf8'), 'a file now');
+      assert.not(existsSync(join(tree, 'bin')));
+      assert.is(readlinkSync(join(tree, 'lib/mine')), 'precious');
+
+      const second = device.files();
+      rmSync(join(tree, 'lib/foo.so.1'));
+      symlinkSync('/etc/passwd', join(tree, 'lib/foo.so.1'));
+      rmSync(join(tree, 'lib/foo.so'));
+      rmSync(join(tree, 'plain'));
+      writeFileSync(join(tree, 'plain'), 'no link');
+      const audit = await command(['audit', '--json', '--repair', '--yes', '--url', daemon.url]);
+      const { findings } = JSON.parse(audit.stdout) as AuditReport;
+      assert.equal(
+        Object.fromEntries(
+          findings.map(({ path, kind, restored }) => [path.slice(tree.length + 1), [kind, restored]]),
+        ),
+        {
+          'lib/foo.so': ['missing', true],
+          'lib/foo.so.1': ['content', true],
+          plain: ['kind', true],
+        },
+        audit.stderr,
+      );
+      assert.equal(device.files(), second);
+
+      await rolledBack(daemon);
+      rmSync(join(tree, 'lib/mine'));
+      assert.equal(device.files(), first);
+      await rolledBack(daemon);
+      assert.equal(device.files(), before);
+    }),
+);
 
 tests.run();

@@ -19,12 +19,13 @@ import { createHash } from 'node:crypto';
 import {
   chmodSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
-  statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -226,9 +227,10 @@ function filesBelow(root: string): Record<string, string> {
   const names = readdirSync(root, { recursive: true, encoding: 'utf8' }).sort();
   return Object.fromEntries(
     names.flatMap((name) => {
-      const stat = statSync(join(root, name), { throwIfNoEntry: false });
+      const stat = lstatSync(join(root, name), { throwIfNoEntry: false });
       if (stat === undefined || name.endsWith('.json.new')) return [];
       const { mode, uid, gid } = stat;
+      if (stat.isSymbolicLink()) return [[name, `${uid}:${gid} -> ${readlinkSync(join(root, name))}`]];
       const isFile = (mode & 0o170000) === 0o100000;
       const md5 = isFile ? md5Of(join(root, name)) : 'directory';
       return md5 === undefined ? [] : [[name, `${(mode & 0o7777).toString(8)} ${uid}:${gid} ${md5}`]];

@@ -147,10 +147,28 @@ const cases: readonly (readonly [string, Code, RegExp, () => Buffer])[] = [
   ['a mode that is none', 'INVALID_MANIFEST', /modules\[0\]\.mode/, withModule({ mode: 'rwx' })],
   ['an encrypted entry', 'INVALID_PACKAGE', /encrypted/, withApp({ flags: 0x0801 })],
   [
-    'a symlink entry',
+    'a symlink as a module',
+    'INVALID_MANIFEST',
+    /src: "app" is a symlink/,
+    withApp({ content: 'lib', ...unix(0o120777), madeBy: 0x0314 }),
+  ],
+  [
+    'a symlink out of the tree',
     'INVALID_PACKAGE',
-    /symbolic link/,
-    withEntry({ name: 'x', content: '/etc', ...unix(0o120777) }),
+    /tree\/x" is a symlink to "\.\.\/other", which is outside the tree/,
+    () =>
+      packageOf(manifest({ src: 'tree', dst: join(device.root, 'tree') }), [
+        { name: 'tree/x', content: '../other', ...unix(0o120777), madeBy: 0x0314 },
+      ]),
+  ],
+  [
+    'a manifest that is a symlink',
+    'INVALID_PACKAGE',
+    /manifest\.json" is a symlink/,
+    () =>
+      rawZip({
+        entries: [{ name: 'manifest.json', content: 'app', ...unix(0o120777), madeBy: 0x0314 }, app],
+      }),
   ],
   ['a device entry', 'INVALID_PACKAGE', /device/, withEntry({ name: 'x', ...unix(0o020666) })],
   ['an entry twice', 'INVALID_PACKAGE', /app/, withEntry(app)],

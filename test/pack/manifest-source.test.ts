@@ -109,7 +109,8 @@ test('directories with nothing in them are listed, and those of the source must 
     const modules = [{ name: 't', src: 'tree', dst: '/opt/tope/t' }];
     const written = { version: '1.0.0', modules, ...(directories && { directories }) };
     const source = readManifestSource(Buffer.from(JSON.stringify(written)));
-    return JSON.parse(filledManifest(source, facts, ['tree/a', 'tree/b/c']).text()).directories;
+    return JSON.parse(filledManifest(source, facts, { emptyDirectories: ['tree/a', 'tree/b/c'] }).text())
+      .directories;
   };
   assert.equal(filled(), ['tree/a', 'tree/b/c']);
   assert.equal(filled(['tree/a/']), ['tree/a', 'tree/b/c']);

@@ -45,6 +45,33 @@ async function refusal(source: SourceFolder, options = {}): Promise<UpdateError>
   throw new Error('nothing was refused');
 }
 
+test('symlinks of a tree are packed as such, named in the manifest, and an older updater is told', async () => {
+  await withSource(
+    { version: '1.0.0', modules: [{ name: 'a', src: 'a', dst: '/opt/tope/a' }] },
+    async (source) => {
+      source.write('a/lib/x.so.1.2', 'library');
+      symlinkSync('x.so.1.2', join(source.source, 'a/lib/x.so.1'));
+      symlinkSync('nowhere', join(source.source, 'a/dangling'));
+      await source.pack();
+      const archive = await openArchive(packHost, join(source.folder, 'package.zip'));
+      const found = archive.entries.flatMap(({ name, link }) => (link === undefined ? [] : [[name, link]]));
+      const manifest = JSON.parse(
+        Buffer.from((await archive.readSmall('manifest.json', 1e6)) ?? []).toString(),
+      );
+      await archive.close();
+      assert.equal(found, [
+        ['a/dangling', 'nowhere'],
+        ['a/lib/x.so.1', 'x.so.1.2'],
+      ]);
+      assert.equal(
+        manifest.links,
+        found.map(([path, to]) => ({ path, to })),
+      );
+      assert.equal(manifest.requires, ['symlinks']);
+    },
+  );
+});
+
 test('what the modules name goes in with its modes, and nothing that lies beside it', async () => {
   await withSource(usualManifest, async (source) => {
     writeUsual(source);
@@ -139,13 +166,13 @@ const refusals: readonly (readonly [string, object, (source: SourceFolder) => vo
     /INVALID_MANIFEST.*outside the allowed roots \(\/opt\/tope\)/,
   ],
   [
-    'a symlink in a tree',
+    'a symlink that leads out of the tree',
     { version: '1.0.0', modules: [{ name: 'a', src: 'tree', dst: '/opt/tope/a' }] },
     ({ source, write }) => {
       write('tree/a', 'a');
       symlinkSync('/etc/passwd', join(source, 'tree/link'));
     },
-    /INVALID_PACKAGE.*tree\/link" is a symlink/,
+    /INVALID_PACKAGE.*tree\/link" is a symlink to "\/etc\/passwd", which is absolute/,
   ],
   [
     'a name that a device does not take',

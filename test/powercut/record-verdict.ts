@@ -39,6 +39,11 @@ export function wrongRecord(
   if (header.version !== version) return `the record is of ${header.version}, ${version} is deployed`;
   if (isDamaged) return undefined;
   for (const line of lines) {
+    if (line.kind === 'link') {
+      const wanted = `symlink 777 ${line.uid}:${line.gid} -> ${line.to}`;
+      const there = treeOf(state, dirname(line.path)).get(line.path);
+      if (there !== wanted) return `the record says ${wanted} of ${line.path}: ${there}`;
+    }
     if (line.kind !== 'file' || line.path === ownFile) continue;
     const attributes = `file ${line.mode.toString(8)} ${line.uid}:${line.gid} `;
     const stands = treeOf(state, dirname(line.path)).get(line.path);

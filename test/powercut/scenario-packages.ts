@@ -92,6 +92,39 @@ export function nextTree(version: string): PackageSpec {
   };
 }
 
+function link(to: string) {
+  return { content: to, isLink: true, compress: false };
+}
+
+/** A tree with a library, its version links, and others that the next one turns into something else. */
+export function links(version: string): PackageSpec {
+  return {
+    version,
+    modules: [{ name: 'lib', src: 'lib', dst: '/opt/tope/lib', health: { exec: ['/bin/check'] } }],
+    files: {
+      'lib/foo.so.1.0': stored(content('foo', version), 0o644),
+      'lib/foo.so.1': link('foo.so.1.0'),
+      'lib/gone': link('foo.so.1'),
+      'lib/plain': stored(content('plain', version), 0o644),
+      'lib/turned': link('plain'),
+    },
+  };
+}
+
+/** To follow it: a link leads elsewhere, one goes, one comes, a file becomes one, and one becomes a file. */
+export function nextLinks(version: string): PackageSpec {
+  return {
+    ...links(version),
+    files: {
+      'lib/foo.so.1.1': stored(content('foo', version), 0o644),
+      'lib/foo.so.1': link('foo.so.1.1'),
+      'lib/tool': link('foo.so.1'),
+      'lib/plain': link('foo.so.1'),
+      'lib/turned': stored(content('turned', version), 0o644),
+    },
+  };
+}
+
 /** Of what stands on a device before any update. */
 export const versionBefore = '1.0.0';
 
