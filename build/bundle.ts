@@ -12,6 +12,7 @@ import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { bundledScreen } from './screen-script.ts';
 
 export const projectRoot = resolve(fileURLToPath(import.meta.url), '../..');
 export const bundlePath = join(projectRoot, 'dist/tope-updater.cjs');
@@ -54,6 +55,7 @@ export async function writeBundle(
     define: {
       TOPE_UPDATER_VERSION: JSON.stringify(projectVersion),
       TOPE_UPDATER_BUILD_MS: String(releaseMs()),
+      TOPE_UPDATER_SCREEN: JSON.stringify(await bundledScreen()),
     },
     logLevel: 'warning',
     metafile: true,

@@ -19,13 +19,13 @@ _tope_updater() {
       mapfile -t COMPREPLY < <(compgen -f -- "$current")
       return
       ;;
-    --host | --port | --report-url | --log-level | --log-format | --device-type | --rate-limit | --download-deadline | --download-wait | --fleet-url | --fleet-tenant | --fleet-id | --fleet-token-kind | --fleet-soft | --fleet-confirm | --fleet-set-name | --audit-interval | --url | --release | --md5 | --sha256 | --size | --package-url | --kind)
+    --host | --port | --report-url | --screen-actions | --log-level | --log-format | --device-type | --rate-limit | --download-deadline | --download-wait | --fleet-url | --fleet-tenant | --fleet-id | --fleet-token-kind | --fleet-soft | --fleet-confirm | --fleet-set-name | --audit-interval | --url | --release | --md5 | --sha256 | --size | --package-url | --kind)
       return
       ;;
   esac
   case ${COMP_WORDS[1]} in
-    run) flags='--dir --host --port --socket --token-file --report-url --allow-root --allow-http --gui --log-level --log-format --device-type --trust-key --ca-file --cert-file --key-file --rate-limit --download-deadline --download-wait --fleet-url --fleet-tenant --fleet-id --fleet-id-file --fleet-token-file --fleet-token-kind --fleet-attribute --fleet-soft --fleet-confirm --fleet-set-name --no-adaptive-download --keep-package --audit-interval --config' ;;
-    recover) flags='--dir --host --port --socket --token-file --report-url --allow-root --allow-http --gui --log-level --log-format --device-type --trust-key --ca-file --cert-file --key-file --rate-limit --download-deadline --download-wait --fleet-url --fleet-tenant --fleet-id --fleet-id-file --fleet-token-file --fleet-token-kind --fleet-attribute --fleet-soft --fleet-confirm --fleet-set-name --no-adaptive-download --keep-package --audit-interval --config' ;;
+    run) flags='--dir --host --port --socket --token-file --report-url --allow-root --allow-http --screen-actions --gui --log-level --log-format --device-type --trust-key --ca-file --cert-file --key-file --rate-limit --download-deadline --download-wait --fleet-url --fleet-tenant --fleet-id --fleet-id-file --fleet-token-file --fleet-token-kind --fleet-attribute --fleet-soft --fleet-confirm --fleet-set-name --no-adaptive-download --keep-package --audit-interval --config' ;;
+    recover) flags='--dir --host --port --socket --token-file --report-url --allow-root --allow-http --screen-actions --gui --log-level --log-format --device-type --trust-key --ca-file --cert-file --key-file --rate-limit --download-deadline --download-wait --fleet-url --fleet-tenant --fleet-id --fleet-id-file --fleet-token-file --fleet-token-kind --fleet-attribute --fleet-soft --fleet-confirm --fleet-set-name --no-adaptive-download --keep-package --audit-interval --config' ;;
     status) flags='--watch --json --url --socket --token-file' ;;
     install) flags='--yes --root --release --allow-downgrade --md5 --sha256 --size --json --url --socket --token-file --config --dir --allow-root --device-type --trust-key --skip-commands' ;;
     rollback) flags='--yes --json --url --socket --token-file' ;;

@@ -11,6 +11,7 @@ import { fleetOptions } from './config-fleet.ts';
 import { absolutePath, httpUrl, type Option, option, optional, text, wholeNumber } from './config-option.ts';
 import { errorText } from './errors.ts';
 import { limits } from './limits.ts';
+import { suggestion } from './nearest.ts';
 
 export type { Option, OptionKind } from './config-option.ts';
 
@@ -66,6 +67,20 @@ export const options = {
     v.boolean('must be true or false'),
     false,
     'packages may come over http from any host',
+  ),
+  screen_actions: option(
+    'screen-actions',
+    'text',
+    'LIST',
+    v.pipe(
+      text,
+      v.regex(
+        /^(none|(rollback|install|cancel|consent)(,(rollback|install|cancel|consent))*)$/,
+        'must be none, or some of rollback, install, cancel, consent with commas between',
+      ),
+    ),
+    'rollback',
+    "buttons of the page at /, each with a question before it acts: rollback, install, cancel, consent (to what a fleet's server asks), or none",
   ),
   gui: option('gui', 'text', 'FILE', absolutePath, '/opt/tope/ota-gui', 'program that shows the progress'),
   log_level: option(
@@ -195,7 +210,10 @@ function parseFile(fileText: string): Readonly<Record<string, unknown>> {
   if (typeof content !== 'object' || content === null || Array.isArray(content))
     throw new UsageError('config file: must be a JSON object');
   const unknown = Object.keys(content).find((key) => !Object.hasOwn(options, key));
-  if (unknown !== undefined) throw new UsageError(`config file: unknown key ${JSON.stringify(unknown)}`);
+  if (unknown !== undefined)
+    throw new UsageError(
+      `config file: unknown key ${JSON.stringify(unknown)}${suggestion(unknown, Object.keys(options))}`,
+    );
   return content as Readonly<Record<string, unknown>>;
 }
 

@@ -72,7 +72,7 @@ const badFiles: readonly (readonly [string, string])[] = [
   ['{', 'is not JSON'],
   ['[]', 'must be a JSON object'],
   ['null', 'must be a JSON object'],
-  ['{"prot": 1}', 'unknown key "prot"'],
+  ['{"prot": 1}', 'unknown key "prot"; did you mean "port"?'],
   ['{"__proto__": {"port": 1}}', 'unknown key "__proto__"'],
   ['{"config": "x"}', 'unknown key "config"'],
   ['{"report-url": "http://x/"}', 'unknown key "report-url"'],
@@ -97,6 +97,16 @@ test('attributes of the fleet are KEY=VALUE on the command line, and a list of o
     assert.match(usageError(() => resolveConfig({ 'fleet-attribute': bad }, undefined)).message, /KEY=VALUE/);
 });
 
+test('the buttons of the page are named one by one, or none', () => {
+  for (const good of ['none', 'rollback', 'consent,install,cancel'])
+    assert.is(resolveConfig({ 'screen-actions': good }, undefined).screen_actions, good);
+  for (const bad of ['', 'reboot', 'none,install', 'install,', 'install cancel'])
+    assert.match(
+      usageError(() => resolveConfig({ 'screen-actions': bad }, undefined)).message,
+      /screen-actions/,
+    );
+});
+
 test('every key of the table can be set in the file, and every flag is its own', () => {
   const samples: Record<ConfigKey, unknown> = {
     dir: 'w',
@@ -107,6 +117,7 @@ test('every key of the table can be set in the file, and every flag is its own',
     report_url: 'http://r/',
     allow_root: ['/a'],
     allow_http: true,
+    screen_actions: 'install,cancel',
     gui: '/g',
     log_level: 'debug',
     log_format: 'json',

@@ -14,7 +14,7 @@ export function generalHelp(): string {
     ['usage: tope-updater COMMAND [FLAGS]'],
     columns(lines),
     columns([
-      ['COMMAND --help', 'the flags of a command, with examples'],
+      ['help COMMAND', 'the flags of a command, with examples; also COMMAND --help'],
       ['--version', 'the version of this program'],
     ]),
     ['exit status:'],

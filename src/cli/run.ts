@@ -28,6 +28,7 @@ import type { RunningUpdater } from '../updater/state.ts';
 import { fleetOptionsOf } from './fleet-options.ts';
 import { loadConfig } from './load-config.ts';
 import { ownPaths } from './own-files.ts';
+import { tlsFileFaults } from './tls-files.ts';
 import { readToken } from './token.ts';
 import { readTrustedKey } from './trusted-key.ts';
 
@@ -50,6 +51,9 @@ export async function run(flags: Flags, version: string, memory: Memory): Promis
     const stranger = await strangerAt(path);
     if (stranger !== undefined) log.warn(`${stranger}: whoever that is can become root through ${path}`);
   }
+  // Files installed by hand need none of them: it starts all the same.
+  for (const fault of await tlsFileFaults(config))
+    log.error(`${fault}: no package can be downloaded over https`);
   const host = realHost(config, log, memory);
   const reporter = createReporter(host, {
     url: config.report_url,
@@ -98,6 +102,7 @@ export async function run(flags: Flags, version: string, memory: Memory): Promis
     memory,
     events,
     metrics: metrics.text,
+    screenActions: config.screen_actions === 'none' ? [] : config.screen_actions?.split(','),
     fleet,
   });
   log.info(`listening on ${describeAddress(config, server.port)}`);

@@ -9,19 +9,26 @@ export interface DocumentSources {
   readonly version: string;
   readonly events: Events;
   readonly metrics?: () => Promise<string>;
+  /** What the buttons of the page offer; without it a rollback. */
+  readonly screenActions?: readonly string[] | undefined;
 }
 
 type SendDocument = (name: DocumentName, request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
 /** Resolves when the reply has been handed over, for events when their stream has ended. Rejects with HttpError. */
-export function documentSender({ version, events, metrics }: DocumentSources): SendDocument {
+export function documentSender({
+  version,
+  events,
+  metrics,
+  screenActions = ['rollback'],
+}: DocumentSources): SendDocument {
   let openApi: string | undefined;
   return async (name, request, response) => {
     const { contentType } = documents[name];
     switch (name) {
       case 'screen': {
         const { screenPage } = await import('../screen/page.ts');
-        const { html, headers } = await screenPage();
+        const { html, headers } = await screenPage(screenActions);
         return sendText(response, contentType, html, headers);
       }
       case 'events':

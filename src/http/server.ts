@@ -52,6 +52,8 @@ export interface ServerOptions {
   readonly fleet?: FleetControl | undefined;
   /** The text of GET /metrics; undefined: there are none. */
   readonly metrics?: () => Promise<string>;
+  /** What the buttons of the page offer; without it a rollback. */
+  readonly screenActions?: readonly string[] | undefined;
 }
 
 export interface RunningServer {

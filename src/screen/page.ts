@@ -5,17 +5,17 @@
  * and nobody else; and show the page in no frame (a button behind a foreign page could be clicked unseen).
  */
 import { markup } from './markup.ts';
-import { script } from './script.ts';
+import { screenScript } from './script.ts';
 import { style } from './style.ts';
-import { words } from './words.ts';
 
 export interface ScreenPage {
   readonly html: string;
   readonly headers: Readonly<Record<string, string>>;
 }
 
-export async function screenPage(): Promise<ScreenPage> {
-  const code = `var WORDS=${JSON.stringify(words)};${compact(script)}`;
+/** `actions`: what its buttons offer, beside the history. */
+export async function screenPage(actions: readonly string[]): Promise<ScreenPage> {
+  const code = await screenScript();
   const look = unindented(style).replaceAll('\n', '');
   const policy = [
     "default-src 'none'",
@@ -32,7 +32,7 @@ export async function screenPage(): Promise<ScreenPage> {
       '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>tope-updater</title>',
       '<meta name="viewport" content="width=device-width,initial-scale=1">',
       '<meta name="color-scheme" content="dark light"><link rel="icon" href="data:,">',
-      `<style>${look}</style></head><body>${unindented(markup)}<script>${code}</script></body></html>`,
+      `<style>${look}</style></head><body data-actions="${actions.join(' ')}">${unindented(markup)}<script>${code}</script></body></html>`,
     ].join(''),
     headers: {
       'Content-Security-Policy': policy.join('; '),
@@ -42,16 +42,9 @@ export async function screenPage(): Promise<ScreenPage> {
   };
 }
 
-/** Indentation, empty lines and comments (whole lines alone) are not sent. */
+/** Indentation and empty lines are not sent. */
 function unindented(text: string): string {
-  return text.replace(/^\s+(\/\/.*\n\s*)?/gm, '').trimEnd();
-}
-
-/** No string of the script has an operator between two spaces, or goes over a line; no line ends with a comment. */
-function compact(code: string): string {
-  return unindented(code)
-    .replace(/ ([=!]==|=|&&|\|\||[?:+<>{]) ?/g, '$1')
-    .replace(/([;{,])\n/g, '$1');
+  return text.replace(/^\s+/gm, '').trimEnd();
 }
 
 async function digest(text: string): Promise<string> {

@@ -33,8 +33,9 @@ circle,path{fill:none;stroke:currentColor;stroke-width:9;stroke-linecap:round;st
 .ok #ring{color:var(--ok)}
 .wait #ring{color:var(--accent)}
 .bad #ring{color:var(--bad)}
-.ok .sign.ok,.bad .sign.bad{display:inline}
-.ok #figure,.bad #figure{display:none}
+.held #ring,.back #ring{color:var(--warn)}
+.ok .sign.ok,.bad .sign.bad,.held .sign.held,.back .sign.back{display:inline}
+.ok #figure,.bad #figure,.held #figure,.back #figure{display:none}
 #figure{position:absolute;top:0;left:0;width:100%;line-height:12.5rem;text-align:center;color:var(--text);font-weight:700;font-size:1rem;white-space:nowrap}
 #percent{font-size:4.6rem;letter-spacing:-.04em;font-variant-numeric:tabular-nums}
 small{font-size:1.7rem;color:var(--soft);margin-left:.15rem}
@@ -46,12 +47,15 @@ h1{font-size:3rem;line-height:1.1;font-weight:700;letter-spacing:-.02em}
 #facts span{display:inline-block;margin-right:1.4rem}
 #facts #amount{display:block}
 #facts span+span{color:var(--soft)}
+#note{font-size:1.2rem;color:var(--soft);margin-top:.6rem}
 #reason{font-size:1.5rem;margin-top:.6rem}
 #raw{font:.85rem/1.4 Menlo,"DejaVu Sans Mono",monospace;color:var(--soft);margin-top:.6rem;max-height:4.2em;overflow:auto;word-wrap:break-word}
 #steps{flex:1;list-style:none;min-width:0}
 #steps li{color:var(--soft);font-size:1.1rem;white-space:nowrap}
 #steps li:before{content:"";display:inline-block;width:.8rem;height:.8rem;margin-right:.5rem;border:.17rem solid var(--line);border-radius:50%;vertical-align:-.05rem}
 #steps li+li{margin-left:1.6rem}
+nav{flex-wrap:wrap;justify-content:flex-end}
+.acts #steps li:not(.now){display:none}
 #steps .now{color:var(--text);font-weight:600}
 #steps .now:before{border-color:var(--accent)}
 #steps .done:before{background:var(--ok);border-color:var(--ok)}
@@ -59,8 +63,11 @@ button{font:inherit;font-weight:600;font-size:1.15rem;line-height:1;color:var(--
 button:focus{outline:.18rem solid var(--accent);outline-offset:.12rem}
 button:disabled{opacity:.4}
 .danger{background:var(--bad);border-color:var(--bad);color:var(--on)}
+.good{background:var(--accent);border-color:var(--accent);color:var(--on)}
 h2{font-size:2.2rem;line-height:1.15;letter-spacing:-.01em}
-#entries{list-style:none;overflow:auto;flex:1 1 0;margin-top:1rem;outline:0}
+#entries,#failureWords{list-style:none;overflow:auto;flex:1 1 0;margin-top:1rem;outline:0}
+#failureReason{font-size:1.5rem}
+#failureText{font:1.1rem/1.4 Menlo,"DejaVu Sans Mono",monospace;color:var(--soft);margin-top:.8rem;word-wrap:break-word}
 #entries li{background:var(--raised);border-left:.35rem solid var(--ok);border-radius:.4rem;padding:.7rem 1.1rem;margin-bottom:.6rem;font-size:1.25rem}
 #entries .failed{border-color:var(--bad)}
 #entries time{float:right;color:var(--soft);font-size:1.05rem;font-variant-numeric:tabular-nums}
@@ -72,6 +79,6 @@ h2{font-size:2.2rem;line-height:1.15;letter-spacing:-.01em}
 #question nav{margin:0}
 #question button{font-size:1.5rem;padding:1.1rem 2.2rem}
 @media (max-height:400px) and (max-aspect-ratio:2/1){html{font-size:4.7vmin}main,.sheet{padding:.7rem 1rem}#ring{width:10rem;height:10rem;margin-right:1.2rem}#figure{line-height:10rem}#percent{font-size:3.6rem}h1{font-size:2.3rem}#steps li+li{margin-left:.8rem}#steps li{font-size:1rem}button{padding:.8rem 1rem;margin-left:.6rem;font-size:1rem}#raw{max-height:2.8em}#reason{font-size:1.3rem}}
-@media (min-aspect-ratio:3/1){html{font-size:5.2vmin}main{flex-direction:row}main header{position:absolute;right:2rem;top:1rem}main b{display:none}#facts #amount{display:inline-block}#ring{width:15rem;height:15rem;margin-right:3rem}#figure{line-height:15rem}#percent{font-size:5.6rem}h1{font-size:4rem}main footer{flex-direction:column;justify-content:flex-end;align-items:flex-end;padding-top:3rem;margin-left:3rem}#steps{display:block;flex:none}#steps li{font-size:1.5rem;padding:.35rem 0}#steps li+li{margin-left:0}#steps+nav{margin-top:.8rem}}
-@media (max-aspect-ratio:1/1){section{flex-direction:column;justify-content:center;text-align:center}#ring{margin:0 0 1.5rem}#words{flex:none;max-width:100%}footer{display:block}main{padding:1rem}#facts span{margin:0 .7rem}#steps{justify-content:center;margin-bottom:1.2rem}#steps li{font-size:.95rem}#steps li+li{margin-left:.7rem}nav{justify-content:center}}
+@media (min-aspect-ratio:3/1){html{font-size:5.2vmin}main{flex-direction:row}main header{position:absolute;right:2rem;top:1rem}main b{display:none}#facts #amount{display:inline-block}#ring{width:15rem;height:15rem;margin-right:3rem}#figure{line-height:15rem}#percent{font-size:5.6rem}h1{font-size:4rem}main footer{flex-direction:column;justify-content:flex-end;align-items:flex-end;padding-top:3rem;margin-left:3rem}#steps{display:block;flex:none}#steps li{font-size:1.5rem;padding:.35rem 0}#steps li+li{margin-left:0}#steps+nav{margin-top:.8rem}main nav{max-width:26rem}main nav button{margin-top:.5rem}.acts #steps li:not(.now){display:block}#raw{max-height:2.8em}}
+@media (max-aspect-ratio:1/1){section{flex-direction:column;justify-content:center;text-align:center}#ring{margin:0 0 1.5rem}#words{flex:none;max-width:100%}footer{display:block}main{padding:1rem}#facts span{margin:0 .7rem}#steps{justify-content:center;margin-bottom:1.2rem}#steps li{font-size:.95rem}#steps li+li{margin-left:.7rem}nav{justify-content:center}main nav button{margin:.5rem .4rem 0}.acts #steps li:not(.now){display:block}}
 `;

@@ -13,7 +13,7 @@ export interface Face {
   /** What the title reads then, in either language. */
   readonly title: string;
   /** The button to press for it. */
-  readonly opensBy?: 'showHistory' | 'showQuestion';
+  readonly opensBy?: 'showHistory' | 'showError' | 'askInstall' | 'askRollback';
 }
 
 const longError =
@@ -29,6 +29,25 @@ export const faces: readonly Face[] = [
   { name: 'verifying', progress: progress('verifying', 0), title: '^(Checking|正在校验)$' },
   { name: 'toInstall', progress: progress('toInstall', 100), title: '^(Ready to install|可以安装)$' },
   {
+    name: 'install question',
+    progress: progress('toInstall', 100),
+    title: '^(Ready to install|可以安装)$',
+    opensBy: 'askInstall',
+  },
+  {
+    name: 'consent',
+    progress: { ...idle, message: 'waits for your consent to version 1.6.0' },
+    title: '^(Update available|有可用更新)$',
+  },
+  {
+    name: 'no network',
+    progress: {
+      ...progress('downloading', 41, counted),
+      message: 'waiting for the network: getaddrinfo EAI_AGAIN store.example',
+    },
+    title: '^(Waiting for the network|正在等待网络)$',
+  },
+  {
     name: 'installing',
     progress: { ...progress('installing', 63, { ...counted, module: 'device-api' }), message: 'unpacking' },
     title: '^(Installing|正在安装)$',
@@ -40,7 +59,12 @@ export const faces: readonly Face[] = [
       message:
         'waiting for printer: a print is running, 3 h 20 min left (until 2026-11-23T23:00:00.000Z at the latest)',
     },
-    title: '^(Installing|正在安装)$',
+    title: '^(Waiting for printer|正在等待 printer)$',
+  },
+  {
+    name: 'putting back',
+    progress: { ...progress('installing', 97), message: 'putting everything back' },
+    title: '^(Putting the old version back|正在恢复旧版本)$',
   },
   { name: 'rebooting', progress: progress('rebooting', 94), title: '^(Restarting|正在重启)$' },
   { name: 'success', progress: done, title: '^(Update complete|更新完成)$' },
@@ -50,12 +74,24 @@ export const faces: readonly Face[] = [
     title: '^(Update failed|更新失败)$',
   },
   {
+    name: 'failure in full',
+    progress: { ...progress('failed', 97), error: longError },
+    title: '^(Update failed|更新失败)$',
+    opensBy: 'showError',
+  },
+  {
+    name: 'further back',
+    progress: { ...progress('failed', 97), error: longError },
+    title: '^(Update failed|更新失败)$',
+    opensBy: 'askRollback',
+  },
+  {
     name: 'rolling back',
     progress: progress('installing', 95, { kind: 'rollback' }),
-    title: '^(Rolling back|正在回退)$',
+    title: '^(Going back|正在回退)$',
   },
   { name: 'history', progress: done, title: '^(Update complete|更新完成)$', opensBy: 'showHistory' },
-  { name: 'question', progress: done, title: '^(Update complete|更新完成)$', opensBy: 'showQuestion' },
+  { name: 'question', progress: done, title: '^(Update complete|更新完成)$', opensBy: 'askRollback' },
 ];
 
 export interface Stage {
@@ -78,7 +114,8 @@ export async function startFaces(): Promise<Stage> {
   };
   const events = createEvents(realClock(), current);
   const options = { host: '127.0.0.1', port: 0, version: '1.0.0', log: collectingLog(), clock: realClock() };
-  const server = await startServer(updater, { ...options, events });
+  const screenActions = ['rollback', 'install', 'cancel', 'consent'];
+  const server = await startServer(updater, { ...options, events, screenActions });
   return {
     url: `http://127.0.0.1:${server.port}/`,
     async show({ progress }) {

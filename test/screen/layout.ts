@@ -12,7 +12,7 @@ export async function layoutFaults(page: Page): Promise<string[]> {
 /** Text of an element that may scroll is looked at as far as it shows. */
 const inBrowser = String.raw`(() => {
   const faults = [];
-  const scrolls = (element) => element.closest('#entries, #raw') !== null;
+  const scrolls = (element) => element.closest('#entries, #raw, #failureWords') !== null;
   const isShown = (element) => element.getClientRects().length > 0 && getComputedStyle(element).visibility === 'visible';
   const leaves = [...document.body.querySelectorAll('*')].filter(
     (element) => isShown(element) && [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim() !== '')

@@ -20,7 +20,7 @@ withScreen('a whole update, and the way back by the button', async (browser, dev
   await screen.shows('title', /^Ready$/);
   await screen.shows('version', /^No update yet$/);
   await screen.shows('link', /^Live$/);
-  assert.not(await screen.page.locator('#showQuestion').isVisible());
+  assert.not(await screen.page.locator('#askRollback').isVisible());
 
   await offerSlowly(device, daemon, '2.0.0');
   await screen.shows('title', /^Downloading$/);
@@ -50,20 +50,20 @@ withScreen('a whole update, and the way back by the button', async (browser, dev
   await screen.shows('entries', /^\d{4}-\d\d-\d\d \d\d:\d\dUpdate 2\.0\.0alpha, beta, data$/);
   await screen.page.keyboard.press('Escape');
 
-  await screen.page.click('#showQuestion');
+  await screen.page.click('#askRollback');
   await screen.shows('ask', /^Go back to the earlier version\?$/);
-  assert.is(await focused(screen.page), 'keep');
+  assert.is(await focused(screen.page), 'stay');
   await screen.page.keyboard.press('Enter');
-  assert.is(await focused(screen.page), 'showQuestion');
+  assert.is(await focused(screen.page), 'askRollback');
   assert.is((await daemon.progress()).stage, 'success');
-  await screen.page.click('#showQuestion');
-  await screen.page.click('#rollback');
-  await screen.shows('title', /^Rolling back$/);
+  await screen.page.click('#askRollback');
+  await screen.page.click('#act');
+  await screen.shows('title', /^Going back$/);
   await screen.shows('title', /^Rolled back$/);
   assert.equal(device.running(), ['alpha 1.0.0', 'beta 1.0.0']);
   await screen.shows('showHistory', /^History$/);
   // It goes when the page has the new history.
-  await screen.page.locator('#showQuestion').waitFor({ state: 'hidden', timeout: 5_000 });
+  await screen.page.locator('#askRollback').waitFor({ state: 'hidden', timeout: 5_000 });
   assert.equal(screen.complaints, []);
   await screen.close();
 });

@@ -1,30 +1,23 @@
 /**
- * What the page says, in English and Chinese side by side. The tables are total: a stage, or an error that the page
- * can meet, without words does not compile.
+ * What the page says, in English and Chinese side by side. The tables are total: test/screen/face.test.ts does not compile when a
+ * stage, or an error that the page can meet, has no words.
  */
-import type { ErrorCode } from '../errors.ts';
-import type { OperationKind } from '../history.ts';
-import type { Stage } from '../updater/state.ts';
 
-type Pair = readonly [english: string, chinese: string];
+export type Pair = readonly [english: string, chinese: string];
 
-/** Refusals of what the page never asks for; they are not failures of an update either. */
-type NeverShown = 'VALIDATION_ERROR' | 'DOWNLOAD_INCOMPLETE' | 'MD5_NOT_VERIFIED' | 'VERSION_MISMATCH';
-
-export interface Words {
-  readonly stages: Readonly<Record<Stage, Pair>>;
-  /** Where what is no update reads otherwise. */
-  readonly others: Readonly<Record<Exclude<OperationKind, 'update'>, Readonly<Partial<Record<Stage, Pair>>>>>;
-  readonly errors: Readonly<Record<Exclude<ErrorCode, NeverShown>, Pair>>;
-  /** The rest; a figure or a name stands where `{}` is. */
-  readonly text: Readonly<Record<string, Pair>>;
-  /** Chinese of the updater's own messages; one that is missing is shown as it is. */
-  readonly messages: Readonly<Record<string, string>>;
-  /** Download, check, install, done. */
-  readonly steps: readonly Pair[];
+/** A button, and the question that stands before it is carried out. */
+export interface Asking {
+  readonly open: Pair;
+  readonly ask: Pair;
+  readonly consequence: Pair;
+  readonly stay: Pair;
+  readonly act: Pair;
 }
 
-export const words: Words = {
+const stops: Pair = ['Programs stop for a moment and start again.', '程序将短暂停止后重新启动。'];
+const notNow: Pair = ['Not now', '暂不'];
+
+export const words = {
   stages: {
     idle: ['Ready', '就绪'],
     downloading: ['Downloading', '正在下载'],
@@ -35,9 +28,10 @@ export const words: Words = {
     success: ['Update complete', '更新完成'],
     failed: ['Update failed', '更新失败'],
   },
+  /** For what is no update. */
   others: {
     rollback: {
-      installing: ['Rolling back', '正在回退'],
+      installing: ['Going back', '正在回退'],
       success: ['Rolled back', '已回退'],
       failed: ['Rollback failed', '回退失败'],
     },
@@ -87,6 +81,7 @@ export const words: Words = {
     CANCELLED: ['The update was cancelled.', '更新已取消。'],
     INTERNAL_ERROR: ['Something unexpected went wrong.', '发生意外错误。'],
   },
+  /** A figure or a name takes the place of `{}`. */
   text: {
     name: ['Device update', '设备更新'],
     version: ['Version {}', '版本 {}'],
@@ -97,26 +92,77 @@ export const words: Words = {
     minutes: ['{} min', '{} 分钟'],
     none: ['No update yet', '尚未更新过'],
     since: ['Installed {}', '安装于 {}'],
-    wait: ['Waiting for {}', '等待 {}'],
+    waits: ['Waiting', '正在等待'],
+    waitsFor: ['Waiting for {}', '正在等待 {}'],
+    waitsForNetwork: ['Waiting for the network', '正在等待网络'],
+    begins: ['The update begins by itself afterwards.', '之后将自动开始更新。'],
+    waitsForWindow: ['It is installed in its time window.', '将在预定时段安装。'],
+    available: ['Update available', '有可用更新'],
+    consent: ['It waits for your consent.', '等待您的同意。'],
     ready: ['Waiting for the device to begin', '等待设备开始安装'],
+    puttingOldBack: ['Putting the old version back', '正在恢复旧版本'],
+    puttingBack: ['Putting everything back', '正在恢复原状'],
+    didNotWork: ['The new version did not work.', '新版本未能正常工作。'],
+    safe: ['You may switch the device off at any time.', '您可以随时关闭设备电源。'],
     live: ['Live', '实时'],
     lost: ['No connection. Trying again…', '连接已断开，正在重试…'],
     history: ['History', '历史记录'],
     empty: ['Nothing has been installed yet.', '尚未安装过更新。'],
+    details: ['Details', '详情'],
+    failure: ['What went wrong', '错误详情'],
     update: ['Update', '更新'],
     rolled: ['Rollback', '回退'],
     repaired: ['Repair', '修复'],
     close: ['Close', '关闭'],
-    back: ['Roll back', '回退'],
-    ask: ['Go back to version {}?', '回退到版本 {}？'],
-    askUnknown: ['Go back to the earlier version?', '回退到之前的版本？'],
-    consequence: ['Programs stop for a moment and start again.', '程序将短暂停止后重新启动。'],
-    keep: ['Keep', '保持现状'],
   },
+  actions: {
+    rollback: {
+      open: ['Roll back', '回退'],
+      ask: ['Go back to version {}?', '回退到版本 {}？'],
+      consequence: stops,
+      stay: ['Keep', '保持现状'],
+      act: ['Roll back', '回退'],
+    },
+    install: {
+      open: ['Install', '安装'],
+      ask: ['Install version {}?', '安装版本 {}？'],
+      consequence: stops,
+      stay: notNow,
+      act: ['Install', '安装'],
+    },
+    cancel: {
+      open: ['Cancel', '取消'],
+      ask: ['Cancel the update to version {}?', '取消到版本 {} 的更新？'],
+      consequence: ['Nothing is changed on the device.', '设备上的程序不会改变。'],
+      stay: ['Go on', '继续更新'],
+      act: ['Cancel the update', '取消更新'],
+    },
+    consent: {
+      open: ['Allow', '同意'],
+      ask: ['Install version {}?', '安装版本 {}？'],
+      consequence: stops,
+      stay: notNow,
+      act: ['Allow', '同意'],
+    },
+  },
+  /** The questions where the version is not known. */
+  unknown: {
+    rollback: ['Go back to the earlier version?', '回退到之前的版本？'],
+    install: ['Install this version?', '安装此版本？'],
+    cancel: ['Cancel the update?', '取消更新？'],
+    consent: ['Install this version?', '安装此版本？'],
+  },
+  /** After a failure: the rollback does not undo that, it takes back what works. */
+  further: {
+    open: ['Go back further', '再往前回退'],
+    ask: ['Version {} works. Go back further, to {}?', '版本 {} 运行正常。仍要回退到更早的 {} 吗？'],
+    askUnknown: [
+      'Version {} works. Go back to what was there before it?',
+      '版本 {} 运行正常。仍要回退到之前的状态吗？',
+    ],
+  },
+  /** Chinese of the updater's own messages; one that is missing is shown as it is. */
   messages: {
-    // What a fleet's server leaves to somebody here, or to its time window.
-    'waits for your consent': '等待您的同意',
-    'scheduled: waits for its time window': '已安排：等待更新时段',
     preparing: '准备中',
     unpacking: '正在解包',
     'restoring files': '正在恢复文件',
@@ -125,13 +171,13 @@ export const words: Words = {
     'replacing files': '正在替换文件',
     'starting services': '正在启动服务',
     'checking health': '正在检查运行状况',
-    'putting everything back': '正在恢复原状',
     'restarting the machine': '正在重启设备',
   },
+  /** Download, check, install, done. */
   steps: [
     ['Download', '下载'],
     ['Check', '校验'],
     ['Install', '安装'],
     ['Done', '完成'],
   ],
-};
+} as const;

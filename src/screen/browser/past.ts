@@ -1,0 +1,23 @@
+/** What the history says: what is installed, and what a rollback would take back. Pure. */
+import type { Past } from './wire.ts';
+
+/** The newest that succeeded, which tells the installed version. `past`: newest first. */
+export function installed(past: readonly Past[]): Past | undefined {
+  return past.filter(({ outcome }) => outcome === 'success')[0];
+}
+
+/** The update that a rollback would take back: the newest that no rollback has taken back already. */
+export function toTakeBack(past: readonly Past[]): Past | undefined {
+  let taken = 0;
+  return past.filter(({ outcome, kind }) => {
+    if (outcome !== 'success' || kind === 'repair') return false;
+    if (kind !== 'rollback') return taken-- <= 0;
+    taken += 1;
+    return false;
+  })[0];
+}
+
+/** While nothing is installed there is no version; entries of 0.1.0 say 0.0.0 then. */
+export function isKnown(version: string | null | undefined): version is string {
+  return Boolean(version) && version !== '0.0.0';
+}

@@ -1,0 +1,58 @@
+/** History, error and question: each takes the place of the screen, so that nothing behind it can be reached by key or touch. */
+import { $, add, empty, put } from './dom.ts';
+import { inWords } from './face.ts';
+import { isKnown } from './past.ts';
+import { day, type Voice } from './say.ts';
+import type { Past } from './wire.ts';
+import { words } from './words.ts';
+
+export interface Sheets {
+  /** `by`: the button that opened it; `focus`: what has the focus in it. */
+  open(name: 'history' | 'failure' | 'question', by: string, focus: string): void;
+  close(): void;
+  isOpen(): boolean;
+}
+
+export function createSheets(): Sheets {
+  let openedBy = '';
+  const show = (name: string) => {
+    ['screen', 'history', 'failure', 'question'].forEach((id) => {
+      $(id).hidden = id !== name;
+    });
+  };
+  return {
+    open(name, by, focus) {
+      openedBy = by;
+      show(name);
+      $(focus).focus();
+    },
+    close() {
+      show('screen');
+      if (openedBy) $(openedBy).focus();
+      openedBy = '';
+    },
+    isOpen: () => openedBy !== '',
+  };
+}
+
+export function fillHistory(past: readonly Past[], voice: Voice): void {
+  const { say } = voice;
+  const { text } = words;
+  const names = { update: text.update, rollback: text.rolled, repair: text.repaired };
+  const list = empty('entries');
+  past.slice(0, mostEntries).forEach(({ kind, version, outcome, error, modules, ended_at }) => {
+    const item = add(list, 'li', '');
+    item.className = outcome;
+    add(item, 'time', day(ended_at));
+    add(item, 'b', say(names[kind]) + (isKnown(version) ? ` ${version}` : ''));
+    add(item, 'p', error ? inWords(error, voice) : modules.join(', '));
+  });
+  if (past.length === 0) add(list, 'li', say(text.empty));
+}
+
+export function fillFailure(reason: string, raw: string): void {
+  put('failureReason', reason);
+  put('failureText', raw);
+}
+
+const mostEntries = 50;

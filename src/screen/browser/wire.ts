@@ -1,0 +1,51 @@
+/**
+ * What the page hears from the updater, as it is on the wire. test/screen/face.test.ts holds it against the schemas of the API;
+ * the page is compiled apart, for a browser, and can not import them.
+ */
+
+export type Stage =
+  | 'idle'
+  | 'downloading'
+  | 'verifying'
+  | 'toInstall'
+  | 'installing'
+  | 'rebooting'
+  | 'success'
+  | 'failed';
+
+export type Kind = 'update' | 'rollback' | 'repair';
+
+/** An event; GET /progress tells the first four only. */
+export interface State {
+  readonly stage: Stage;
+  readonly progress: number;
+  readonly message: string;
+  readonly error: string | null;
+  readonly kind?: Kind | null;
+  readonly version?: string | null;
+  readonly module?: string | null;
+  readonly bytes?: number;
+  readonly total_bytes?: number;
+  readonly bytes_per_second?: number | null;
+}
+
+/** An entry of the history. */
+export interface Past {
+  readonly kind: Kind;
+  readonly version: string | null;
+  readonly previous_version: string | null;
+  readonly ended_at: string;
+  readonly outcome: 'success' | 'failed';
+  readonly error: string | null;
+  readonly modules: readonly string[];
+}
+
+/** The envelope of every answer. */
+export interface Reply {
+  readonly code: number;
+  readonly msg: string;
+  readonly data?: unknown;
+}
+
+/** What the page may offer (option `screen_actions`). */
+export type Action = 'rollback' | 'install' | 'cancel' | 'consent';
