@@ -120,6 +120,8 @@ export const limits = {
   helperOutputBytes: 64 * KiB,
   /** After a helper's end its pipes may be held open by what it started; they are not read longer than this. */
   helperDrainMs: 200,
+  /** The beginning of a program: its header, and the table that names its loader, lie within it. */
+  execHeaderBytes: 4 * KiB,
   /** One read in /proc takes microseconds; one that takes this long waits for a process that hangs in the kernel. */
   procReadMs: 2_000,
   /** Most of what /proc tells fits at once. */

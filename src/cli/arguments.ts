@@ -3,6 +3,7 @@
 import { parseArgs } from 'node:util';
 import { type Flags, UsageError } from '../config.ts';
 import { errorText } from '../errors.ts';
+import { suggestion } from '../nearest.ts';
 import type { CommandSpec, FlagSpec } from './command-spec.ts';
 import { type CommandName, commands } from './commands.ts';
 import { commandHelp, generalHelp } from './help.ts';
@@ -23,12 +24,24 @@ export type Invocation =
 /** `argv` without the program's own path. Throws a UsageError that names the unknown command or flag. */
 export function parseArguments(argv: readonly string[]): Invocation {
   const [first, ...rest] = argv;
-  if (first === '--help' || first === '-h' || first === 'help') return { kind: 'help', text: generalHelp() };
+  if (first === '--help' || first === '-h' || first === 'help') return help(rest);
   if (first === '--version' || first === '-V') return { kind: 'version' };
   if (first === undefined) throw new UsageError(`no command given\n\n${generalHelp()}`);
   if (first.startsWith('-')) throw new UsageError(`a command comes first, not "${first}" (${seeHelp()})`);
-  if (!isCommand(first)) throw new UsageError(`unknown command "${first}" (${seeHelp()})`);
+  if (!isCommand(first)) throw unknownCommand(first);
   return parseCommand(first, rest);
+}
+
+/** `help`, or `help COMMAND`. */
+function help([command, extra]: readonly string[]): Invocation {
+  if (command === undefined) return { kind: 'help', text: generalHelp() };
+  if (!isCommand(command)) throw unknownCommand(command);
+  if (extra !== undefined) throw new UsageError(`help: unexpected argument "${extra}" (${seeHelp()})`);
+  return { kind: 'help', text: commandHelp(command) };
+}
+
+function unknownCommand(name: string): UsageError {
+  return new UsageError(`unknown command "${name}"${suggestion(name, Object.keys(commands))} (${seeHelp()})`);
 }
 
 function parseCommand(command: CommandName, argv: readonly string[]): Invocation {
@@ -55,7 +68,9 @@ function parseFlags(command: CommandName, spec: CommandSpec, argv: readonly stri
   } catch (thrown) {
     // Node's first sentence names the flag and what is wrong with it; the rest explains its own library.
     const [sentence = ''] = errorText(thrown).split(/\. |\n/, 1);
-    throw new UsageError(`${command}: ${sentence} (${seeHelp(command)})`, { cause: thrown });
+    const unknown = /^Unknown option '--([^'=]*)/.exec(sentence)?.[1];
+    const meant = suggestion(unknown ?? '', [...spec.flags.map(({ flag }) => flag), 'help'], '--');
+    throw new UsageError(`${command}: ${sentence}${meant} (${seeHelp(command)})`, { cause: thrown });
   }
 }
 

@@ -84,9 +84,14 @@ function print(output: Output, report: AuditReport): void {
     );
   if (version === null) return;
   const what = `version ${version}: ${countText(files, 'file')}, ${bytesText(bytes)}, `;
-  const mended = restored === 0 ? '' : `, ${restored} restored`;
-  if (differing === 0) output.line(`${what}${output.paint('green', 'all as deployed')}${mended}`);
-  else output.line(`${what}${output.paint('red', `${differing} not as deployed`)}${mended}`);
+  const restoredText = restored === 0 ? '' : `, ${restored} restored`;
+  if (differing === 0) output.line(`${what}${output.paint('green', 'all as deployed')}${restoredText}`);
+  else {
+    output.line(`${what}${output.paint('red', `${differing} not as deployed`)}${restoredText}`);
+    output.line(
+      `  -> tope-updater audit --repair restores what it can; else install version ${version} again`,
+    );
+  }
 }
 
 function printFinding(output: Output, { path, kind, text, restored, note }: AuditFinding): void {

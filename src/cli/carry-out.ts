@@ -24,9 +24,9 @@ export async function followTo(
   stages: readonly ProgressEvent['stage'][],
 ): Promise<ProgressEvent> {
   const isOver = ({ stage }: ProgressEvent) => stage === 'failed' || stages.includes(stage);
-  const last = await follow({ ...options, patienceMs, isOver });
-  if (options.output.isLive && !options.isJson) process.stdout.write('\n');
+  const last = await follow({ ...options, patienceMs, isOver, leavesFailure: true });
   if (last.stage === 'failed') throw new CommandError(last.error ?? last.message);
+  if (options.output.isLive && !options.isJson) process.stdout.write('\n');
   return last;
 }
 

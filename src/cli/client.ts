@@ -52,6 +52,7 @@ interface Target {
   readonly url: string;
   readonly socketPath: string | undefined;
   readonly headers: Readonly<Record<string, string>>;
+  readonly tokenFile: string | undefined;
 }
 
 /** An answer comes at once; a cancel waits for the end of what it cancels. */
@@ -98,7 +99,7 @@ async function targetOf(flags: Flags): Promise<Target> {
     throw new UsageError(`--url: must be an http or https URL, not "${url}"`);
   const tokenFile = textFlag(flags, 'token-file');
   const headers = tokenFile === undefined ? {} : { authorization: `Bearer ${await readToken(tokenFile)}` };
-  return { place: socketPath ?? url, url, socketPath, headers };
+  return { place: socketPath ?? url, url, socketPath, headers, tokenFile };
 }
 
 async function exchange(
@@ -114,10 +115,15 @@ async function exchange(
   });
   const envelope = parsedEnvelope(text);
   if (envelope === undefined) throw notOurs(target, response);
-  if (response.status === 401)
-    throw new CommandError(`${target.place} asks for a token: give the daemon's file with --token-file`);
+  if (response.status === 401) throw new CommandError(tokenText(target));
   if (response.status !== 200) throw new CommandError(`${target.place}: ${envelope.msg}`);
   return envelope;
+}
+
+function tokenText({ place, tokenFile }: Target): string {
+  return tokenFile === undefined
+    ? `${place} asks for a token: give the daemon's file with --token-file`
+    : `${place} refuses the token in ${tokenFile}: it is not the one that the daemon read at its start (its option token_file)`;
 }
 
 function notOurs({ place }: Target, { status, discard }: HttpResponse): CommandError {

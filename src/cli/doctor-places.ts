@@ -7,6 +7,7 @@ import { limits } from '../limits.ts';
 import type { DoctorTarget } from './doctor-target.ts';
 import { bytesText } from './figures.ts';
 import type { Finding } from './finding.ts';
+import { tlsFileFaults } from './tls-files.ts';
 import { readTrustedKey } from './trusted-key.ts';
 
 type Places = { readonly files: Files; readonly clock: Clock };
@@ -18,18 +19,20 @@ const earliestMs = Date.UTC(2026, 0, 1);
 const memoryFilesystems = new Set([0x01021994, 0x858458f6]);
 
 export async function placeChecks({ files, clock }: Places, target: DoctorTarget): Promise<Finding[]> {
+  const refusal = await writeCheck(target.daemonPid);
   return [
-    await workDirectory(files, target.workDirectory),
+    await workDirectory(files, target.workDirectory, refusal),
     await freeSpace(files, target.workDirectory),
     ...(await Promise.all(
-      target.config.allow_root.map((root) => allowedRoot(files, root, target.workDirectory)),
+      target.config.allow_root.map((root) => allowedRoot(files, root, target.workDirectory, refusal)),
     )),
     await keys(target),
+    ...(await certificates(target)),
     clockFinding(clock.now()),
   ];
 }
 
-async function workDirectory(files: Files, path: string): Promise<Finding> {
+async function workDirectory(files: Files, path: string, refusal: WriteCheck): Promise<Finding> {
   const check = 'work directory';
   const fail = (found: string, advice: string): Finding => ({ check, level: 'fail', found, advice });
   const kind = await kindOf(files, path);
@@ -38,7 +41,10 @@ async function workDirectory(files: Files, path: string): Promise<Finding> {
   if (kind !== 'directory') return fail(`${path} is a ${kind}`, 'name a directory with --dir');
   const why = await refusal(path);
   if (why !== undefined)
-    return fail(`${path} cannot be written (${why})`, 'run this as root, or mount it read-write');
+    return fail(
+      `${path} cannot be written (${why})`,
+      writeAdvice(why, 'run this as root, or mount it read-write'),
+    );
   const missing: string[] = [];
   for (const name of ['tmp', 'logs', 'backups'])
     if ((await kindOf(files, join(path, name))) !== 'directory') missing.push(name);
@@ -72,7 +78,7 @@ async function freeSpace(files: Files, path: string): Promise<Finding> {
   }
 }
 
-async function allowedRoot(files: Files, root: string, work: string): Promise<Finding> {
+async function allowedRoot(files: Files, root: string, work: string, refusal: WriteCheck): Promise<Finding> {
   const check = 'allowed root';
   if ((await kindOf(files, root)) === undefined)
     return {
@@ -87,7 +93,7 @@ async function allowedRoot(files: Files, root: string, work: string): Promise<Fi
       check,
       level: 'fail',
       found: `${root} cannot be written (${why})`,
-      advice: why === 'EROFS' ? 'it is mounted read-only' : 'the daemon runs as root; so should this check',
+      advice: writeAdvice(why, 'the daemon runs as root; so should this check'),
     };
   const isApart = await hasOwnFilesystem(files, root, work);
   return isApart
@@ -116,13 +122,40 @@ async function kindOf(files: Files, path: string): Promise<FileStat['kind'] | un
 }
 
 /** Why a directory cannot be written, or undefined. */
-async function refusal(path: string): Promise<string | undefined> {
+type WriteCheck = (path: string) => Promise<string | undefined>;
+
+/** As the daemon sees it: its unit may show it another tree (ProtectSystem=, ReadOnlyPaths=). `pid`: undefined: none runs. */
+async function writeCheck(pid: number | undefined): Promise<WriteCheck> {
+  const root = `/proc/${pid}/root`;
+  const isSeen = pid !== undefined && (await writeFault(`${root}/`)) !== 'EACCES';
+  return async (path) => {
+    const ours = await writeFault(path);
+    if (ours !== undefined || !isSeen) return ours;
+    const fault = await writeFault(`${root}${path}`);
+    return fault && `${fault} for the daemon`;
+  };
+}
+
+async function writeFault(path: string): Promise<string | undefined> {
   try {
     await access(path, constants.W_OK | constants.X_OK);
     return undefined;
   } catch (thrown) {
     return errno(thrown) ?? String(thrown);
   }
+}
+
+function writeAdvice(why: string, otherwise: string): string {
+  if (why === 'EROFS') return 'it is mounted read-only';
+  if (!why.endsWith('for the daemon')) return otherwise;
+  return 'its unit hides it: add it to ReadWritePaths=, or loosen ProtectSystem=, then systemctl daemon-reload and restart it';
+}
+
+/** Only what is wrong is worth a line. */
+async function certificates({ config }: DoctorTarget): Promise<Finding[]> {
+  const faults = await tlsFileFaults(config);
+  const advice = 'no package can be downloaded over https: is the path right?';
+  return faults.map((found) => ({ check: 'certificates', level: 'fail', found, advice }));
 }
 
 async function keys({ config }: DoctorTarget): Promise<Finding> {

@@ -19,6 +19,8 @@ export interface FollowOptions {
   readonly patienceMs: number;
   /** True where there is nothing more to see. */
   readonly isOver: (event: ProgressEvent) => boolean;
+  /** The caller tells a failure itself, on stderr: it is not shown here as well. */
+  readonly leavesFailure?: boolean;
 }
 
 const retryMs = 500;
@@ -51,12 +53,13 @@ export async function follow(options: FollowOptions): Promise<ProgressEvent> {
   }
 }
 
-function createShow({ output, isJson }: FollowOptions) {
+function createShow({ output, isJson, leavesFailure = false }: FollowOptions) {
   let shown: ProgressEvent | undefined;
   let isSilent = false;
   return {
     event: (event: ProgressEvent) => {
       if (isJson) output.line(JSON.stringify(event));
+      else if (leavesFailure && event.stage === 'failed') output.live('');
       else if (output.isLive) output.live(liveLine(event, output));
       else if (isSilent || isChange(shown, event)) {
         output.line(plainLine(event));

@@ -5,6 +5,7 @@
  * for.
  */
 
+import { writeFileSync } from 'node:fs';
 import { UsageError } from '../config.ts';
 import { errorText } from '../errors.ts';
 import type { Memory } from '../host/host.ts';
@@ -17,12 +18,22 @@ const version = typeof TOPE_UPDATER_VERSION === 'string' ? TOPE_UPDATER_VERSION 
 
 /** Resolves with the exit status; `run` resolves when the daemon is up, and ends the program by itself. */
 export async function program(argv: readonly string[], memory: Memory): Promise<number> {
+  nameProcess();
   try {
     return await main(argv, memory);
   } catch (thrown) {
     process.stderr.write(`tope-updater: ${errorText(thrown)}\n`);
     if (thrown instanceof UsageError) process.exit(2);
     process.exit(thrown instanceof CommandError ? thrown.exitCode : 1);
+  }
+}
+
+/** What `ps` and `top` show: Node calls its main thread MainThread. */
+function nameProcess(): void {
+  try {
+    writeFileSync('/proc/self/comm', 'tope-updater');
+  } catch {
+    // Without /proc the name stays as it is.
   }
 }
 

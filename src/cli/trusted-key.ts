@@ -13,7 +13,7 @@ export async function readTrustedKey(fileOrKey: string): Promise<TrustedKey> {
   try {
     return parseTrustedKey(text);
   } catch (thrown) {
-    const why = errorText(thrown);
+    const why = errorText(thrown) + (text === fileOrKey ? ', and there is no file of that name' : '');
     throw new UsageError(`--trust-key: ${why}`, { cause: thrown });
   }
 }

@@ -12,6 +12,7 @@ import { posix } from 'node:path';
 import { errno } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { pathBytes, rawText } from './raw-text.ts';
+import { systemError } from './system-error.ts';
 
 export interface Anchors {
   /**
@@ -134,9 +135,4 @@ function renamed(thrown: unknown, anchor: string, directory: string): unknown {
   if (typeof error.path === 'string') error.path = original(error.path);
   if (typeof error.dest === 'string') error.dest = original(error.dest);
   return error;
-}
-
-/** Shaped as Node's own: the `code` says what, so that `errno()` sees it. */
-function systemError(code: string, text: string): Error {
-  return Object.assign(new Error(`${code}: ${text}`), { code });
 }

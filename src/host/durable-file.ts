@@ -6,6 +6,7 @@
  * found there is a leftover of a cut and is removed.
  */
 import type { Files, OpenFile } from './host.ts';
+import { systemError } from './system-error.ts';
 
 /**
  * Replaces `path` by `bytes` atomically and durably: new file beside it, fsync, rename, fsync of the directory.
@@ -88,9 +89,4 @@ function directoryOf(path: string): string {
   const slash = path.lastIndexOf('/');
   if (slash < 0) return '.';
   return slash === 0 ? '/' : path.slice(0, slash);
-}
-
-/** Shaped as Node's own: the `code` says what, so that `errno()` sees it. */
-function systemError(code: string, text: string): Error {
-  return Object.assign(new Error(`${code}: ${text}`), { code });
 }

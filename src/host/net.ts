@@ -10,7 +10,7 @@
 import { readFile } from 'node:fs/promises';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { connect as connectSocket, isIP, type Socket } from 'node:net';
-import { errorText } from '../errors.ts';
+import { errno, errorText, UpdateError } from '../errors.ts';
 import type { HttpRequest, HttpResponse, Net } from './host.ts';
 import { parsedBody, systemError } from './net-body.ts';
 import { type BulkConnection, bulkConnection } from './net-bulk.ts';
@@ -196,12 +196,20 @@ function proxyHeaders(proxy: ProxyTarget): Record<string, string> {
 }
 
 async function tlsMaterial(options: NetOptions) {
-  const pem = async (path: string | undefined) => (path === undefined ? undefined : readFile(path));
-  return {
-    ca: await pem(options.caFile),
-    cert: await pem(options.clientCertFile),
-    key: await pem(options.clientKeyFile),
-  };
+  const [ca, cert, key] = await Promise.all(
+    (['caFile', 'clientCertFile', 'clientKeyFile'] as const).map((name) => pem(name, options[name])),
+  );
+  return { ca, cert, key };
+}
+
+/** Not a fault of the network: it is not tried again. */
+async function pem(name: string, path: string | undefined): Promise<Buffer | undefined> {
+  if (path === undefined) return undefined;
+  return await readFile(path).catch((thrown: unknown) => {
+    const what = { caFile: 'ca_file', clientCertFile: 'cert_file' }[name] ?? 'key_file';
+    const why = errno(thrown) ?? errorText(thrown);
+    throw new UpdateError('DOWNLOAD_FAILED', `${what}: ${path} cannot be read: ${why}`, { cause: thrown });
+  });
 }
 
 /** SNI carries names only (RFC 6066 section 3); an address is checked against the certificate by `host`. */

@@ -8,14 +8,17 @@
  */
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { limits } from '../limits.ts';
 import { elapsedMs } from './clock.ts';
+import { certainFault } from './exec-fault.ts';
 import type { Command, ProcessTraits, StartedProcess } from './host.ts';
 import { readProc } from './proc.ts';
 import { chainOf, type Tools } from './proc-chain.ts';
 import { findExecutable, isExecutableFile, leadTo, nearestDirectory } from './proc-executable.ts';
 import { launchScript } from './proc-script.ts';
 import { parseLimits } from './proc-traits.ts';
+import { systemError } from './system-error.ts';
 
 /** A word of every command line on the way to the program, of none beyond it. */
 const marker = 'tope-updater-starts-a-program';
@@ -70,15 +73,19 @@ export async function launchProgram(command: Command, tools: Tools): Promise<Sta
   }
 }
 
-/** What is executed, and under which name where that is another one. */
+/** What is executed, and under which name where that is another one. Rejects where it cannot be executed, with the reason. */
 async function programOf({ argv, cwd, env, program }: Command): Promise<{ program: string; name?: string }> {
   const [first = ''] = argv;
   const found = await findExecutable(first, cwd, env.PATH);
   const isThere = program !== undefined && (await isExecutableFile(program));
-  if (found !== undefined && (!isThere || (await leadTo(found, program)))) return { program: first };
+  const takesFound = found !== undefined && (!isThere || (await leadTo(found, program)));
+  const named = program ?? (first.includes('/') ? resolve(cwd, first) : undefined);
+  const path = takesFound ? found : named;
+  const fault = path === undefined ? undefined : await certainFault(path);
+  if (fault !== undefined) throw systemError('EACCES', `${path} ${fault}`);
+  if (takesFound) return { program: first };
   if (isThere) return { program, name: first };
-  const message = `ENOENT: no such program: ${program ?? first}`;
-  throw Object.assign(new Error(message), { code: 'ENOENT' });
+  throw systemError('ENOENT', `no such program: ${program ?? first}`);
 }
 
 /** Of a program that nobody has set anything for; Node has raised its own soft limit of open files. */

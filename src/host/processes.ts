@@ -3,10 +3,12 @@ import { readFile } from 'node:fs/promises';
 import { constants as osConstants } from 'node:os';
 import { errno } from '../errors.ts';
 import { limits } from '../limits.ts';
+import { execFault } from './exec-fault.ts';
 import type { Processes, RunOptions } from './host.ts';
 import { listProcesses, readProc, readProcLink } from './proc.ts';
 import type { Tools } from './proc-chain.ts';
 import { launchProgram } from './proc-launch.ts';
+import { systemError } from './system-error.ts';
 
 /** The port over this machine. */
 export function realProcesses(
@@ -72,7 +74,10 @@ async function runToEnd(
     };
     child.once('error', (error) => {
       settle();
-      reject(error);
+      child.removeAllListeners('close');
+      execFault(program).then((fault) => {
+        reject(fault === undefined ? error : systemError(errno(error) ?? 'EACCES', `${program} ${fault}`));
+      }, reject);
     });
     child.once('exit', () => {
       const drained = setTimeout(() => {
@@ -107,8 +112,4 @@ function killGroup(leader: number): void {
   } catch (thrown) {
     if (errno(thrown) !== 'ESRCH') throw thrown;
   }
-}
-
-function systemError(code: string, message: string): Error {
-  return Object.assign(new Error(`${code}: ${message}`), { code });
 }

@@ -69,9 +69,21 @@ test('one letter does for the flags that have one', () => {
   assert.equal(invocation.operands, ['here']);
 });
 
+test('help COMMAND shows that command', () => {
+  for (const first of ['help', '--help', '-h'])
+    assert.equal(parseArguments([first, 'install']), parseArguments(['install', '--help']));
+});
+
 const mistakes: readonly (readonly [readonly string[], string])[] = [
   [[], 'no command given'],
-  [['fly'], '"fly"'],
+  [['fly'], '"fly" (see'],
+  [['instal'], 'unknown command "instal"; did you mean "install"?'],
+  [['stauts'], 'did you mean "status"?'],
+  [['rolback'], 'did you mean "rollback"?'],
+  [['help', 'rolback'], 'did you mean "rollback"?'],
+  [['help', 'run', 'now'], '"now"'],
+  [['status', '--wacht'], 'did you mean "--watch"?'],
+  [['run', '--alow-root=/a'], 'did you mean "--allow-root"?'],
   [['--port', '1'], '"--port"'],
   [['constructor'], '"constructor"'],
   [['run', '--prot', '1'], "'--prot'"],

@@ -1,5 +1,5 @@
 /** The doctor: each finding, in a place where it is wrong and in one where it is right. */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -116,6 +116,52 @@ async function whileNamedLikeTheDaemon(
   }
 }
 
+const canUnshare = isRoot && spawnSync('unshare', ['--mount', 'true']).status === 0;
+if (!canUnshare)
+  console.log('skipped: a directory that only the daemon cannot write: unshare(1) is not allowed here');
+(canUnshare ? test : test.skip)('a directory that only the daemon cannot write is found', async () => {
+  const root = mkdtempSync(join(folder, 'root-'));
+  const readOnly = `mount --bind ${root} ${root} && mount -o remount,ro,bind ${root} && echo up && exec sleep 30`;
+  const child = spawn('unshare', ['--mount', 'sh', '-c', readOnly], { stdio: ['ignore', 'pipe', 'inherit'] });
+  try {
+    await new Promise((resolve) => child.stdout.once('data', resolve));
+    const places = { files: realFiles(), clock: realClock() };
+    const look = async (daemonPid: number | undefined) => {
+      const config = resolveConfig({ 'allow-root': [root] }, undefined);
+      const target = {
+        config,
+        workDirectory: folder,
+        configPath: undefined,
+        daemonPid,
+        elsewhere: undefined,
+      };
+      return (await placeChecks(places, target)).find(({ check }) => check === 'allowed root');
+    };
+    assert.is((await look(undefined))?.level, 'ok');
+    const found = await look(child.pid);
+    assert.is(found?.level, 'fail');
+    assert.match(found?.found ?? '', /cannot be written \(EROFS for the daemon\)/);
+    assert.match(found?.advice ?? '', /ReadWritePaths=/);
+  } finally {
+    child.kill('SIGKILL');
+  }
+});
+
+test('files of TLS that are not there are named', async () => {
+  const config = resolveConfig({ 'ca-file': '/none/ca.pem', 'allow-root': [folder] }, undefined);
+  const target = {
+    config,
+    workDirectory: folder,
+    configPath: undefined,
+    daemonPid: undefined,
+    elsewhere: undefined,
+  };
+  const findings = await placeChecks({ files: realFiles(), clock: realClock() }, target);
+  const certificates = findings.find(({ check }) => check === 'certificates');
+  assert.is(certificates?.level, 'fail');
+  assert.is(certificates?.found, 'ca_file: /none/ca.pem cannot be read: ENOENT');
+});
+
 test('a Node without security fixes is a warning where packages need no signature', () => {
   const level = (version: string, isSigned: boolean, nowMs: number) =>
     runtimeCheck(version, isSigned, nowMs).level;
@@ -143,6 +189,7 @@ const places: readonly (readonly [string, Record<string, unknown>, string, RegEx
   ],
   ['no keys', {}, 'keys: warn', /need no signature/],
   ['a bad key', { 'trust-key': ['nonsense'] }, 'keys: fail', /not a minisign public key/],
+  ['no key file', { 'trust-key': ['/none/a.pub'] }, 'keys: fail', /\/none\/a\.pub.* no file of that name/],
 ];
 for (const [what, flags, expected, words] of places)
   test(`found: ${what}`, async () => {

@@ -67,6 +67,7 @@ test('status tells a failed update by its exit status, and as JSON', async () =>
     const failed = await command(['install', '-y', path, ...at(daemon)]);
     assert.is(failed.status, 1);
     assert.match(failed.stderr, /^tope-updater: INVALID_MANIFEST: .*outside the allowed roots/);
+    assert.not.match(failed.stdout, /INVALID_MANIFEST/, 'an error is told once');
     const after = await command(['status', '--json', ...at(daemon)]);
     assert.is(after.status, 1);
     assert.is(JSON.parse(after.stdout).stage, 'failed');
@@ -101,6 +102,10 @@ test.long('over a unix socket, with a token', async () => {
     const without = await command(['status', '--socket', socket]);
     assert.is(without.status, 1);
     assert.match(without.stderr, /asks for a token: give the daemon's file with --token-file/);
+    const other = join(device.folder, 'other-token');
+    writeFileSync(other, 'abracadabra\n');
+    const wrong = await command(['status', '--socket', socket, '--token-file', other]);
+    assert.match(wrong.stderr, /refuses the token in \S+other-token: it is not the one that the daemon read/);
     const status = await command(['status', '--socket', socket, '--token-file', tokenFile]);
     assert.equal([status.status, status.stdout], [0, 'idle: nothing to do\n']);
     const flags = ['--socket', socket, '--token-file', tokenFile];

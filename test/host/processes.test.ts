@@ -82,8 +82,8 @@ test('a program that cannot be executed rejects with the system code', async () 
     [['/nonexistent/x'], '/', 'ENOENT'],
     [['no-such-program-anywhere'], '/', 'ENOENT'],
     [[''], '/', 'ENOENT'],
-    [[plain], '/', 'ENOENT'],
-    [[directory], '/', 'ENOENT'],
+    [[plain], '/', 'EACCES'],
+    [[directory], '/', 'EACCES'],
   ];
   for (const [argv, cwd, code] of cases) {
     const error = await rejection(port.start({ argv, cwd, env: { PATH: path } }));

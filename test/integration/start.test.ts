@@ -98,6 +98,24 @@ tests('makes the directories tmp, logs and backups, 0755, whatever the umask', (
   }),
 );
 
+tests('is called tope-updater by ps and top', () =>
+  withDevice(async (device) => {
+    const { pid } = await device.start();
+    assert.is(readFileSync(`/proc/${pid}/comm`, 'utf8'), 'tope-updater\n');
+  }),
+);
+
+tests('says at once which file of TLS is missing, and starts all the same', () =>
+  withDevice(async (device) => {
+    await device.start(['--ca-file', '/none/ca.pem']);
+    const log = readFileSync(join(device.work, 'logs/updater.log'), 'utf8');
+    assert.match(
+      log,
+      /ERROR ca_file: \/none\/ca\.pem cannot be read: ENOENT: no package can be downloaded over https/,
+    );
+  }),
+);
+
 tests('writes the log with ISO 8601 times and levels, the same lines on stdout', () =>
   withDevice(async (device) => {
     const daemon = await device.start();
