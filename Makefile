@@ -37,10 +37,11 @@ test-long: $(BUNDLE) ## what takes longer: whole proofs, large packages, crowds,
 test-all: $(BUNDLE) ## both, with the line coverage of all (T=test/powercut runs a part)
 	@$(TSX) test/run.ts --coverage $(T)
 
-check: $(MODULES) ## types, format, lint, the rules of the house; writes nothing
+check: $(MODULES) ## types, format, lint, the rules of code and pages; writes nothing
 	$(BIN)/tsc -p .
+	$(BIN)/tsc -p src/screen/browser
 	$(BIN)/biome ci --error-on-warnings .
-	$(TSX) test/run.ts test/tidy.test.ts
+	$(TSX) test/run.ts test/tidy.test.ts test/docs/links.test.ts test/docs/prose.test.ts test/docs/generated.test.ts
 
 bench: $(BUNDLE) ## speed and memory against peers and bounds
 	@$(TSX) test/bench/bench.ts
@@ -85,7 +86,7 @@ release-check: $(MODULES) ## is this commit fit for a tag: versions, CHANGELOG, 
 clean: ## takes away what was built; the downloads in build/.cache stay
 	rm -rf dist coverage build/.cache/work-*
 
-$(BUNDLE): $(MODULES) $(SOURCES) build/bundle.ts package.json
+$(BUNDLE): $(MODULES) $(SOURCES) build/bundle.ts build/screen-script.ts package.json
 	@$(TSX) build/bundle.ts
 
 $(MODULES): package-lock.json

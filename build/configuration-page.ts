@@ -1,6 +1,7 @@
 /** Writes docs/configuration.md from the table in src/config.ts: `npx tsx build/configuration-page.ts`. */
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { type Option, options } from '../src/config.ts';
 
 const rows = Object.entries<Option>(options).map(([key, { flag, kind, argument, initial, doc }]) => {
@@ -11,7 +12,7 @@ const rows = Object.entries<Option>(options).map(([key, { flag, kind, argument, 
   return `| \`${key}\` | \`${usage}\`${repeatable} | ${standard} | ${doc} |`;
 });
 
-const page = `# Configuration of \`tope-updater run\`
+export const configurationPage = `# Configuration of \`tope-updater run\`
 
 No configuration is needed. A setting comes from its flag, else from the JSON file named by \`--config FILE\`, else it has its
 default. An unknown key or a bad value ends the program with exit code 2 and a message that names it.
@@ -42,4 +43,5 @@ files in all. The same lines go to stdout.
 <!-- Made by build/configuration-page.ts from the table in src/config.ts. -->
 `;
 
-writeFileSync(join(import.meta.dirname, '../docs/configuration.md'), page);
+if (process.argv[1] !== undefined && resolve(process.argv[1]) === fileURLToPath(import.meta.url))
+  writeFileSync(join(import.meta.dirname, '../docs/configuration.md'), configurationPage);
