@@ -14,7 +14,7 @@ _tope_updater() {
       mapfile -t COMPREPLY < <(compgen -d -- "$current")
       return
       ;;
-    --socket | --token-file | --gui | --trust-key | --ca-file | --cert-file | --key-file | --fleet-id-file | --fleet-token-file | --fleet-attribute | --config | --output | -o | --sign)
+    --socket | --token-file | --gui | --trust-key | --ca-file | --cert-file | --key-file | --fleet-id-file | --fleet-token-file | --fleet-attribute | --config | --output | -o | --sign | --delta-from)
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -f -- "$current")
       return
@@ -35,7 +35,7 @@ _tope_updater() {
     fleet) flags='--json --url --socket --token-file' ;;
     doctor) flags='--json --url --dir --socket --token-file --report-url --allow-root --trust-key --config' ;;
     support) flags='--output --dir --token-file --config' ;;
-    pack) flags='--output --sign --package-url --store --allow-root' ;;
+    pack) flags='--output --sign --package-url --store --delta-from --allow-root' ;;
     verify) flags='--trust-key --allow-root --json' ;;
     init) flags='--kind' ;;
   esac

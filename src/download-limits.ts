@@ -39,6 +39,17 @@ export const downloadLimits = {
   /** So much of an entry shows whether the device makes what the packer made; fewer packed bytes than `probeLeastBytes` show nothing. */
   probeBytes: 64 * KiB,
   probeLeastBytes: 512,
+  /** Patches named for one file: so many older versions of it that are still about. */
+  deltasOfFile: 16,
+  /** Smaller files, packed, are shipped whole: a patch costs an entry and two lines. */
+  deltaLeastBytes: 4 * KiB,
+  /** Larger files are shipped whole: what packs needs some ten times as much memory. */
+  deltaMostBytes: 256 * MiB,
+  /** Of a package: more patches than this are a lot for devices that cannot use them. */
+  deltaHeavyPercent: 15,
+  /** A file that is patched is read in blocks of this size; so many of the last ones are kept. */
+  oldFileBlockBytes: 8 * KiB,
+  oldFileBlocks: 256,
   /** What is deflated in one call blocks the event loop: 16 KiB take 1 ms. */
   deflateAtOnceBytes: 16 * KiB,
 } as const;

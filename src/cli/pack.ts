@@ -10,7 +10,7 @@ import { openSecretKey, type SigningKey } from '../pack/secret-key.ts';
 import type { CommandInvocation } from './arguments.ts';
 import { CommandError } from './failure.ts';
 import { bytesText, countText } from './figures.ts';
-import { isSet, textFlag } from './flags.ts';
+import { isSet, listFlag, textFlag } from './flags.ts';
 import { createOutput } from './output.ts';
 import { askHidden } from './prompt.ts';
 import { refusalText, targetRulesOf } from './target-rules.ts';
@@ -37,6 +37,8 @@ export async function pack({ flags, operands }: CommandInvocation): Promise<numb
     compress: !isSet(flags, 'store'),
     signingKey: keyPath === undefined ? undefined : await readSigningKey(keyPath),
     rules: targetRulesOf(flags),
+    deltaFrom: await Promise.all(listFlag(flags, 'delta-from').map(olderPackage)),
+    onDelta: (text) => say(`delta: ${text}`),
   }).catch((thrown: unknown) => {
     throw thrown instanceof UpdateError
       ? new CommandError(refusalText(thrown), 1, { cause: thrown })
@@ -71,6 +73,12 @@ async function sourceAt(place: string): Promise<{ folder: string; manifestPath: 
 function packageUrl(flags: Flags, name: string): string {
   const given = textFlag(flags, 'package-url') ?? 'https://packages.example/';
   return given.endsWith('/') ? `${given}${encodeURIComponent(name)}` : given;
+}
+
+async function olderPackage(place: string): Promise<string> {
+  return realpath(place).catch((thrown: unknown) => {
+    throw new CommandError(`--delta-from: cannot read ${place}: ${errno(thrown) ?? String(thrown)}`);
+  });
 }
 
 async function readSigningKey(path: string): Promise<SigningKey> {

@@ -43,6 +43,12 @@ export const packagingCommands = {
         doc: 'where the package will be found, for the JSON; one that ends with / gets the name appended',
       },
       { flag: 'store', kind: 'switch', argument: '', doc: 'does not compress' },
+      {
+        flag: 'delta-from',
+        kind: 'list',
+        argument: 'FILE',
+        doc: 'adds patches for devices that have this older package; takes about a second for each MB',
+      },
       allowRoot,
     ],
     examples: [

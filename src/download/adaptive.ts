@@ -9,10 +9,11 @@ import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { readTail, type TailEntry } from '../zip/tail.ts';
 import type { Candidates } from './candidates.ts';
+import { findPatched, patchesEnd } from './deltas.ts';
 import { findHeld, kindOf } from './holdings.ts';
 import { type Held, type Piece, patchwork } from './patchwork.ts';
 import { createProbe, type Probe } from './probe.ts';
-import { createMaker, type Maker, type Source } from './recreate.ts';
+import { createMaker, type Maker, type ReadPart, type Source } from './recreate.ts';
 import type { PackageRequest } from './request.ts';
 import { loadTail, saveTail, tailName } from './tail-file.ts';
 
@@ -33,8 +34,8 @@ export type Step =
 
 export interface Adaptive {
   readonly isOn: boolean;
-  /** What comes next; `readPart` gives bytes of the partial file that are on the disk. */
-  next(position: number, readPart: ReadPart): Promise<Step>;
+  /** What comes next, where the partial file has so many bytes. */
+  next(position: number): Promise<Step>;
   gotTail(tail: Buffer): Promise<void>;
   /** What was made at `position` was not right: that entry is fetched. */
   giveUp(position: number, why: string): void;
@@ -46,19 +47,18 @@ export interface Adaptive {
   forget(): Promise<void>;
 }
 
-export type ReadPart = (position: number, length: number) => Promise<Buffer>;
-
 export interface AdaptiveOptions {
   readonly directory: string;
   readonly candidates?: Candidates | undefined;
   /** Bandwidth limit, bytes per second. */
   readonly bytesPerSecond?: number | undefined;
+  readonly readPart: ReadPart;
 }
 
 export function createAdaptive(
   host: Pick<Host, 'files' | 'memory' | 'log' | 'clock'>,
   request: PackageRequest,
-  { directory, candidates, bytesPerSecond }: AdaptiveOptions,
+  { directory, candidates, bytesPerSecond, readPart }: AdaptiveOptions,
 ): Adaptive {
   const { files, log } = host;
   const sizeBytes = request.package_size;
@@ -77,13 +77,15 @@ export function createAdaptive(
     pieces: readonly Piece<Source>[];
     readonly maker: Maker;
     readonly probe: Probe;
+    /** Up to where patches stand that have not been looked at yet. */
+    patchesTo: number | undefined;
   }
 
   const self: Adaptive = {
     get isOn() {
       return isOn;
     },
-    async next(position, readPart) {
+    async next(position) {
       while (isOn) {
         if (tail === undefined && !isTailLooked) {
           isTailLooked = true;
@@ -100,6 +102,8 @@ export function createAdaptive(
           }
           plan = await makePlan(told.entries, sizeBytes - tail.length);
         }
+        if (plan.patchesTo !== undefined && position >= plan.patchesTo)
+          await addPatched(plan, plan.patchesTo);
         const verdict = await plan.probe.look(position, readPart);
         if (verdict !== undefined) {
           for (const [entry, held] of plan.held) if (kindOf(entry, held) === verdict) plan.held.delete(entry);
@@ -142,15 +146,29 @@ export function createAdaptive(
 
   async function makePlan(entries: readonly TailEntry[], tailStart: number): Promise<Plan> {
     const held = candidates === undefined ? new Map() : await findHeld(files, entries, candidates);
-    const maker = await createMaker(files, host.memory, host.clock);
-    const made: Plan = { entries, tailStart, held, pieces: [], maker, probe: createProbe(maker) };
+    const maker = await createMaker(host, readPart);
+    const patchesTo = patchesEnd(entries, tailStart);
+    const made: Plan = { entries, tailStart, held, pieces: [], maker, probe: createProbe(maker), patchesTo };
     arrange(made);
-    const reusedBytes = made.pieces.reduce(
-      (sum, { kind, from, to }) => sum + (kind === 'make' ? to - from : 0),
-      0,
-    );
-    log.info(`download: ${reusedBytes} of ${sizeBytes} bytes are here already`);
+    log.info(`download: ${madeBytes(made)} of ${sizeBytes} bytes are here already`);
     return made;
+  }
+
+  async function addPatched(to: Plan, end: number): Promise<void> {
+    to.patchesTo = undefined;
+    if (candidates === undefined) return;
+    await readPart(end - 1, 1); // from here on all of them are on the disk
+    const patched = await findPatched(files, to.entries, to.held, candidates, to.maker.unpacked);
+    for (const [entry, held] of patched) to.held.set(entry, held);
+    const before = madeBytes(to);
+    arrange(to);
+    log.info(
+      `download: ${patched.size} patches fit, ${madeBytes(to) - before} bytes more need not be fetched`,
+    );
+  }
+
+  function madeBytes({ pieces }: Plan): number {
+    return pieces.reduce((sum, { kind, from, to }) => sum + (kind === 'make' ? to - from : 0), 0);
   }
 
   function arrange(of: Plan): void {
@@ -178,6 +196,7 @@ export function createAdaptive(
     let to = position;
     for (const piece of of.pieces.slice(first)) {
       if (piece.from > to) break;
+      if (to >= (of.patchesTo ?? sizeBytes)) break;
       if (piece.kind === 'fetch') to = piece.to;
       else if (piece.kind === 'tail') break;
       else if (isFetchedFaster(of, piece)) to = piece.to;
@@ -188,12 +207,13 @@ export function createAdaptive(
         if (to < piece.to) break;
       }
     }
-    return to;
+    return Math.min(to, of.patchesTo ?? sizeBytes);
   }
 
   function isFetchedFaster(of: Plan, { entry, source }: Extract<Piece<Source>, { kind: 'make' }>): boolean {
     const madeBytesPerMs = of.maker.deflatedBytesPerMs();
-    if (source.kind === 'packed' || entry.method === 0 || madeBytesPerMs === undefined) return false;
+    const isCopied = source.kind === 'packed' || (source.kind === 'file' && entry.method === 0);
+    if (isCopied || madeBytesPerMs === undefined) return false;
     return Math.min(linkBytesPerMs ?? 0, limitBytesPerMs) > madeBytesPerMs;
   }
 }

@@ -102,7 +102,8 @@ export async function download(
       saved,
       open: (name, how) => open(name, { ...how, withThread: false }),
     });
-    const adaptive = createAdaptive(host, request, options);
+    const readPart = (at: number, length: number) => holding.part.readBack(host.files, at, length);
+    const adaptive = createAdaptive(host, request, { ...options, readPart });
     return await closing(host, holding, async () => {
       await checkSpace(host, request, options.directory, part);
       await transfer(

@@ -25,7 +25,8 @@ export async function findHeld(
 
 /** Made in the same way: what one of them shows is true of all. */
 export function kindOf(entry: TailEntry, { source }: Held<Source>): string {
-  return `${source.kind}/${source.frame === undefined ? 'header fetched' : 'header made'}/${classOf(entry)}`;
+  const origin = source.kind === 'packed' ? 'packed' : 'made';
+  return `${origin}/${source.frame === undefined ? 'header fetched' : 'header made'}/${classOf(entry)}`;
 }
 
 async function addDeployed(

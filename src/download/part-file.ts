@@ -132,7 +132,7 @@ export class PartFile {
 
   /** Bytes that it has taken; fewer only where they are not there. */
   async readBack(files: Files, position: number, length: number): Promise<Buffer> {
-    await this.#out.flush();
+    if (position + length > this.writtenBytes) await this.#out.flush();
     const bytes = Buffer.alloc(length);
     const file = await files.open(this.#path, 'read'); // its own descriptor may be for writing only
     try {

@@ -3,10 +3,10 @@
  * far as needed, and compared with what would have been made. Its bytes are needed anyway, so nothing is fetched for the probe alone.
  */
 import { limits } from '../limits.ts';
-import type { ReadPart } from './adaptive.ts';
 import { kindOf } from './holdings.ts';
 import type { Piece } from './patchwork.ts';
-import { type Maker, type Source, SourceError } from './recreate.ts';
+import type { Maker, ReadPart, Source } from './recreate.ts';
+import { SourceError } from './source-error.ts';
 
 type Made = Extract<Piece<Source>, { kind: 'make' }>;
 
@@ -61,7 +61,7 @@ export function createProbe(maker: Maker): Probe {
   };
 
   async function levelThatFits(piece: Made, fetched: Buffer): Promise<number | undefined> {
-    const isDeflated = piece.source.kind === 'file' && piece.entry.method !== 0;
+    const isDeflated = piece.source.kind !== 'packed' && piece.entry.method !== 0;
     for (const level of isDeflated ? levels : [6]) if (await fits(piece, fetched, level)) return level;
     return undefined;
   }
@@ -86,7 +86,7 @@ export function createProbe(maker: Maker): Probe {
 
 /** Stored data is what it is: only the header is in doubt. */
 function probeEnd({ from, to, entry, source }: Made): number {
-  if (source.kind === 'file' && entry.method === 0) return from + source.frame.head.length;
+  if (source.kind !== 'packed' && entry.method === 0) return from + source.frame.head.length;
   if (source.frame === undefined && entry.method === 0) return from;
   return Math.min(to, from + limits.probeBytes);
 }

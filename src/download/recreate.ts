@@ -1,20 +1,32 @@
 /**
- * The bytes of a package's entry made from what the device has: copied, or deflated again as the packer did.
+ * The bytes of a package's entry made from what the device has: copied, or deflated again as the packer did; patched before that, where
+ * the package brings a patch for what is here.
  *
  * Deflate is the same everywhere where it is node:zlib that deflates, which is what `pack` does; a probe (adaptive.ts) finds out.
  * Invariant: what was made has the CRC-32 and the length that the directory tells, or a SourceError ends it.
  */
-import type * as Zlib from 'node:zlib';
 import { errno } from '../errors.ts';
 import type { Clock, Files, Memory, OpenFile } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { type Crc32, fastestCrc32 } from '../zip/crc32.ts';
 import type { Frame } from '../zip/frame.ts';
 import type { TailEntry } from '../zip/tail.ts';
+import { bspatch } from './bspatch.ts';
+import { type Coding, deflating, inflating } from './coding.ts';
+import { oldFile } from './old-file.ts';
+import { SourceError } from './source-error.ts';
 
 export type Source =
   /** A file with the entry's content. */
   | { readonly kind: 'file'; readonly path: string; readonly frame: Frame }
+  /** A file of which the patch, an entry that the partial file holds already, makes the content. */
+  | {
+      readonly kind: 'patched';
+      readonly path: string;
+      readonly oldBytes: number;
+      readonly patch: TailEntry;
+      readonly frame: Frame;
+    }
   /** The packed bytes stand in another package, at `position`. */
   | {
       readonly kind: 'packed';
@@ -23,19 +35,22 @@ export type Source =
       readonly frame: Frame | undefined;
     };
 
-/** What was thought to be the entry's content is not, or cannot be read. */
-export class SourceError extends Error {
-  override readonly name = 'SourceError';
-}
+/** Gives bytes of the partial file; fewer only where they are not there. */
+export type ReadPart = (position: number, length: number) => Promise<Buffer>;
 
 export interface Maker {
   /** The entry's bytes from its header (where that is foretold) to its end, in chunks that are valid until the next is asked for. */
   make(entry: TailEntry, source: Source, level: number): AsyncGenerator<Uint8Array>;
   /** How fast packed bytes come from deflating, so far; undefined: not known yet. */
   deflatedBytesPerMs(): number | undefined;
+  /** The content of an entry that the partial file holds. */
+  unpacked(entry: TailEntry): AsyncGenerator<Uint8Array>;
 }
 
-export async function createMaker(files: Files, memory: Memory, clock: Clock): Promise<Maker> {
+export async function createMaker(
+  { files, memory, clock }: { readonly files: Files; readonly memory: Memory; readonly clock: Clock },
+  readPart: ReadPart,
+): Promise<Maker> {
   const zlib = await import('node:zlib');
   const crc32 = fastestCrc32(zlib);
   const pace = { bytes: 0, ms: 0 };
@@ -62,14 +77,46 @@ export async function createMaker(files: Files, memory: Memory, clock: Clock): P
       const file = await opened(files, source.path);
       try {
         if (source.kind === 'packed') yield* packedBytes(file, entry, source.position);
-        else if (entry.method === 0) yield* checked(entry, content(file, entry, crc32));
-        else yield* timed(checked(entry, content(file, entry, crc32), deflating(zlib, memory, entry, level)));
+        else if (source.kind === 'file' && entry.method === 0)
+          yield* checked(entry, summed(content(file, entry), crc32));
+        else {
+          const made = source.kind === 'file' ? content(file, entry) : patched(file, entry, source);
+          const coding = entry.method === 0 ? undefined : deflating(zlib, memory, entry.sizeBytes, level);
+          yield* timed(checked(entry, summed(made, crc32), coding));
+        }
       } finally {
         await file.close();
       }
       if (source.frame !== undefined && source.frame.foot.length > 0) yield source.frame.foot;
     },
+    unpacked,
   };
+
+  function unpacked(entry: TailEntry): AsyncGenerator<Uint8Array> {
+    const bytes = heldBytes(entry, readPart);
+    return entry.method === 0 ? bytes : inflating(zlib, memory)(bytes);
+  }
+
+  function patched(
+    file: OpenFile,
+    { sizeBytes }: TailEntry,
+    { oldBytes, patch }: Extract<Source, { kind: 'patched' }>,
+  ): AsyncGenerator<Uint8Array> {
+    return bspatch(unpacked(patch), oldFile(file, oldBytes), sizeBytes);
+  }
+}
+
+/** The packed bytes of an entry that the partial file holds. */
+async function* heldBytes(entry: TailEntry, readPart: ReadPart): AsyncGenerator<Uint8Array> {
+  const header = await readPart(entry.start, 30);
+  if (header.length < 30) throw new SourceError('has a patch that is not here');
+  const from = entry.start + 30 + header.readUInt16LE(26) + header.readUInt16LE(28);
+  for (let done = 0; done < entry.packedBytes; ) {
+    const part = await readPart(from + done, Math.min(limits.chunkBytes, entry.packedBytes - done));
+    if (part.length === 0) throw new SourceError('has a patch that is not here');
+    done += part.length;
+    yield part;
+  }
 }
 
 async function opened(files: Files, path: string): Promise<OpenFile> {
@@ -88,15 +135,20 @@ interface Content {
 }
 
 /** A file's bytes, no more than the entry has. */
-function content(file: OpenFile, entry: TailEntry, crcOf: Crc32): Content {
+async function* content(file: OpenFile, entry: TailEntry): AsyncGenerator<Uint8Array> {
+  const buffer = new Uint8Array(Math.min(limits.chunkBytes, Math.max(1, entry.sizeBytes)));
+  for (let position = 0; position < entry.sizeBytes; ) {
+    const got = await read(file, buffer, Math.min(buffer.length, entry.sizeBytes - position), position);
+    position += got;
+    yield buffer.subarray(0, got);
+  }
+}
+
+function summed(from: AsyncGenerator<Uint8Array>, crcOf: Crc32): Content {
   let crc = 0;
   async function* chunks() {
-    const buffer = new Uint8Array(Math.min(limits.chunkBytes, Math.max(1, entry.sizeBytes)));
-    for (let position = 0; position < entry.sizeBytes; ) {
-      const got = await read(file, buffer, Math.min(buffer.length, entry.sizeBytes - position), position);
-      const chunk = buffer.subarray(0, got);
+    for await (const chunk of from) {
       crc = crcOf(chunk, crc);
-      position += got;
       yield chunk;
     }
   }
@@ -124,8 +176,6 @@ async function* packedBytes(file: OpenFile, entry: TailEntry, from: number): Asy
   }
 }
 
-type Coding = (chunks: AsyncIterable<Uint8Array>) => AsyncGenerator<Uint8Array>;
-
 /** Passes the content on, coded, and compares CRC-32 and packed length at its end. */
 async function* checked(entry: TailEntry, from: Content, coding?: Coding): AsyncGenerator<Uint8Array> {
   let packed = 0;
@@ -136,31 +186,4 @@ async function* checked(entry: TailEntry, from: Content, coding?: Coding): Async
   }
   if (from.crc32() !== entry.crc32) throw new SourceError('is not what was deployed');
   if (packed !== entry.packedBytes) throw new SourceError('packs to less than the package has');
-}
-
-/** memLevel and the rest are zlib's defaults, as yazl's. */
-function deflating(zlib: typeof Zlib, memory: Memory, entry: TailEntry, level: number): Coding {
-  if (entry.sizeBytes <= limits.deflateAtOnceBytes)
-    return async function* (chunks) {
-      const parts: Buffer[] = [];
-      for await (const chunk of chunks) parts.push(Buffer.from(chunk));
-      const packed = zlib.deflateRawSync(Buffer.concat(parts), { level });
-      memory.produced(packed.length + entry.sizeBytes);
-      yield packed;
-    };
-  return async function* (chunks) {
-    const deflater = zlib.createDeflateRaw({ level, chunkSize: limits.chunkBytes });
-    const pump = async () => {
-      for await (const chunk of chunks)
-        await new Promise<void>((resolve, reject) =>
-          deflater.write(chunk, (error) => (error ? reject(error) : resolve())),
-        );
-      deflater.end();
-    };
-    pump().catch((thrown: Error) => deflater.destroy(thrown));
-    for await (const packed of deflater as AsyncIterable<Buffer>) {
-      memory.produced(packed.length);
-      yield packed;
-    }
-  };
 }

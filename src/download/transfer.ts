@@ -13,9 +13,9 @@ import type { Checkpoints } from './checkpoint.ts';
 import { type ExchangeOptions, withholding } from './exchange.ts';
 import type { Holding } from './holding.ts';
 import { awaited, isFinal, isNetworkError, networkErrorText } from './network-error.ts';
-import { SourceError } from './recreate.ts';
 import type { PackageRequest } from './request.ts';
 import { afterFailure, type Failure, networkWaitMs } from './retry.ts';
+import { SourceError } from './source-error.ts';
 import { type Address, redactUrl } from './url-policy.ts';
 
 export interface TransferOptions extends ExchangeOptions {
@@ -80,8 +80,7 @@ export async function transfer(
 
   /** The next step: one question, or bytes that are made here. */
   async function goOn(): Promise<Failure | undefined> {
-    const { part } = holding;
-    const step = await adaptive.next(part.sizeBytes, (at, length) => part.readBack(host.files, at, length));
+    const step = await adaptive.next(holding.part.sizeBytes);
     return step.kind === 'make' ? make(step) : tryOnce(step);
   }
 

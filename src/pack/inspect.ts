@@ -15,7 +15,7 @@ import { readRelease } from '../package/read-release.ts';
 import type { Signed, TrustedKey } from '../package/signature.ts';
 import type { TargetRules } from '../package/targets.ts';
 import type { Release, ReleaseFile } from '../release.ts';
-import { filesEntry } from './sources.ts';
+import { filesEntry, isDelta } from './sources.ts';
 
 export interface Inspection {
   readonly release: Release;
@@ -129,6 +129,7 @@ function idlePatterns({ modules }: Release): string[] {
 function unusedEntries(archive: Archive, release: Release): string[] {
   const used = new Set(release.modules.flatMap((module) => module.files.map((file) => file.entry)));
   for (const name of ['manifest.json', 'manifest.json.minisig', filesEntry]) used.add(name);
+  for (const { name } of archive.entries) if (isDelta(name)) used.add(name);
   const unused = archive.entries.filter((entry) => !entry.isDirectory && !used.has(entry.name));
   if (unused.length === 0) return [];
   const names = unused.slice(0, 5).map((entry) => entry.name);

@@ -27,6 +27,15 @@ export interface FileFacts {
   readonly sha256: string;
 }
 
+/** A patch in the package: from the SHA-256 of the old file to a file of the package. */
+export interface DeltaName {
+  readonly from: string;
+  readonly entry: string;
+}
+
+/** By the name of the file that they make. */
+export type Deltas = ReadonlyMap<string, readonly DeltaName[]>;
+
 /** Reads the source with the device's own checks. Throws INVALID_MANIFEST naming the field. */
 export function readManifestSource(bytes: Uint8Array): ManifestSource {
   const source = Buffer.from(bytes).toString('utf8');
@@ -35,6 +44,8 @@ export function readManifestSource(bytes: Uint8Array): ManifestSource {
   const isUtf8 = Buffer.from(source).equals(bytes);
   const { manifest, warnings } = parseManifest(isUtf8 ? Buffer.from(text) : bytes);
   const { files, ...rest } = manifest;
+  const patched = [...manifest.modules, ...(Array.isArray(files) ? files : [])].some(({ deltas }) => deltas);
+  if (patched) throw invalidManifest('deltas: pack --delta-from makes them; name none here');
   if (files !== undefined && !Array.isArray(files))
     throw invalidManifest(
       'files: pack makes the entry by itself where it is needed; list files here, or nothing',
@@ -58,17 +69,25 @@ export interface FilledManifest {
 export function filledManifest(
   source: ManifestSource,
   facts: ReadonlyMap<string, FileFacts>,
-  rest: Partial<Pick<Sources, 'emptyDirectories' | 'links'>> = {},
+  rest: Partial<Pick<Sources, 'emptyDirectories' | 'links'>> & { readonly deltas?: Deltas } = {},
 ): FilledManifest {
   const writtenModules = listOf(source.written.modules);
+  const deltasOf = (entry: string) => {
+    const deltas = rest.deltas?.get(entry);
+    return deltas === undefined ? {} : { deltas };
+  };
   const modules = source.manifest.modules.map((module, index) => {
     const found = facts.get(withoutSlash(module.src));
     if (found === undefined) return writtenModules[index] ?? {};
     const place = `modules[${index}]`;
     const given = { size: module.size, md5: module.md5, sha256: module.sha256 };
-    return { ...writtenModules[index], ...agreed(place, given, wanted(found)) };
+    return {
+      ...writtenModules[index],
+      ...agreed(place, given, wanted(found)),
+      ...deltasOf(withoutSlash(module.src)),
+    };
   });
-  const files = listedFiles(source, facts);
+  const files = listedFiles(source, facts, deltasOf);
   const directories = listedDirectories(source, rest.emptyDirectories ?? []);
   const links = listedLinks(source, rest.links ?? []);
   return {
@@ -117,7 +136,11 @@ function listedLinks(source: ManifestSource, found: readonly SourceLink[]): read
 }
 
 /** `files`: those of the source, completed, and every file that no module names by itself. By name. */
-function listedFiles(source: ManifestSource, facts: ReadonlyMap<string, FileFacts>): object[] {
+function listedFiles(
+  source: ManifestSource,
+  facts: ReadonlyMap<string, FileFacts>,
+  deltasOf: (entry: string) => object,
+): object[] {
   const named = new Set(source.manifest.modules.map((module) => withoutSlash(module.src)));
   const given = new Map((source.manifest.files ?? []).map((file, index) => [file.path, { file, index }]));
   const missing = [...given.keys()].find((path) => !facts.has(path));
@@ -130,10 +153,10 @@ function listedFiles(source: ManifestSource, facts: ReadonlyMap<string, FileFact
     .map(([path, found]) => {
       const { size, sha256 } = wanted(found);
       const written = given.get(path);
-      if (written === undefined) return { path, size, sha256 };
+      if (written === undefined) return { path, size, sha256, ...deltasOf(path) };
       const { file, index } = written;
       agreed(`files[${index}]`, { size: file.size, sha256: file.sha256 }, { size, sha256 });
-      return { ...listOf(source.written.files)[index], size, sha256 };
+      return { ...listOf(source.written.files)[index], size, sha256, ...deltasOf(path) };
     });
 }
 

@@ -13,6 +13,7 @@ import { limits } from '../limits.ts';
 import { listText } from '../package/listed-files.ts';
 import { parseTrustedKey } from '../package/signature.ts';
 import type { TargetRules } from '../package/targets.ts';
+import { type MadeDeltas, makeDeltas } from './deltas.ts';
 import { factsOf } from './facts.ts';
 import { type Inspection, inspectPackage } from './inspect.ts';
 import {
@@ -35,6 +36,10 @@ export interface PackOptions {
   readonly signingKey: SigningKey | undefined;
   /** What the devices allow. */
   readonly rules: TargetRules;
+  /** Older packages for whose devices patches are made (deltas.ts). */
+  readonly deltaFrom?: readonly string[];
+  /** Told of each patch, in words. */
+  readonly onDelta?: (text: string) => void;
 }
 
 type PackHost = Pick<Host, 'files' | 'memory'>;
@@ -46,8 +51,14 @@ export async function packFolder(host: PackHost, options: PackOptions): Promise<
   if (sources.files.some(({ path }) => path === options.outputPath))
     throw new UpdateError('INVALID_PACKAGE', `${options.outputPath} lies in a folder that is packed itself`);
   const facts = await factsOf(host, sources.files);
-  const texts = await manifestOf(filledManifest(source, facts, sources));
-  const inputs = await zipInputs(texts, source.manifest.version, sources, options.signingKey);
+  const deltas = await makeDeltas(host, source.manifest, sources.files, {
+    from: options.deltaFrom ?? [],
+    rules: options.rules,
+    compress: options.compress,
+    onDelta: options.onDelta ?? (() => undefined),
+  });
+  const texts = await manifestOf(filledManifest(source, facts, { ...sources, deltas: deltas.names }));
+  const inputs = await zipInputs(texts, source.manifest.version, sources, deltas.inputs, options.signingKey);
 
   const unfinished = `${options.outputPath}.unfinished`;
   await removeIfThere(host, unfinished);
@@ -56,7 +67,12 @@ export async function packFolder(host: PackHost, options: PackOptions): Promise<
     const keys = options.signingKey === undefined ? [] : [parseTrustedKey(options.signingKey.publicKey)];
     const inspection = await inspectPackage(host, unfinished, options.rules, keys);
     await host.files.rename(unfinished, options.outputPath);
-    return { ...inspection, warnings: [...source.warnings, ...droppedModes(source, sources)] };
+    const warnings = [
+      ...source.warnings,
+      ...droppedModes(source, sources),
+      ...heavyDeltas(deltas, inspection.sizeBytes),
+    ];
+    return { ...inspection, warnings };
   } catch (thrown) {
     await removeIfThere(host, unfinished);
     throw asUpdateError(thrown, 'INVALID_PACKAGE', `writing ${options.outputPath}`);
@@ -110,6 +126,7 @@ async function zipInputs(
   { manifest, list }: { readonly manifest: string; readonly list: string | undefined },
   version: string,
   sources: Sources,
+  deltas: readonly ZipInput[],
   key: SigningKey | undefined,
 ): Promise<ZipInput[]> {
   const signature = await key?.sign(Buffer.from(manifest), `version ${version}`);
@@ -119,6 +136,7 @@ async function zipInputs(
       ? []
       : [{ kind: 'text', name: 'manifest.json.minisig', text: signature } as const]),
     ...(list === undefined ? [] : [{ kind: 'text', name: filesEntry, text: list } as const]),
+    ...deltas, // before all that they may make
     ...sources.emptyDirectories.map((name) => ({ kind: 'directory', name }) as const),
     ...sources.links.map(({ entry, to }) => ({ kind: 'link', name: entry, to }) as const),
     ...sources.files.map(({ entry, ...file }) => ({ kind: 'file', name: entry, ...file }) as const),
@@ -137,6 +155,14 @@ function droppedModes(source: ManifestSource, sources: Sources): string[] {
       ({ entry, mode }) =>
         `${entry} has mode ${mode.toString(8)}, but a package gives at most 755; "mode" in the manifest can ask for more`,
     );
+}
+
+/** Every device fetches every patch, whether it can use it or not. */
+function heavyDeltas({ inputs }: MadeDeltas, packageBytes: number): string[] {
+  const bytes = inputs.reduce((sum, input) => sum + (input.kind === 'delta' ? input.deflated.length : 0), 0);
+  const percent = Math.round((100 * bytes) / packageBytes);
+  if (percent <= limits.deltaHeavyPercent) return [];
+  return [`${percent} % of the package are patches: a device that none of them fits fetches so much more`];
 }
 
 async function removeIfThere(host: PackHost, path: string): Promise<void> {

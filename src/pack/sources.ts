@@ -39,6 +39,15 @@ export interface Sources {
 /** Where the list of files goes that is too long for the manifest. */
 export const filesEntry = 'files.json';
 
+/** What a patch of a package is called. */
+export function deltaEntry(number: number): string {
+  return `deltas/${number}`;
+}
+
+export function isDelta(entry: string): boolean {
+  return /^deltas\/\d+$/.test(entry);
+}
+
 /** Names that the package keeps for itself. */
 const reserved = ['manifest.json', 'manifest.json.minisig', filesEntry];
 

@@ -47,6 +47,12 @@ const commands = <Schema extends v.GenericSchema<unknown, string[]>>(command: Sc
     v.maxLength(limits.moduleCommands, `must not have more than ${limits.moduleCommands} commands`),
   );
 
+/** Patches of the package that make the file of an older one (`from`: its SHA-256); a download makes use of them (download/deltas.ts). */
+const DeltasSchema = v.pipe(
+  v.array(v.object({ from: Digest(64), entry: SourcePath })),
+  v.maxLength(limits.deltasOfFile, `must not name more than ${limits.deltasOfFile} patches`),
+);
+
 export const ModuleSchema = v.object({
   /** Becomes part of a backup's file name. */
   name: v.pipe(
@@ -64,6 +70,7 @@ export const ModuleSchema = v.object({
   size: v.optional(SizeBytes),
   md5: v.optional(Digest(32)),
   sha256: v.optional(Digest(64)),
+  deltas: v.optional(DeltasSchema),
   mode: v.optional(Mode),
   owner: v.optional(
     v.pipe(
@@ -108,6 +115,7 @@ export const FileSchema = v.object({
   size: SizeBytes,
   sha256: Digest(64),
   mode: v.optional(Mode),
+  deltas: v.optional(DeltasSchema),
 });
 
 const FilesSchema = v.pipe(

@@ -54,6 +54,7 @@ export function resolveRelease(
     const source = withoutSlash(module.src);
     const entry = byName.get(source);
     const tree = trees.get(source);
+    checkDeltas(module, byName, `modules[${index}]`);
     let resolved: ReleaseModule;
     if (entry !== undefined && !entry.isDirectory) resolved = fileModule(module, index, entry, listed);
     else if (entry !== undefined || tree !== undefined)
@@ -86,9 +87,22 @@ function checkListedFiles(
     if (entry === undefined || entry.isDirectory || entry.link !== undefined)
       throw invalid(`files[${index}].path: ${quoted(file.path)} is not a file in the package`);
     checkSize(entry, file.size, `files[${index}].size`);
+    checkDeltas(file, byName, `files[${index}]`);
     listed.set(file.path, file);
   });
   return listed;
+}
+
+/** A patch that is named is in the package; what it makes is for a download to judge. */
+function checkDeltas(
+  { deltas }: Pick<FileFacts, 'deltas'>,
+  byName: ReadonlyMap<string, PackageEntry>,
+  place: string,
+): void {
+  deltas?.forEach(({ entry }, index) => {
+    if (byName.get(entry)?.isDirectory !== false)
+      throw invalid(`${place}.deltas[${index}].entry: ${quoted(entry)} is not a file in the package`);
+  });
 }
 
 function checkListedDirectories(
@@ -173,7 +187,7 @@ function treeModule(
 ): ReleaseModule {
   const source = withoutSlash(module.src);
   const target = withoutSlash(module.dst);
-  for (const key of ['size', 'md5', 'sha256'] as const) {
+  for (const key of ['size', 'md5', 'sha256', 'deltas'] as const) {
     if (module[key] !== undefined)
       throw invalid(
         `modules[${index}].${key}: ${quoted(source)} is a directory; list its files under files at the root instead`,

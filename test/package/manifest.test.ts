@@ -244,6 +244,24 @@ resolving('a digest at the module and the same one in files agree; a different o
   );
 });
 
+resolving('patches: what is named is a file of the package, and none is named for a tree', () => {
+  const deltas = (entry: string) => [{ from: 'A'.repeat(64), entry }];
+  const files = (entry: string) => ({
+    files: [{ path: 'modules/app', size: 5, sha256: 'a'.repeat(64), deltas: deltas(entry) }],
+  });
+  const modules = [{ name: 'app', src: 'modules/app', dst: '/opt/tope/app' }];
+  const entries = [file('modules/app'), file('deltas/0')];
+  assert.ok(resolve(modules, entries, files('deltas/0')));
+  assert.ok(resolve([{ ...modules[0], deltas: deltas('deltas/0') }], entries));
+  for (const act of [
+    () => resolve(modules, entries, files('deltas/1')),
+    () => resolve([{ ...modules[0], deltas: deltas('deltas/1') }], entries),
+    () => resolve([{ ...modules[0], src: 'modules', deltas: deltas('deltas/0') }], entries),
+    () => resolve(modules, entries, files('../0')),
+  ])
+    assert.throws(act, /^INVALID_MANIFEST: .*(files\[0\]|modules\[0\])\.deltas/);
+});
+
 resolving('of a file that people edit, the manifest says so', () => {
   const app = (keys: object) => resolve([{ ...module, ...keys }], [file('modules/app')]).modules[0];
   assert.equal(
