@@ -8,6 +8,7 @@
 import fs, { type PathLike } from 'node:fs';
 import { posix } from 'node:path';
 import { errno } from '../errors.ts';
+import { type GroupReader, groupReader } from './acl.ts';
 import { openAnchors } from './anchors.ts';
 import type { FileOwner, FileStat, Files, OpenFile, OpenHow } from './host.ts';
 import { pathBytes, rawText } from './raw-text.ts';
@@ -67,11 +68,13 @@ export function plainFiles(): Files {
 
 /** Every call runs on libuv's worker; none blocks the event loop. */
 function filesOf({ at, inside }: Names): Files {
+  const groups = groupReader();
   return {
     open: async (path, how) =>
       openedFile(
         await at(path, (name) => call<number>((done) => fs.open(name, openFlags[how], 0o600, done))),
         how,
+        groups,
       ),
     list: (path) =>
       inside(path, async (name) =>
@@ -79,9 +82,12 @@ function filesOf({ at, inside }: Names): Files {
       ),
     stat: async (path) => {
       try {
-        return toFileStat(
-          await at(path, (name) => call<fs.BigIntStats>((done) => fs.lstat(name, { bigint: true }, done))),
-        );
+        return await at(path, async (name) => {
+          const stat = toFileStat(
+            await call<fs.BigIntStats>((done) => fs.lstat(name, { bigint: true }, done)),
+          );
+          return withoutMask(stat, groups, (reader) => reader.ofName(name));
+        });
       } catch (thrown) {
         if (errno(thrown) === 'ENOENT' || errno(thrown) === 'ENOTDIR') return undefined;
         throw thrown;
@@ -184,7 +190,7 @@ async function withDescriptor<T>(
   }
 }
 
-function openedFile(fd: number, how: OpenHow): OpenFile {
+function openedFile(fd: number, how: OpenHow, groups: GroupReader | undefined): OpenFile {
   return {
     read: (buffer, offset, length, position) =>
       call<number>((done) => fs.read(fd, buffer, offset, length, position, done)),
@@ -200,9 +206,26 @@ function openedFile(fd: number, how: OpenHow): OpenFile {
     setMode: (mode) => callVoid((done) => fs.fchmod(fd, mode, done)),
     setOwner: (uid, gid) => callVoid((done) => fs.fchown(fd, uid, gid, done)),
     setModified: (epochMs) => callVoid((done) => fs.futimes(fd, epochMs / 1000, epochMs / 1000, done)),
-    stat: async () => toFileStat(await call<fs.BigIntStats>((done) => fs.fstat(fd, { bigint: true }, done))),
+    stat: async () => {
+      const stat = toFileStat(await call<fs.BigIntStats>((done) => fs.fstat(fd, { bigint: true }, done)));
+      return withoutMask(stat, groups, (reader) => reader.ofDescriptor(fd));
+    },
     close: () => callVoid((done) => fs.close(fd, done)),
   };
+}
+
+/** With what the owning group may do in the place of an access list's mask (acl.ts). */
+async function withoutMask(
+  stat: FileStat,
+  groups: GroupReader | undefined,
+  read: (groups: GroupReader) => Promise<number | undefined>,
+): Promise<FileStat> {
+  if (groups === undefined || (stat.kind !== 'file' && stat.kind !== 'directory')) return stat;
+  const [group, others] = [(stat.mode >> 3) & 7, stat.mode & 7];
+  // Where the group may do no more than everybody, a mask has let hardly anything in.
+  if (group === 0 || (groups.isCostly && (group & ~others) === 0)) return stat;
+  const bits = await read(groups);
+  return bits === undefined ? stat : { ...stat, mode: (stat.mode & ~0o070) | ((bits & group) << 3) };
 }
 
 function toFileStat(stats: fs.BigIntStats): FileStat {
