@@ -10,7 +10,8 @@
 # --destdir  prepares a root filesystem in DIR: files only, nothing is started
 #
 # Promises: nothing is replaced before the new executable's sha256 was checked, and on a live system that it runs; the
-# executable is switched by one rename; running it again changes nothing; configuration, state, logs and backups stay.
+# executable is switched by one rename, and a running updater that does not start any more comes back (launch.sh); running it
+# again changes nothing; configuration, state, logs and backups stay.
 # Manual page and bash completion go to PREFIX/share, and where the system has its folders for them, links lead there.
 set -eu
 umask 022
@@ -107,6 +108,17 @@ stage() {
   fi
 }
 
+# The new executable has to prove itself (launch.sh): the one before comes back where it fails three starts. Where one is on
+# probation already, what comes back is still the one before that.
+begin_probation() {
+  previous=$target/tope-updater.previous
+  if [ ! -f "$target/probation" ] || [ ! -x "$previous" ]; then
+    rm -f "$previous"
+    ln "$target/tope-updater" "$previous" 2>/dev/null || cp -p "$target/tope-updater" "$previous"
+  fi
+  : >"$target/probation"
+}
+
 # Writes a file of ours with the prefix in it, only where it differs.
 put() {
   from=$1 to=$2 mode=$3
@@ -131,6 +143,7 @@ install() {
   if cmp -s "$staged" "$target/tope-updater"; then
     rm -f "$staged"
   else
+    if [ -z "$DESTDIR" ] && [ -x "$target/tope-updater" ]; then begin_probation; fi
     sync
     mv -f "$staged" "$target/tope-updater"
     changed=yes

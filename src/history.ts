@@ -22,6 +22,8 @@ export const HistoryEntrySchema = v.object({
   error: v.nullable(v.string()),
   bytes: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
   modules: v.array(v.string()),
+  /** Version of the updater that ended it; absent: one of before that wrote none. */
+  updater: v.optional(v.string()),
   /** Of an update whose package was downloaded: what that took. */
   download: v.optional(TrafficSchema),
   /** The order of the fleet's server that brought the package; absent: nobody but the device's own callers. */

@@ -108,6 +108,14 @@ export const limits = {
   /** Owners that may hold updates at a time, and the longest lease: a forgotten one ends within a day. */
   holds: 16,
   holdMs: 24 * 60 * 60 * 1000,
+  /** A start of a new updater, for its version: from cold flash on the slowest device. */
+  selfTrialMs: 20_000,
+  /** The last look at the services by a new updater, before it commits itself; launch.sh ends one that takes 180 s. */
+  selfHealthMs: 90_000,
+  /** A new updater's uptime after which nobody takes it back any more. */
+  probationMs: 10 * 60_000,
+  /** Bounds what is read of it: some 40 bytes a start. */
+  probationBytes: 64 * KiB,
   /** A machine that was asked to restart and still runs us after this long will not. */
   rebootMs: 120_000,
   healthTimeoutMs: 30_000,

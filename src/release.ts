@@ -65,6 +65,8 @@ export interface ReleaseModule {
   readonly name: string;
   /** Absolute destination: a file, or the root of a tree when `isTree`. */
   readonly target: string;
+  /** The updater's own executable. */
+  readonly isSelf?: true;
   /** True when `src` named a directory. */
   readonly isTree: boolean;
   readonly files: readonly ReleaseFile[];

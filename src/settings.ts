@@ -1,4 +1,5 @@
 /** What the updater is told by the configuration. Paths are absolute. */
+import type { OwnExecutable } from './deploy/probation.ts';
 import type { TrustedKey } from './package/signature.ts';
 
 export interface Settings {
@@ -6,6 +7,10 @@ export interface Settings {
   readonly allowedRoots: readonly string[];
   /** What the updater itself consists of outside of its work directory: no package touches it, nor what lies below. */
   readonly ownPaths?: readonly string[] | undefined;
+  /** Undefined: not started by its launcher, so that no package can replace it. */
+  readonly executable?: OwnExecutable | undefined;
+  /** The program's own, for the history. */
+  readonly version?: string | undefined;
   readonly allowHttp: boolean;
   readonly guiPath: string;
   /** With at least one, only signed packages are installed. */

@@ -7,16 +7,20 @@ import { dirname, isAbsolute, join, resolve } from 'node:path';
 import type { Config } from '../config.ts';
 import { owningUnit } from '../services/proc-text.ts';
 
+/** In the executable's directory: the launcher, and what it reads (deploy/launch.sh). */
+const besides = ['tope-updater-launch', 'tope-updater.previous', 'probation'];
+
 /** Absolute paths, of files that need not be there and of directories of which nothing may be touched. */
 export async function ownPaths(config: Config, configPath: string | undefined): Promise<string[]> {
   const configured = configuredPaths(config, configPath);
   // Run by Node itself, the script is the program.
   const script = process.argv[1] ?? process.execPath;
-  const programs = [process.execPath, process.argv0, script].filter((path) => path.includes('/'));
+  const { TOPE_UPDATER_EXECUTABLE: launched = '' } = process.env;
+  const programs = [process.execPath, process.argv0, script, launched].filter((path) => path.includes('/'));
   return [
     ...new Set([
       ...[...programs, ...configured].map((path) => resolve(path)),
-      ...programs.map((path) => join(dirname(resolve(path)), 'tope-updater-launch')),
+      ...programs.flatMap((path) => besides.map((name) => join(dirname(resolve(path)), name))),
       ...unitPaths(await ownUnit()),
       ...servicePaths,
     ]),

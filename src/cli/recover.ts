@@ -11,6 +11,7 @@ import { recoverFiles } from '../updater/recover-files.ts';
 import type { CommandInvocation } from './arguments.ts';
 import { CommandError } from './failure.ts';
 import { loadConfig } from './load-config.ts';
+import { findOwnExecutable } from './own-executable.ts';
 
 /** Resolves with 0 where the set of files is whole: all old or all new. Throws where it could not be made so. */
 export async function recover({ flags }: CommandInvocation): Promise<number> {
@@ -28,7 +29,12 @@ export async function recover({ flags }: CommandInvocation): Promise<number> {
     stdout: process.stdout,
   });
   try {
-    await recoverFiles({ files: realFiles(), clock: realClock(), log }, workDirectory);
+    const files = realFiles();
+    const executable = await findOwnExecutable(files, {
+      serving: () => Promise.resolve(),
+      end: () => undefined,
+    });
+    await recoverFiles({ files, clock: realClock(), log }, workDirectory, executable);
     return 0;
   } catch (thrown) {
     log.error(`recovering before the services start: ${errorText(thrown)}`);

@@ -23,10 +23,12 @@ import { type RunningServer, startServer } from '../http/server.ts';
 import { createReporter } from '../report/reporter.ts';
 import { boundOutputs } from '../services/output.ts';
 import type { Settings } from '../settings.ts';
+import { proveItself } from '../updater/prove.ts';
 import { createUpdater } from '../updater/runner.ts';
 import type { RunningUpdater } from '../updater/state.ts';
 import { fleetOptionsOf } from './fleet-options.ts';
 import { loadConfig } from './load-config.ts';
+import { answersAt, findOwnExecutable } from './own-executable.ts';
 import { ownPaths } from './own-files.ts';
 import { tlsFileFaults } from './tls-files.ts';
 import { readToken } from './token.ts';
@@ -38,8 +40,6 @@ export async function run(flags: Flags, version: string, memory: Memory): Promis
   const token = config.token_file === undefined ? undefined : await readToken(config.token_file);
   if (config.port !== undefined && config.port !== 0) await assertPortFree(config.host, config.port);
   const workDirectory = await prepareWorkDirectory(resolve(config.dir));
-  const settings = await settingsOf(config, workDirectory, flags[configFlag]);
-
   const log = await openLog({
     directory: join(workDirectory, 'logs'),
     level: config.log_level,
@@ -47,6 +47,17 @@ export async function run(flags: Flags, version: string, memory: Memory): Promis
     stdout: process.stdout,
   });
   log.info(`tope-updater ${version} starts in ${workDirectory}, pid ${process.pid}`);
+  const host = realHost(config, log, memory);
+  let listens: (port: number | undefined) => void = () => undefined;
+  const listening = new Promise<number | undefined>((resolve) => {
+    listens = resolve;
+  });
+  const executable = await findOwnExecutable(host.files, {
+    serving: async () =>
+      answersAt(host, { host: config.host, port: await listening, socketPath: config.socket }),
+    end: () => stop('another executable is due'),
+  });
+  const settings = { ...(await settingsOf(config, workDirectory, flags[configFlag])), executable, version };
   for (const path of [workDirectory, ...(settings.ownPaths ?? [])]) {
     const stranger = await strangerAt(path);
     if (stranger !== undefined) log.warn(`${stranger}: whoever that is can become root through ${path}`);
@@ -54,7 +65,6 @@ export async function run(flags: Flags, version: string, memory: Memory): Promis
   // Files installed by hand need none of them: it starts all the same.
   for (const fault of await tlsFileFaults(config))
     log.error(`${fault}: no package can be downloaded over https`);
-  const host = realHost(config, log, memory);
   const reporter = createReporter(host, {
     url: config.report_url,
     outboxPath: join(workDirectory, 'tmp', 'outbox.json'),
@@ -77,10 +87,11 @@ export async function run(flags: Flags, version: string, memory: Memory): Promis
   );
   const outputs = boundOutputs(host, join(workDirectory, 'logs'));
   let server: RunningServer | undefined;
-  onStopSignal(log, async () => {
+  const stop = onStopSignal(log, async () => {
     await fleet?.stop();
     await updater.stop();
     await Promise.all([server?.close(), reporter.stop(), outputs.stop()]);
+    await executable?.note('ended');
     log.info('stopped');
     await log.close();
     process.exit(0);
@@ -106,6 +117,8 @@ export async function run(flags: Flags, version: string, memory: Memory): Promis
     fleet,
   });
   log.info(`listening on ${describeAddress(config, server.port)}`);
+  listens(server.port);
+  proveItself(host, settings, updater).catch((thrown: unknown) => log.error(`probation: ${String(thrown)}`));
   fleet?.begin();
   // All of it now: in an update, nothing may block the event loop for so long.
   memory.shrink();
@@ -204,10 +217,10 @@ function describeAddress(config: Config, port: number | undefined): string {
 }
 
 /** FR-030. A second signal changes nothing: what is being finished is finished. */
-function onStopSignal(log: RunningLog, stop: () => Promise<void>): void {
+function onStopSignal(log: RunningLog, stop: () => Promise<void>): (why: string) => void {
   let isStopping = false;
-  const handle = (signal: string) => {
-    log.info(isStopping ? `${signal} again: already stopping` : `${signal}: stopping`);
+  const handle = (why: string) => {
+    log.info(isStopping ? `${why} again: already stopping` : `${why}: stopping`);
     if (isStopping) return;
     isStopping = true;
     stop().catch((thrown: unknown) => {
@@ -217,4 +230,5 @@ function onStopSignal(log: RunningLog, stop: () => Promise<void>): void {
   };
   process.on('SIGTERM', handle);
   process.on('SIGINT', handle);
+  return handle;
 }

@@ -18,6 +18,8 @@
  *     switching  targets may be old or new, one by one; backups hold all that is old
  *     switched   every target is new and durable; services may run, and commands where the record counts them
  *     rebooting  the same; the machine is to end the boot that the record names, services run after it
+ *     handover   every target is new and durable, services run and are healthy; the updater itself is new, too, and has
+ *                not yet proven itself: it commits, or the one before takes everything back
  *     committed  the update stands; only tidying is left
  *     undoing    targets go back to what the backups hold
  *     undone     every target is old and durable; only tidying is left
@@ -31,6 +33,7 @@ export type JournalState =
   | 'switching'
   | 'switched'
   | 'rebooting'
+  | 'handover'
   | 'committed'
   | 'undoing'
   | 'undone';
@@ -42,6 +45,7 @@ const states: readonly JournalState[] = [
   'switching',
   'switched',
   'rebooting',
+  'handover',
   'committed',
   'undoing',
   'undone',

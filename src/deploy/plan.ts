@@ -84,6 +84,8 @@ export interface Plan {
   readonly reboot: boolean;
   /** The fleet's order that brought the package, for the history. */
   readonly action?: string;
+  /** The path of the updater's own executable, where the transaction replaces it. */
+  readonly self?: string;
   /** Ids of the updates that a rollback takes back. */
   readonly consumes: readonly string[];
   /** In the order in which they run; absent where there are none, and in journals of 0.1.0. */

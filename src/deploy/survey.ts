@@ -16,6 +16,7 @@ import { refuseOwnFiles } from './own-files.ts';
 import { readOwners } from './owner.ts';
 import { baseOf, directoryOf, inDirectory } from './paths.ts';
 import { type Plan, touchedDirectories } from './plan.ts';
+import type { OwnExecutable } from './probation.ts';
 import { nothingRecorded, type Recorded } from './recorded.ts';
 import { checkSpace, type Filesystem } from './space.ts';
 import { judgeStanding } from './standing.ts';
@@ -26,6 +27,8 @@ export interface Territory {
   readonly workDirectory: string;
   /** The updater's own files elsewhere, see own-files.ts. */
   readonly ownPaths?: readonly string[] | undefined;
+  /** What a module may replace that is the updater itself. */
+  readonly executable?: Pick<OwnExecutable, 'path'> | undefined;
 }
 
 export interface Survey {
@@ -50,7 +53,8 @@ export async function surveyRelease(
   for (const module of release.modules) {
     for (const path of [module.target, ...module.directories, ...module.files.map((file) => file.target)]) {
       const real = inDirectory(await realDirectory(directoryOf(path)), baseOf(path));
-      if (!inside(real)) {
+      const isOwn = module.isSelf === true && real === territory.executable?.path;
+      if (!inside(real) && !isOwn) {
         throw new UpdateError(
           'INVALID_MANIFEST',
           `module "${module.name}": ${path} leads to ${real}, outside the allowed roots`,
@@ -73,7 +77,9 @@ export async function surveyRelease(
   const extras = await findExtras(host, trees, known, recorded);
   const all = [...standing, ...extras];
   const facts = await surveyWants(files, all, self, found);
-  await refuseOwnFiles(files, territory.ownPaths ?? [], all, facts.found, 'INVALID_MANIFEST');
+  const updater = new Set(release.modules.flatMap(({ name, isSelf }) => (isSelf ? [name] : [])));
+  const others = all.filter(({ module }) => !updater.has(module));
+  await refuseOwnFiles(files, territory.ownPaths ?? [], others, facts.found, 'INVALID_MANIFEST');
   return {
     wants: all,
     facts,

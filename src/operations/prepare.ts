@@ -19,6 +19,7 @@ import type { Release } from '../release.ts';
 import type { Settings } from '../settings.ts';
 import { commandsOfRelease, commandsPart } from './commands.ts';
 import { checkFit, checkNoDowngrade } from './fit.ts';
+import { markSelf, selfRuleOf } from './self-update.ts';
 import { recordedServices } from './service-changes.ts';
 
 type LookingHost = Pick<Host, 'files' | 'clock' | 'log' | 'memory'>;
@@ -60,7 +61,7 @@ export async function prepareInstall(
   { version, action }: { readonly version: string; readonly action: string | null },
 ): Promise<Prepared> {
   const { allowedRoots, workDirectory, trustedKeys } = settings;
-  const rules = { expectedVersion: version, allowedRoots, workDirectory };
+  const rules = { expectedVersion: version, allowedRoots, workDirectory, self: selfRuleOf(settings) };
   const { release, warnings } = await readRelease(archive, rules, trustedKeys);
   const installed = await installedVersion(host.files, backupDirectory);
   checkFit(release, settings.deviceType, installed);
@@ -80,7 +81,7 @@ async function planRelease(
     const recorded = await readRecorded(host.files, backupDirectory);
     const survey = await surveyRelease(host, release, settings, self, recorded);
     const startedMs = host.clock.now();
-    const plan = makePlan(
+    const made = makePlan(
       {
         id: nextId(startedMs, await latestId(host.files, backupDirectory)),
         kind: 'update',
@@ -104,6 +105,7 @@ async function planRelease(
       survey.wants,
       survey.facts,
     );
+    const plan = await markSelf(made, settings.executable);
     await checkPlanFits(host.files, plan, survey.facts, backupDirectory);
     return { plan, survey };
   } catch (thrown) {

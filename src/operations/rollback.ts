@@ -15,6 +15,7 @@ import { commandName } from '../services/proc-text.ts';
 import { commandsOfRollback, commandsPart } from './commands.ts';
 import { servicesOfUpdates } from './past-services.ts';
 import { ownerOfUpdater } from './prepare.ts';
+import { markSelf } from './self-update.ts';
 import { recordedServices } from './service-changes.ts';
 import { runTransaction } from './transaction.ts';
 import type { Outcome, TransactionContext } from './transaction-context.ts';
@@ -23,12 +24,15 @@ import type { Outcome, TransactionContext } from './transaction-context.ts';
 export async function rollBack(context: TransactionContext, version: string | null): Promise<Outcome> {
   const { host, backupDirectory } = context;
   const chain = await updatesToTakeBack(host, backupDirectory, version);
-  const self = await ownerOfUpdater(host.files, backupDirectory);
+  const owner = await ownerOfUpdater(host.files, backupDirectory);
   const wants = await wantsOfRollback(host.files, chain);
-  const facts = await surveyWants(host.files, wants, self);
-  await refuseOwnFiles(host.files, context.ownPaths, wants, facts.found, 'DEPLOYMENT_FAILED');
+  const facts = await surveyWants(host.files, wants, owner);
+  // The updater that an update replaced comes back with the rest of it.
+  const self = chain.some((past) => past.self !== undefined) ? context.executable?.path : undefined;
+  const others = wants.filter(({ target }) => target !== self);
+  await refuseOwnFiles(host.files, context.ownPaths, others, facts.found, 'DEPLOYMENT_FAILED');
   const startedMs = host.clock.now();
-  const copying = makePlan(
+  const made = makePlan(
     {
       id: nextId(startedMs, await latestId(host.files, backupDirectory)),
       kind: 'rollback',
@@ -47,6 +51,7 @@ export async function rollBack(context: TransactionContext, version: string | nu
     wants,
     facts,
   );
+  const copying = await markSelf(made, context.executable);
   const fits = (wanted: Plan) => checkPlanFits(host.files, wanted, facts, backupDirectory);
   const plan = await fits(copying).then(
     () => copying,

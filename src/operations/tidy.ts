@@ -10,6 +10,7 @@ import { discardStaged } from '../deploy/undo.ts';
 import { errorText, UpdateError } from '../errors.ts';
 import type { Files } from '../host/host.ts';
 import { startServices } from '../services/services.ts';
+import { endProbation, leaveToCurrent } from './self-update.ts';
 import type { Outcome, Run } from './transaction-context.ts';
 
 /**
@@ -19,6 +20,7 @@ import type { Outcome, Run } from './transaction-context.ts';
 export async function tidyCommitted(run: Run, isRepeated = false): Promise<Outcome> {
   const { context, plan } = run;
   await tidy(run, async (files, directory) => {
+    await endProbation(context, plan, 'committed');
     await clearAway(context.host, plan, isRepeated);
     await context.onEnd(plan, null);
     if (plan.kind === 'update') {
@@ -31,6 +33,7 @@ export async function tidyCommitted(run: Run, isRepeated = false): Promise<Outco
       await removeJournal(files, directory);
     }
   });
+  await leaveToCurrent(context, plan);
   return { kind: 'committed' };
 }
 
@@ -40,11 +43,13 @@ export async function tidyUndone(run: Run, error: UpdateError): Promise<Outcome>
   const told = withStartFailure(error, await startCaptured(run));
   await tidy(run, async (files, directory) => {
     await discardStaged(context.host, plan);
+    await endProbation(context, plan, 'undone');
     await forgetUpdates(files, directory, [plan.id]);
     await context.onEnd(plan, told);
     await prunePastUpdates(files, directory);
     await removeJournal(files, directory);
   });
+  await leaveToCurrent(context, plan);
   return { kind: 'undone', error: told };
 }
 

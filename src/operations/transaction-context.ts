@@ -1,6 +1,7 @@
 /** What a transaction is given and what comes of it. Types only. */
 import type { JournalFile } from '../deploy/journal-file.ts';
 import type { Plan } from '../deploy/plan.ts';
+import type { OwnExecutable } from '../deploy/probation.ts';
 import type { UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import type { ServiceSnapshot } from '../services/snapshot.ts';
@@ -17,6 +18,8 @@ export interface TransactionContext {
   readonly backupDirectory: string;
   /** See Settings. */
   readonly ownPaths: readonly string[];
+  /** See Settings. */
+  readonly executable?: OwnExecutable | undefined;
   /** Where the output of restarted programs goes; undefined: nowhere. */
   readonly outputDirectory?: string | undefined;
   /** The tree is no running device: its services, commands and restart are left out, and what is written has no chance in it. */

@@ -18,11 +18,13 @@ import { restoreTargets } from '../deploy/undo.ts';
 import { isUntouched } from '../deploy/untouched.ts';
 import { asUpdateError, errorText, UpdateError } from '../errors.ts';
 import type { WriteGroup } from '../host/write-group.ts';
+import { limits } from '../limits.ts';
 import { checkHealth } from '../services/health.ts';
 import { captureServices, startServices, stopServices } from '../services/services.ts';
 import { type ServiceSnapshot, ServiceSnapshotsSchema } from '../services/snapshot.ts';
 import { runPlannedCommands, undoPlannedCommands } from './commands.ts';
 import { restartMachine } from './reboot.ts';
+import { beginProbation, mustHandOver, proveServing, trySelf } from './self-update.ts';
 import { type ChangedServices, changedServices } from './service-changes.ts';
 import { startCaptured, tidyCommitted, tidyUndone, withStartFailure } from './tidy.ts';
 import type { Outcome, Run, TransactionContext } from './transaction-context.ts';
@@ -54,6 +56,7 @@ export async function runTransaction(
       return [...saved, ...holdingDirectories(plan)];
     });
     stopIfAsked(context);
+    await trySelf(host, plan);
     const { target, before } = servicesOf(context, plan);
     const services = await captureServices(host, target, { ...past, before });
     run = { ...run, services };
@@ -63,6 +66,7 @@ export async function runTransaction(
     stopIfAsked(context);
     if (services.length > 0) await retakeBackups(host, backupDirectory, plan, false);
     context.onSwitching();
+    await beginProbation(context, plan);
     await journal.append({ state: 'switching' });
   } catch (thrown) {
     return withdraw(run, asUpdateError(thrown, 'DEPLOYMENT_FAILED', 'preparing the update'));
@@ -103,40 +107,36 @@ async function takeUp(context: TransactionContext, found: Journal): Promise<Run>
   };
 }
 
-/** Where finish() takes a transaction up; `rebooted`: all is switched and the machine has restarted since. */
-type From = 'stopped' | 'switching' | 'switched' | 'rebooted';
+/**
+ * Where finish() takes a transaction up; `rebooted`: all is switched and the machine has restarted since; `handedOver`: the
+ * updater before this one has started and checked everything.
+ */
+type From = 'stopped' | 'switching' | 'switched' | 'rebooted' | 'handedOver';
 
 async function whereToGoOn({ host }: TransactionContext, found: Journal): Promise<From> {
   if (found.state === 'rebooting') {
     return (await host.processes.bootId()) === found.bootId ? 'switched' : 'rebooted';
   }
+  if (found.state === 'handover') return 'handedOver';
   return found.state === 'switched' ? 'switched' : 'switching';
 }
 
 /** From stopped services (or where an earlier run was cut) to the commit. */
 async function finish(run: Run, from: From): Promise<Outcome> {
-  const { context, plan, journal, services } = run;
-  const { host, shutdown } = context;
+  const { context, plan, journal } = run;
+  const { shutdown } = context;
   let reached: Reached = 'not committed';
   try {
-    if (from !== 'stopped') await stopServices(host, services, { signal: shutdown }); // what runs now may run old files
-    if (from === 'switching' && services.length > 0)
-      await retakeBackups(host, context.backupDirectory, plan, true);
-    if (from === 'stopped' || from === 'switching') {
-      context.progress(94, 'replacing files');
-      await switchTargets(host, plan);
-      await journal.append({ state: 'switched' });
+    if (from === 'handedOver') await checkHandedOver(run);
+    else await activate(run, from);
+    if (await mustHandOver(context, plan)) {
+      context.progress(98, 'restarting the updater');
+      await journal.append({ state: 'handover' });
+      await journal.close();
+      context.executable?.end();
+      return { kind: 'interrupted' };
     }
-    // Before a restart of the machine, too: the boot that comes starts the services by itself.
-    if (from !== 'rebooted' && context.isImage !== true) await runPlannedCommands(run);
-    if (plan.reboot && context.isImage !== true && from !== 'rebooted')
-      await restartMachine(context, journal);
-    context.progress(95, 'starting services');
-    const { target } = servicesOf(context, plan);
-    const { outputDirectory } = context;
-    await startServices(host, services, 'target', { signal: shutdown, ready: target, outputDirectory });
-    context.progress(97, 'checking health');
-    await checkHealth(host, target, shutdown);
+    if (plan.self !== undefined) await proveServing(context);
     reached = 'maybe committed';
     await journal.append({ state: 'committed' });
   } catch (thrown) {
@@ -151,6 +151,40 @@ async function finish(run: Run, from: From): Promise<Outcome> {
 /** None where there is no device to run them. */
 function servicesOf({ isImage }: TransactionContext, plan: Plan): ChangedServices {
   return isImage === true ? { target: [], before: [] } : changedServices(plan);
+}
+
+/** Switches what is not switched yet, and brings the services of the new set up. */
+async function activate(run: Run, from: Exclude<From, 'handedOver'>): Promise<void> {
+  const { context, plan, journal, services } = run;
+  const { host, shutdown, outputDirectory } = context;
+  if (from !== 'stopped') await stopServices(host, services, { signal: shutdown }); // what runs now may run old files
+  if (from === 'switching' && services.length > 0)
+    await retakeBackups(host, context.backupDirectory, plan, true);
+  if (from === 'stopped' || from === 'switching') {
+    context.progress(94, 'replacing files');
+    await switchTargets(host, plan);
+    await journal.append({ state: 'switched' });
+  }
+  // Before a restart of the machine, too: the boot that comes starts the services by itself.
+  if (from !== 'rebooted' && context.isImage !== true) await runPlannedCommands(run);
+  if (plan.reboot && context.isImage !== true && from !== 'rebooted') await restartMachine(context, journal);
+  context.progress(95, 'starting services');
+  const { target } = servicesOf(context, plan);
+  await startServices(host, services, 'target', { signal: shutdown, ready: target, outputDirectory });
+  context.progress(97, 'checking health');
+  await checkHealth(host, target, shutdown);
+}
+
+/** Once more what the updater before has checked already, so it needs no long time: its launcher would take it for stuck. */
+async function checkHandedOver({ context, plan }: Run): Promise<void> {
+  const { host, shutdown } = context;
+  context.progress(98, 'checking health');
+  const timeout = new AbortController();
+  const cancel = host.clock.after(limits.selfHealthMs, () =>
+    timeout.abort(new UpdateError('HEALTH_CHECK_FAILED', 'the services are not healthy any more')),
+  );
+  const { target } = servicesOf(context, plan);
+  await checkHealth(host, target, AbortSignal.any([shutdown, timeout.signal])).finally(cancel);
 }
 
 /** Nothing has been switched: the staged files go, the services come back. */

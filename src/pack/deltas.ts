@@ -14,6 +14,7 @@ import { type Archive, openArchive } from '../package/archive.ts';
 import type { CompleteManifest } from '../package/listed-files.ts';
 import { withoutSlash } from '../package/manifest-fields.ts';
 import { readRelease } from '../package/read-release.ts';
+import { anySelf } from '../package/self-module.ts';
 import type { TargetRules } from '../package/targets.ts';
 import { bsdiff } from './bsdiff.ts';
 import type { DeltaName, Deltas } from './manifest-source.ts';
@@ -103,7 +104,11 @@ async function openOld(host: PackHost, path: string, rules: TargetRules): Promis
   let archive: Archive | undefined;
   try {
     archive = await openArchive(host, path);
-    const { release } = await readRelease(archive, { ...rules, expectedVersion: undefined }, []);
+    const { release } = await readRelease(
+      archive,
+      { ...rules, expectedVersion: undefined, self: anySelf },
+      [],
+    );
     const files = release.modules.flatMap((module) => module.files);
     const entryAt = new Map(files.map(({ target, entry }) => [target, entry]));
     return { archive, version: release.version, entryAt };
@@ -117,7 +122,7 @@ async function openOld(host: PackHost, path: string, rules: TargetRules): Promis
 
 /** Where the device has a file of the package. */
 function targetsOf({ modules }: CompleteManifest, entry: string): string[] {
-  return modules.flatMap(({ src, dst }) => {
+  return modules.flatMap(({ src, dst = anySelf.path }) => {
     const source = withoutSlash(src);
     if (entry === source) return [dst];
     return entry.startsWith(`${source}/`) ? [withoutSlash(dst) + entry.slice(source.length)] : [];

@@ -12,6 +12,7 @@ import type { Archive } from '../package/archive.ts';
 import { openArchive } from '../package/archive.ts';
 import type { EntrySink } from '../package/extraction.ts';
 import { readRelease } from '../package/read-release.ts';
+import { anySelf } from '../package/self-module.ts';
 import type { Signed, TrustedKey } from '../package/signature.ts';
 import type { TargetRules } from '../package/targets.ts';
 import type { Release, ReleaseFile } from '../release.ts';
@@ -44,7 +45,7 @@ export async function inspectPackage(
   try {
     const { release, warnings, signed } = await readRelease(
       archive,
-      { ...rules, expectedVersion: undefined },
+      { ...rules, expectedVersion: undefined, self: anySelf },
       trustedKeys,
     );
     const { md5, sha256 } = await readEverything(host.memory, archive, release);

@@ -17,6 +17,7 @@ export const features = [
   'enable',
   'restart',
   'symlinks',
+  'self',
 ] as const;
 
 export type Feature = (typeof features)[number];
@@ -52,6 +53,7 @@ export function featuresUsed(manifest: {
     enable: has('enable'),
     restart: has('restart'),
     symlinks: Array.isArray(manifest.links) && manifest.links.length > 0,
+    self: has('self'),
   };
   return features.filter((feature) => used[feature]);
 }

@@ -63,7 +63,10 @@ export const ModuleSchema = v.object({
     ),
   ),
   src: SourcePath,
-  dst: TargetPath,
+  /** Left out where the module is the updater itself: the device knows its place. */
+  dst: v.optional(TargetPath),
+  /** The updater itself: `src` is its executable, or a directory of them, one for each architecture (self-module.ts). */
+  self: v.optional(v.boolean()),
   process_name: v.optional(Text(255)),
   restart_order: v.optional(v.pipe(v.number(), v.safeInteger())),
   /** Size and digests of a single file; those of a tree are listed under `files` at the root. */

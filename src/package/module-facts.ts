@@ -12,6 +12,7 @@ export function moduleFacts(module: ManifestModule, isTree: boolean, place: stri
   refuseMisplaced(module, isTree, place);
   return {
     name: module.name,
+    ...(module.self === true ? { isSelf: true } : {}),
     owner: module.owner,
     exact: module.exact ?? false,
     config: Array.isArray(module.config) ? module.config : [],

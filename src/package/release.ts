@@ -12,9 +12,10 @@ import { checkLinks } from './links.ts';
 import type { CompleteManifest } from './listed-files.ts';
 import { invalidManifest as invalid } from './manifest.ts';
 import { withoutSlash } from './manifest-fields.ts';
-import type { ListedFile as FileFacts, ListedLink, ManifestModule } from './manifest-schema.ts';
+import type { ListedFile as FileFacts, ListedLink } from './manifest-schema.ts';
 import { moduleFacts, whenThere } from './module-facts.ts';
 import { quoted } from './path-fault.ts';
+import { type PlacedModule, placeModules, type SelfRule } from './self-module.ts';
 import { checkTargets, parents, type TargetRules } from './targets.ts';
 
 /** What is needed to know of a ZIP entry; archive.ts gives more. */
@@ -31,7 +32,11 @@ export interface PackageEntry {
 export interface ReleaseRules extends TargetRules {
   /** The version asked for; undefined when any will do (a package is only looked at). */
   readonly expectedVersion: string | undefined;
+  /** Undefined: the updater is not for packages here. */
+  readonly self?: SelfRule | undefined;
 }
+
+const noSelf: SelfRule = { refusal: 'this device does not take its updater from packages' };
 
 /** Resolves a manifest against the package's entries. Throws INVALID_MANIFEST or INVALID_PACKAGE with the facts. */
 export function resolveRelease(
@@ -41,16 +46,18 @@ export function resolveRelease(
 ): Release {
   if (rules.expectedVersion !== undefined && manifest.version !== rules.expectedVersion)
     throw invalid(`version: is ${manifest.version}, but ${rules.expectedVersion} was asked for`);
-  checkTargets(manifest.modules, rules);
-
   const byName = new Map(entries.map((entry) => [entry.name, entry]));
+  const fileNames = new Set(entries.flatMap(({ name, isDirectory }) => (isDirectory ? [] : [name])));
+  const placed = placeModules(manifest.modules, fileNames, rules.self ?? noSelf);
+  checkTargets(placed, rules);
+
   const listed = checkListedFiles(manifest.files ?? [], byName);
   checkListedDirectories(manifest.directories ?? [], byName);
   checkListedLinks(manifest.links ?? [], byName);
-  const trees = treeEntries(manifest.modules, entries);
+  const trees = treeEntries(placed, entries);
   const modules: ReleaseModule[] = [];
   let planned = 0;
-  manifest.modules.forEach((module, index) => {
+  placed.forEach((module, index) => {
     const source = withoutSlash(module.src);
     const entry = byName.get(source);
     const tree = trees.get(source);
@@ -133,7 +140,7 @@ function checkSize(entry: PackageEntry, sizeBytes: number | undefined, field: st
 
 /** For every `src` that is a directory with something in it: the entries below it. One walk over all entries. */
 function treeEntries(
-  modules: readonly ManifestModule[],
+  modules: readonly PlacedModule[],
   entries: readonly PackageEntry[],
 ): Map<string, PackageEntry[]> {
   const sources = new Set(modules.map((module) => withoutSlash(module.src)));
@@ -150,7 +157,7 @@ function treeEntries(
 }
 
 function fileModule(
-  module: ManifestModule,
+  module: PlacedModule,
   index: number,
   entry: PackageEntry,
   listed: ReadonlyMap<string, FileFacts>,
@@ -180,7 +187,7 @@ function fileModule(
 }
 
 function treeModule(
-  module: ManifestModule,
+  module: PlacedModule,
   index: number,
   entries: readonly PackageEntry[],
   listed: ReadonlyMap<string, FileFacts>,
@@ -223,7 +230,7 @@ function linksBelow(source: string, entries: readonly PackageEntry[]): Map<strin
 }
 
 function releaseFile(
-  module: ManifestModule,
+  module: PlacedModule,
   entry: PackageEntry,
   target: string,
   facts: FileFacts | undefined,

@@ -5,8 +5,8 @@
  */
 import { invalidManifest } from './manifest.ts';
 import { withoutSlash } from './manifest-fields.ts';
-import type { ManifestModule } from './manifest-schema.ts';
 import { quoted } from './path-fault.ts';
+import type { PlacedModule } from './self-module.ts';
 
 export interface TargetRules {
   /** Absolute paths, symlinks resolved, in their shortest form. */
@@ -19,7 +19,7 @@ export interface TargetRules {
  * Checks names and targets of all modules: none twice, every target strictly inside an allowed root, apart from the
  * work directory and from every other target. Throws INVALID_MANIFEST naming the field.
  */
-export function checkTargets(modules: readonly ManifestModule[], rules: TargetRules): void {
+export function checkTargets(modules: readonly PlacedModule[], rules: TargetRules): void {
   const names = new Map<string, number>();
   const targets = new Map<string, number>();
   modules.forEach((module, index) => {
@@ -38,7 +38,9 @@ export function checkTargets(modules: readonly ManifestModule[], rules: TargetRu
     targets.set(target, index);
   });
   for (const [target, index] of targets) {
-    const fault = targetFault(target, rules) ?? nestingFault(target, targets);
+    // The updater's own place is the device's word.
+    const own = modules[index]?.self === true ? undefined : targetFault(target, rules);
+    const fault = own ?? nestingFault(target, targets);
     if (fault !== undefined) throw invalidManifest(`modules[${index}].dst: ${quoted(target)} ${fault}`);
   }
 }

@@ -20,7 +20,12 @@ export interface UpdateOperation {
 
 export type Operation =
   | UpdateOperation
-  | { readonly kind: 'rollback'; readonly version: string | null }
+  | {
+      readonly kind: 'rollback';
+      readonly version: string | null;
+      /** Nobody asked for it: what the device is told as the end of it, in place of success. */
+      readonly because?: UpdateError | undefined;
+    }
   | { readonly kind: 'repair' };
 
 export interface State {
@@ -45,7 +50,9 @@ export type Event =
   | { readonly kind: 'download'; readonly request: PackageRequest; readonly from?: FleetOffer }
   | { readonly kind: 'update'; readonly version: string }
   | { readonly kind: 'cancel' }
-  | { readonly kind: 'rollback'; readonly version: string | null }
+  | { readonly kind: 'rollback'; readonly version: string | null; readonly because?: UpdateError }
+  /** A new updater that an installer brought has failed, and the one before stands there again. */
+  | { readonly kind: 'fellBack'; readonly error: UpdateError }
   | { readonly kind: 'repair' }
   | { readonly kind: 'downloaded' }
   | { readonly kind: 'downloadingAgain' }

@@ -213,6 +213,7 @@ function transactionContext(context: JobContext, isSilent = false): TransactionC
     host,
     backupDirectory: backups,
     ownPaths: settings.ownPaths ?? [],
+    executable: settings.executable,
     outputDirectory: posix.join(context.settings.workDirectory, 'logs'),
     cancel,
     shutdown,
@@ -224,7 +225,8 @@ function transactionContext(context: JobContext, isSilent = false): TransactionC
     onEnd: async (plan, error) => {
       if (error !== null && goesOn()) return;
       const download = plan.kind === 'update' ? context.traffic() : undefined;
-      await addToHistory(host.files, backups, entryOfPlan(plan, error, host.clock.now(), download));
+      const entry = entryOfPlan(plan, error, host.clock.now(), download);
+      await addToHistory(host.files, backups, { ...entry, ...updaterOf(settings) });
       if (isSilent) return;
       await context.end(error === null ? { kind: 'committed' } : { kind: 'failed', error });
     },
@@ -249,6 +251,10 @@ function lastEvent(context: JobContext, outcome: Outcome): Event | undefined {
   }
 }
 
+function updaterOf({ version }: Settings): { updater?: string } {
+  return version === undefined ? {} : { updater: version };
+}
+
 /** An update that was refused before its transaction began is history too. */
 async function recordFailure(
   context: JobContext,
@@ -256,7 +262,7 @@ async function recordFailure(
   startedMs: number,
   error: UpdateError,
 ): Promise<void> {
-  const { host, backups } = context;
+  const { host, settings, backups } = context;
   const request: PackageRequest | undefined = operation.kind === 'update' ? operation.request : undefined;
   try {
     const asked = request?.version ?? (operation.kind === 'rollback' ? operation.version : null);
@@ -272,6 +278,7 @@ async function recordFailure(
       error: error.message,
       bytes: 0,
       modules: [],
+      ...updaterOf(settings),
       ...(operation.kind === 'update' && operation.action !== null ? { fleet_action: operation.action } : {}),
     });
   } catch (thrown) {

@@ -39,7 +39,14 @@ export function step(state: State, event: Event): Step {
     case 'cancel':
       return onCancel(state);
     case 'rollback':
-      return onPutBack(state, { kind: 'rollback', version: event.version }, 'startRollback');
+      return onPutBack(
+        state,
+        { kind: 'rollback', version: event.version, because: event.because },
+        'startRollback',
+      );
+    case 'fellBack':
+      expect(state, event, 'idle', 'success', 'failed');
+      return go(state, { stage: 'failed', operation: null, error: event.error }, 'forget');
     case 'repair':
       return onPutBack(state, { kind: 'repair' }, 'startRepair');
     case 'downloaded':
@@ -75,13 +82,7 @@ export function step(state: State, event: Event): Step {
       return go(state, { stage: 'rebooting' }, 'save');
     case 'committed':
       expect(state, event, 'installing', 'rebooting');
-      return go(
-        state,
-        { stage: 'success', operation: null, switching: false, error: null },
-        'forget',
-        'discardPackage',
-        'armIdle',
-      );
+      return onCommitted(state);
     case 'failed':
       expect(state, event, 'downloading', 'verifying', 'toInstall', 'installing', 'rebooting');
       return onFailed(state, event.error);
@@ -262,6 +263,15 @@ function onRefused(state: State, event: Extract<Event, { kind: 'refused' }>): St
     return go(state, { ...failed, operation: verifiedBy(state.operation, event) }, 'save');
   if (error.code === 'DISK_FULL' || error.code === 'DEPLOYMENT_FAILED') return go(state, failed, 'save');
   return go(state, { ...failed, operation: null }, 'discardPackage', 'forget');
+}
+
+/** A rollback that nobody asked for is the end of what it took back, and is told as that. */
+function onCommitted(state: State): Step {
+  const ended = { operation: null, switching: false } as const;
+  const because = state.operation?.kind === 'rollback' ? state.operation.because : undefined;
+  if (because !== undefined)
+    return go(state, { ...ended, stage: 'failed', error: because }, 'forget', 'discardPackage');
+  return go(state, { ...ended, stage: 'success', error: null }, 'forget', 'discardPackage', 'armIdle');
 }
 
 /** A cancelled job rests as idle; a failed download keeps its partial file's description, for the next /download. */

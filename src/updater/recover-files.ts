@@ -8,13 +8,14 @@
 import { posix } from 'node:path';
 import type { Journal } from '../deploy/journal.ts';
 import { continueJournal } from '../deploy/journal-file.ts';
+import type { OwnExecutable } from '../deploy/probation.ts';
 import { switchTargets } from '../deploy/switch.ts';
 import { restoreTargets } from '../deploy/undo.ts';
 import { isUntouched } from '../deploy/untouched.ts';
 import { asUpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import { decideRecovery } from './recover.ts';
-import { readLeftoverJournal } from './startup.ts';
+import { readLeftoverJournal, trialOf } from './startup.ts';
 import { createStore } from './store.ts';
 import { momentOf } from './waiting.ts';
 
@@ -24,16 +25,19 @@ export type RecoverHost = Pick<Host, 'files' | 'clock' | 'log'>;
 export async function recoverFiles(
   host: RecoverHost,
   workDirectory: string,
+  executable?: Pick<OwnExecutable, 'probation' | 'isFallback'>,
 ): Promise<'nothing' | 'finished' | 'undone'> {
   const backups = posix.join(workDirectory, 'backups');
   const leftover = await readLeftoverJournal(host.files, backups);
   if (leftover.kind !== 'journal') return 'nothing';
   const { journal } = leftover;
+  const trial = await trialOf(executable, leftover);
   const saved = await createStore(host, posix.join(workDirectory, 'tmp')).load();
   const decision = decideRecovery({
     // As the daemon's start counts itself.
     saved: saved && { ...saved, install_starts: saved.install_starts + 1 },
     journal: journal.state,
+    trial,
     isEnding: journal.error !== undefined,
     damage: undefined,
     packageThere: true,
@@ -43,7 +47,9 @@ export async function recoverFiles(
   if (decision.do === 'forward') return goForward(host, backups, journal);
   if (decision.do !== 'undo' || journal.state === 'undone' || (await isUntouched(host, journal)))
     return 'nothing';
-  await goBack(host, backups, journal, journal.error);
+  // A new updater that has failed is not tried again; anything else may be.
+  const why = trial === 'failed' ? decision.error.message : undefined;
+  await goBack(host, backups, journal, journal.error ?? why);
   return 'undone';
 }
 

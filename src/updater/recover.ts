@@ -7,10 +7,11 @@
  *     undoing, undone, with why  any           any     undo (finish it)
  *     undoing, undone, without   installing    < 3     undo, then install again
  *     undoing, undone, without   else          any     undo
- *     switching .. rebooting     installing    < 3     forward: finish the switch, start, check, commit
- *     switching .. rebooting     else          any     undo
+ *     switching .. handover      installing    < 3     forward: finish the switch, start, check, commit
+ *     switching .. handover      else          any     undo
  *     staging, staged, stopping  installing    < 3     undo, then install again
  *     staging, staged, stopping  else          any     undo
+ *     none, and a fallback       any           -       rest: prove.ts takes the update back that brought what has failed
  *     none                       downloading   -       download on (also verifying: the bytes are hashed anew)
  *     none                       verifying     -       download on
  *     none                       toInstall     -       wait, or expire after 24 h
@@ -18,6 +19,9 @@
  *     none                       installing    >= 3    fail
  *     none                       failed        -       remove the package, keep a partial download, rest
  *     none                       others        -       rest
+ *
+ * A new updater on trial (deploy/probation.ts): its launcher counts, so that the starts do not, as a power cut ends a start,
+ * too. Where it has failed, the journal of the update that brought it is undone, whatever else is found.
  *
  * "installing" is also "rebooting": an install that waits for the machine's restart. "Starts" counts this one: the third start that finds the same unfinished install gives it up.
  */
@@ -31,6 +35,8 @@ import { isExpired, type Moment } from './waiting.ts';
 export interface Found {
   readonly saved: Saved | undefined;
   readonly journal: JournalState | 'none' | 'damaged';
+  /** Of the journal's transaction, or of one that is committed; `failed`: this is the updater before it, to take it back. */
+  readonly trial: 'none' | 'running' | 'failed';
   /** The journal says why the transaction is undone: that is the operation's end. */
   readonly isEnding: boolean;
   /** Of a damaged journal: what is wrong. */
@@ -63,11 +69,17 @@ export function decideRecovery(found: Found): Decision {
       return { do: 'forward' };
     case 'undoing':
     case 'undone':
-      return { do: 'undo', error: interrupted(found), thenInstall: !found.isEnding && mayGoOn(found) };
+      return {
+        do: 'undo',
+        error: found.trial === 'failed' ? condemned() : interrupted(found),
+        thenInstall: !found.isEnding && found.trial !== 'failed' && mayGoOn(found),
+      };
     case 'switching':
     case 'switched':
     case 'rebooting':
-      return mayGoOn(found)
+    case 'handover':
+      if (found.trial === 'failed') return { do: 'undo', error: condemned(), thenInstall: false };
+      return mayGoOn(found) || (found.trial === 'running' && isInstalling(found))
         ? { do: 'forward' }
         : { do: 'undo', error: interrupted(found), thenInstall: false };
     case 'staging':
@@ -82,6 +94,8 @@ export function decideRecovery(found: Found): Decision {
 function decideWithoutJournal(found: Found): Decision {
   const { saved } = found;
   if (saved === undefined) return { do: 'rest' };
+  // The update that brought what has failed is taken back first (prove.ts), whatever it was about.
+  if (found.trial === 'failed') return { do: saved.operation === 'update' ? 'restWithPartial' : 'rest' };
   switch (saved.stage) {
     case 'success':
     case 'rebooting':
@@ -107,10 +121,19 @@ function decideWithoutJournal(found: Found): Decision {
   }
 }
 
-function mayGoOn({ saved }: Found): boolean {
-  return (
-    (saved?.stage === 'installing' || saved?.stage === 'rebooting') &&
-    saved.install_starts < limits.installStarts
+function mayGoOn(found: Found): boolean {
+  return isInstalling(found) && (found.saved?.install_starts ?? 0) < limits.installStarts;
+}
+
+function isInstalling({ saved }: Found): boolean {
+  return saved?.stage === 'installing' || saved?.stage === 'rebooting';
+}
+
+/** What is told where a new updater has failed its probation. */
+export function condemned(): UpdateError {
+  return new UpdateError(
+    'HEALTH_CHECK_FAILED',
+    'the new updater ended or hung too often before it had proven itself: the one before runs again and takes its update back',
   );
 }
 

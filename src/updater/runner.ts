@@ -87,12 +87,13 @@ export function createUpdater(
       if (state.stage === 'installing') await job.allDone(); // it ends by undoing what it has begun
       return state.stage;
     },
-    rollback: (version) =>
+    rollback: (version = null, because) =>
       command(async () => {
-        step(state, { kind: 'rollback', version: version ?? null }); // a refusal by the stage comes first
-        await updatesToTakeBack(host, backups, version ?? null);
-        await apply({ kind: 'rollback', version: version ?? null });
+        step(state, { kind: 'rollback', version }); // a refusal by the stage comes first
+        await updatesToTakeBack(host, backups, version);
+        await apply({ kind: 'rollback', version, ...(because && { because }) });
       }),
+    fellBack: (error) => inTurn(() => apply({ kind: 'fellBack', error })),
     audit: ({ repair }) =>
       command(async () => {
         if (!repair) {
@@ -262,7 +263,7 @@ export function createUpdater(
 
   async function recover(): Promise<void> {
     await restoreHolds(holds, host, tmp);
-    const found = await findWhatIsLeft(host, store, tmp, backups);
+    const found = await findWhatIsLeft(host, store, { tmp, backups, executable: settings.executable });
     installStarts = found.installStarts;
     resume = resumeOf(found.saved);
     state = stateOf(found.saved, found.decision);

@@ -1,7 +1,7 @@
 /** Between the machine's state and what state.json says of it. Pure. */
 
 import { noValidators, type ResumeInfo } from '../download/resume.ts';
-import type { UpdateError } from '../errors.ts';
+import { UpdateError } from '../errors.ts';
 import type { Operation, State, UpdateOperation } from './event.ts';
 import { initialState } from './machine.ts';
 import type { Decision } from './recover.ts';
@@ -22,7 +22,10 @@ export function savedOf(
     error: state.error?.message ?? null,
     install_starts: installStarts,
   };
-  if (operation.kind === 'rollback') return { operation: 'rollback', version: operation.version, ...common };
+  if (operation.kind === 'rollback') {
+    const { version, because } = operation;
+    return { operation: 'rollback', version, ...common, ...(because && { because: because.message }) };
+  }
   if (operation.kind === 'repair') return { operation: 'repair', ...common };
   const { request, verifiedMs, verifiedBoot, seal, action } = operation;
   const verifiedAt = verifiedMs === null ? null : new Date(verifiedMs).toISOString();
@@ -91,7 +94,14 @@ export function resumeOf(saved: Saved | undefined): ResumeInfo | undefined {
 }
 
 function operationOf(saved: Saved): Operation {
-  if (saved.operation === 'rollback') return { kind: 'rollback', version: saved.version };
+  if (saved.operation === 'rollback') {
+    const { version, because } = saved;
+    return {
+      kind: 'rollback',
+      version,
+      ...(because !== undefined && { because: UpdateError.parse(because) }),
+    };
+  }
   if (saved.operation === 'repair') return { kind: 'repair' };
   return {
     kind: 'update',

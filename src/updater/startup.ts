@@ -5,15 +5,23 @@ import { removeHistoryScratch } from '../deploy/history-file.ts';
 import type { Journal } from '../deploy/journal.ts';
 import { journalPath, readJournal } from '../deploy/journal-file.ts';
 import { prunePastUpdates } from '../deploy/past-updates.ts';
+import type { OwnExecutable } from '../deploy/probation.ts';
 import { partName } from '../download/download.ts';
 import { packagePath } from '../download/request.ts';
 import { tailName } from '../download/tail-file.ts';
 import { asUpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
-import { type Decision, decideRecovery } from './recover.ts';
+import { type Decision, decideRecovery, type Found } from './recover.ts';
 import type { Saved, Store } from './store.ts';
 import { momentOf } from './waiting.ts';
 import { removeLeftovers } from './work-files.ts';
+
+/** Where the start looks. */
+export interface Places {
+  readonly tmp: string;
+  readonly backups: string;
+  readonly executable: OwnExecutable | undefined;
+}
 
 export interface WhatIsLeft {
   readonly saved: Saved | undefined;
@@ -28,8 +36,7 @@ export interface WhatIsLeft {
 export async function findWhatIsLeft(
   host: Host,
   store: Store,
-  tmp: string,
-  backups: string,
+  { tmp, backups, executable }: Places,
 ): Promise<WhatIsLeft> {
   await closeBackups(host.files, backups);
   let saved = await store.load();
@@ -41,6 +48,7 @@ export async function findWhatIsLeft(
   const decision = decideRecovery({
     saved,
     journal: leftover.kind === 'journal' ? leftover.journal.state : leftover.kind,
+    trial: await trialOf(executable, leftover),
     isEnding: leftover.kind === 'journal' && leftover.journal.error !== undefined,
     damage: leftover.kind === 'damaged' ? leftover.why : undefined,
     packageThere:
@@ -54,6 +62,18 @@ export async function findWhatIsLeft(
   if (leftover.kind === 'none') await prunePastUpdates(host.files, backups); // a cut may have come before it
   const journal = leftover.kind === 'journal' ? leftover.journal : undefined;
   return { saved, decision, journal, installStarts: saved?.install_starts ?? 0 };
+}
+
+/** What the launcher's files say of the journal's transaction. */
+export async function trialOf(
+  executable: Pick<OwnExecutable, 'probation' | 'isFallback'> | undefined,
+  leftover: LeftoverJournal,
+): Promise<Found['trial']> {
+  const probation = await executable?.probation();
+  if (executable === undefined || probation === undefined) return 'none';
+  if (leftover.kind === 'none') return executable.isFallback() ? 'failed' : 'none';
+  if (leftover.kind === 'damaged' || probation.update !== leftover.journal.plan.id) return 'none';
+  return executable.isFallback() ? 'failed' : 'running';
 }
 
 export type LeftoverJournal =

@@ -131,6 +131,10 @@ export interface RunningUpdater extends Updater {
   download(request: PackageRequest, order?: string): Promise<Stage>;
   update(request: UpdateRequest, order?: string): Promise<Stage>;
   cancel(order?: string): Promise<Stage>;
+  /** `because`: nobody asked for it; its end is told as this. */
+  rollback(version: string | null | undefined, because?: UpdateError): Promise<Stage>;
+  /** Tells what a new updater has ended as that no transaction brought. */
+  fellBack(error: UpdateError): Promise<void>;
   say: OrderedCommands['say'];
   /** Finds out what an earlier run left and goes on from there (recover.ts). Call once, before any command. */
   recover(): Promise<void>;

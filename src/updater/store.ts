@@ -48,6 +48,8 @@ export const SavedRollbackSchema = v.object({
   operation: v.literal('rollback'),
   /** The update to take back; null: the last one. */
   version: v.nullable(VersionSchema),
+  /** Why, as `CODE: text`, where nobody asked for it. */
+  because: v.optional(v.string()),
   ...common,
 });
 

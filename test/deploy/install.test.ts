@@ -150,6 +150,31 @@ for (const shell of shells()) {
     assert.not.ok(existsSync(join(prefix, '.tope-updater.new')));
   });
 
+  test('an upgrade of a live system leaves the one before to fall back to; a second one still that', () => {
+    const isRoot = process.getuid?.() === 0 && !existsSync('/run/systemd/system');
+    if (!isRoot || shell.name !== 'busybox') return console.log('\nskipped: it would change this system');
+    const system = root();
+    const prefix = join(system, 'updater');
+    const live = { INITDIR: join(system, 'init.d'), TOPE_UPDATER_RUN: system };
+    const install = (version: string) => {
+      const [program = '', ...before] = shell.argv;
+      const argv = [...before, join(release(version), 'install.sh'), '--prefix', prefix];
+      const env = { PATH: shell.path, ...live };
+      const { status, stderr } = spawnSync(program, argv, { encoding: 'utf8', timeout: 60_000, env });
+      assert.is(status, 0, stderr);
+      spawnSync('sh', [join(live.INITDIR, 'tope-updater'), 'stop'], { env: { ...process.env, ...live } });
+    };
+    const previous = join(prefix, 'tope-updater.previous');
+    install('1.0.0');
+    assert.not.ok(existsSync(previous) || existsSync(join(prefix, 'probation')));
+    for (const version of ['1.1.0', '1.2.0']) {
+      install(version);
+      assert.match(readFileSync(join(prefix, 'tope-updater'), 'utf8'), version);
+      assert.match(readFileSync(previous, 'utf8'), '1.0.0');
+      assert.ok(existsSync(join(prefix, 'probation')));
+    }
+  });
+
   test('another prefix is written into the unit and the init script', () => {
     const destdir = root();
     succeed(release('1.0.0'), '--destdir', destdir, '--arch', 'x64', '--prefix', '/srv/updater');

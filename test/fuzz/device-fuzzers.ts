@@ -87,7 +87,13 @@ async function fuzzState(directory: string, seed: number): Promise<string> {
   if (loaded === undefined) return 'moved aside';
   if (/[/\0]/.test(loaded.operation === 'update' ? loaded.package_name : ''))
     throw new Error('a path as package_name');
-  const nothingElse = { journal: 'none', isEnding: false, damage: undefined, packageThere: false } as const;
+  const nothingElse = {
+    journal: 'none',
+    isEnding: false,
+    damage: undefined,
+    packageThere: false,
+    trial: 'none',
+  } as const;
   const found = { saved: loaded, ...nothingElse, now: { nowMs: 0 } };
   return `taken, ${decideRecovery(found).do}`;
 }

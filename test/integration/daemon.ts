@@ -152,7 +152,7 @@ export async function freePort(): Promise<number> {
 }
 
 /** Nothing of the test's own settings (proxies, Node options) but what measures the coverage. */
-function environmentOf(more: Readonly<Record<string, string | undefined>>): NodeJS.ProcessEnv {
+export function environmentOf(more: Readonly<Record<string, string | undefined>>): NodeJS.ProcessEnv {
   const { PATH, NODE_V8_COVERAGE } = process.env;
   return { PATH, ...(NODE_V8_COVERAGE === undefined ? {} : { NODE_V8_COVERAGE }), ...more };
 }

@@ -342,4 +342,19 @@ test('whoever on the device goes on with a package of the fleet, it stays that o
   assert.is(replaced?.kind === 'update' && replaced.action, null);
 });
 
+test('a rollback that nobody asked for is told as the end of what it takes back', () => {
+  const because = new UpdateError('HEALTH_CHECK_FAILED', 'the new updater');
+  const begun = step(at('success'), { kind: 'rollback', version: '2.0.0', because });
+  assert.equal(begun.state.operation, { kind: 'rollback', version: '2.0.0', because });
+  const ended = step(begun.state, { kind: 'committed' });
+  assert.equal([ended.state.stage, ended.state.error], ['failed', because]);
+  assert.equal(ended.effects, ['forget', 'discardPackage']);
+});
+
+test('what an installer brought and failed is told at rest only', () => {
+  const { state } = step(at('idle'), { kind: 'fellBack', error });
+  assert.equal([state.stage, state.error, state.operation], ['failed', error, null]);
+  assert.throws(() => step(at('installing'), { kind: 'fellBack', error }));
+});
+
 test.run();

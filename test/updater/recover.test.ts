@@ -15,6 +15,7 @@ const journals: Found['journal'][] = [
   'switching',
   'switched',
   'rebooting',
+  'handover',
   'committed',
   'undoing',
   'undone',
@@ -45,12 +46,14 @@ function decide(
   journal: Found['journal'],
   packageThere = true,
   isEnding = true,
+  trial: Found['trial'] = 'none',
 ): string {
   const damage = 'bad byte';
   const decision = decideRecovery({
     saved: state,
     journal,
     isEnding,
+    trial,
     damage,
     packageThere,
     now: { nowMs: now },
@@ -74,6 +77,7 @@ const mayGoOn: Partial<Record<Found['journal'], [string, string]>> = {
   switching: ['forward', 'undo'],
   switched: ['forward', 'undo'],
   rebooting: ['forward', 'undo'],
+  handover: ['forward', 'undo'],
 };
 
 const withoutJournal: Record<Stage, [packageThere: string, packageGone: string]> = {
@@ -116,6 +120,28 @@ test('an undo that was no end is followed by another try, up to the third start'
   }
 });
 
+test('a new updater on trial goes on however often power cuts have ended it, as its launcher counts', () => {
+  for (const journal of ['switching', 'switched', 'rebooting', 'handover'] as const) {
+    assert.is(decide(saved('installing', 9), journal, true, true, 'running'), 'forward', journal);
+    assert.is(
+      decide(undefined, journal, true, true, 'running'),
+      'undo',
+      'state.json went to announce an undo',
+    );
+  }
+  assert.is(decide(saved('installing', 3), 'stopping', true, true, 'running'), 'undo');
+});
+
+test('the updater before one that has failed takes its update back, whatever else is found', () => {
+  for (const journal of ['switching', 'switched', 'rebooting', 'handover', 'undoing', 'undone'] as const)
+    assert.is(decide(saved('installing', 1), journal, true, false, 'failed'), 'undo', journal);
+  assert.is(decide(saved('installing', 1), 'committed', true, true, 'failed'), 'forward', 'then a rollback');
+  for (const stage of stages) {
+    const decision = decide(saved(stage), 'none', true, true, 'failed');
+    assert.is(decision, 'restWithPartial', `${stage}: a rollback comes`);
+  }
+});
+
 test('a waiting package expires after 24 hours, there or not', () => {
   assert.is(decide(saved('toInstall', 1, 25), 'none'), 'expire');
   assert.is(decide(saved('toInstall', 1, 25), 'none', false), 'expire');
@@ -142,6 +168,7 @@ test('a damaged journal says what is wrong and what to do', () => {
     saved: undefined,
     journal: 'damaged',
     isEnding: false,
+    trial: 'none',
     damage: 'bad record at byte 7',
     packageThere: false,
     now: { nowMs: now },
