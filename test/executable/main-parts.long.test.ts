@@ -19,6 +19,7 @@ const parts = [
   'healing.test.ts',
   'services.test.ts',
   'rollback.test.ts',
+  'neighbour.test.ts',
   'shutdown.test.ts',
   'large-package.long.test.ts',
 ];

@@ -1,0 +1,107 @@
+/**
+ * A local user without any right (uid 65534) beside a running updater: what he runs under a service's name, what he puts into
+ * its environment, a container's process of that name, and the mask of an access list. With the packed executable too.
+ */
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import * as assert from 'uvu/assert';
+import { concurrently } from './concurrently.ts';
+import { until } from './daemon.ts';
+import { type Device, withDevice } from './harness.ts';
+import { installed, rolledBack } from './updates.ts';
+
+const tests = concurrently('a neighbour without rights');
+const neighbour = 65534;
+const notRoot = process.getuid?.() === 0 ? undefined : 'needs root';
+
+tests.needing(notRoot, 'nothing of his runs as root, decides who a service is, or comes back', () =>
+  withDevice(async (device) => {
+    const open = mkdtempSync(join(tmpdir(), 'tope-neighbour-'));
+    chmodSync(open, 0o777);
+    const evil = join(open, 'evil');
+    writeFileSync(evil, `#!/bin/sh\nid -u >>${open}/ran.$(id -u)\n`, { mode: 0o755 });
+    for (const tool of ['setpriv', 'env', 'sh', 'nice', 'prlimit', 'taskset', 'nsenter', 'systemd-run'])
+      copyFileSync(evil, join(open, tool));
+    const program = join(open, basename(device.program('alpha')));
+    copyFileSync('/bin/sleep', program);
+    chmodSync(program, 0o755);
+    const env = {
+      PATH: `${open}:/usr/bin:/bin`,
+      // The dynamic loader writes a file as whoever it loads a program for: what LD_PRELOAD would be as.
+      LD_DEBUG: 'libs',
+      LD_DEBUG_OUTPUT: join(open, 'loaded'),
+      ENV: evil,
+      BASH_ENV: evil,
+    };
+    const his = spawn(program, ['600'], { uid: neighbour, gid: neighbour, env, stdio: 'ignore', cwd: '/' });
+    const contained = spawn('unshare', ['--pid', '--fork', '--kill-child', program, '600'], {
+      stdio: 'ignore',
+    });
+    try {
+      await until('his runs', () => readdirSync(open).some((name) => name.startsWith('loaded')));
+      const inContainer = await until('the container runs', () => childOf(contained.pid ?? 0));
+      const daemon = await device.start();
+      await installed(device, daemon, device.usual('2.0.0'));
+      assert.equal(device.running(), ['alpha 2.0.0', 'beta 2.0.0']);
+      assert.equal(usersOf(device), [0]);
+      await rolledBack(daemon);
+      assert.equal(device.running(), ['alpha 1.0.0', 'beta 1.0.0']);
+      assert.equal(usersOf(device), [0]);
+      assert.is(statSync(`/proc/${inContainer}`).uid, 0, "the container's process was left alone");
+      const written = readdirSync(open).filter((name) => /^(loaded|ran)/.test(name));
+      assert.equal([...new Set(written.map((name) => statSync(join(open, name)).uid))], [neighbour]);
+    } finally {
+      his.kill('SIGKILL');
+      contained.kill('SIGKILL');
+      rmSync(open, { recursive: true });
+    }
+  }),
+);
+
+const noLists = notRoot ?? (spawnSync('setfacl', ['--version']).error && 'setfacl is not installed');
+tests.needing(noLists, 'the mask of an access list gives nobody more after an update', () =>
+  withDevice(async (device) => {
+    const group = 65532;
+    chownSync(device.dataFile, 0, group);
+    chmodSync(device.dataFile, 0o600);
+    execFileSync('setfacl', ['-m', 'u:65533:rw', device.dataFile]);
+    const daemon = await device.start();
+    await installed(device, daemon, device.usual('2.0.0'));
+    assert.is(readFileSync(device.dataFile, 'utf8'), 'model of 2.0.0');
+    const { mode, gid } = statSync(device.dataFile);
+    assert.equal([mode & 0o777, gid], [0o600, group]);
+  }),
+);
+
+tests.run();
+
+function childOf(pid: number): number | undefined {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+  return children === '' ? undefined : Number(children);
+}
+
+/** Who runs alpha's own program, once for each process. */
+function usersOf(device: Device): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(device.program('alpha'));
+      } catch {
+        return false;
+      }
+    })
+    .map((pid) => statSync(`/proc/${pid}`).uid);
+}
