@@ -44,8 +44,19 @@ export const limits = {
   filesInFlight: 32,
   /** From this size on a seal is quicker than a SHA-256. */
   sealFromBytes: 16 * KiB,
+  /** Values that are packed together (packed-list.ts), and windows of them that are unpacked at a time. */
+  packedWindowValues: 128,
+  packedWindowsOpen: 3,
+  /** A loop that computes lets others have their turn after so long. */
+  breathMs: 5,
   /** How often a thread that syncs is asked whether it has ended. */
   syncPollMs: 2,
+  /** Small buffers share a piece of memory of this size, which lives as long as one of them does: Node 26 takes 64 KiB. */
+  bufferPoolBytes: 8 * KiB,
+  /** What one file call leaves to the collector, roughly; and how often, and from how much growth on, everything is collected. */
+  fileCallGarbageBytes: 1 * KiB,
+  memoryLookMs: 250,
+  memoryGrowthBytes: 5 * MiB,
   /** Short-lived buffers made between two young-generation collections: keeps the heap from growing. */
   garbageBytes: 256 * KiB,
 
@@ -59,13 +70,15 @@ export const limits = {
   filesListBytes: 32 * MiB,
   /** A minisign signature is about 300 bytes; its trusted comment may have up to 8 KiB. */
   signatureBytes: 16 * KiB,
-  /** The list of files at the end of the ZIP: about 200 bytes an entry; bounds the time and memory to open one. */
-  archiveDirectoryBytes: 8 * MiB,
+  /** The list of files at the end of the ZIP: about 200 bytes an entry; bounds the time to open one. */
+  archiveDirectoryBytes: 32 * MiB,
   modules: 256,
   /** Of `config` and of `keep` in a module: each is compared with each path of the tree. */
   modulePatterns: 64,
-  /** A device's tree of programs has thousands of files, not millions; bounds the memory of the plan. */
-  archiveEntries: 20_000,
+  /** A tree of programs has thousands of files, node_modules tens of thousands; each takes some 400 bytes while it is planned. */
+  archiveEntries: 100_000,
+  /** With the directories that names imply, and files that go to several places. */
+  treeEntries: 120_000,
   pathBytes: 1024,
   /** Text of a symlink: what Linux takes at most (PATH_MAX without its end). */
   linkBytes: 4095,
@@ -170,7 +183,8 @@ export const limits = {
   updatesKept: 3,
   historyEntries: 200,
   historyBytes: 4 * MiB,
-  journalBytes: 16 * MiB,
+  /** A step takes some 450 bytes, with long paths 2 KiB; it is read and written a part at a time. */
+  journalBytes: 128 * MiB,
   /** Read for what it says of services alone: a few milliseconds. */
   shortJournalBytes: 1 * MiB,
   /** Taken when a journal begins: every later record must fit although the disk has become full. */

@@ -3,6 +3,8 @@
  * No behaviour lives here; the three folders meet in these types only.
  */
 
+import type { List } from './packed-list.ts';
+
 /** One regular file, or symlink, that a module deploys. */
 export interface ReleaseFile {
   /** Name of the ZIP entry that holds the content. */
@@ -17,6 +19,8 @@ export interface ReleaseFile {
   /** Lower-case hex, where the manifest gives them. */
   readonly md5: string | undefined;
   readonly sha256: string | undefined;
+  /** Of the ZIP entry. */
+  readonly crc32?: number | undefined;
   readonly whenThere: WhenThere;
   /** Of a symlink: where it leads to, relative to its directory and inside the module's tree. */
   readonly link?: string | undefined;
@@ -69,7 +73,7 @@ export interface ReleaseModule {
   readonly isSelf?: true;
   /** True when `src` named a directory. */
   readonly isTree: boolean;
-  readonly files: readonly ReleaseFile[];
+  readonly files: List<ReleaseFile>;
   /** Absolute paths of the tree's directories, parents first, `target` included; empty for a single file. */
   readonly directories: readonly string[];
   /** "user", "user:group", or numeric ids, from the manifest. */

@@ -192,7 +192,7 @@ function ended(outcome: Outcome): void {
 /** What was done, and what an install on a running device would have done beside the files. */
 function tell({ version, modules }: Release, root: string, name: string, flags: Flags): void {
   const output = createOutput(process.stdout, process.env);
-  const files = modules.flatMap((module) => module.files);
+  const files = modules.flatMap((module) => [...module.files]);
   const bytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
   const units = modules.flatMap(({ service }) => (service.enable === true ? (service.unit ?? []) : []));
   if (isSet(flags, 'json')) {

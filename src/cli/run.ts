@@ -172,7 +172,7 @@ function realHost(config: Config, log: RunningLog, memory: Memory): Host {
     clientKeyFile: config.key_file,
     produced: memory.produced,
   });
-  return { files: realFiles(), clock: realClock(), processes: realProcesses(), net, log, memory };
+  return { files: realFiles(memory), clock: realClock(), processes: realProcesses(), net, log, memory };
 }
 
 /** Loaded where there is one only. Throws a UsageError that names the option. */

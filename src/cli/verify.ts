@@ -5,14 +5,11 @@ import { errno } from '../errors.ts';
 import { plainFiles } from '../host/files.ts';
 import { freeMemory } from '../host/memory.ts';
 import { type Inspection, inspectPackage } from '../pack/inspect.ts';
-import { downloadBody } from '../pack/pack.ts';
-import type { TargetRules } from '../package/targets.ts';
 import type { ReleaseModule } from '../release.ts';
 import type { CommandInvocation } from './arguments.ts';
 import { CommandError } from './failure.ts';
 import { bytesText, countText, exactText, tableLines } from './figures.ts';
-import { isSet, listFlag, textFlag } from './flags.ts';
-import { type Foretold, foretell } from './foretell.ts';
+import { isSet, listFlag } from './flags.ts';
 import { createOutput, type Output } from './output.ts';
 import { refusalText, targetRulesOf } from './target-rules.ts';
 import { readTrustedKey } from './trusted-key.ts';
@@ -31,45 +28,10 @@ export async function verify({ flags, operands }: CommandInvocation): Promise<nu
       cause: thrown,
     });
   });
-  const older = textFlag(flags, 'against');
-  const foretold = older === undefined ? undefined : await against(path, inspection, older, rules);
   const output = createOutput(process.stdout, process.env);
-  if (isSet(flags, 'json')) {
-    const download = foretold && { from_version: foretold.version, ...foretold.traffic };
-    output.line(JSON.stringify({ ...report(inspection), ...(download && { download }) }));
-    return 0;
-  }
-  print(output, basename(path), inspection, rules.allowedRoots);
-  if (foretold !== undefined) output.line(downloadText(foretold, inspection.sizeBytes));
+  if (isSet(flags, 'json')) output.line(JSON.stringify(report(inspection)));
+  else print(output, basename(path), inspection, rules.allowedRoots);
   return 0;
-}
-
-async function against(
-  path: string,
-  inspection: Inspection,
-  place: string,
-  rules: TargetRules,
-): Promise<Foretold> {
-  const older = await realpath(place).catch((thrown: unknown) => {
-    throw new CommandError(`--against: cannot read ${place}: ${errno(thrown) ?? String(thrown)}`);
-  });
-  const request = downloadBody(
-    { version: inspection.release.version, ...inspection },
-    'package.zip',
-    'https://packages.example/package.zip',
-  );
-  return foretell(path, request, older, rules).catch((thrown: unknown) => {
-    throw new CommandError(`--against ${place}: ${refusalText(thrown)}`, 1, { cause: thrown });
-  });
-}
-
-function downloadText({ version, traffic }: Foretold, sizeBytes: number): string {
-  const { bytes_fetched, requests } = traffic;
-  const percent = ((100 * bytes_fetched) / sizeBytes).toFixed(1);
-  return (
-    `a device with version ${version} would download ${bytesText(bytes_fetched)} of ${bytesText(sizeBytes)} ` +
-    `(${percent} %) in ${countText(requests, 'request')}`
-  );
 }
 
 /** The JSON form; names as in the manifest and in the API. */
@@ -88,14 +50,16 @@ function report({ release, sizeBytes, md5, sha256, hasSignature, signed, warning
     modules: release.modules.map((module) => ({
       name: module.name,
       dst: module.target,
-      files: module.files.map(({ target, sizeBytes: size, sha256: digest, link }) => ({
+      files: [...module.files].map(({ target, sizeBytes: size, sha256: digest, link }) => ({
         dst: target,
         size,
         sha256: digest ?? null,
         ...(link !== undefined && { link }),
       })),
       exact: module.exact,
-      config: module.isTree ? module.config : module.files.some(({ whenThere }) => whenThere === 'config'),
+      config: module.isTree
+        ? module.config
+        : [...module.files].some(({ whenThere }) => whenThere === 'config'),
       keep: module.keep,
       before_start: module.commands?.beforeStart ?? [],
       on_undo: module.commands?.onUndo ?? [],
@@ -139,7 +103,7 @@ function print(output: Output, name: string, inspection: Inspection, roots: read
 
 /** What else a module does to the device: the files it treats apart, and every command that it runs as root. */
 function notesOf({ name, exact, config, keep, commands, files, isTree }: ReleaseModule): string[] {
-  const isConfig = !isTree && files.some(({ whenThere }) => whenThere === 'config');
+  const isConfig = !isTree && [...files].some(({ whenThere }) => whenThere === 'config');
   return [
     ...(exact ? [`${name}: what is not in the package is removed, whoever put it there`] : []),
     ...(isConfig ? [`${name}: stays where it was edited`] : []),
@@ -160,13 +124,13 @@ function commandText(argv: readonly string[]): string {
 }
 
 function treeText({ files }: ReleaseModule): string {
-  const links = files.filter(({ link }) => link !== undefined).length;
+  const links = [...files].filter(({ link }) => link !== undefined).length;
   const text = countText(files.length - links, 'file');
   return links === 0 ? text : `${text}, ${countText(links, 'symlink')}`;
 }
 
 function moduleBytes(module: ReleaseModule): number {
-  return module.files.reduce((sum, file) => sum + file.sizeBytes, 0);
+  return [...module.files].reduce((sum, file) => sum + file.sizeBytes, 0);
 }
 
 function signatureText({ hasSignature, signed }: Inspection): string {

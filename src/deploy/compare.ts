@@ -37,12 +37,12 @@ export interface Comparer {
   link(link: DeployedLink): Promise<Difference | undefined>;
   /** A directory is compared by its kind alone: what it holds and who may write there is the services' matter too. */
   directory(directory: DeployedDirectory): Promise<Difference | undefined>;
-  /** True where a regular file holds the bytes of that fingerprint. Rejects with the system error. */
-  holds(path: string, wanted: Fingerprint): Promise<boolean>;
+  /** True where the first `sizeBytes` of a regular file are the bytes of that fingerprint. Rejects with the system error. */
+  holds(path: string, sizeBytes: number, wanted: Fingerprint): Promise<boolean>;
 }
 
 export function createComparer(files: Files, { signal, pace }: Comparison): Comparer {
-  const buffer = new Uint8Array(limits.readBufferBytes);
+  let buffer = new Uint8Array(0);
   let crypto: typeof Crypto | undefined;
   let straight: { readonly directory: string; readonly leadsTo: string } | undefined;
 
@@ -58,20 +58,23 @@ export function createComparer(files: Files, { signal, pace }: Comparison): Comp
     }
   };
 
-  /** To be compared with `wanted`. */
-  const fingerprint = async (path: string, wanted: Fingerprint): Promise<Fingerprint> => {
+  /** To be compared with `wanted`. No more than `sizeBytes` are read: somebody may make the file grow all the time. */
+  const fingerprint = async (path: string, sizeBytes: number, wanted: Fingerprint): Promise<Fingerprint> => {
     crypto ??= await import('node:crypto');
     const fingerprinting = newFingerprinting(crypto, 0, wanted);
+    const mostBytes = Math.min(limits.readBufferBytes, sizeBytes);
+    if (buffer.length < mostBytes) buffer = new Uint8Array(mostBytes);
     const file = await files.open(path, 'read');
     try {
-      for (let position = 0; ; ) {
+      for (let position = 0; position < sizeBytes; ) {
         signal.throwIfAborted();
-        const got = await file.read(buffer, 0, buffer.length, position);
-        if (got === 0) return fingerprinting.finish();
+        const got = await file.read(buffer, 0, Math.min(buffer.length, sizeBytes - position), position);
+        if (got === 0) break;
         fingerprinting.update(buffer.subarray(0, got));
         position += got;
         await pace(got);
       }
+      return fingerprinting.finish();
     } finally {
       await file.close();
     }
@@ -105,7 +108,7 @@ export function createComparer(files: Files, { signal, pace }: Comparison): Comp
   };
 
   return {
-    holds: async (path, wanted) => isSame(await fingerprint(path, wanted), wanted),
+    holds: async (path, sizeBytes, wanted) => isSame(await fingerprint(path, sizeBytes, wanted), wanted),
     file: (file) =>
       reading(async () => {
         await pace(limits.auditFileBytes);
@@ -116,7 +119,7 @@ export function createComparer(files: Files, { signal, pace }: Comparison): Comp
             kind: 'content',
             text: `holds ${found.sizeBytes} bytes, ${file.sizeBytes} were deployed`,
           };
-        const now = await fingerprint(file.path, file);
+        const now = await fingerprint(file.path, file.sizeBytes, file);
         if (!isSame(now, file)) return { kind: 'content', text: otherBytes(now, file) };
         return attributesOf(found, file);
       }),

@@ -9,19 +9,20 @@ import { matchesAny } from '../glob.ts';
 import type { FileStat, Host } from '../host/host.ts';
 import { forEachInFlight } from '../host/in-flight.ts';
 import { limits } from '../limits.ts';
+import { loadPacking, type PackedList } from '../packed-list.ts';
 import type { Want } from './make-plan.ts';
 import { below, inDirectory } from './paths.ts';
 import type { Recorded } from './recorded.ts';
 import type { Tree } from './wants.ts';
 
-/** Sockets, pipes and devices stay, and so do the directories of all that stays. `wanted`: paths that are not extra. */
+/** Sockets, pipes and devices stay, and so do the directories of all that stays. `wanted`: whether a path is no extra. */
 export async function findExtras(
   host: Pick<Host, 'files' | 'log'>,
   trees: readonly Tree[],
-  wanted: ReadonlySet<string>,
+  wanted: (path: string) => boolean,
   recorded: Recorded,
-): Promise<Want[]> {
-  const extras: Want[] = [];
+): Promise<PackedList<Want>> {
+  const extras = (await loadPacking()).list<Want>();
   const mountPoints = trees.length === 0 ? new Set<string>() : await host.files.mountPoints();
   for (const tree of trees) {
     const stat = await host.files.stat(tree.root);
@@ -34,10 +35,10 @@ export async function findExtras(
         `${countText(others.count)} below ${tree.root} are not the package's and stay: ${listText(others)}`,
       );
     if (tree.exact && extras.length > first) {
-      const names = extras.slice(first, first + namesShown).map(({ target }) => target);
-      host.log.info(
-        `${countText(extras.length - first)} below ${tree.root} go: ${listText({ count: extras.length - first, names })}`,
-      );
+      const count = extras.length - first;
+      const shown = Array.from({ length: Math.min(count, namesShown) }, (_, index) => first + index);
+      const names = shown.flatMap((index) => extras.at(index)?.target ?? []);
+      host.log.info(`${countText(count)} below ${tree.root} go: ${listText({ count, names })}`);
     }
   }
   return extras;
@@ -67,7 +68,7 @@ export async function findExtras(
       const isDirectory = stat.kind === 'directory';
       const stays = isDirectory && (await walk(tree, target, others));
       somethingStays ||= stays;
-      if (stays || wanted.has(target)) continue;
+      if (stays || wanted(target)) continue;
       const isRecorded = isDirectory
         ? recorded.directories.has(target)
         : recorded.files.has(target) || recorded.links.has(target);
@@ -77,7 +78,7 @@ export async function findExtras(
         somethingStays = true;
         continue;
       }
-      extras.push({ kind: 'absent', module: tree.module, target });
+      extras.add({ kind: 'absent', module: tree.module, target });
       if (extras.length > limits.archiveEntries) {
         throw new UpdateError(
           'DEPLOYMENT_FAILED',

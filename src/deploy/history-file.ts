@@ -11,7 +11,7 @@ import { type HistoryEntry, HistoryEntrySchema } from '../history.ts';
 import { readWhole, writeDurably } from '../host/durable-file.ts';
 import type { Files } from '../host/host.ts';
 import { limits } from '../limits.ts';
-import type { Plan } from './plan.ts';
+import { type Plan, summaryOf } from './plan.ts';
 
 /** Oldest first; empty where there is none or where it cannot be read. */
 export async function readHistory(files: Files, backupDirectory: string): Promise<HistoryEntry[]> {
@@ -56,7 +56,7 @@ export function entryOfPlan(
     ended_at: new Date(endedMs).toISOString(),
     outcome: error === null ? 'success' : 'failed',
     error: error?.message ?? null,
-    bytes: plan.steps.reduce((sum, step) => sum + (step.kind === 'put' ? step.sizeBytes : 0), 0),
+    bytes: summaryOf(plan).bytes,
     modules: plan.modules,
     ...(download === undefined ? {} : { download }),
     ...(plan.action === undefined ? {} : { fleet_action: plan.action }),

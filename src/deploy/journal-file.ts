@@ -7,19 +7,19 @@
  */
 import { posix } from 'node:path';
 import { UpdateError } from '../errors.ts';
-import { readWhole } from '../host/durable-file.ts';
 import type { Files, Host, OpenFile } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import {
   type DecodedJournal,
   type Digest,
-  decodeJournal,
   encodeRecord,
   firstRecordText,
   type Journal,
   type JournalRecord,
 } from './journal.ts';
+import { decodeJournal } from './journal-reader.ts';
 import type { Plan } from './plan.ts';
+import { openSteps, type StepList } from './step-list.ts';
 
 export interface JournalFile {
   /**
@@ -92,11 +92,35 @@ export async function continueJournal(
 
 /** Reads the journal at `path`; `empty` where there is none. A journal beyond its limit is damage. */
 export async function readJournal(files: Files, path: string): Promise<DecodedJournal> {
+  return readWith(files, path, await openSteps());
+}
+
+/** The same without the plan's steps, which take most of the room: `plan.steps` is empty. */
+export function readJournalHead(files: Files, path: string): Promise<DecodedJournal> {
+  return readWith(files, path, undefined);
+}
+
+async function readWith(files: Files, path: string, list: StepList | undefined): Promise<DecodedJournal> {
   const stat = await files.stat(path);
   if (stat === undefined) return { kind: 'empty' };
   if (stat.sizeBytes > limits.journalBytes) return { kind: 'damaged', why: `${stat.sizeBytes} bytes long` };
-  const bytes = await readWhole(files, path, limits.journalBytes);
-  return bytes === undefined ? { kind: 'empty' } : decodeJournal(bytes, await loadDigest());
+  const { createHash } = await import('node:crypto');
+  const file = await files.open(path, 'read');
+  try {
+    return await decodeJournal(chunksOf(file, stat.sizeBytes), createHash, list);
+  } finally {
+    await file.close();
+  }
+}
+
+async function* chunksOf(file: OpenFile, sizeBytes: number): AsyncGenerator<Uint8Array> {
+  const buffer = new Uint8Array(Math.min(limits.chunkBytes, sizeBytes));
+  for (let position = 0; position < sizeBytes; ) {
+    const got = await file.read(buffer, 0, buffer.length, position);
+    if (got === 0) return;
+    yield buffer.subarray(0, got);
+    position += got;
+  }
 }
 
 async function loadDigest(): Promise<Digest> {

@@ -24,7 +24,7 @@
  *     undoing    targets go back to what the backups hold
  *     undone     every target is old and durable; only tidying is left
  */
-import type { Plan } from './plan.ts';
+import type { Plan, Step } from './plan.ts';
 
 export type JournalState =
   | 'staging'
@@ -100,27 +100,33 @@ export function* firstRecordText(plan: Plan): Generator<string> {
   const state: JournalState = 'staging';
   const head = JSON.stringify({ state, plan: rest });
   yield `${head.slice(0, -'}}'.length)},"steps":[`;
-  for (let at = 0; at < steps.length; at += stepsPerPiece) {
-    const piece = JSON.stringify(steps.slice(at, at + stepsPerPiece)).slice(1, -1);
-    yield at === 0 ? piece : `,${piece}`;
+  let piece: Step[] = [];
+  let isFirst = true;
+  const text = () => {
+    const json = JSON.stringify(piece).slice(1, -1);
+    piece = [];
+    if (!isFirst) return `,${json}`;
+    isFirst = false;
+    return json;
+  };
+  for (const step of steps) {
+    piece.push(step);
+    if (piece.length === stepsPerPiece) yield text();
   }
+  if (piece.length > 0) yield text();
   yield ']}}';
 }
 
-/** Reads a journal; never throws, whatever the bytes are. */
-export function decodeJournal(bytes: Uint8Array, digest: Digest): DecodedJournal {
-  let plan: Plan | undefined;
-  let state: JournalState | undefined;
-  let services: unknown;
-  let bootId: string | undefined;
-  let begun = 0;
-  let error: string | undefined;
+/** What the records say together, from the first one on. */
+export type Told = Omit<Journal, 'endOffset'>;
+
+/** Goes on from the first record, `told`, with those in `bytes`, which begin at `start` of the file. */
+export function decodeLater(bytes: Buffer, start: number, told: Told, digest: Digest): DecodedJournal {
+  let { state, services, bootId, begun, error } = told;
   let offset = 0;
   for (;;) {
     const found = recordAt(bytes, offset, digest);
     if (found === undefined) break;
-    plan ??= found.record.plan;
-    if (plan === undefined) return { kind: 'damaged', why: 'the first record names no plan' };
     state = found.record.state;
     services = found.record.services ?? services;
     bootId = found.record.bootId ?? bootId;
@@ -128,19 +134,36 @@ export function decodeJournal(bytes: Uint8Array, digest: Digest): DecodedJournal
     error = found.record.error ?? error;
     offset = found.endOffset;
   }
-  if (anyRecordBehind(bytes, offset, digest)) return { kind: 'damaged', why: `bad record at byte ${offset}` };
-  if (plan === undefined || state === undefined) return { kind: 'empty' };
-  return { kind: 'journal', journal: { plan, state, services, bootId, begun, error, endOffset: offset } };
+  const end = bytes.indexOf(lineFeed, offset);
+  if (end >= 0 && anyRecordIn(bytes, end + 1, digest))
+    return { kind: 'damaged', why: `bad record at byte ${start + offset}` };
+  const { plan } = told;
+  return {
+    kind: 'journal',
+    journal: { plan, state, services, bootId, begun, error, endOffset: start + offset },
+  };
 }
 
+/** True where a good record begins at `start` or at any line behind it. */
+export function anyRecordIn(bytes: Buffer, start: number, digest: Digest): boolean {
+  for (let at = start; ; ) {
+    if (recordAt(bytes, at, digest) !== undefined) return true;
+    const end = bytes.indexOf(lineFeed, at);
+    if (end < 0) return false;
+    at = end + 1;
+  }
+}
+
+export const lineFeed = 0x0a;
+
 function recordAt(
-  bytes: Uint8Array,
+  bytes: Buffer,
   start: number,
   digest: Digest,
 ): { record: JournalRecord; endOffset: number } | undefined {
-  const end = bytes.indexOf(0x0a, start);
+  const end = bytes.indexOf(lineFeed, start);
   if (end < 0) return undefined;
-  const line = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('utf8');
+  const line = bytes.subarray(start, end).toString('utf8');
   if (line[64] !== ' ') return undefined;
   const text = line.slice(65);
   if (digest(text) !== line.slice(0, 64)) return undefined;
@@ -148,15 +171,8 @@ function recordAt(
   return isRecord(record) ? { record, endOffset: end + 1 } : undefined;
 }
 
-function anyRecordBehind(bytes: Uint8Array, offset: number, digest: Digest): boolean {
-  for (let end = bytes.indexOf(0x0a, offset); end >= 0; end = bytes.indexOf(0x0a, end + 1)) {
-    if (recordAt(bytes, end + 1, digest) !== undefined) return true;
-  }
-  return false;
-}
-
 /** The digest has proven that we wrote it; this only tells a record from other JSON. */
-function isRecord(value: unknown): value is JournalRecord {
+export function isRecord(value: unknown): value is JournalRecord {
   if (typeof value !== 'object' || value === null || !('state' in value)) return false;
   if ('plan' in value && !isPlan(value.plan)) return false;
   return states.some((state) => state === value.state);

@@ -7,11 +7,13 @@
  */
 import { posix } from 'node:path';
 import { UpdateError } from '../errors.ts';
-import type { FileOwner, FileStat } from '../host/host.ts';
+import type { FileOwner } from '../host/host.ts';
 import type { WhenThere } from '../release.ts';
 import type { Seal } from '../seal.ts';
+import type { Found } from './findings.ts';
 import { baseOf, below, directoryOf, inDirectory } from './paths.ts';
-import type { DirectoryStep, Plan, Step } from './plan.ts';
+import type { DirectoryStep, Plan } from './plan.ts';
+import type { StepList } from './step-list.ts';
 
 export interface FileWant {
   readonly kind: 'file';
@@ -25,6 +27,8 @@ export interface FileWant {
   readonly owner: FileOwner | undefined;
   readonly md5: string | undefined;
   readonly sha256: string | undefined;
+  /** Of the package's entry. */
+  readonly crc32?: number | undefined;
   readonly seal?: Seal | undefined;
   readonly whenThere?: WhenThere;
   /** A symlink is wanted, that leads to there. */
@@ -48,7 +52,7 @@ export type Want =
 /** What planning must know of the disk: made by survey.ts. */
 export interface Facts {
   /** Of every wanted path and every directory above it that may be missing; undefined: nothing is there. */
-  readonly found: ReadonlyMap<string, FileStat | undefined>;
+  readonly found: { get(path: string): Found | undefined };
   /** Missing directories above wanted paths, parents first. */
   readonly missingParents: readonly string[];
   /** The updater's own ids: what new files belong to unless something says otherwise. */
@@ -73,16 +77,20 @@ const newDirectoryMode = 0o755;
 const setIdBits = 0o6000;
 
 /**
- * Makes the plan. Throws DEPLOYMENT_FAILED where a directory stands at a file's place or a file at a directory's:
+ * Makes the plan; its steps go into `list`, which must be empty. `wants`: where they are many, the caller's iterable gives way to
+ * others (host/breathing.ts). Throws DEPLOYMENT_FAILED where a directory stands at a file's place or a file at a directory's:
  * the one cannot be renamed over the other, and guessing would lose data.
  */
-export function makePlan(header: PlanHeader, wants: readonly Want[], facts: Facts): Plan {
+export async function makePlan(
+  header: PlanHeader,
+  wants: AsyncIterable<Want> | Iterable<Want>,
+  facts: Facts,
+  list: StepList,
+): Promise<Plan> {
   const { backupDirectory: _directory, moduleRoots: _roots, ...rest } = header;
-  const makeSteps: Step[] = facts.missingParents.map((target) =>
-    newDirectory(target, undefined, undefined, facts.self),
-  );
+  for (const target of facts.missingParents)
+    list.addFirst(newDirectory(target, undefined, undefined, facts.self));
   const holdDirectories: DirectoryStep[] = [];
-  const fileSteps: Step[] = [];
   const removedDirectories: DirectoryStep[] = [];
   const made = new Set(facts.missingParents);
   const tempName = (beside: string, mode: number): string => {
@@ -91,7 +99,9 @@ export function makePlan(header: PlanHeader, wants: readonly Want[], facts: Fact
     return inDirectory(beside, 'file');
   };
 
-  for (const [index, want] of wants.entries()) {
+  let index = -1;
+  for await (const want of wants) {
+    index += 1;
     const found = facts.found.get(want.target);
     const beside = inDirectory(directoryOf(want.target), `.tope-${header.id}.${index}`);
     const backup = backupPath(header, want, index);
@@ -105,11 +115,11 @@ export function makePlan(header: PlanHeader, wants: readonly Want[], facts: Fact
             `${want.target} is a device, socket or pipe, a file is due there`,
           );
         const replaced = found?.kind === 'file' ? found : undefined;
+        if (isLeftAlone(want, found, facts.self)) break;
         const owner = want.owner ?? (want.link === undefined ? replaced : found) ?? facts.self;
         const mode = want.link === undefined ? modeOf(want, replaced) : linkMode;
-        if (want.stands && found && isDressed(found, mode, owner)) break;
         const temp = tempName(beside, mode | (replaced?.mode ?? 0));
-        fileSteps.push({
+        list.add({
           kind: 'put',
           module: want.module,
           target: want.target,
@@ -123,6 +133,7 @@ export function makePlan(header: PlanHeader, wants: readonly Want[], facts: Fact
           md5: want.md5 ?? null,
           sha256: want.sha256 ?? null,
           ...(want.link !== undefined && { link: want.link }),
+          ...(want.crc32 !== undefined && { crc32: want.crc32 }),
           ...(want.seal && { seal: want.seal }),
         });
         break;
@@ -130,7 +141,7 @@ export function makePlan(header: PlanHeader, wants: readonly Want[], facts: Fact
       case 'directory':
         if (found === undefined) {
           if (!made.has(want.target))
-            makeSteps.push(newDirectory(want.target, want.mode, want.owner, facts.self));
+            list.addFirst(newDirectory(want.target, want.mode, want.owner, facts.self));
           made.add(want.target);
         } else if (found.kind !== 'directory') {
           throw new UpdateError('DEPLOYMENT_FAILED', `${want.target} is not a directory, one is due there`);
@@ -142,28 +153,32 @@ export function makePlan(header: PlanHeader, wants: readonly Want[], facts: Fact
           removedDirectories.push({ kind: 'removeDirectory', target: want.target, mode, uid, gid });
         } else if (found?.kind === 'file' || found?.kind === 'symlink') {
           const temp = tempName(beside, found.kind === 'file' ? found.mode : 0);
-          fileSteps.push({ kind: 'remove', module: want.module, target: want.target, temp, backup });
+          list.add({ kind: 'remove', module: want.module, target: want.target, temp, backup });
         }
         break;
       default:
         want satisfies never;
     }
   }
+  for (const step of holdDirectories) list.addFirst(step);
   removedDirectories.sort((a, b) => b.target.length - a.target.length);
-  return {
-    format: 1,
-    keepsNames: true,
-    ...rest,
-    steps: [...makeSteps, ...holdDirectories, ...fileSteps, ...removedDirectories],
-  };
+  for (const step of removedDirectories) list.add(step);
+  return { format: 1, keepsNames: true, ...rest, steps: list.steps };
+}
+
+/** The file is all that is wanted, its mode and owner too: it gets no step. `found`: what stands there. */
+export function isLeftAlone(want: FileWant, found: Found | undefined, self: FileOwner): boolean {
+  if (want.stands !== true || found === undefined) return false;
+  const mode = want.link === undefined ? modeOf(want, found) : linkMode;
+  return isDressed(found, mode, want.owner ?? found ?? self);
 }
 
 /** The mode that a file has in the end; `replaced`: what stands there now. */
-export function modeOf(want: FileWant, replaced: FileStat | undefined): number {
+export function modeOf(want: FileWant, replaced: Found | undefined): number {
   return (want.modeIsForced ? want.mode : (replaced?.mode ?? want.mode)) ?? newFileMode;
 }
 
-function isDressed(stands: FileStat, mode: number, { uid, gid }: FileOwner): boolean {
+function isDressed(stands: Found, mode: number, { uid, gid }: FileOwner): boolean {
   return stands.mode === mode && stands.uid === uid && stands.gid === gid;
 }
 

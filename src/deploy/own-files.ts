@@ -6,7 +6,9 @@
  */
 import { posix } from 'node:path';
 import { type ErrorCode, errno, UpdateError } from '../errors.ts';
-import type { FileStat, Files } from '../host/host.ts';
+import { breathing } from '../host/breathing.ts';
+import type { Files } from '../host/host.ts';
+import { type Findings, identityOf } from './findings.ts';
 import type { Want } from './make-plan.ts';
 import { directoryOf } from './paths.ts';
 
@@ -17,13 +19,13 @@ import { directoryOf } from './paths.ts';
 export async function refuseOwnFiles(
   files: Files,
   own: readonly string[],
-  wants: readonly Want[],
-  found: ReadonlyMap<string, FileStat | undefined>,
+  wants: Iterable<Want>,
+  found: Pick<Findings, 'get'>,
   code: ErrorCode,
 ): Promise<void> {
   const known = await knownOf(files, own);
   const placeAbove = ancestorAmong(known.paths);
-  for (const want of wants) {
+  for await (const want of breathing(wants)) {
     const there = found.get(want.target);
     const reached = placeAbove(want.target) ?? (await linkedTo(there, want.target));
     if (reached === undefined) continue;
@@ -34,9 +36,9 @@ export async function refuseOwnFiles(
     );
   }
 
-  async function linkedTo(there: FileStat | undefined, target: string): Promise<string | undefined> {
+  async function linkedTo(there: ReturnType<Findings['get']>, target: string): Promise<string | undefined> {
     // A second name: a hard link, or the same file mounted elsewhere.
-    if (there?.kind === 'file') return known.inodes.get(identity(there));
+    if (there?.kind === 'file') return known.inodes.get(there.identity);
     if (there?.kind !== 'symlink') return undefined;
     const real = await realPath(files, target);
     return [...known.paths].find((path) => path === real || path.startsWith(`${real}/`));
@@ -61,7 +63,7 @@ async function knownOf(files: Files, own: readonly string[]): Promise<Known> {
     if (real === undefined) continue;
     paths.add(real);
     const stat = await files.stat(real);
-    if (stat?.kind === 'file') inodes.set(identity(stat), path);
+    if (stat?.kind === 'file') inodes.set(identityOf(stat), path);
   }
   return { paths, inodes };
 }
@@ -73,10 +75,6 @@ async function realPath(files: Files, path: string): Promise<string | undefined>
     if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errno(thrown) ?? '')) return undefined;
     throw thrown;
   }
-}
-
-function identity({ device, inode }: FileStat): string {
-  return `${device}:${inode}`;
 }
 
 /** The one of `places` that a path is, or lies below. Neighbours are asked for once together: a tree has many files. */

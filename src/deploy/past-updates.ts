@@ -6,15 +6,18 @@
  * Invariant: a record that a rollback may be asked of stands only as long as all its backups do.
  */
 import { posix } from 'node:path';
+import { UpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
+import { forEachInFlight } from '../host/in-flight.ts';
 import { limits } from '../limits.ts';
+import { loadPacking } from '../packed-list.ts';
 import { backupOf } from './backup.ts';
 import { deployedPath, pruneDeployed } from './current-record.ts';
 import { readHistory } from './history-file.ts';
 import type { Journal } from './journal.ts';
-import { readJournal } from './journal-file.ts';
+import { readJournal, readJournalHead } from './journal-file.ts';
 import type { Want } from './make-plan.ts';
-import { fileSteps, type Plan } from './plan.ts';
+import { fileSteps, type Plan, type Step } from './plan.ts';
 
 const recordName = /^(\d{8}T\d{9}Z)\.journal$/;
 /** Of a record, a backup, what was deployed, or a kept package. */
@@ -26,21 +29,31 @@ export function recordPath(backupDirectory: string, id: string): string {
   return posix.join(backupDirectory, `${id}.journal`);
 }
 
-/** Plans of the committed updates that can still be rolled back, newest first. An unreadable record is passed over. */
+/** A plan but for its steps, which take most of its room. */
+export type PlanHead = Omit<Plan, 'steps'>;
+
+/** The committed updates that can still be rolled back, newest first. An unreadable record is passed over. */
 export async function pastUpdates(
   host: Pick<Host, 'files' | 'log'>,
   backupDirectory: string,
-): Promise<Plan[]> {
-  const plans: Plan[] = [];
+): Promise<PlanHead[]> {
+  const plans: PlanHead[] = [];
   for (const id of await recordIds(host.files, backupDirectory)) {
-    const decoded = await readJournal(host.files, recordPath(backupDirectory, id));
+    const decoded = await readJournalHead(host.files, recordPath(backupDirectory, id));
     if (decoded.kind === 'journal') plans.push(decoded.journal.plan);
     else host.log.warn(`the record of update ${id} is ${decoded.kind}: it cannot be rolled back`);
   }
   return plans;
 }
 
-/** The kept journals of these updates, those that can be read. */
+/** The whole plan of one of them. Throws NO_BACKUP where its record cannot be read any more. */
+export async function pastPlan(files: Files, backupDirectory: string, id: string): Promise<Plan> {
+  const decoded = await readJournal(files, recordPath(backupDirectory, id));
+  if (decoded.kind === 'journal') return decoded.journal.plan;
+  throw new UpdateError('NO_BACKUP', `the record of update ${id} is ${decoded.kind}`);
+}
+
+/** The kept journals of these updates, those that can be read, without the steps of their plans. */
 export async function journalsOf(
   files: Files,
   backupDirectory: string,
@@ -48,7 +61,7 @@ export async function journalsOf(
 ): Promise<Journal[]> {
   const journals: Journal[] = [];
   for (const id of ids) {
-    const decoded = await readJournal(files, recordPath(backupDirectory, id));
+    const decoded = await readJournalHead(files, recordPath(backupDirectory, id));
     if (decoded.kind === 'journal') journals.push(decoded.journal);
   }
   return journals;
@@ -76,24 +89,42 @@ export async function latestId(files: Files, backupDirectory: string): Promise<s
  * What taking back `chain` (newest first) asks of the disk: for each path what stood there before the oldest update
  * of the chain that touched it.
  */
-export async function wantsOfRollback(files: Files, chain: readonly Plan[]): Promise<Want[]> {
-  const wants = new Map<string, Want>();
-  for (const plan of chain) {
-    for (const step of plan.steps) {
-      const { target } = step;
-      if (step.kind === 'put' || step.kind === 'remove') {
-        const backup = await backupOf(files, step);
-        if (backup === null) wants.set(target, { kind: 'absent', module: step.module, target });
-        else wants.set(target, await wantOfBackup(files, step.module, target, backup));
-      } else if (step.kind === 'makeDirectory') {
-        wants.set(target, { kind: 'absent', module: '', target });
-      } else if (step.kind === 'removeDirectory') {
-        const { mode, uid, gid } = step;
-        wants.set(target, { kind: 'directory', module: '', target, mode, owner: { uid, gid } });
-      }
+export async function wantsOfRollback(files: Files, chain: readonly Plan[]): Promise<Iterable<Want>> {
+  const wants = (await loadPacking()).map<Want>();
+  for (const plan of chain.toReversed())
+    await forEachInFlight(plan.steps, limits.filesInFlight, async (step) => {
+      if (wants.has(step.target)) return;
+      const want = await wantBefore(files, step);
+      if (want !== undefined) wants.set(step.target, want);
+    });
+  return {
+    *[Symbol.iterator]() {
+      for (const [, want] of wants) yield want;
+    },
+  };
+}
+
+/** What stood at a step's target before it. */
+async function wantBefore(files: Files, step: Step): Promise<Want | undefined> {
+  const { target } = step;
+  switch (step.kind) {
+    case 'put':
+    case 'remove': {
+      const backup = await backupOf(files, step);
+      if (backup === null) return { kind: 'absent', module: step.module, target };
+      return wantOfBackup(files, step.module, target, backup);
     }
+    case 'makeDirectory':
+      return { kind: 'absent', module: '', target };
+    case 'removeDirectory': {
+      const { mode, uid, gid } = step;
+      return { kind: 'directory', module: '', target, mode, owner: { uid, gid } };
+    }
+    case 'holdDirectory':
+      return undefined;
+    default:
+      return step satisfies never;
   }
-  return [...wants.values()].sort((a, b) => (a.target < b.target ? -1 : 1));
 }
 
 /**
@@ -129,11 +160,13 @@ export async function forgetUpdates(
 
 /** True where every backup that the chain needs is still there. */
 export async function backupsComplete(files: Files, chain: readonly Plan[]): Promise<boolean> {
-  for (const step of chain.flatMap(fileSteps)) {
-    const backup = await backupOf(files, step);
-    if (backup !== null && (await files.stat(backup)) === undefined) return false;
-  }
-  return true;
+  let isComplete = true;
+  for (const plan of chain)
+    await forEachInFlight(fileSteps(plan), limits.filesInFlight, async (step) => {
+      const backup = await backupOf(files, step);
+      if (backup !== null && (await files.stat(backup)) === undefined) isComplete = false;
+    });
+  return isComplete;
 }
 
 async function recordIds(files: Files, backupDirectory: string): Promise<string[]> {
@@ -164,6 +197,8 @@ async function removeTree(files: Files, path: string): Promise<void> {
   const stat = await files.stat(path);
   if (stat === undefined) return;
   if (stat.kind !== 'directory') return files.remove(path);
-  for (const name of await files.list(path)) await removeTree(files, posix.join(path, name));
+  await forEachInFlight(await files.list(path), limits.filesInFlight, (name) =>
+    removeTree(files, posix.join(path, name)),
+  );
   await files.removeDirectory(path);
 }

@@ -2,7 +2,7 @@
 import { asUpdateError, type ErrorCode } from '../errors.ts';
 import type { Files } from '../host/host.ts';
 import { openWriteGroup, type WriteGroup } from '../host/write-group.ts';
-import { fileSteps, type Plan, touchedDirectories } from './plan.ts';
+import { type Plan, summaryOf, touchedDirectories } from './plan.ts';
 
 /**
  * Runs `write` with a group for the filesystems of the plan's directories, which must stand, and of `others`. When it resolves, all
@@ -19,7 +19,7 @@ export async function withPlanGroup(
   const touched = touchedDirectories(plan);
   let group: WriteGroup | undefined;
   try {
-    group = await openWriteGroup(files, [...others, ...touched], fileSteps(plan).length);
+    group = await openWriteGroup(files, [...others, ...touched], summaryOf(plan).fileCount);
     const written = await write(group);
     await group.sync(new Set([...touched, ...written]));
   } catch (thrown) {

@@ -3,6 +3,7 @@
  * each step uses. Made by make-plan.ts. Pure; the plan is what the journal stores, so it is plain JSON.
  */
 
+import type { List } from '../packed-list.ts';
 import type { ServiceSpec } from '../release.ts';
 import type { Seal } from '../seal.ts';
 import { directoryOf } from './paths.ts';
@@ -26,6 +27,8 @@ export interface PutStep {
   readonly sha256: string | null;
   /** Of a symlink that an update or a repair brings: where it leads to. A rollback takes it from the backup. */
   readonly link?: string | undefined;
+  /** Of the package's entry, for the record of what is deployed. */
+  readonly crc32?: number;
   /** Of a repair, whose file was remembered by its seal. */
   readonly seal?: Seal | undefined;
 }
@@ -95,7 +98,24 @@ export interface Plan {
   /** Of a rollback: its staged files are other names of the backups, as the disk has no room for copies. */
   readonly sharesBackups?: boolean;
   /** Directories parents first, then files; removed directories deepest first at the end. */
-  readonly steps: readonly Step[];
+  readonly steps: Steps;
+}
+
+/** Thousands of them are not held as objects; what of them is asked for often goes with them (step-list.ts). */
+export type Steps = List<Step> & { readonly summary?: StepSummary };
+
+export interface StepSummary {
+  /** Steps that put or remove a file. */
+  readonly fileCount: number;
+  /** Of the files that are put. */
+  readonly bytes: number;
+  readonly directories: readonly DirectoryStep[];
+  /** Where names change: each directory once. */
+  readonly touched: ReadonlySet<string>;
+  /** With a file that is put or removed. */
+  readonly modules: ReadonlySet<string>;
+  /** Targets that have the name of a systemd unit's file, or lie where its drop-ins do. */
+  readonly unitFiles: readonly string[];
 }
 
 /** The staged file of a put step. */
@@ -116,16 +136,50 @@ export function restorePath(step: FileStep): string {
   return `${step.temp}.old`;
 }
 
-export function fileSteps(plan: Plan): FileStep[] {
-  return plan.steps.filter((step) => step.kind === 'put' || step.kind === 'remove');
+export function* fileSteps(plan: Plan): Generator<FileStep> {
+  for (const step of plan.steps) if (step.kind === 'put' || step.kind === 'remove') yield step;
 }
 
-export function putSteps(plan: Plan): PutStep[] {
-  return plan.steps.filter((step) => step.kind === 'put');
+export function* putSteps(plan: Plan): Generator<PutStep> {
+  for (const step of plan.steps) if (step.kind === 'put') yield step;
 }
 
 export function directorySteps(plan: Plan, kind: DirectoryStep['kind']): DirectoryStep[] {
-  return plan.steps.filter((step): step is DirectoryStep => step.kind === kind);
+  return summaryOf(plan).directories.filter((step) => step.kind === kind);
+}
+
+export function summaryOf({ steps }: Pick<Plan, 'steps'>): StepSummary {
+  if (steps.summary !== undefined) return steps.summary;
+  const summing = newSummary();
+  for (const step of steps) summing.add(step);
+  return summing.summary;
+}
+
+/** Of systemd.unit(5). */
+const unitFile = /\.(service|socket|device|mount|automount|swap|target|path|timer|slice|scope)(\.d\/[^/]+)?$/;
+
+/** A summary that grows. */
+export function newSummary(): { readonly summary: StepSummary; add(step: Step): void } {
+  const summary = {
+    fileCount: 0,
+    bytes: 0,
+    directories: [] as DirectoryStep[],
+    touched: new Set<string>(),
+    modules: new Set<string>(),
+    unitFiles: [] as string[],
+  };
+  return {
+    summary,
+    add: (step) => {
+      summary.touched.add(directoryOf(step.target));
+      if (step.kind === 'put' || step.kind === 'remove') {
+        summary.fileCount += 1;
+        summary.modules.add(step.module);
+        if (unitFile.test(step.target)) summary.unitFiles.push(step.target);
+        if (step.kind === 'put') summary.bytes += step.sizeBytes;
+      } else summary.directories.push(step);
+    },
+  };
 }
 
 /**
@@ -133,7 +187,7 @@ export function directorySteps(plan: Plan, kind: DirectoryStep['kind']): Directo
  * (holdingDirectories): a rename out of one is whole where its target's directory is synced.
  */
 export function touchedDirectories(plan: Plan): string[] {
-  return [...new Set(plan.steps.map((step) => directoryOf(step.target)))].sort();
+  return [...summaryOf(plan).touched].sort();
 }
 
 /** Directories made for staged files that others must not reach; their names are to be durable before the switch. */

@@ -1,14 +1,21 @@
 /** What earlier updates have deployed, by path, as the record that counts tells it (deployed-record.ts). */
 import { UpdateError } from '../errors.ts';
+import { breather } from '../host/breathing.ts';
 import type { Files } from '../host/host.ts';
+import { loadPacking, type PackedMap } from '../packed-list.ts';
 import { currentRecord } from './current-record.ts';
 import { type DeployedFile, type DeployedLink, openRecord } from './deployed-record.ts';
+import type { Fingerprint } from './fingerprint.ts';
 
 export interface Recorded {
-  readonly files: ReadonlyMap<string, DeployedFile>;
-  readonly links: ReadonlyMap<string, DeployedLink>;
+  readonly files: Pick<PackedMap<RecordedFile>, 'get' | 'has'>;
+  readonly links: Pick<PackedMap<RecordedLink>, 'get' | 'has'>;
   readonly directories: ReadonlySet<string>;
 }
+
+/** What tells whether a file still is what was deployed. */
+export type RecordedFile = Pick<DeployedFile, 'sizeBytes'> & Fingerprint;
+export type RecordedLink = Pick<DeployedLink, 'to'>;
 
 export const nothingRecorded: Recorded = { files: new Map(), links: new Map(), directories: new Set() };
 
@@ -16,20 +23,27 @@ export const nothingRecorded: Recorded = { files: new Map(), links: new Map(), d
 export async function readRecorded(files: Files, backupDirectory: string): Promise<Recorded> {
   const id = await currentRecord(files, backupDirectory);
   if (id === undefined) return nothingRecorded;
+  const packing = await loadPacking();
   const found = {
-    files: new Map<string, DeployedFile>(),
-    links: new Map<string, DeployedLink>(),
+    files: packing.map<RecordedFile>(),
+    links: packing.map<RecordedLink>(),
     directories: new Set<string>(),
   };
+  const breathe = breather();
   try {
     for await (const line of (await openRecord(files, backupDirectory, id)).lines()) {
-      if (line.kind === 'file') found.files.set(line.path, line);
-      else if (line.kind === 'link') found.links.set(line.path, line);
+      if (line.kind === 'file') found.files.set(line.path, recordedOf(line));
+      else if (line.kind === 'link') found.links.set(line.path, { to: line.to });
       else if (line.kind === 'directory') found.directories.add(line.path);
+      await breathe();
     }
     return found;
   } catch (thrown) {
     if (thrown instanceof UpdateError) return nothingRecorded;
     throw thrown;
   }
+}
+
+function recordedOf({ sizeBytes, sha256, seal }: DeployedFile): RecordedFile {
+  return sha256 === undefined ? { sizeBytes, seal } : { sizeBytes, sha256 };
 }

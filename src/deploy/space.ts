@@ -1,8 +1,9 @@
-/** How much room a plan needs on each filesystem. Pure. */
+/** How much room a plan needs on each filesystem. */
 import { UpdateError } from '../errors.ts';
-import type { FileStat } from '../host/host.ts';
+import { breathing } from '../host/breathing.ts';
 import { limits } from '../limits.ts';
-import { fileSteps, type Plan } from './plan.ts';
+import type { Facts } from './make-plan.ts';
+import { fileSteps, type Plan, summaryOf } from './plan.ts';
 
 export interface Filesystem {
   /** A path on it, for the error's text. */
@@ -17,12 +18,12 @@ export interface Filesystem {
  * (another filesystem than backups/) and the reserve do not fit (spec section 6).
  * `filesystemOf` tells where a target's directory lies; `found` what stands at a target now.
  */
-export function checkSpace(
+export async function checkSpace(
   plan: Plan,
-  found: ReadonlyMap<string, FileStat | undefined>,
+  found: Facts['found'],
   filesystemOf: (target: string) => Filesystem,
   backups: Filesystem,
-): void {
+): Promise<void> {
   // What takes back an update that has filled the disk may take the last of it.
   const reserveBytes = plan.kind === 'rollback' ? 0 : limits.reserveBytes;
   const needed = new Map<bigint, { filesystem: Filesystem; bytes: number }>();
@@ -31,9 +32,9 @@ export function checkSpace(
     const blocks = Math.ceil(bytes / filesystem.blockBytes) + 1;
     needed.set(filesystem.device, { filesystem, bytes: sum.bytes + blocks * filesystem.blockBytes });
   };
-  for (const step of plan.steps)
+  for (const step of summaryOf(plan).directories)
     if (step.kind === 'makeDirectory' || step.kind === 'holdDirectory') need(filesystemOf(step.target), 1);
-  for (const step of fileSteps(plan)) {
+  for await (const step of breathing(fileSteps(plan))) {
     const home = filesystemOf(step.target);
     const isLink = plan.sharesBackups === true && home.device === backups.device;
     if (step.kind === 'put' && !isLink) need(home, step.sizeBytes);

@@ -6,11 +6,13 @@
  */
 import type * as Crypto from 'node:crypto';
 import { asUpdateError, UpdateError } from '../errors.ts';
+import { breathing } from '../host/breathing.ts';
 import type { Files, Host } from '../host/host.ts';
 import { forEachInFlight } from '../host/in-flight.ts';
 import { writeBehind } from '../host/write-behind.ts';
 import type { WriteGroup } from '../host/write-group.ts';
 import { limits } from '../limits.ts';
+import { loadPacking, type PackedMap } from '../packed-list.ts';
 import { cloneFile, copyFile, setAttributes } from './clone.ts';
 import { type Fingerprint, isSame, newFingerprinting } from './fingerprint.ts';
 import { directorySteps, type Plan, type PutStep, putSteps, stagedPath } from './plan.ts';
@@ -31,7 +33,7 @@ export async function makeDirectories(host: Pick<Host, 'files'>, plan: Plan): Pr
 
 /** Makes the symlinks that the plan brings, beside their targets; their names are the caller's to sync. */
 export async function stageLinks({ files }: Pick<Host, 'files'>, plan: Plan): Promise<void> {
-  for (const step of putSteps(plan)) {
+  for await (const step of breathing(putSteps(plan))) {
     const { link } = step;
     if (link !== undefined)
       await attempt(step.target, () => files.symbolicLink(link, stagedPath(step), step));
@@ -40,42 +42,61 @@ export async function stageLinks({ files }: Pick<Host, 'files'>, plan: Plan): Pr
 
 export interface Stager {
   /** Sources that the plan takes content from. */
-  readonly sources: ReadonlySet<string>;
-  /** Of each staged file that is complete, by its target: what a later audit compares with. */
-  readonly fingerprints: ReadonlyMap<string, Fingerprint>;
+  readonly sources: Sources;
+  /** Of the staged files that are complete and whose digest the plan does not tell, by target: what a later audit compares with. */
+  readonly fingerprints: Pick<PackedMap<Fingerprint>, 'get'>;
+  /** The first module that takes content from there. */
+  moduleOf(source: string): string | undefined;
   /** Opens the staged files that take the content of `source`: usually one, but a source may serve several targets. */
   open(source: string): Promise<StagedFileWriter>;
   /** Closes what a failure in mid-file left open; harmless after success. */
   close(): Promise<void>;
 }
 
+export interface Sources extends Iterable<string> {
+  readonly size: number;
+  has(source: string): boolean;
+}
+
 /** Stages an update: the package's entries are pushed into the staged files. From `sealFromBytes` on, see Fingerprint. */
-export function createStager(
+export async function createStager(
   host: Pick<Host, 'files'>,
   plan: Plan,
   group: WriteGroup,
   sealFromBytes: number = limits.sealFromBytes,
-): Stager {
-  const stepsOf = new Map<string, PutStep[]>();
-  for (const step of putSteps(plan)) {
+): Promise<Stager> {
+  const packing = await loadPacking();
+  const first = packing.map<PutStep>();
+  /** The others of a source that serves several targets: that is rare. */
+  const more = new Map<string, PutStep[]>();
+  for await (const step of breathing(putSteps(plan))) {
     if (step.link !== undefined) continue; // see stageLinks
-    const others = stepsOf.get(step.source);
-    if (others === undefined) stepsOf.set(step.source, [step]);
-    else others.push(step);
+    if (!first.has(step.source)) first.set(step.source, step);
+    else more.set(step.source, [...(more.get(step.source) ?? []), step]);
   }
   const unfinished = new Set<() => Promise<void>>();
-  const fingerprints = new Map<string, Fingerprint>();
+  const fingerprints = packing.map<Fingerprint>();
   let crypto: typeof Crypto | undefined;
   return {
-    sources: new Set(stepsOf.keys()),
+    sources: {
+      get size() {
+        return first.size;
+      },
+      has: first.has,
+      *[Symbol.iterator]() {
+        for (const [source] of first) yield source;
+      },
+    },
     fingerprints,
+    moduleOf: (source) => first.get(source)?.module,
     open: async (source) => {
       crypto ??= await import('node:crypto');
       const parts = { files: host.files, group, crypto, sealFromBytes, unfinished, fingerprints };
       const writers: StagedFileWriter[] = [];
-      for (const step of stepsOf.get(source) ?? []) {
-        const isSmall = step.sizeBytes <= limits.wholeFileBytes;
-        writers.push(isSmall ? openSmall(parts, step) : await openLarge(parts, step));
+      const step = first.get(source);
+      for (const each of step === undefined ? [] : [step, ...(more.get(source) ?? [])]) {
+        const isSmall = each.sizeBytes <= limits.wholeFileBytes;
+        writers.push(isSmall ? openSmall(parts, each) : await openLarge(parts, each));
       }
       const [only] = writers;
       if (only !== undefined && writers.length === 1) return only;
@@ -113,7 +134,7 @@ interface Parts {
   readonly sealFromBytes: number;
   /** How to close what is open, each until it is closed. */
   readonly unfinished: Set<() => Promise<void>>;
-  readonly fingerprints: Map<string, Fingerprint>;
+  readonly fingerprints: Pick<PackedMap<Fingerprint>, 'set'>;
 }
 
 /** Held whole until its end, and then written beside others: each step of it would have to be waited for otherwise. */
@@ -201,7 +222,7 @@ function newCheck({ crypto, fingerprints, sealFromBytes }: Parts, step: PutStep)
           throw mismatch('SHA256_MISMATCH', step.source, wanted.sha256, found.sha256);
         throw new UpdateError('DEPLOYMENT_FAILED', `${step.source}: not the bytes that were deployed`);
       }
-      fingerprints.set(step.target, found);
+      if (step.sha256 === null) fingerprints.set(step.target, found);
     },
   };
 }

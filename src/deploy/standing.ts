@@ -2,10 +2,13 @@
  * What of the wanted files stands already, and what somebody has edited since it was deployed: decides for each of them whether
  * it is put, left alone, or put beside (spec sections 10 and 12).
  */
+import { breathing } from '../host/breathing.ts';
 import type { FileStat, Host } from '../host/host.ts';
 import { forEachInFlight } from '../host/in-flight.ts';
 import { limits } from '../limits.ts';
+import { loadPacking } from '../packed-list.ts';
 import { type Comparer, createComparer } from './compare.ts';
+import type { Findings } from './findings.ts';
 import type { Fingerprint } from './fingerprint.ts';
 import type { FileWant } from './make-plan.ts';
 import type { Recorded } from './recorded.ts';
@@ -15,9 +18,9 @@ type Standing = 'nothing' | 'wanted' | 'deployed' | 'edited' | 'unknown';
 
 export interface Judged {
   /** In the order of the wants that were given; what is kept is left out, what is edited has another target. */
-  readonly wants: readonly FileWant[];
-  /** Paths that are the package's though no want names them. */
-  readonly kept: readonly string[];
+  readonly wants: Iterable<FileWant>;
+  /** Targets that no want named before. */
+  readonly besides: readonly string[];
 }
 
 /** The name beside an edited file under which the package's own is put. */
@@ -25,14 +28,14 @@ export function besideEdited(target: string): string {
   return `${target}.new`;
 }
 
-/** `found` gets what stands at the targets that it adds. Rejects with a system error. */
+/** `wants` is gone through twice. `found` gets what stands at the targets. Rejects with a system error. */
 export async function judgeStanding(
   { files, log }: Pick<Host, 'files' | 'log'>,
-  wants: readonly FileWant[],
+  wants: Iterable<FileWant>,
   recorded: Recorded,
-  found: Map<string, FileStat | undefined>,
+  found: Findings,
 ): Promise<Judged> {
-  const standings = new Map<FileWant, Standing>();
+  const standings: Standing[] = [];
   const { signal } = new AbortController();
   // Each has a buffer of its own, and reads one file at a time.
   const idle: Comparer[] = [];
@@ -40,7 +43,7 @@ export async function judgeStanding(
     if (stat.sizeBytes !== sizeBytes) return false;
     const comparer = idle.pop() ?? createComparer(files, { signal, pace: () => undefined });
     try {
-      return await comparer.holds(path, wanted);
+      return await comparer.holds(path, sizeBytes, wanted);
     } finally {
       idle.push(comparer);
     }
@@ -49,7 +52,6 @@ export async function judgeStanding(
   const standingOf = async (want: FileWant, stat: FileStat): Promise<Standing> => {
     const { target, sizeBytes, sha256, link } = want;
     const places = want.whenThere === 'config' ? [target, besideEdited(target)] : [target];
-    const isRecorded = recorded.files.has(target) || recorded.links.has(target);
     let isDeployed = false;
     if (stat.kind === 'symlink') {
       const leadsTo = await files.readLink(target);
@@ -63,34 +65,40 @@ export async function judgeStanding(
         isDeployed ||= record !== undefined && (await isOf(stat, target, record.sizeBytes, record));
       }
     }
-    return isDeployed ? 'deployed' : isRecorded ? 'edited' : 'unknown';
+    if (isDeployed) return 'deployed';
+    return recorded.files.has(target) || recorded.links.has(target) ? 'edited' : 'unknown';
   };
 
-  await forEachInFlight(wants, limits.filesInFlight, async (want) => {
+  await forEachInFlight(numbered(wants), limits.filesInFlight, async ([index, want]) => {
     const stat = await files.stat(want.target);
     found.set(want.target, stat);
-    if (stat === undefined) return void standings.set(want, 'nothing');
+    standings[index] = stat === undefined ? 'nothing' : 'unknown';
+    if (stat === undefined) return;
     const isLookedAt = want.whenThere !== 'keep' && (stat.kind === 'file' || stat.kind === 'symlink');
-    standings.set(want, isLookedAt ? await standingOf(want, stat) : 'unknown');
+    if (isLookedAt) standings[index] = await standingOf(want, stat);
   });
 
-  const judged: FileWant[] = [];
-  const kept: string[] = [];
-  for (const want of wants) {
-    const standing = standings.get(want) ?? 'nothing';
+  const judged = (await loadPacking()).list<FileWant>();
+  const besides: string[] = [];
+  for await (const [index, want] of breathing(numbered(wants))) {
+    const standing = standings[index] ?? 'nothing';
     const isChanged = standing === 'edited' || standing === 'unknown';
-    if (want.whenThere === 'keep' && standing !== 'nothing') {
-      kept.push(want.target);
-    } else if (want.whenThere === 'config' && isChanged) {
+    if (want.whenThere === 'keep' && standing !== 'nothing') continue;
+    if (want.whenThere === 'config' && isChanged) {
       const target = besideEdited(want.target);
       log.warn(`${want.target} was edited: it stays, the one of the package is ${target}`);
-      kept.push(want.target);
-      judged.push({ ...want, target });
+      besides.push(target);
+      judged.add({ ...want, target });
     } else {
       if (standing === 'edited')
         log.warn(`${want.target} was edited since it was deployed: it is replaced, and kept in the backups`);
-      judged.push(standing === 'wanted' ? { ...want, stands: true } : want);
+      judged.add(standing === 'wanted' ? { ...want, stands: true } : want);
     }
   }
-  return { wants: judged, kept };
+  return { wants: judged, besides };
+}
+
+function* numbered<T>(items: Iterable<T>): Generator<readonly [number, T]> {
+  let index = 0;
+  for (const item of items) yield [index++, item];
 }

@@ -6,12 +6,15 @@
  */
 import { posix } from 'node:path';
 import { asUpdateError, errno, UpdateError } from '../errors.ts';
-import type { FileOwner, FileStat, Files, Host } from '../host/host.ts';
+import { breathing } from '../host/breathing.ts';
+import type { FileOwner, Files, Host } from '../host/host.ts';
 import { forEachInFlight } from '../host/in-flight.ts';
 import { limits } from '../limits.ts';
-import type { Release } from '../release.ts';
+import { filtered } from '../packed-list.ts';
+import type { Release, ReleaseModule } from '../release.ts';
 import { findExtras } from './extras.ts';
-import type { Facts, FileWant, Want } from './make-plan.ts';
+import { type Findings, openFindings } from './findings.ts';
+import type { Facts, Want } from './make-plan.ts';
 import { refuseOwnFiles } from './own-files.ts';
 import { readOwners } from './owner.ts';
 import { baseOf, directoryOf, inDirectory } from './paths.ts';
@@ -32,8 +35,8 @@ export interface Territory {
 }
 
 export interface Survey {
-  readonly wants: readonly Want[];
-  readonly facts: Facts;
+  readonly wants: Iterable<Want>;
+  readonly facts: Facts & { readonly found: Findings };
   /** Root of each module, resolved. */
   readonly moduleRoots: ReadonlyMap<string, string>;
 }
@@ -47,39 +50,41 @@ export async function surveyRelease(
   recorded: Recorded = nothingRecorded,
 ): Promise<Survey> {
   const { files } = host;
-  const resolved = new Map<string, string>();
   const inside = await insideTerritory(files, territory);
-  const realDirectory = eachOnce((directory) => resolveDirectory(files, directory));
+  const real = new Map<string, string>();
+  const look = async (module: ReleaseModule, path: string): Promise<void> => {
+    const directory = directoryOf(path);
+    if (!real.has(directory)) real.set(directory, await resolveDirectory(files, directory));
+    const isOwn = module.isSelf === true && resolve(path) === territory.executable?.path;
+    if (!inside(resolve(path)) && !isOwn)
+      throw new UpdateError(
+        'INVALID_MANIFEST',
+        `module "${module.name}": ${path} leads to ${resolve(path)}, outside the allowed roots`,
+      );
+  };
+  const resolve = (path: string): string => {
+    const directory = directoryOf(path);
+    return inDirectory(real.get(directory) ?? directory, baseOf(path));
+  };
   for (const module of release.modules) {
-    for (const path of [module.target, ...module.directories, ...module.files.map((file) => file.target)]) {
-      const real = inDirectory(await realDirectory(directoryOf(path)), baseOf(path));
-      const isOwn = module.isSelf === true && real === territory.executable?.path;
-      if (!inside(real) && !isOwn) {
-        throw new UpdateError(
-          'INVALID_MANIFEST',
-          `module "${module.name}": ${path} leads to ${real}, outside the allowed roots`,
-        );
-      }
-      resolved.set(path, real);
-    }
+    for (const path of [module.target, ...module.directories]) await look(module, path);
+    for await (const { target } of breathing(module.files)) await look(module, target);
   }
-  const resolve = (path: string) => resolved.get(path) ?? path;
   const ownerOf = await readOwners(
     files,
     release.modules.map((module) => module.owner),
   );
-  const { wants, trees } = wantsOfRelease(release, resolve, ownerOf);
-  const isFile = (want: Want): want is FileWant => want.kind === 'file';
-  const found = new Map<string, FileStat | undefined>();
-  const judged = await judgeStanding(host, wants.filter(isFile), recorded, found);
-  const standing = [...wants.filter((want) => !isFile(want)), ...judged.wants];
-  const known = new Set([...standing.map((want) => want.target), ...judged.kept]);
-  const extras = await findExtras(host, trees, known, recorded);
-  const all = [...standing, ...extras];
+  const wanted = await wantsOfRelease(release, resolve, ownerOf);
+  const found = await openFindings();
+  const judged = await judgeStanding(host, wanted.files, recorded, found);
+  const others = new Set([...wanted.directories.map(({ target }) => target), ...judged.besides]);
+  const isKnown = (path: string) => others.has(path) || found.has(path);
+  const extras = await findExtras(host, wanted.trees, isKnown, recorded);
+  const all = chained<Want>(wanted.directories, judged.wants, extras);
   const facts = await surveyWants(files, all, self, found);
   const updater = new Set(release.modules.flatMap(({ name, isSelf }) => (isSelf ? [name] : [])));
-  const others = all.filter(({ module }) => !updater.has(module));
-  await refuseOwnFiles(files, territory.ownPaths ?? [], others, facts.found, 'INVALID_MANIFEST');
+  const notUpdater = filtered(all, ({ module }) => !updater.has(module));
+  await refuseOwnFiles(files, territory.ownPaths ?? [], notUpdater, facts.found, 'INVALID_MANIFEST');
   return {
     wants: all,
     facts,
@@ -87,25 +92,27 @@ export async function surveyRelease(
   };
 }
 
-/** Facts for wants whose paths are resolved already; `found`: what is known of them before. */
+/** Facts for wants whose paths are resolved already; `known`: what is known of them before. */
 export async function surveyWants(
   files: Files,
-  wants: readonly Want[],
+  wants: Iterable<Want>,
   self: FileOwner,
-  found = new Map<string, FileStat | undefined>(),
-): Promise<Facts> {
+  known?: Findings,
+): Promise<Survey['facts']> {
+  const found = known ?? (await openFindings());
   await forEachInFlight(wants, limits.filesInFlight, async ({ target }) => {
     if (!found.has(target)) found.set(target, await files.stat(target));
   });
-  const wanted = new Set(wants.filter((want) => want.kind === 'directory').map((want) => want.target));
+  const wanted = new Set<string>();
   const missing = new Set<string>();
-  const standing = new Set<string>();
-  for (const want of wants) {
+  const seen = new Set<string>();
+  for await (const want of breathing(wants)) {
     if (want.kind === 'absent') continue;
+    if (want.kind === 'directory') wanted.add(want.target);
     for (let path = directoryOf(want.target); path !== '/'; path = directoryOf(path)) {
-      if (missing.has(path) || found.has(path) || standing.has(path)) break;
-      if (await files.stat(path)) {
-        standing.add(path);
+      if (missing.has(path) || seen.has(path)) break;
+      if (found.has(path) || (await files.stat(path))) {
+        seen.add(path);
         break;
       }
       missing.add(path);
@@ -129,13 +136,22 @@ export async function checkPlanFits(
   for (const directory of touchedDirectories(plan))
     homes.set(directory, await measure((await resolveExisting(files, directory)).real));
   const backups = await measure(backupDirectory);
-  checkSpace(plan, facts.found, (target) => homes.get(directoryOf(target)) ?? backups, backups);
+  await checkSpace(plan, facts.found, (target) => homes.get(directoryOf(target)) ?? backups, backups);
 }
 
 /** The directory with every symlink resolved, also where it is missing yet. */
 async function resolveDirectory(files: Files, directory: string): Promise<string> {
   const { real, missing } = await resolveExisting(files, directory);
   return posix.join(real, missing);
+}
+
+/** One after the other, each time anew. */
+function chained<T>(...parts: readonly Iterable<T>[]): Iterable<T> {
+  return {
+    *[Symbol.iterator]() {
+      for (const part of parts) yield* part;
+    },
+  };
 }
 
 /** Asks only once for each directory: a tree has many files in few of them. */

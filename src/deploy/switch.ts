@@ -22,6 +22,7 @@ import {
   keptPath,
   type Plan,
   stagedPath,
+  summaryOf,
   touchedDirectories,
 } from './plan.ts';
 import { withPlanGroup } from './plan-group.ts';
@@ -74,7 +75,7 @@ export async function clearAway(
       );
     changed.add(posix.dirname(target));
   }
-  const group = await openWriteGroup(files, changed, fileSteps(plan).length);
+  const group = await openWriteGroup(files, changed, summaryOf(plan).fileCount);
   await group.sync(changed).finally(() => group.close());
 }
 

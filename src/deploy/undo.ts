@@ -22,14 +22,14 @@ import {
   putSteps,
   restorePath,
   stagedPath,
+  summaryOf,
 } from './plan.ts';
 import { withPlanGroup } from './plan-group.ts';
 
 /** Puts the old set back. Rejects with ROLLBACK_FAILED naming what is still new; it may be run again. */
 export async function restoreTargets(host: Pick<Host, 'files' | 'log'>, plan: Plan): Promise<void> {
-  const steps = fileSteps(plan);
   const failures: { readonly target: string; readonly why: unknown }[] = [];
-  await forEachInFlight(steps, limits.filesInFlight, async (step) => {
+  await forEachInFlight(fileSteps(plan), limits.filesInFlight, async (step) => {
     try {
       await restoreOne(host, plan, step);
     } catch (why) {
@@ -43,7 +43,7 @@ export async function restoreTargets(host: Pick<Host, 'files' | 'log'>, plan: Pl
     throw unrestored(
       first,
       failures.map(({ target }) => target),
-      steps.length,
+      summaryOf(plan).fileCount,
     );
   }
   await discardStaged(host, plan);
@@ -122,7 +122,7 @@ async function isDeployed(files: Files, step: FileStep, now: FileStat): Promise<
   const { signal } = new AbortController();
   return (
     wanted === undefined ||
-    createComparer(files, { signal, pace: () => undefined }).holds(step.target, wanted)
+    createComparer(files, { signal, pace: () => undefined }).holds(step.target, step.sizeBytes, wanted)
   );
 }
 

@@ -1,8 +1,10 @@
-/** What a release asks of the disk, as the list of wants that the plan is made from. Pure. */
+/** What a release asks of the disk, as the list of wants that the plan is made from. */
 import { UpdateError } from '../errors.ts';
+import { breathing } from '../host/breathing.ts';
 import type { FileOwner } from '../host/host.ts';
-import type { Release, ReleaseModule } from '../release.ts';
-import type { Want } from './make-plan.ts';
+import { loadPacking } from '../packed-list.ts';
+import type { Release, ReleaseFile, ReleaseModule } from '../release.ts';
+import type { FileWant, Want } from './make-plan.ts';
 
 /** An existing tree that a module takes over; see extras.ts. */
 export interface Tree {
@@ -13,68 +15,69 @@ export interface Tree {
   readonly keep: readonly string[];
 }
 
+/** What the modules of a release ask for. */
+export interface Wanted {
+  readonly directories: readonly Want[];
+  /** Made anew each time that they are gone through. */
+  readonly files: Iterable<FileWant>;
+  readonly trees: readonly Tree[];
+}
+
 /**
  * `resolve` turns a manifest's path into the one without symlinks; `ownerOf` turns "user:group" into ids. Throws
  * INVALID_MANIFEST where two modules meet at one place only after resolving.
  */
-export function wantsOfRelease(
-  release: Release,
+export async function wantsOfRelease(
+  { modules }: Release,
   resolve: (path: string) => string,
   ownerOf: (owner: string) => FileOwner,
-): { wants: Want[]; trees: Tree[] } {
-  const wants = release.modules.flatMap((module) => wantsOfModule(module, resolve, ownerOf));
-  const trees = release.modules
-    .filter((module) => module.isTree)
-    .map(({ name, target, exact, keep }) => ({ module: name, root: resolve(target), exact, keep }));
-  refuseMeetings(wants, trees);
-  return { wants, trees };
+): Promise<Wanted> {
+  const ownerOfModule = ({ owner }: ReleaseModule) => (owner === undefined ? undefined : ownerOf(owner));
+  const wanted: Wanted = {
+    directories: modules.flatMap((module) => {
+      const owner = ownerOfModule(module);
+      return module.directories.map((path): Want => {
+        return { kind: 'directory', module: module.name, target: resolve(path), mode: undefined, owner };
+      });
+    }),
+    files: {
+      *[Symbol.iterator]() {
+        for (const module of modules) {
+          const owner = ownerOfModule(module);
+          for (const file of module.files) yield wantOf(module.name, file, resolve(file.target), owner);
+        }
+      },
+    },
+    trees: modules
+      .filter((module) => module.isTree)
+      .map(({ name, target, exact, keep }) => ({ module: name, root: resolve(target), exact, keep })),
+  };
+  // What is in one module alone meets nobody.
+  if (modules.length > 1) await refuseMeetings(wanted);
+  return wanted;
 }
 
-function wantsOfModule(
-  module: ReleaseModule,
-  resolve: (path: string) => string,
-  ownerOf: (owner: string) => FileOwner,
-): Want[] {
-  const owner = module.owner === undefined ? undefined : ownerOf(module.owner);
-  const directories = module.directories.map(
-    (path): Want => ({
-      kind: 'directory',
-      module: module.name,
-      target: resolve(path),
-      mode: undefined,
-      owner,
-    }),
-  );
-  const files = module.files.map(
-    (file): Want => ({
-      kind: 'file',
-      module: module.name,
-      target: resolve(file.target),
-      source: file.entry,
-      sizeBytes: file.sizeBytes,
-      mode: file.mode,
-      modeIsForced: file.modeIsForced,
-      owner,
-      md5: file.md5,
-      sha256: file.sha256,
-      whenThere: file.whenThere,
-      ...(file.link !== undefined && { link: file.link }),
-    }),
-  );
-  return [...directories, ...files];
+function wantOf(
+  module: string,
+  { entry, sizeBytes, mode, modeIsForced, md5, sha256, crc32, whenThere, link }: ReleaseFile,
+  target: string,
+  owner: FileOwner | undefined,
+): FileWant {
+  const content = { source: entry, sizeBytes, md5, sha256, crc32, link };
+  return { kind: 'file', module, target, ...content, mode, modeIsForced, owner, whenThere };
 }
 
-function refuseMeetings(wants: readonly Want[], trees: readonly Tree[]): void {
-  const moduleAt = new Map<string, string>();
-  for (const want of wants) {
-    const other = moduleAt.get(want.target);
-    if (other !== undefined) throw meeting(other, want.module, want.target);
-    moduleAt.set(want.target, want.module);
-    const tree = trees.find(
-      ({ module, root }) => module !== want.module && want.target.startsWith(`${root}/`),
-    );
-    if (tree) throw meeting(tree.module, want.module, want.target);
-  }
+async function refuseMeetings({ directories, files, trees }: Wanted): Promise<void> {
+  const moduleAt = (await loadPacking()).map<string>();
+  const refuse = ({ target, module }: Want): void => {
+    const other = moduleAt.get(target);
+    if (other !== undefined) throw meeting(other, module, target);
+    moduleAt.set(target, module);
+    const tree = trees.find((each) => each.module !== module && target.startsWith(`${each.root}/`));
+    if (tree) throw meeting(tree.module, module, target);
+  };
+  for (const want of directories) refuse(want);
+  for await (const want of breathing(files)) refuse(want);
 }
 
 function meeting(a: string, b: string, path: string): UpdateError {

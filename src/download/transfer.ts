@@ -88,7 +88,6 @@ export async function transfer(
     from,
     to,
     skip,
-    isFetched,
     chunks,
   }: Extract<Step, { kind: 'make' }>): Promise<Failure | undefined> {
     const { signal } = options;
@@ -105,7 +104,7 @@ export async function transfer(
           if (written !== undefined) await written;
           trial.signal.throwIfAborted();
           trial.alive();
-          if (!isFetched) options.onReused?.(chunk.length);
+          options.onReused?.(chunk.length);
           options.onProgress(holding.part.sizeBytes);
           saved.pass(holding.info());
         }

@@ -8,9 +8,10 @@
 import fs, { type PathLike } from 'node:fs';
 import { posix } from 'node:path';
 import { errno } from '../errors.ts';
+import { limits } from '../limits.ts';
 import { type GroupReader, groupReader } from './acl.ts';
 import { openAnchors } from './anchors.ts';
-import type { FileOwner, FileStat, Files, OpenFile, OpenHow } from './host.ts';
+import type { FileOwner, FileStat, Files, Memory, OpenFile, OpenHow } from './host.ts';
 import { pathBytes, rawText } from './raw-text.ts';
 import { openFilesystem } from './syncfs.ts';
 
@@ -33,18 +34,22 @@ interface Names {
   inside<T>(directory: string, action: (name: PathLike) => Promise<T>): Promise<T>;
 }
 
-/** The disk as the daemon uses it: a symlink on the way to any name is an error (ELOOP), whoever has put it there. */
-export function realFiles(): Files {
+/** The disk as the daemon uses it: a symlink on the way to any name is an error (ELOOP), whoever has put it there. `memory`: hears of each call. */
+export function realFiles(memory?: Pick<Memory, 'produced'>): Files {
   const anchors = openAnchors();
   return filesOf({
     at: (path, action) => {
+      memory?.produced(limits.fileCallGarbageBytes);
       const absolute = shortest(path);
       const slash = absolute.lastIndexOf('/');
       return anchors.within(absolute.slice(0, slash) || '/', (anchor) =>
         action(pathBytes(`${anchor}${absolute.slice(slash)}`)),
       );
     },
-    inside: (directory, action) => anchors.within(shortest(directory), action),
+    inside: (directory, action) => {
+      memory?.produced(limits.fileCallGarbageBytes);
+      return anchors.within(shortest(directory), action);
+    },
   });
 }
 

@@ -2,7 +2,7 @@
  * Keeps the resident size of the process under its bound (FR: peak below 50 MB, docs/performance.md).
  *
  * Three means, each of which may be missing without harm: young-generation collections in step with the short-lived
- * buffers that are made, full collections between two phases where the heap has become large, and, in the packed
+ * buffers that are made, full collections between two phases where the heap has become large or where much has come to it, and, in the packed
  * executable on Node 26 or newer, handing back clean pages of the executable itself (they come back from the page cache
  * when they are used again).
  *
@@ -11,6 +11,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { limits } from '../limits.ts';
+import { elapsedMs } from './clock.ts';
 import type { Memory } from './host.ts';
 
 /**
@@ -19,10 +20,25 @@ import type { Memory } from './host.ts';
  */
 export async function realMemory(): Promise<Memory> {
   process.env.UV_THREADPOOL_SIZE ??= workerThreads;
+  Buffer.poolSize = limits.bufferPoolBytes;
   const releasePages = isPacked() ? pageReleaser() : undefined;
   releasePages?.();
   const collect = await garbageCollector();
   let producedBytes = 0;
+  let lookedMs = elapsedMs();
+  /** What was in use after the last full collection. */
+  let keptBytes = usedBytes();
+  /** What a small collection leaves: objects of Node's own that hold memory outside of V8's heap, and garbage that was held for a while. */
+  const look = (): void => {
+    const nowMs = elapsedMs();
+    if (collect === undefined || nowMs - lookedMs < limits.memoryLookMs) return;
+    lookedMs = nowMs;
+    if (usedBytes() > keptBytes + limits.memoryGrowthBytes) {
+      collect({ type: 'major' });
+      keptBytes = usedBytes();
+    }
+    releasePages?.();
+  };
   return {
     // What a thread takes, pages handed back make up for; plain Node has no bound to keep.
     hasRoomForThread: !isPacked() || releasePages !== undefined,
@@ -31,6 +47,7 @@ export async function realMemory(): Promise<Memory> {
       if (producedBytes < limits.garbageBytes) return;
       producedBytes = 0;
       collect?.({ type: 'minor' });
+      look();
     },
     releasePages() {
       releasePages?.();
@@ -68,6 +85,11 @@ const workerThreads = '2';
 /** A single executable puts its own name, as typed, where plain Node has the path of the script. */
 function isPacked(): boolean {
   return process.argv[1] === process.argv0;
+}
+
+function usedBytes(): number {
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
 }
 
 type Collect = (options: { type: 'minor' | 'major'; flavor?: 'last-resort' }) => unknown;

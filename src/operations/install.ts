@@ -4,9 +4,8 @@
  * Nothing on the device changes before the plan is made and everything the package says has been checked; the package's
  * seal is compared in the same read that fills the staged files, before anything is switched (FR-001b).
  */
-import type { Fingerprint } from '../deploy/fingerprint.ts';
-import { type Plan, putSteps } from '../deploy/plan.ts';
-import { createStager } from '../deploy/stage.ts';
+import type { Plan } from '../deploy/plan.ts';
+import { createStager, type Stager } from '../deploy/stage.ts';
 import { type PackageRequest, packagePath } from '../download/request.ts';
 import { hashPackage } from '../download/verify.ts';
 import { UpdateError } from '../errors.ts';
@@ -62,9 +61,14 @@ export async function installPackage(
       plan,
       async (group) => {
         const fingerprints = await stagePackage(context, plan, group, archive, { request, place, seal });
-        const crc32Of = new Map(archive.entries.map(({ name, crc32 }) => [name, crc32]));
-        const staged = { request, crc32Of, fingerprints };
-        await rememberDeployed(host, context.backupDirectory, plan, deployed, staged, group);
+        await rememberDeployed(
+          host,
+          context.backupDirectory,
+          plan,
+          deployed,
+          { request, fingerprints },
+          group,
+        );
       },
       { known: await lastServices(host, context.backupDirectory) },
     );
@@ -82,7 +86,7 @@ async function planInstall(
 ): Promise<{ plan: Plan; deployed: Deployed }> {
   const found = await prepareInstall(host, settings, backupDirectory, archive, asked);
   for (const warning of found.warnings) host.log.warn(`manifest.json: ${warning}`);
-  return { plan: found.plan, deployed: deployedOf(found.release, found.survey) };
+  return { plan: found.plan, deployed: await deployedOf(found.release, found.survey) };
 }
 
 interface StoredPackage {
@@ -91,18 +95,17 @@ interface StoredPackage {
   readonly seal: Seal | null;
 }
 
-/** Fills the staged files from the package, and gives the fingerprint of each by its target. */
+/** Fills the staged files from the package; see Stager.fingerprints. */
 async function stagePackage(
   context: TransactionContext,
   plan: Plan,
   group: WriteGroup,
   archive: Archive,
   stored: StoredPackage,
-): Promise<ReadonlyMap<string, Fingerprint>> {
+): Promise<Stager['fingerprints']> {
   const { host } = context;
   const sealFromBytes = context.isImage === true ? Number.POSITIVE_INFINITY : limits.sealFromBytes;
-  const stager = createStager(host, plan, group, sealFromBytes);
-  const moduleOf = new Map(putSteps(plan).map((step) => [step.source, step.module]));
+  const stager = await createStager(host, plan, group, sealFromBytes);
   const totalBytes = archive.sizeBytes;
   let module: string | undefined;
   const signal = AbortSignal.any([context.cancel, context.shutdown]);
@@ -115,7 +118,7 @@ async function stagePackage(
       await archive.extract({
         wanted: stager.sources,
         open: (entry) => {
-          module = moduleOf.get(entry.name);
+          module = stager.moduleOf(entry.name);
           stage.alive();
           return stager.open(entry.name);
         },

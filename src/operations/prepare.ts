@@ -8,10 +8,12 @@ import { makePlan } from '../deploy/make-plan.ts';
 import { latestId } from '../deploy/past-updates.ts';
 import type { Plan } from '../deploy/plan.ts';
 import { readRecorded } from '../deploy/recorded.ts';
+import { openSteps } from '../deploy/step-list.ts';
 import { checkPlanFits, type Survey, surveyRelease } from '../deploy/survey.ts';
 import { nextId } from '../deploy/update-id.ts';
 import { type PackageRequest, packagePath } from '../download/request.ts';
 import { asUpdateError, UpdateError } from '../errors.ts';
+import { breathing } from '../host/breathing.ts';
 import type { FileOwner, Files, Host } from '../host/host.ts';
 import { type Archive, openArchive } from '../package/archive.ts';
 import { readRelease } from '../package/read-release.ts';
@@ -81,7 +83,7 @@ async function planRelease(
     const recorded = await readRecorded(host.files, backupDirectory);
     const survey = await surveyRelease(host, release, settings, self, recorded);
     const startedMs = host.clock.now();
-    const made = makePlan(
+    const made = await makePlan(
       {
         id: nextId(startedMs, await latestId(host.files, backupDirectory)),
         kind: 'update',
@@ -102,8 +104,9 @@ async function planRelease(
         backupDirectory,
         moduleRoots: survey.moduleRoots,
       },
-      survey.wants,
+      breathing(survey.wants),
       survey.facts,
+      await openSteps(),
     );
     const plan = await markSelf(made, settings.executable);
     await checkPlanFits(host.files, plan, survey.facts, backupDirectory);

@@ -7,14 +7,18 @@ import {
   type RecordLine,
   writeRecord,
 } from '../deploy/deployed-record.ts';
+import type { Found } from '../deploy/findings.ts';
 import type { Fingerprint } from '../deploy/fingerprint.ts';
-import type { Plan } from '../deploy/plan.ts';
+import { type FileWant, isLeftAlone } from '../deploy/make-plan.ts';
+import { type Plan, putSteps } from '../deploy/plan.ts';
 import type { Survey } from '../deploy/survey.ts';
 import type { PackageRequest } from '../download/request.ts';
 import { asUpdateError } from '../errors.ts';
+import { breathing } from '../host/breathing.ts';
 import type { Files, Host } from '../host/host.ts';
 import type { WriteGroup } from '../host/write-group.ts';
-import type { Release, WhenThere } from '../release.ts';
+import { loadPacking } from '../packed-list.ts';
+import type { Release } from '../release.ts';
 
 /** What an update deploys, beside its plan: as little as that, for it is held while thousands of files are unpacked. */
 export interface Deployed {
@@ -24,44 +28,53 @@ export interface Deployed {
   /** Targets that people edit, and those that are only deployed where there is none. */
   readonly config: ReadonlySet<string>;
   readonly kept: ReadonlySet<string>;
-  /** Of files whose bytes stood there already, and of such links: they may have no step. */
-  readonly standing: readonly (DeployedFile | DeployedLink)[];
+  /** Of files and links that are left alone: they have no step. */
+  readonly standing: Iterable<DeployedFile | DeployedLink>;
 }
 
-/** What the package brings, and the digests of what was staged. */
+/** What the update came in, and the digests of what was staged. */
 export interface Staged {
   readonly request: PackageRequest;
-  /** Of the package's entries, by name; staging has checked that of each entry that it unpacked. */
-  readonly crc32Of: ReadonlyMap<string, number>;
-  /** Of each staged file, by its target. */
-  readonly fingerprints: ReadonlyMap<string, Fingerprint>;
+  /** Of the staged files whose digest the plan does not tell, by target. */
+  readonly fingerprints: { get(target: string): Fingerprint | undefined };
 }
 
-export function deployedOf(release: Release, { wants, facts, moduleRoots }: Survey): Deployed {
-  const files = wants.filter((want) => want.kind === 'file');
-  const targetsOf = (whenThere: WhenThere) =>
-    new Set(files.flatMap((want) => (want.whenThere === whenThere ? [want.target] : [])));
+/** Without the survey, which takes more: to be made before thousands of files are unpacked. */
+export async function deployedOf(release: Release, { wants, facts, moduleRoots }: Survey): Promise<Deployed> {
+  const config = new Set<string>();
+  const kept = new Set<string>();
+  const directories: Deployed['directories'][number][] = [];
+  const standing = (await loadPacking()).list<DeployedFile | DeployedLink>();
+  for await (const want of breathing(wants)) {
+    const { kind, module, target } = want;
+    if (kind === 'directory') directories.push({ module, target });
+    if (kind !== 'file') continue;
+    if (want.whenThere === 'config') config.add(target);
+    if (want.whenThere === 'keep') kept.add(target);
+    const found = want.stands ? facts.found.get(target) : undefined;
+    if (found === undefined || !isLeftAlone(want, found, facts.self)) continue;
+    const line = lineOf(want, found);
+    if (line !== undefined) standing.add(line);
+  }
   return {
-    config: targetsOf('config'),
-    kept: targetsOf('keep'),
-    standing: files.flatMap((want): (DeployedFile | DeployedLink)[] => {
-      const { stands, module, target, source, sizeBytes, sha256, link } = want;
-      const found = stands ? facts.found.get(target) : undefined;
-      if (found === undefined) return [];
-      const { mode, uid, gid } = found;
-      if (link !== undefined) return [{ kind: 'link', module, path: target, to: link, uid, gid }];
-      if (sha256 === undefined) return [];
-      return [{ kind: 'file', module, path: target, entry: source, sizeBytes, mode, uid, gid, sha256 }];
-    }),
+    ...{ config, kept, standing, directories },
     version: release.version,
     modules: release.modules.map(({ name, isTree, target, service, commands }) => {
       const tree = isTree ? (moduleRoots.get(name) ?? target) : null;
       return { kind: 'module', name, tree, service, ...(commands && { commands }) };
     }),
-    directories: wants.flatMap(({ kind, module, target }) =>
-      kind === 'directory' ? [{ module, target }] : [],
-    ),
   };
+}
+
+function lineOf(
+  { module, target: path, source: entry, sizeBytes, sha256, crc32, whenThere, link }: FileWant,
+  { mode, uid, gid }: Found,
+): DeployedFile | DeployedLink | undefined {
+  const edited = whenThere === 'config' ? { isConfig: true as const } : {};
+  if (link !== undefined) return { kind: 'link', module, path, to: link, ...edited, uid, gid };
+  if (sha256 === undefined) return undefined;
+  const content = { entry, sizeBytes, ...(crc32 !== undefined && { crc32 }), sha256 };
+  return { kind: 'file', module, path, mode, uid, gid, ...content, ...edited };
 }
 
 /**
@@ -102,37 +115,25 @@ function* linesOf(
   plan: Plan,
   { modules, config, kept, standing }: Deployed,
   directories: readonly DeployedDirectory[],
-  { crc32Of, fingerprints }: Staged,
+  { fingerprints }: Staged,
 ): Generator<RecordLine> {
   for (const module of modules) yield { ...module, id: plan.id };
   yield* directories;
-  const isPut = new Set<string>();
-  const crc32 = (entry: string) => {
-    const found = crc32Of.get(entry);
-    if (found === undefined) throw new Error(`${entry} is no entry of the package`);
-    return found;
-  };
-  const ofConfig = (path: string) => (config.has(path) ? { isConfig: true as const } : {});
-  for (const step of plan.steps) {
-    if (step.kind !== 'put') continue;
-    const { module, target, source, sizeBytes, mode, uid, gid } = step;
-    isPut.add(target);
+  for (const step of putSteps(plan)) {
+    const { module, target, source, sizeBytes, mode, uid, gid, sha256, crc32 } = step;
     // What is only kept belongs to whoever edits it: no audit and no repair has to do with it.
     if (kept.has(target)) continue;
+    const edited = config.has(target) ? { isConfig: true as const } : {};
     if (step.link !== undefined) {
-      yield { kind: 'link', module, path: target, to: step.link, ...ofConfig(target), uid, gid };
+      yield { kind: 'link', module, path: target, to: step.link, ...edited, uid, gid };
       continue;
     }
-    const fingerprint = fingerprints.get(target);
+    const fingerprint = sha256 === null ? fingerprints.get(target) : { sha256 };
     if (fingerprint === undefined) throw new Error(`${target} was not staged`);
-    const content = { entry: source, sizeBytes, crc32: crc32(source), ...fingerprint, ...ofConfig(target) };
-    yield { kind: 'file', module, path: target, mode, uid, gid, ...content };
+    const content = { entry: source, sizeBytes, ...(crc32 !== undefined && { crc32 }), ...fingerprint };
+    yield { kind: 'file', module, path: target, mode, uid, gid, ...content, ...edited };
   }
-  for (const line of standing) {
-    if (isPut.has(line.path)) continue;
-    const bytes = line.kind === 'file' ? { crc32: crc32(line.entry) } : {};
-    yield { ...line, ...bytes, ...ofConfig(line.path) };
-  }
+  yield* standing;
 }
 
 /** The directories of the trees as they stand: what a repair makes again where they are missing. */

@@ -5,11 +5,12 @@ import { backupOf } from '../deploy/backup.ts';
 import { createComparer } from '../deploy/compare.ts';
 import { keptPackagePath } from '../deploy/current-record.ts';
 import type { DeployedFile } from '../deploy/deployed-record.ts';
-import { pastUpdates } from '../deploy/past-updates.ts';
-import { fileSteps, type Plan } from '../deploy/plan.ts';
+import { type PlanHead, pastPlan, pastUpdates } from '../deploy/past-updates.ts';
+import { type FileStep, fileSteps, type Plan } from '../deploy/plan.ts';
 import { createStager, type Stager } from '../deploy/stage.ts';
 import { hashPackage } from '../download/verify.ts';
 import { errorText, UpdateError } from '../errors.ts';
+import { breathing } from '../host/breathing.ts';
 import type { Files, Host } from '../host/host.ts';
 import type { WriteGroup } from '../host/write-group.ts';
 import { limits } from '../limits.ts';
@@ -40,7 +41,7 @@ export async function findSources(
   const restorable = new Map<string, Restorable>();
   const hopeless = new Map<string, Mended>();
   const packagePath = keptPackagePath(backupDirectory, result.header.id);
-  const backupOf = await backupFinder(host, backupDirectory, signal);
+  const backupOf = await backupFinder(host, backupDirectory, result.damages, signal);
   let whyNoPackage: string | null | undefined; // undefined: not looked at yet; null: it is good
   for (const damage of result.damages) {
     const { file, kind } = damage;
@@ -79,7 +80,7 @@ export async function stageSources(
   group: WriteGroup,
 ): Promise<void> {
   const { host } = context;
-  const stager = createStager(host, plan, group);
+  const stager = await createStager(host, plan, group);
   const signal = AbortSignal.any([context.cancel, context.shutdown]);
   const isEntry = (source: string) => !source.startsWith('/');
   context.progress(1, 'restoring files');
@@ -88,7 +89,8 @@ export async function stageSources(
       signal.throwIfAborted();
       if (!isEntry(source)) await copyFile(host.files, source, stager);
     }
-    const wanted = new Set([...stager.sources].filter(isEntry));
+    const wanted = new Set<string>();
+    for (const source of stager.sources) if (isEntry(source)) wanted.add(source);
     if (wanted.size > 0) await extract(context, packagePath, wanted, stager, signal);
   } finally {
     await stager.close();
@@ -154,19 +156,20 @@ async function obstacleAt(files: Files, { file, text }: Damage): Promise<string 
 async function backupFinder(
   host: Pick<Host, 'files' | 'log' | 'memory'>,
   backupDirectory: string,
+  damages: readonly Damage[],
   signal: AbortSignal,
 ): Promise<(file: DeployedFile) => Promise<Restorable | undefined>> {
-  const past = await pastUpdates(host, backupDirectory);
+  const past = await stepsOfPast(host, backupDirectory, new Set(damages.map(({ file }) => file.path)));
   const { holds } = createComparer(host.files, { signal, pace: () => undefined });
   return async (file) => {
-    for (const plan of past) {
-      const step = fileSteps(plan).find(({ target }) => target === file.path);
+    for (const { plan, steps } of past) {
+      const step = steps.get(file.path);
       const backup = step === undefined ? null : await backupOf(host.files, step);
       if (backup === null) continue;
       const saved = await host.files.stat(backup);
       if (saved?.kind !== 'file' || saved.sizeBytes !== file.sizeBytes) continue;
       try {
-        if (await holds(backup, file))
+        if (await holds(backup, file.sizeBytes, file))
           return { source: backup, from: `the backup of ${plan.previousVersion ?? 'what was there before'}` };
       } catch (thrown) {
         signal.throwIfAborted();
@@ -175,6 +178,23 @@ async function backupFinder(
     }
     return undefined;
   };
+}
+
+/** Of the past updates, newest first, the steps at these targets. */
+async function stepsOfPast(
+  host: Pick<Host, 'files' | 'log'>,
+  backupDirectory: string,
+  targets: ReadonlySet<string>,
+): Promise<{ readonly plan: PlanHead; readonly steps: ReadonlyMap<string, FileStep> }[]> {
+  const found = [];
+  for (const plan of await pastUpdates(host, backupDirectory)) {
+    const steps = new Map<string, FileStep>();
+    const { id } = plan;
+    for await (const step of breathing(fileSteps(await pastPlan(host.files, backupDirectory, id))))
+      if (targets.has(step.target)) steps.set(step.target, step);
+    found.push({ plan, steps });
+  }
+  return found;
 }
 
 /** Null: the package that was kept is the one that was installed. */

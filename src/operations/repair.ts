@@ -12,6 +12,7 @@ import { makePlan, type Want } from '../deploy/make-plan.ts';
 import { refuseOwnFiles } from '../deploy/own-files.ts';
 import { latestId } from '../deploy/past-updates.ts';
 import type { Plan } from '../deploy/plan.ts';
+import { openSteps } from '../deploy/step-list.ts';
 import { checkPlanFits, surveyWants } from '../deploy/survey.ts';
 import { nextId } from '../deploy/update-id.ts';
 import { UpdateError } from '../errors.ts';
@@ -86,7 +87,7 @@ async function planRepair(
   const facts = await surveyWants(host.files, wants, await ownerOfUpdater(host.files, backupDirectory));
   await refuseOwnFiles(host.files, ownPaths, wants, facts.found, 'DEPLOYMENT_FAILED');
   const startedMs = host.clock.now();
-  const plan = makePlan(
+  const plan = await makePlan(
     {
       id: nextId(startedMs, await latestId(host.files, backupDirectory)),
       kind: 'repair',
@@ -109,6 +110,7 @@ async function planRepair(
     },
     wants,
     facts,
+    await openSteps(),
   );
   await checkPlanFits(host.files, plan, facts, backupDirectory);
   return plan;

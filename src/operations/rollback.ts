@@ -3,13 +3,23 @@
 import { recordBefore } from '../deploy/current-record.ts';
 import { makePlan } from '../deploy/make-plan.ts';
 import { refuseOwnFiles } from '../deploy/own-files.ts';
-import { backupsComplete, latestId, pastUpdates, wantsOfRollback } from '../deploy/past-updates.ts';
-import type { Plan } from '../deploy/plan.ts';
+import {
+  backupsComplete,
+  latestId,
+  type PlanHead,
+  pastPlan,
+  pastUpdates,
+  wantsOfRollback,
+} from '../deploy/past-updates.ts';
+import { fileSteps, type Plan } from '../deploy/plan.ts';
 import { stageBackups } from '../deploy/stage.ts';
+import { openSteps } from '../deploy/step-list.ts';
 import { checkPlanFits, surveyWants } from '../deploy/survey.ts';
 import { nextId } from '../deploy/update-id.ts';
 import { UpdateError } from '../errors.ts';
+import { breathing } from '../host/breathing.ts';
 import type { Host } from '../host/host.ts';
+import { filtered } from '../packed-list.ts';
 import type { ServiceSpec } from '../release.ts';
 import { commandName } from '../services/proc-text.ts';
 import { commandsOfRollback, commandsPart } from './commands.ts';
@@ -29,10 +39,10 @@ export async function rollBack(context: TransactionContext, version: string | nu
   const facts = await surveyWants(host.files, wants, owner);
   // The updater that an update replaced comes back with the rest of it.
   const self = chain.some((past) => past.self !== undefined) ? context.executable?.path : undefined;
-  const others = wants.filter(({ target }) => target !== self);
+  const others = filtered(wants, ({ target }) => target !== self);
   await refuseOwnFiles(host.files, context.ownPaths, others, facts.found, 'DEPLOYMENT_FAILED');
   const startedMs = host.clock.now();
-  const made = makePlan(
+  const made = await makePlan(
     {
       id: nextId(startedMs, await latestId(host.files, backupDirectory)),
       kind: 'rollback',
@@ -48,8 +58,9 @@ export async function rollBack(context: TransactionContext, version: string | nu
       backupDirectory,
       moduleRoots: new Map(),
     },
-    wants,
+    breathing(wants),
     facts,
+    await openSteps(),
   );
   const copying = await markSelf(made, context.executable);
   const fits = (wanted: Plan) => checkPlanFits(host.files, wanted, facts, backupDirectory);
@@ -86,7 +97,8 @@ export async function updatesToTakeBack(
       `there is no backup of an update to ${version}; there are those of ${known}`,
     );
   }
-  const chain = past.slice(0, last + 1);
+  const chain: Plan[] = [];
+  for (const { id } of past.slice(0, last + 1)) chain.push(await pastPlan(host.files, backupDirectory, id));
   if (!(await backupsComplete(host.files, chain))) {
     throw new UpdateError(
       'NO_BACKUP',
@@ -97,7 +109,7 @@ export async function updatesToTakeBack(
 }
 
 /** Of each module what its newest update said: that is what runs. */
-function servicesOf(chain: readonly Plan[]): ServiceSpec[] {
+function servicesOf(chain: readonly PlanHead[]): ServiceSpec[] {
   const specs = new Map<string, ServiceSpec>();
   for (const plan of chain) {
     for (const spec of plan.services) if (!specs.has(spec.module)) specs.set(spec.module, spec);
@@ -120,18 +132,12 @@ async function servicesBack(
   const recorded =
     record === undefined ? [] : await recordedServices(host.files, backupDirectory, modules, record);
   const older = servicesOf((await pastUpdates(host, backupDirectory)).slice(chain.length));
-  const steps = chain.flatMap((plan) => plan.steps);
+  const comingBack = await modulesComingBack(chain);
   return now.flatMap((spec) => {
     const known = [...recorded, ...older].find(({ module }) => module === spec.module);
     if (known !== undefined) return known;
-    const comesBack = steps.some(
-      (step) =>
-        (step.kind === 'put' || step.kind === 'remove') &&
-        step.module === spec.module &&
-        step.backup !== null,
-    );
     const { module, processName, restartOrder, start } = spec;
-    if (!comesBack) return [];
+    if (!comingBack.has(module)) return [];
     return {
       module,
       processName: processName ?? commandName(start ?? []),
@@ -141,4 +147,13 @@ async function servicesBack(
       health: undefined,
     };
   });
+}
+
+/** Of which at least one file comes back. */
+async function modulesComingBack(chain: readonly Plan[]): Promise<ReadonlySet<string>> {
+  const modules = new Set<string>();
+  for (const plan of chain)
+    for await (const { module, backup } of breathing(fileSteps(plan)))
+      if (backup !== null) modules.add(module);
+  return modules;
 }

@@ -3,10 +3,10 @@
  * executable, its probation, and the hand-over to the one that stands on the disk. Who commits, or takes back, what the
  * journal's `handover` announces is decided in updater/recover.ts.
  */
-import type { Plan } from '../deploy/plan.ts';
-import { putSteps, stagedPath } from '../deploy/plan.ts';
+import { type Plan, type PutStep, putSteps, stagedPath } from '../deploy/plan.ts';
 import type { OwnExecutable } from '../deploy/probation.ts';
 import { asUpdateError, errno, UpdateError } from '../errors.ts';
+import { breathing } from '../host/breathing.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import type { SelfRule } from '../package/self-module.ts';
@@ -33,7 +33,7 @@ export function selfRuleOf({
 /** The plan, marked where it replaces the updater. Throws DEPLOYMENT_FAILED where the one at hand is still on probation. */
 export async function markSelf(plan: Plan, executable: OwnExecutable | undefined): Promise<Plan> {
   const path = executable?.path;
-  if (path === undefined || !putSteps(plan).some(({ target }) => target === path)) return plan;
+  if (path === undefined || (await putAt(plan, path)) === undefined) return plan;
   if (plan.kind === 'update' && !executable?.isFallback() && (await executable?.probation()) !== undefined)
     throw new UpdateError(
       'DEPLOYMENT_FAILED',
@@ -42,9 +42,14 @@ export async function markSelf(plan: Plan, executable: OwnExecutable | undefined
   return { ...plan, self: path };
 }
 
+async function putAt(plan: Plan, path: string): Promise<PutStep | undefined> {
+  for await (const step of breathing(putSteps(plan))) if (step.target === path) return step;
+  return undefined;
+}
+
 /** Does the staged executable run here at all? Throws DEPLOYMENT_FAILED with what it said. */
 export async function trySelf(host: Pick<Host, 'processes' | 'clock' | 'log'>, plan: Plan): Promise<void> {
-  const step = putSteps(plan).find(({ target }) => target === plan.self);
+  const step = plan.self === undefined ? undefined : await putAt(plan, plan.self);
   if (step === undefined) return;
   const argv = [stagedPath(step), '--version'];
   const run = () => host.processes.run(argv, limits.selfTrialMs);

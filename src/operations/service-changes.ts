@@ -5,7 +5,7 @@
 import { posix } from 'node:path';
 import { currentRecord } from '../deploy/current-record.ts';
 import { openRecord } from '../deploy/deployed-record.ts';
-import type { Plan } from '../deploy/plan.ts';
+import { type Plan, summaryOf } from '../deploy/plan.ts';
 import { UpdateError } from '../errors.ts';
 import type { Files } from '../host/host.ts';
 import type { ServiceSpec } from '../release.ts';
@@ -19,15 +19,13 @@ export interface ChangedServices {
 
 export function changedServices(plan: Plan): ChangedServices {
   const before = plan.servicesBefore ?? [];
-  const files = plan.steps.filter((step) => step.kind === 'put' || step.kind === 'remove');
-  const modules = new Set(files.map((step) => step.module));
-  const paths = files.map((step) => step.target);
+  const { modules, unitFiles } = summaryOf(plan);
   const changed = oneServices(plan.services, before).filter((service) => {
     const both = [...service.target, ...service.before];
     return (
       plan.reboot ||
       both.some(({ module, restart }) => modules.has(module) || restart === 'always') ||
-      both.some(({ unit }) => unit !== undefined && paths.some((path) => isOfUnit(path, unit))) ||
+      both.some(({ unit }) => unit !== undefined && unitFiles.some((path) => isOfUnit(path, unit))) ||
       textOf(service.target) !== textOf(service.before)
     );
   });

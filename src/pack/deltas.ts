@@ -11,6 +11,7 @@ import { readWhole } from '../host/durable-file.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { type Archive, openArchive } from '../package/archive.ts';
+import { entryNamed } from '../package/extraction.ts';
 import type { CompleteManifest } from '../package/listed-files.ts';
 import { withoutSlash } from '../package/manifest-fields.ts';
 import { readRelease } from '../package/read-release.ts';
@@ -109,7 +110,7 @@ async function openOld(host: PackHost, path: string, rules: TargetRules): Promis
       { ...rules, expectedVersion: undefined, self: anySelf },
       [],
     );
-    const files = release.modules.flatMap((module) => module.files);
+    const files = release.modules.flatMap((module) => [...module.files]);
     const entryAt = new Map(files.map(({ target, entry }) => [target, entry]));
     return { archive, version: release.version, entryAt };
   } catch (thrown) {
@@ -131,7 +132,7 @@ function targetsOf({ modules }: CompleteManifest, entry: string): string[] {
 
 /** Undefined where it is too large, or empty. */
 async function contentOf(archive: Archive, name: string): Promise<Buffer | undefined> {
-  const entry = archive.entries.find((candidate) => candidate.name === name);
+  const entry = await entryNamed(archive.entries, name);
   if (entry === undefined || entry.sizeBytes === 0 || entry.sizeBytes > limits.deltaMostBytes)
     return undefined;
   const content = Buffer.alloc(entry.sizeBytes);

@@ -10,7 +10,7 @@ import { matchesAny } from '../glob.ts';
 import type { Host, Memory } from '../host/host.ts';
 import type { Archive } from '../package/archive.ts';
 import { openArchive } from '../package/archive.ts';
-import type { EntrySink } from '../package/extraction.ts';
+import { type EntrySink, entryNamed } from '../package/extraction.ts';
 import { readRelease } from '../package/read-release.ts';
 import { anySelf } from '../package/self-module.ts';
 import type { Signed, TrustedKey } from '../package/signature.ts';
@@ -54,7 +54,7 @@ export async function inspectPackage(
       sizeBytes: archive.sizeBytes,
       md5,
       sha256,
-      hasSignature: archive.entries.some((entry) => entry.name === 'manifest.json.minisig'),
+      hasSignature: (await entryNamed(archive.entries, 'manifest.json.minisig')) !== undefined,
       signed,
       warnings: [...warnings, ...unusedEntries(archive, release), ...idlePatterns(release)],
     };
@@ -69,14 +69,14 @@ async function readEverything(
   release: Release,
 ): Promise<{ md5: string; sha256: string }> {
   const byEntry = new Map<string, ReleaseFile[]>();
-  for (const file of release.modules.flatMap((module) => module.files))
+  for (const file of release.modules.flatMap((module) => [...module.files]))
     byEntry.set(file.entry, [...(byEntry.get(file.entry) ?? []), file]);
   const { createHash } = await import('node:crypto');
   const digest = await newDigests(memory, true, archive.sizeBytes);
   try {
     await archive.extract({
       // Every file entry: the content of one that is not deployed is checked too.
-      wanted: new Set(archive.entries.filter((entry) => !entry.isDirectory).map((entry) => entry.name)),
+      wanted: new Set([...archive.entries].filter((entry) => !entry.isDirectory).map((entry) => entry.name)),
       open: async (entry) => digestSink(createHash, byEntry.get(entry.name) ?? []),
       digest,
       onBytes: () => undefined,
@@ -122,16 +122,18 @@ function digestSink(createHash: typeof Crypto.createHash, expected: readonly Rel
 function idlePatterns({ modules }: Release): string[] {
   return modules.flatMap(({ name, target, config, files }) =>
     config
-      .filter((pattern) => !files.some((file) => matchesAny([pattern], file.target.slice(target.length + 1))))
+      .filter(
+        (pattern) => ![...files].some((file) => matchesAny([pattern], file.target.slice(target.length + 1))),
+      )
       .map((pattern) => `${name}: config "${pattern}" matches no file of the package`),
   );
 }
 
 function unusedEntries(archive: Archive, release: Release): string[] {
-  const used = new Set(release.modules.flatMap((module) => module.files.map((file) => file.entry)));
+  const used = new Set(release.modules.flatMap((module) => [...module.files].map((file) => file.entry)));
   for (const name of ['manifest.json', 'manifest.json.minisig', filesEntry]) used.add(name);
   for (const { name } of archive.entries) if (isDelta(name)) used.add(name);
-  const unused = archive.entries.filter((entry) => !entry.isDirectory && !used.has(entry.name));
+  const unused = [...archive.entries].filter((entry) => !entry.isDirectory && !used.has(entry.name));
   if (unused.length === 0) return [];
   const names = unused.slice(0, 5).map((entry) => entry.name);
   const more = unused.length > names.length ? ` and ${unused.length - names.length} more` : '';

@@ -9,12 +9,15 @@ import { featuresUsed } from '../package/features.ts';
 import type { CompleteManifest } from '../package/listed-files.ts';
 import { invalidManifest, parseManifest } from '../package/manifest.ts';
 import { withoutSlash } from '../package/manifest-fields.ts';
+import type { ListedFile } from '../package/manifest-schema.ts';
 import { quoted } from '../package/path-fault.ts';
 import { parseStrictJson } from '../package/strict-json.ts';
 import type { SourceLink, Sources } from './sources.ts';
 
 export interface ManifestSource {
-  readonly manifest: CompleteManifest;
+  readonly manifest: Omit<CompleteManifest, 'files'> & {
+    readonly files?: readonly ListedFile[] | undefined;
+  };
   /** The same as written: with every key, also those the device ignores. */
   readonly written: Readonly<Record<string, unknown>>;
   readonly warnings: readonly string[];

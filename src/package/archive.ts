@@ -4,13 +4,14 @@
  * yauzl finds the central directory and parses its records; entry-policy.ts and zip-records.ts judge every one of them
  * before anything else happens. Reading content is extraction.ts.
  *
- * Memory: two windows of 16 KiB while opening, then about 300 bytes an entry (at most limits.archiveEntries).
+ * Memory: while opening two windows of 16 KiB and some 200 bytes an entry, then about 50 (at most limits.archiveEntries).
  */
 import type * as Yauzl from 'yauzl';
 import type { Entry, ExtraField, ZipFile } from 'yauzl';
 import { asUpdateError } from '../errors.ts';
 import type { Host, OpenFile } from '../host/host.ts';
 import { limits } from '../limits.ts';
+import { loadPacking, type PackedList } from '../packed-list.ts';
 import { fastestCrc32 } from '../zip/crc32.ts';
 import { type DecoderParts, decodeWhole, type Output } from './entry-decoder.ts';
 import {
@@ -38,7 +39,8 @@ export type PackagedEntry = ArchiveEntry & { readonly link?: string };
 
 export interface Archive {
   readonly sizeBytes: number;
-  readonly entries: readonly PackagedEntry[];
+  /** In the order in which they lie in the file. */
+  readonly entries: PackedList<PackagedEntry>;
   /** Content of a small file entry; undefined when there is none. More than `maxBytes` is INVALID_PACKAGE. */
   readSmall(name: string, maxBytes: number): Promise<Uint8Array | undefined>;
   /** The same of any size, a part at a time. False when there is none. */
@@ -80,7 +82,11 @@ export async function openArchive(host: Pick<Host, 'files' | 'memory'>, path: st
   }
 }
 
-async function readEntries(file: OpenFile, sizeBytes: number, parts: DecoderParts): Promise<PackagedEntry[]> {
+async function readEntries(
+  file: OpenFile,
+  sizeBytes: number,
+  parts: DecoderParts,
+): Promise<PackedList<PackagedEntry>> {
   const yauzl = await import('yauzl');
   const read = windowedRead(file);
   const zip = await openZip(yauzl, read, sizeBytes);
@@ -96,7 +102,9 @@ async function readEntries(file: OpenFile, sizeBytes: number, parts: DecoderPart
       `a central directory of ${directoryEnd - directoryStart} bytes, more than ${limits.archiveDirectoryBytes}`,
     );
 
-  const entries: PackagedEntry[] = [];
+  const packing = await loadPacking();
+  const entries = packing.list<PackagedEntry>();
+  let isInOrder = true;
   const extents: Extent[] = [];
   const register = nameRegister();
   let unpackedBytes = 0;
@@ -109,7 +117,8 @@ async function readEntries(file: OpenFile, sizeBytes: number, parts: DecoderPart
     unpackedBytes += entry.sizeBytes;
     if (unpackedBytes > limits.unpackedBytes)
       throw invalidPackage(`claims to unpack to more than ${limits.unpackedBytes} bytes`);
-    entries.push(entry.isLink ? { ...entry, link: await linkOf(read, entry, parts) } : entry);
+    entries.add(entry.isLink ? { ...entry, link: await linkOf(read, entry, parts) } : entry);
+    isInOrder &&= central.headerStart >= (extents.at(-1)?.start ?? 0);
     extents.push({
       name: entry.name,
       start: central.headerStart,
@@ -119,7 +128,10 @@ async function readEntries(file: OpenFile, sizeBytes: number, parts: DecoderPart
   if (nextRecord(zip) !== directoryEnd)
     throw invalidPackage(`the central directory ends at ${nextRecord(zip)}, not at ${directoryEnd}`);
   checkLayout(extents, directoryStart);
-  return entries;
+  if (isInOrder) return entries;
+  const sorted = packing.list<PackagedEntry>();
+  for (const entry of [...entries].sort((a, b) => a.dataStart - b.dataStart)) sorted.add(entry);
+  return sorted;
 }
 
 /** Where a symlink leads to: it stands right behind the header that was just read. */

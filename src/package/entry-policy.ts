@@ -222,8 +222,8 @@ export function nameRegister(): (entry: Pick<ArchiveEntry, 'name' | 'isDirectory
       if (kind !== undefined) break;
       kinds.set(parent, 'implied');
     }
-    if (kinds.size > 2 * limits.archiveEntries)
-      throw invalidPackage(`more than ${2 * limits.archiveEntries} files and directories`);
+    if (kinds.size > limits.treeEntries)
+      throw invalidPackage(`more than ${limits.treeEntries} files and directories`);
   };
 }
 

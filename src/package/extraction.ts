@@ -7,9 +7,11 @@
  * Memory: two read buffers and one inflater, or a small entry's content, whatever the package's size.
  */
 import { asUpdateError } from '../errors.ts';
+import { breathing } from '../host/breathing.ts';
 import type { DigestStream } from '../host/digest-thread.ts';
 import type { OpenFile } from '../host/host.ts';
 import { limits } from '../limits.ts';
+import type { List } from '../packed-list.ts';
 import { type Decoder, type DecoderParts, decodeWhole, entryDecoder, type Output } from './entry-decoder.ts';
 import type { ArchiveEntry } from './entry-policy.ts';
 import { quoted } from './path-fault.ts';
@@ -23,9 +25,15 @@ export interface EntrySink {
   end(): Promise<void>;
 }
 
+/** A set of texts. */
+export interface Names {
+  readonly size: number;
+  has(name: string): boolean;
+}
+
 export interface Extraction {
   /** Names of file entries. */
-  readonly wanted: ReadonlySet<string>;
+  readonly wanted: Names;
   /** Called for each wanted entry in the order of the file, one at a time. */
   open(entry: ArchiveEntry): Promise<EntrySink>;
   /** Takes every byte of the package, in order. */
@@ -39,7 +47,8 @@ export interface Extraction {
 export interface Source {
   readonly file: OpenFile;
   readonly sizeBytes: number;
-  readonly entries: readonly ArchiveEntry[];
+  /** In the order of the file. */
+  readonly entries: List<ArchiveEntry>;
   readonly parts: DecoderParts;
 }
 
@@ -61,7 +70,7 @@ export async function readEntry(
   maxBytes: number,
   output: Output,
 ): Promise<boolean> {
-  const entry = source.entries.find((candidate) => candidate.name === name);
+  const entry = await entryNamed(source.entries, name);
   if (entry === undefined) return false;
   if (entry.isDirectory || entry.isLink)
     throw invalidPackage(`${quoted(name)} is a ${entry.isLink ? 'symlink' : 'directory'}`);
@@ -86,8 +95,7 @@ export async function readEntry(
 
 /** See Archive.extract. */
 export async function extract(source: Source, extraction: Extraction): Promise<void> {
-  const wanted = wantedInOrder(source, extraction.wanted);
-  const feed = entryFeed(source, wanted, extraction);
+  const feed = entryFeed(source, extraction);
   const reader = readAhead(source);
   try {
     for (let position = 0; position < source.sizeBytes; ) {
@@ -99,16 +107,20 @@ export async function extract(source: Source, extraction: Extraction): Promise<v
       position += chunk.length;
       extraction.onBytes(position);
     }
+    feed.end();
   } finally {
     feed.abort();
     await reader.idle();
   }
 }
 
-function wantedInOrder(source: Source, wanted: ReadonlySet<string>): ArchiveEntry[] {
-  const found = source.entries.filter((entry) => wanted.has(entry.name) && !entry.isDirectory);
-  if (found.length !== wanted.size) throw new Error('a wanted entry is not a file of this archive');
-  return found.sort((a, b) => a.dataStart - b.dataStart);
+/** The first entries are near: a manifest is one of them, as a rule. */
+export async function entryNamed<T extends ArchiveEntry>(
+  entries: Iterable<T>,
+  name: string,
+): Promise<T | undefined> {
+  for await (const entry of breathing(entries)) if (entry.name === name) return entry;
+  return undefined;
 }
 
 /** The whole file in order: the next chunk is read while the one before it is digested and written. */
@@ -141,21 +153,23 @@ function readAhead({ file, sizeBytes }: Source) {
 }
 
 /** Cuts the file's chunks into the wanted entries and passes each on to its decoder. */
-function entryFeed(source: Source, wanted: readonly ArchiveEntry[], { open }: Extraction) {
-  let next = 0;
+function entryFeed(source: Source, { open, wanted }: Extraction) {
+  const remaining = wantedOf(source, wanted);
+  let entry = remaining.next().value;
+  let count = 0;
   let current: { decoder: Decoder; sink: EntrySink } | undefined;
-  const start = async (entry: ArchiveEntry) => {
-    const sink = await open(entry);
-    return { sink, decoder: entryDecoder(entry, (chunk) => sink.write(chunk), source.parts) };
+  const start = async (begun: ArchiveEntry) => {
+    const sink = await open(begun);
+    return { sink, decoder: entryDecoder(begun, (chunk) => sink.write(chunk), source.parts) };
+  };
+  const next = (): void => {
+    count += 1;
+    entry = remaining.next().value;
   };
   return {
     async take(chunk: Uint8Array, position: number): Promise<void> {
       const chunkEnd = position + chunk.length;
-      for (
-        let entry = wanted[next];
-        entry !== undefined && entry.dataStart < chunkEnd;
-        entry = wanted[next]
-      ) {
+      while (entry !== undefined && entry.dataStart < chunkEnd) {
         const end = entry.dataStart + entry.compressedBytes;
         if (isSmall(entry) && entry.dataStart >= position && end <= chunkEnd) {
           const sink = await open(entry);
@@ -163,7 +177,7 @@ function entryFeed(source: Source, wanted: readonly ArchiveEntry[], { open }: Ex
           const content = decodeWhole(entry, stored, source.parts);
           if (content.length > 0) await sink.write(content);
           await sink.end();
-          next++;
+          next();
           continue;
         }
         current ??= await start(entry);
@@ -175,13 +189,20 @@ function entryFeed(source: Source, wanted: readonly ArchiveEntry[], { open }: Ex
         await current.sink.end();
         current.decoder.abort();
         current = undefined;
-        next++;
+        next();
       }
+    },
+    end(): void {
+      if (count !== wanted.size) throw new Error('a wanted entry is not a file of this archive');
     },
     abort(): void {
       current?.decoder.abort();
     },
   };
+}
+
+function* wantedOf({ entries }: Source, wanted: Names): Generator<ArchiveEntry, undefined> {
+  for (const entry of entries) if (!entry.isDirectory && wanted.has(entry.name)) yield entry;
 }
 
 function isSmall({ sizeBytes, compressedBytes }: ArchiveEntry): boolean {

@@ -13,6 +13,7 @@
 import * as v from 'valibot';
 import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
+import { type List, loadPacking, type PackedList } from '../packed-list.ts';
 import type { Archive } from './archive.ts';
 import { FileSchema, type ListedFile, type Manifest } from './manifest-schema.ts';
 import { printable, quoted } from './path-fault.ts';
@@ -20,7 +21,7 @@ import { parseStrictJson } from './strict-json.ts';
 
 /** A manifest whose list of files is at hand, wherever it stood. */
 export type CompleteManifest = Omit<Manifest, 'files'> & {
-  readonly files?: readonly ListedFile[] | undefined;
+  readonly files?: List<ListedFile> | undefined;
 };
 
 /** Brings the list in. Throws INVALID_MANIFEST where it is not there, is another one, or has a fault. */
@@ -39,10 +40,10 @@ export function listText(files: readonly object[]): string {
 async function readList(
   archive: Archive,
   { entry, sha256 }: { readonly entry: string; readonly sha256: string },
-): Promise<ListedFile[]> {
+): Promise<List<ListedFile>> {
   const { createHash } = await import('node:crypto');
   const hash = createHash('sha256');
-  const list = listReader(entry);
+  const list = listReader(entry, (await loadPacking()).list<ListedFile>());
   const isThere = await archive.readEntry(entry, limits.filesListBytes, (chunk) => {
     hash.update(chunk);
     list.take(chunk);
@@ -53,9 +54,8 @@ async function readList(
   return list.end();
 }
 
-function listReader(entry: string) {
+function listReader(entry: string, files: PackedList<ListedFile>) {
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-  const files: ListedFile[] = [];
   let lines = 0;
   let isOver = false;
   let isInLines = true;
@@ -72,7 +72,7 @@ function listReader(entry: string) {
     if (isOver ? text !== '' : lines > 1 && text === '') throw fault(entry, `line ${lines}: ${quoted(text)}`);
     if (lines === 1 || isOver) return;
     if (text === ']') isOver = true;
-    else files.push(fileOf(entry, `line ${lines}`, text.endsWith(',') ? text.slice(0, -1) : text));
+    else files.add(fileOf(entry, `line ${lines}`, text.endsWith(',') ? text.slice(0, -1) : text));
     if (files.length > limits.archiveEntries)
       throw fault(entry, `lists more than ${limits.archiveEntries} files`);
   };
@@ -89,7 +89,7 @@ function listReader(entry: string) {
       rest = complete.pop() ?? '';
       for (const text of complete) line(text);
     },
-    end: (): ListedFile[] => {
+    end: (): List<ListedFile> => {
       rest += decode();
       if (!isInLines || lines === 0) return filesOf(entry, rest);
       if (rest !== '') line(rest);

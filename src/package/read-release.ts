@@ -7,6 +7,7 @@ import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Release } from '../release.ts';
 import type { Archive } from './archive.ts';
+import { entryNamed } from './extraction.ts';
 import { completeManifest } from './listed-files.ts';
 import { parseManifest } from './manifest.ts';
 import { type ReleaseRules, resolveRelease } from './release.ts';
@@ -38,18 +39,19 @@ export async function readRelease(
     : undefined;
   const { manifest: parsed, warnings } = parseManifest(bytes);
   const manifest = await completeManifest(parsed, archive);
-  const release = resolveRelease(manifest, archive.entries, rules);
+  const release = await resolveRelease(manifest, archive.entries, rules);
   if (isTrustRequired) {
-    requireDigests(release);
-    requireLinks(manifest, release);
-    requireDirectories(manifest, archive.entries);
+    await requireDigests(release);
+    await requireLinks(manifest, release);
+    await requireDirectories(manifest, archive.entries);
   }
   return { release, warnings, signed };
 }
 
 async function readManifest(archive: Archive): Promise<Uint8Array> {
   const name = 'manifest.json';
-  const entry = archive.entries.find((candidate) => candidate.name === name && !candidate.isDirectory);
+  const found = await entryNamed(archive.entries, name);
+  const entry = found?.isDirectory === true ? undefined : found;
   if (entry !== undefined && entry.sizeBytes > limits.manifestBytes)
     throw new UpdateError(
       'INVALID_MANIFEST',

@@ -1,21 +1,21 @@
 /**
- * Manifest and ZIP entries together become a Release: which file goes where, with what digest and mode. Pure.
+ * Manifest and ZIP entries together become a Release: which file goes where, with what digest and mode.
  *
  * Everything of spec section 4 that can be refused without looking at the device's disk is refused here. When it
  * returns, every target lies strictly inside an allowed root and outside the work directory, no module's target is
  * inside another's, and every file has an entry of the size the manifest tells.
  */
-import { UpdateError } from '../errors.ts';
+import { breathing } from '../host/breathing.ts';
 import { limits } from '../limits.ts';
-import type { Release, ReleaseFile, ReleaseModule } from '../release.ts';
-import { checkLinks } from './links.ts';
+import { type List, loadPacking, type Packing } from '../packed-list.ts';
+import type { Release } from '../release.ts';
 import type { CompleteManifest } from './listed-files.ts';
 import { invalidManifest as invalid } from './manifest.ts';
 import { withoutSlash } from './manifest-fields.ts';
-import type { ListedFile as FileFacts, ListedLink } from './manifest-schema.ts';
-import { moduleFacts, whenThere } from './module-facts.ts';
+import type { ListedFile as FileFacts } from './manifest-schema.ts';
+import { checkSize, type ModuleParts, moduleParts } from './module-parts.ts';
 import { quoted } from './path-fault.ts';
-import { type PlacedModule, placeModules, type SelfRule } from './self-module.ts';
+import { placeModules, type SelfRule } from './self-module.ts';
 import { checkTargets, parents, type TargetRules } from './targets.ts';
 
 /** What is needed to know of a ZIP entry; archive.ts gives more. */
@@ -27,6 +27,7 @@ export interface PackageEntry {
   readonly mode: number | undefined;
   /** Of a symlink: where it leads to. */
   readonly link?: string | undefined;
+  readonly crc32?: number | undefined;
 }
 
 export interface ReleaseRules extends TargetRules {
@@ -39,211 +40,139 @@ export interface ReleaseRules extends TargetRules {
 const noSelf: SelfRule = { refusal: 'this device does not take its updater from packages' };
 
 /** Resolves a manifest against the package's entries. Throws INVALID_MANIFEST or INVALID_PACKAGE with the facts. */
-export function resolveRelease(
+export async function resolveRelease(
   manifest: CompleteManifest,
-  entries: readonly PackageEntry[],
+  entries: List<PackageEntry>,
   rules: ReleaseRules,
-): Release {
+): Promise<Release> {
   if (rules.expectedVersion !== undefined && manifest.version !== rules.expectedVersion)
     throw invalid(`version: is ${manifest.version}, but ${rules.expectedVersion} was asked for`);
-  const byName = new Map(entries.map((entry) => [entry.name, entry]));
-  const fileNames = new Set(entries.flatMap(({ name, isDirectory }) => (isDirectory ? [] : [name])));
-  const placed = placeModules(manifest.modules, fileNames, rules.self ?? noSelf);
+  const packing = await loadPacking();
+  const placed = placeModules(manifest.modules, await selfNames(manifest, entries), rules.self ?? noSelf);
   checkTargets(placed, rules);
 
-  const listed = checkListedFiles(manifest.files ?? [], byName);
-  checkListedDirectories(manifest.directories ?? [], byName);
-  checkListedLinks(manifest.links ?? [], byName);
-  const trees = treeEntries(placed, entries);
-  const modules: ReleaseModule[] = [];
-  let planned = 0;
+  const deltas = namedDeltas();
+  const listed = await listedFiles(manifest, packing, deltas);
+  const others = listedOthers(manifest);
   placed.forEach((module, index) => {
-    const source = withoutSlash(module.src);
-    const entry = byName.get(source);
-    const tree = trees.get(source);
-    checkDeltas(module, byName, `modules[${index}]`);
-    let resolved: ReleaseModule;
-    if (entry !== undefined && !entry.isDirectory) resolved = fileModule(module, index, entry, listed);
-    else if (entry !== undefined || tree !== undefined)
-      resolved = treeModule(module, index, tree ?? [], listed);
-    else throw invalid(`modules[${index}].src: ${quoted(source)} is not in the package`);
-    // Counted as we go: the same source may be deployed to many targets.
-    planned += resolved.files.length + resolved.directories.length;
-    if (planned > 2 * limits.archiveEntries)
-      throw invalid(`modules: more than ${2 * limits.archiveEntries} files and directories to deploy`);
-    modules.push(resolved);
+    deltas.name(module, `modules[${index}]`);
   });
+  const parts = placed.map((module, index) => moduleParts(module, index, packing));
+  const partsOf = new Map<string, ModuleParts[]>();
+  for (const part of parts) partsOf.set(part.source, [...(partsOf.get(part.source) ?? []), part]);
+  let planned = 0;
+  for await (const entry of breathing(entries)) {
+    const facts = listed.take(entry);
+    others.take(entry);
+    deltas.take(entry);
+    for (const source of [entry.name, ...parents(entry.name)])
+      for (const part of partsOf.get(source) ?? []) planned += part.take(entry, facts);
+    // Counted as we go: the same source may be deployed to many targets.
+    if (planned > limits.treeEntries)
+      throw invalid(`modules: more than ${limits.treeEntries} files and directories to deploy`);
+  }
+  await listed.end(entries);
+  others.end();
+  deltas.end();
   return {
     version: manifest.version,
-    modules,
+    modules: parts.map((part) => part.module()),
     compatible: manifest.compatible,
     minVersion: manifest.min_version,
     reboot: manifest.reboot ?? false,
   };
 }
 
-/** The manifest's `files` by path, each one checked to be in the package with the size it tells. */
-function checkListedFiles(
-  files: readonly FileFacts[],
-  byName: ReadonlyMap<string, PackageEntry>,
-): Map<string, FileFacts> {
-  const listed = new Map<string, FileFacts>();
-  files.forEach((file, index) => {
+/** The manifest's `files`: each one must be in the package with the size it tells. */
+async function listedFiles({ files = [] }: CompleteManifest, packing: Packing, deltas: NamedDeltas) {
+  const listed = packing.map<FileFacts & { readonly index: number }>();
+  let index = 0;
+  for await (const file of breathing(files)) {
     if (listed.has(file.path)) throw invalid(`files[${index}].path: ${quoted(file.path)} is listed twice`);
-    const entry = byName.get(file.path);
-    if (entry === undefined || entry.isDirectory || entry.link !== undefined)
-      throw invalid(`files[${index}].path: ${quoted(file.path)} is not a file in the package`);
-    checkSize(entry, file.size, `files[${index}].size`);
-    checkDeltas(file, byName, `files[${index}]`);
-    listed.set(file.path, file);
-  });
-  return listed;
-}
-
-/** A patch that is named is in the package; what it makes is for a download to judge. */
-function checkDeltas(
-  { deltas }: Pick<FileFacts, 'deltas'>,
-  byName: ReadonlyMap<string, PackageEntry>,
-  place: string,
-): void {
-  deltas?.forEach(({ entry }, index) => {
-    if (byName.get(entry)?.isDirectory !== false)
-      throw invalid(`${place}.deltas[${index}].entry: ${quoted(entry)} is not a file in the package`);
-  });
-}
-
-function checkListedDirectories(
-  directories: readonly string[],
-  byName: ReadonlyMap<string, PackageEntry>,
-): void {
-  directories.forEach((path, index) => {
-    if (byName.get(withoutSlash(path))?.isDirectory !== true)
-      throw invalid(`directories[${index}]: ${quoted(path)} is not a directory in the package`);
-  });
-}
-
-function checkListedLinks(links: readonly ListedLink[], byName: ReadonlyMap<string, PackageEntry>): void {
-  links.forEach(({ path, to }, index) => {
-    const link = byName.get(path)?.link;
-    if (link === undefined)
-      throw invalid(`links[${index}].path: ${quoted(path)} is not a symlink in the package`);
-    if (link !== to)
-      throw invalid(`links[${index}].to: is ${quoted(to)}, but ${quoted(path)} leads to ${quoted(link)}`);
-  });
-}
-
-function checkSize(entry: PackageEntry, sizeBytes: number | undefined, field: string): void {
-  if (sizeBytes === undefined || sizeBytes === entry.sizeBytes) return;
-  const text = `entry ${quoted(entry.name)} is ${entry.sizeBytes} bytes, but ${field} in manifest.json is ${sizeBytes}`;
-  throw new UpdateError('INVALID_PACKAGE', text);
-}
-
-/** For every `src` that is a directory with something in it: the entries below it. One walk over all entries. */
-function treeEntries(
-  modules: readonly PlacedModule[],
-  entries: readonly PackageEntry[],
-): Map<string, PackageEntry[]> {
-  const sources = new Set(modules.map((module) => withoutSlash(module.src)));
-  const trees = new Map<string, PackageEntry[]>();
-  for (const entry of entries) {
-    for (const parent of parents(entry.name)) {
-      if (!sources.has(parent)) continue;
-      const tree = trees.get(parent);
-      if (tree === undefined) trees.set(parent, [entry]);
-      else tree.push(entry);
-    }
+    deltas.name(file, `files[${index}]`);
+    listed.set(file.path, { ...file, index });
+    index += 1;
   }
-  return trees;
-}
-
-function fileModule(
-  module: PlacedModule,
-  index: number,
-  entry: PackageEntry,
-  listed: ReadonlyMap<string, FileFacts>,
-): ReleaseModule {
-  for (const key of ['src', 'dst'] as const) {
-    if (module[key].endsWith('/'))
-      throw invalid(
-        `modules[${index}].${key}: ends with "/", but ${quoted(entry.name)} is a file in the package`,
-      );
-  }
-  if (entry.link !== undefined)
-    throw invalid(
-      `modules[${index}].src: ${quoted(entry.name)} is a symlink; it can be deployed in a tree, where what it leads to is`,
-    );
-  const facts = listed.get(entry.name);
-  if (facts !== undefined && module.sha256 !== undefined && facts.sha256 !== module.sha256)
-    throw invalid(`modules[${index}].sha256: differs from the one listed in files for ${quoted(entry.name)}`);
-  checkSize(entry, module.size, `modules[${index}].size`);
-  const file = { ...releaseFile(module, entry, module.dst, facts), md5: module.md5 };
+  let found = 0;
   return {
-    ...moduleFacts(module, false, `modules[${index}]`),
-    target: module.dst,
-    isTree: false,
-    files: [{ ...file, sha256: module.sha256 ?? file.sha256, whenThere: whenThere(module, undefined) }],
-    directories: [],
+    /** What is said of an entry. */
+    take(entry: PackageEntry): FileFacts | undefined {
+      if (entry.isDirectory || entry.link !== undefined) return undefined;
+      const facts = listed.get(entry.name);
+      if (facts === undefined) return undefined;
+      checkSize(entry, facts.size, `files[${facts.index}].size`);
+      found += 1;
+      return facts;
+    },
+    async end(entries: Iterable<PackageEntry>): Promise<void> {
+      if (found === listed.size) return;
+      const names = new Set<string>();
+      for await (const { name, isDirectory, link } of breathing(entries))
+        if (!isDirectory && link === undefined) names.add(name);
+      for await (const [path, { index: at }] of breathing(listed))
+        if (!names.has(path))
+          throw invalid(`files[${at}].path: ${quoted(path)} is not a file in the package`);
+    },
   };
 }
 
-function treeModule(
-  module: PlacedModule,
-  index: number,
-  entries: readonly PackageEntry[],
-  listed: ReadonlyMap<string, FileFacts>,
-): ReleaseModule {
-  const source = withoutSlash(module.src);
-  const target = withoutSlash(module.dst);
-  for (const key of ['size', 'md5', 'sha256', 'deltas'] as const) {
-    if (module[key] !== undefined)
-      throw invalid(
-        `modules[${index}].${key}: ${quoted(source)} is a directory; list its files under files at the root instead`,
-      );
-  }
-  const directories = new Set<string>([target]);
-  const files: ReleaseFile[] = [];
-  for (const entry of entries) {
-    const path = target + entry.name.slice(source.length);
-    if (Buffer.byteLength(path) > limits.pathBytes)
-      throw invalid(`modules[${index}].dst: ${quoted(path)} is longer than ${limits.pathBytes} bytes`);
-    // A parent that is known has brought its own parents, up to the target.
-    for (const parent of parents(path)) {
-      if (directories.has(parent)) break;
-      directories.add(parent);
-    }
-    if (entry.isDirectory) directories.add(path);
-    else {
-      const file = releaseFile(module, entry, path, listed.get(entry.name));
-      files.push({ ...file, whenThere: whenThere(module, path.slice(target.length + 1)) });
-    }
-  }
-  checkLinks(source, linksBelow(source, entries));
-  const facts = moduleFacts(module, true, `modules[${index}]`);
-  return { ...facts, target, isTree: true, files, directories: [...directories].sort() };
+interface NamedDeltas {
+  /** `place`: of what names them in the manifest. */
+  name(of: Pick<FileFacts, 'deltas'>, place: string): void;
+  take(entry: PackageEntry): void;
+  end(): void;
 }
 
-function linksBelow(source: string, entries: readonly PackageEntry[]): Map<string, string> {
-  const links = new Map<string, string>();
-  for (const { name, link } of entries)
-    if (link !== undefined) links.set(name.slice(source.length + 1), link);
-  return links;
-}
-
-function releaseFile(
-  module: PlacedModule,
-  entry: PackageEntry,
-  target: string,
-  facts: FileFacts | undefined,
-): Omit<ReleaseFile, 'whenThere'> {
-  const forced = facts?.mode ?? module.mode;
+/** A patch that is named is in the package; what it makes is for a download to judge. */
+function namedDeltas(): NamedDeltas {
+  const missing = new Map<string, string>();
   return {
-    entry: entry.name,
-    target,
-    sizeBytes: entry.sizeBytes,
-    mode: forced ?? entry.mode,
-    modeIsForced: forced !== undefined,
-    md5: undefined,
-    sha256: facts?.sha256,
-    ...(entry.link !== undefined && { link: entry.link }),
+    name: ({ deltas = [] }, place) => {
+      deltas.forEach(({ entry }, index) => {
+        if (!missing.has(entry)) missing.set(entry, `${place}.deltas[${index}].entry`);
+      });
+    },
+    take: ({ name, isDirectory }) => {
+      if (!isDirectory) missing.delete(name);
+    },
+    end: () => {
+      for (const [name, place] of missing)
+        throw invalid(`${place}: ${quoted(name)} is not a file in the package`);
+    },
+  };
+}
+
+/** The files of the package where one of them may be the updater itself. */
+async function selfNames(
+  { modules }: CompleteManifest,
+  entries: Iterable<PackageEntry>,
+): Promise<ReadonlySet<string>> {
+  const names = new Set<string>();
+  if (!modules.some((module) => module.self === true)) return names;
+  for await (const { name, isDirectory } of breathing(entries)) if (!isDirectory) names.add(name);
+  return names;
+}
+
+/** Its `directories` and `links`, likewise. */
+function listedOthers({ directories = [], links = [] }: CompleteManifest) {
+  const wanted = new Set([...directories.map(withoutSlash), ...links.map(({ path }) => path)]);
+  const found = new Map<string, PackageEntry>();
+  return {
+    take: (entry: PackageEntry): void => {
+      if (wanted.has(entry.name)) found.set(entry.name, entry);
+    },
+    end: (): void => {
+      directories.forEach((path, index) => {
+        if (found.get(withoutSlash(path))?.isDirectory !== true)
+          throw invalid(`directories[${index}]: ${quoted(path)} is not a directory in the package`);
+      });
+      links.forEach(({ path, to }, index) => {
+        const link = found.get(path)?.link;
+        if (link === undefined)
+          throw invalid(`links[${index}].path: ${quoted(path)} is not a symlink in the package`);
+        if (link !== to)
+          throw invalid(`links[${index}].to: is ${quoted(to)}, but ${quoted(path)} leads to ${quoted(link)}`);
+      });
+    },
   };
 }

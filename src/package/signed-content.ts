@@ -4,6 +4,7 @@
  * Whoever keeps the package may change the rest of the ZIP. So nothing else of it may be deployed, but for whether a new
  * file may be read and run, which the manifest's `mode` can say (docs/package-format.md).
  */
+import { breathing } from '../host/breathing.ts';
 import type { Release } from '../release.ts';
 import type { CompleteManifest } from './listed-files.ts';
 import { withoutSlash } from './manifest-fields.ts';
@@ -15,44 +16,44 @@ import { parents } from './targets.ts';
  * Checks that a signed manifest vouches for the content of every file it deploys. Throws SIGNATURE_INVALID naming the
  * first file that has no SHA-256 (an MD5 vouches for nothing).
  */
-export function requireDigests(release: Release): void {
+export async function requireDigests(release: Release): Promise<void> {
   for (const module of release.modules) {
-    const file = module.files.find(
-      (candidate) => candidate.sha256 === undefined && candidate.link === undefined,
-    );
-    if (file === undefined) continue;
-    throw refusal(
-      `manifest.json gives no sha256 for "${file.entry}", so its signature does not cover that file`,
-    );
+    for await (const { entry, sha256, link } of breathing(module.files))
+      if (sha256 === undefined && link === undefined)
+        throw refusal(
+          `manifest.json gives no sha256 for "${entry}", so its signature does not cover that file`,
+        );
   }
 }
 
 /** Checks that it says of every symlink where it leads to. Throws SIGNATURE_INVALID. */
-export function requireLinks(manifest: CompleteManifest, release: Release): void {
+export async function requireLinks(manifest: CompleteManifest, release: Release): Promise<void> {
   const listed = new Set((manifest.links ?? []).map(({ path }) => path));
-  const stray = release.modules
-    .flatMap((module) => module.files)
-    .find(({ entry, link }) => link !== undefined && !listed.has(entry));
-  if (stray === undefined) return;
-  throw refusal(
-    `manifest.json does not name the symlink "${stray.entry}" (under links), so its signature does not cover it`,
-  );
+  for (const { files } of release.modules)
+    for await (const { entry, link } of breathing(files))
+      if (link !== undefined && !listed.has(entry))
+        throw refusal(
+          `manifest.json does not name the symlink "${entry}" (under links), so its signature does not cover it`,
+        );
 }
 
 /** Checks that it names every directory that it deploys, by a file in it or by itself. Throws SIGNATURE_INVALID. */
-export function requireDirectories(manifest: CompleteManifest, entries: readonly PackageEntry[]): void {
+export async function requireDirectories(
+  manifest: CompleteManifest,
+  entries: Iterable<PackageEntry>,
+): Promise<void> {
   const sources = new Set(manifest.modules.map((module) => withoutSlash(module.src)));
   const named = [...(manifest.directories ?? []).map(withoutSlash), ...sources];
   const covered = new Set(named);
-  const listed = [...(manifest.files ?? []), ...(manifest.links ?? [])];
-  for (const path of [...named, ...listed.map((one) => one.path)])
+  const cover = (path: string): void => {
     for (const parent of parents(path)) covered.add(parent);
-  const stray = entries.find(
-    ({ name, isDirectory }) =>
-      isDirectory && !covered.has(name) && parents(name).some((parent) => sources.has(parent)),
-  );
-  if (stray === undefined) return;
-  throw refusal(
-    `manifest.json does not name the empty directory "${stray.name}" (under directories), so its signature does not cover it`,
-  );
+  };
+  for (const path of named) cover(path);
+  for (const { path } of manifest.links ?? []) cover(path);
+  for await (const { path } of breathing(manifest.files ?? [])) cover(path);
+  for await (const { name, isDirectory } of breathing(entries))
+    if (isDirectory && !covered.has(name) && parents(name).some((parent) => sources.has(parent)))
+      throw refusal(
+        `manifest.json does not name the empty directory "${name}" (under directories), so its signature does not cover it`,
+      );
 }

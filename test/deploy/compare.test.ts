@@ -39,6 +39,23 @@ function compare(
   return createComparer(files, { signal: never, pace: () => undefined }).file(file);
 }
 
+test('a file that grows without end is read as far as it was long', async ({ d }) => {
+  const file = deployed(d);
+  let reads = 0;
+  const open: Files['open'] = async (path, how) => {
+    const opened = await d.host.files.open(path, how);
+    const read: typeof opened.read = async (buffer, offset, length, position) => {
+      reads += 1;
+      if (reads > 10) throw new Error('read on and on');
+      writeFileSync(file.path, 'and on', { flag: 'a' });
+      return opened.read(buffer, offset, length, position);
+    };
+    return path === file.path ? { ...opened, read } : opened;
+  };
+  assert.is(await compare(d, file, { ...d.host.files, open }), undefined);
+  assert.is(reads, 1);
+});
+
 test('untouched: no difference', async ({ d }) => {
   assert.is(await compare(d, deployed(d)), undefined);
 });

@@ -113,7 +113,7 @@ else {
       ...plan,
       id: '20261123T200000001Z',
       kind: 'rollback',
-      steps: plan.steps.flatMap((step) =>
+      steps: [...plan.steps].flatMap((step) =>
         step.kind === 'put' && step.backup !== null
           ? [{ ...step, temp: `${step.temp}.2`, source: step.backup, backup: null }]
           : [],

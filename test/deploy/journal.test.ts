@@ -3,17 +3,29 @@ import { readdirSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
-  decodeJournal,
+  type DecodedJournal,
   encodeRecord,
   firstRecordText,
   type JournalRecord,
 } from '../../src/deploy/journal.ts';
-import { beginJournal, journalPath, readJournal } from '../../src/deploy/journal-file.ts';
+import { beginJournal, journalPath, readJournal, readJournalHead } from '../../src/deploy/journal-file.ts';
+import { decodeJournal } from '../../src/deploy/journal-reader.ts';
 import type { Plan } from '../../src/deploy/plan.ts';
+import { openSteps } from '../../src/deploy/step-list.ts';
 import { limits } from '../../src/limits.ts';
 import { device } from './rig.ts';
 
 const digest = (text: string) => createHash('sha256').update(text).digest('hex');
+/** What bytes say that come in parts of so many; the plan's steps as an array. */
+async function decoded(bytes: Uint8Array, partBytes = bytes.length): Promise<DecodedJournal> {
+  const parts = [];
+  for (let at = 0; at < bytes.length; at += partBytes) parts.push(bytes.subarray(at, at + partBytes));
+  const found = await decodeJournal(parts, createHash, await openSteps());
+  if (found.kind !== 'journal') return found;
+  const { journal } = found;
+  return { ...found, journal: { ...journal, plan: { ...journal.plan, steps: [...journal.plan.steps] } } };
+}
+
 const plan: Plan = {
   format: 1,
   id: '20261123T200000000Z',
@@ -41,9 +53,15 @@ const ends = encoded.map((_, index) =>
 const whole = Buffer.concat(encoded);
 const padded = Buffer.concat([whole, Buffer.alloc(100)]);
 
-test('what was written is read back, with or without the padding behind it', () => {
-  for (const bytes of [whole, padded]) {
-    assert.equal(decodeJournal(bytes, digest), {
+test('what was written is read back, with or without the padding behind it, in parts of any size', async () => {
+  for (const [bytes, partBytes] of [
+    [whole, whole.length],
+    [padded, padded.length],
+    [padded, 1],
+    [padded, 7],
+    [padded, 100],
+  ] as const) {
+    assert.equal(await decoded(bytes, partBytes), {
       kind: 'journal',
       journal: {
         plan,
@@ -58,36 +76,36 @@ test('what was written is read back, with or without the padding behind it', () 
   }
 });
 
-test('cut at any byte, the last whole record counts', () => {
+test('cut at any byte, the last whole record counts', async () => {
   for (let length = 0; length < whole.length; length++) {
     for (const bytes of [
       whole.subarray(0, length),
       Buffer.concat([whole.subarray(0, length), Buffer.alloc(50)]),
     ]) {
-      const decoded = decodeJournal(bytes, digest);
+      const found = await decoded(bytes);
       const complete = ends.filter((end) => end <= length).length;
-      const state = decoded.kind === 'journal' ? decoded.journal.state : decoded.kind;
+      const state = found.kind === 'journal' ? found.journal.state : found.kind;
       assert.is(state, records[complete - 1]?.state ?? 'empty', `cut at ${length}`);
     }
   }
 });
 
-test('any flipped bit is a torn tail in the last record and damage before it', () => {
+test('any flipped bit is a torn tail in the last record and damage before it', async () => {
   const lastStart = ends.at(-2) ?? 0;
   for (let index = 0; index < whole.length; index++) {
     for (const bit of [1, 0x20, 0x80]) {
       const bytes = Buffer.from(padded);
       bytes[index] = (bytes[index] ?? 0) ^ bit;
-      const decoded = decodeJournal(bytes, digest);
+      const found = await decoded(bytes);
       // Without the line end before it, the last record is no line of its own: both read as one torn tail.
-      if (index === lastStart - 1) assert.is(decoded.kind === 'journal' && decoded.journal.state, 'stopping');
-      else if (index < lastStart) assert.is(decoded.kind, 'damaged', `byte ${index}`);
-      else assert.is(decoded.kind === 'journal' && decoded.journal.state, 'switching', `byte ${index}`);
+      if (index === lastStart - 1) assert.is(found.kind === 'journal' && found.journal.state, 'stopping');
+      else if (index < lastStart) assert.is(found.kind, 'damaged', `byte ${index}`);
+      else assert.is(found.kind === 'journal' && found.journal.state, 'switching', `byte ${index}`);
     }
   }
 });
 
-test('bytes that no journal ever held never throw', () => {
+test('bytes that no journal ever held never throw', async () => {
   const samples = [
     '',
     '\n',
@@ -99,9 +117,9 @@ test('bytes that no journal ever held never throw', () => {
   ];
   const unplanned = encodeRecord({ state: 'staged' }, digest);
   for (const sample of [...samples.map((text) => Buffer.from(text)), Buffer.alloc(4096, 0xff)]) {
-    assert.is.not(decodeJournal(sample, digest).kind, 'journal');
+    assert.is.not((await decoded(sample)).kind, 'journal');
   }
-  assert.is(decodeJournal(unplanned, digest).kind, 'damaged');
+  assert.is((await decoded(unplanned)).kind, 'damaged');
 });
 
 /** A plan of so many steps, some of them with what JSON has to escape. */
@@ -131,11 +149,15 @@ test('a journal that was begun is read back with its plan', async () => {
     const journal = await beginJournal(d.host, d.backups, many);
     await journal.append({ state: 'switching' });
     await journal.close();
-    const decoded = await readJournal(d.host.files, journalPath(d.backups));
-    assert.equal(decoded.kind === 'journal' && [decoded.journal.state, decoded.journal.plan], [
-      'switching',
-      many,
-    ]);
+    for (const read of [readJournal, readJournalHead]) {
+      const found = await read(d.host.files, journalPath(d.backups));
+      assert.ok(found.kind === 'journal');
+      const steps = [...found.journal.plan.steps];
+      assert.equal(
+        [found.journal.state, { ...found.journal.plan, steps }],
+        ['switching', read === readJournal ? many : { ...many, steps: [] }],
+      );
+    }
   } finally {
     d.remove();
   }

@@ -46,13 +46,13 @@ function tree(d: Device, files: Record<string, string>, more: Partial<ReleaseMod
     ...base,
     exact: false,
     ...more,
-    files: base.files.map((file) => ({ ...file, sha256: sha256(file.entry) })),
+    files: [...base.files].map((file) => ({ ...file, sha256: sha256(file.entry) })),
   };
 }
 
 /** The same with what becomes of files that are there. */
 function when(module: ReleaseModule, whenThere: WhenThere, name: string): ReleaseModule {
-  const files = module.files.map((file) =>
+  const files = [...module.files].map((file) =>
     file.target.endsWith(`/${name}`) ? { ...file, whenThere } : file,
   );
   return { ...module, files };
@@ -163,7 +163,7 @@ test('what is kept is deployed only where there is none, and never removed', asy
   d.put('targets/app/uploads/hello', 'mine');
   d.put('targets/app/uploads/more', 'more');
   const plan = await installed(d, { ...module, exact: true });
-  assert.equal(fileSteps(plan), []);
+  assert.equal([...fileSteps(plan)], []);
   assert.is(text(d, 'uploads/hello'), 'mine');
   assert.is(text(d, 'uploads/more'), 'more');
 });
@@ -180,7 +180,7 @@ test('an edited file that is neither is replaced with a warning, and its backup 
     d.logged.join('\n'),
     /warn .*index was edited since it was deployed: it is replaced, and kept in the backups/,
   );
-  assert.is(readFileSync(fileSteps(plan)[0]?.backup ?? '', 'utf8'), 'mine');
+  assert.is(readFileSync([...fileSteps(plan)][0]?.backup ?? '', 'utf8'), 'mine');
 });
 
 test('a file that stands already is neither staged nor backed up nor renamed; one with another mode is put', async ({
@@ -191,12 +191,12 @@ test('a file that stands already is neither staged nor backed up nor renamed; on
   d.put('targets/app/other', 'old');
   const inode = statSync(join(d.targets, 'app/same')).ino;
   const module = tree(d, { same: 'same', mode: 'mode', other: 'new' });
-  const forced = module.files.map((file) =>
+  const forced = [...module.files].map((file) =>
     file.target.endsWith('/mode') ? { ...file, mode: 0o755, modeIsForced: true } : file,
   );
   const plan = await installed(d, { ...module, files: forced });
   assert.equal(
-    fileSteps(plan).map(({ target }) => target),
+    [...fileSteps(plan)].map(({ target }) => target),
     ['mode', 'other'].map((name) => join(d.targets, 'app', name)),
   );
   assert.is(statSync(join(d.targets, 'app/same')).ino, inode);

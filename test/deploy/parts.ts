@@ -6,6 +6,7 @@ import type { Plan } from '../../src/deploy/plan.ts';
 import { withPlanGroup } from '../../src/deploy/plan-group.ts';
 import { nothingRecorded, type Recorded } from '../../src/deploy/recorded.ts';
 import { createStager, makeDirectories } from '../../src/deploy/stage.ts';
+import { openSteps } from '../../src/deploy/step-list.ts';
 import { checkPlanFits, surveyRelease } from '../../src/deploy/survey.ts';
 import { UpdateError } from '../../src/errors.ts';
 import type { Release, ReleaseModule } from '../../src/release.ts';
@@ -73,7 +74,7 @@ export async function planFor(
   const territory = { allowedRoots: [d.targets], workDirectory: join(d.root, 'work') };
   const self = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
   const survey = await surveyRelease(d.host, release, territory, self, recorded);
-  const plan = makePlan(
+  const plan = await makePlan(
     {
       id: '20261123T200000000Z',
       kind: 'update',
@@ -89,6 +90,7 @@ export async function planFor(
     },
     survey.wants,
     survey.facts,
+    await openSteps(),
   );
   await checkPlanFits(d.host.files, plan, survey.facts, d.backups);
   return plan;
@@ -98,7 +100,7 @@ export async function planFor(
 export async function prepare(d: Device, plan: Plan): Promise<void> {
   await makeDirectories(d.host, plan);
   await withPlanGroup(d.host.files, plan, [d.backups], 'DEPLOYMENT_FAILED', async (group) => {
-    const stager = createStager(d.host, plan, group);
+    const stager = await createStager(d.host, plan, group);
     for (const source of stager.sources) {
       const writer = await stager.open(source);
       await writer.write(Buffer.from(source));

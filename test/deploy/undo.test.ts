@@ -166,7 +166,7 @@ test('what a program saves while it stops is what undo and backup hold', async (
     d.logged.join('\n'),
     /app\/a was changed while the services were stopped: it is backed up again/,
   );
-  const step = fileSteps(plan).find(({ target }) => target === last);
+  const step = [...fileSteps(plan)].find(({ target }) => target === last);
   assert.is(readFileSync(step?.backup ?? '', 'utf8'), 'last word');
   await switchTargets(d.host, plan);
   await restoreTargets(d.host, plan);
@@ -204,7 +204,7 @@ else
       writeFileSync(path, 'last!');
       await retakeBackups(d.host, d.backups, plan, false);
       const backupOf = (target: string) =>
-        fileSteps(plan).find((step) => step.target === target)?.backup ?? '';
+        [...fileSteps(plan)].find((step) => step.target === target)?.backup ?? '';
       assert.is(readFileSync(backupOf(path), 'utf8'), 'last!');
       assert.is(statSync(backupOf(untouched)).mtimeMs, 1_000_000_000_123);
       await switchTargets(d.host, plan);

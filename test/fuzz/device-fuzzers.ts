@@ -1,16 +1,18 @@
 /**
  * Fuzzers of what the device itself hands the daemon: state.json, the journal, the record of what is deployed, /proc text,
- * raw HTTP; with what a store hands a download (download-fuzzers.ts). Each takes a seed, damages something honest with it, and
- * throws when a property does not hold.
+ * raw HTTP. Each takes a seed,
+ * damages something honest with it, and throws when a property does not hold.
  */
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openRecord, type RecordLine } from '../../src/deploy/deployed-record.ts';
-import { decodeJournal, encodeRecord, type JournalRecord } from '../../src/deploy/journal.ts';
+import { encodeRecord, type JournalRecord } from '../../src/deploy/journal.ts';
+import { decodeJournal } from '../../src/deploy/journal-reader.ts';
 import { parseOwner } from '../../src/deploy/owner.ts';
 import type { Plan } from '../../src/deploy/plan.ts';
+import { openSteps } from '../../src/deploy/step-list.ts';
 import { UpdateError } from '../../src/errors.ts';
 import { realClock } from '../../src/host/clock.ts';
 import { realFiles } from '../../src/host/files.ts';
@@ -30,7 +32,6 @@ import { type Chance, chance, mutateBytes, mutateJson } from '../fixtures/mutate
 import { putRecord } from '../fixtures/put-record.ts';
 import { rawClient } from '../fixtures/raw-client.ts';
 import { collectingLog, scriptedUpdater } from '../fixtures/scripted-updater.ts';
-import { downloadFuzzers } from './download-fuzzers.ts';
 import { fleetFuzzers } from './fleet-fuzzers.ts';
 
 export interface RunningFuzzers {
@@ -48,7 +49,6 @@ export async function deviceFuzzers(): Promise<RunningFuzzers> {
       { name: 'deployed record', run: (seed) => fuzzDeployedRecord(directory, seed) },
       { name: '/proc text', run: fuzzProc },
       ...fleetFuzzers(directory),
-      ...downloadFuzzers(),
       http.fuzzer,
     ],
     close: async () => {
@@ -126,9 +126,13 @@ const lineStarts = [...journal.keys()].filter((at) => at === 0 || journal[at - 1
 
 /** Whatever the bytes are, what is read is a state that was written, with the plan that was written. */
 async function fuzzJournal(seed: number): Promise<string> {
-  const decoded = decodeJournal(mutateBytes(journal, chance(seed), lineStarts), digest);
+  const bytes = mutateBytes(journal, chance(seed), lineStarts);
+  const decoded = await decodeJournal([bytes], createHash, await openSteps());
   if (decoded.kind !== 'journal') return decoded.kind;
-  if (JSON.stringify(decoded.journal.plan) !== JSON.stringify(plan))
+  if (
+    JSON.stringify({ ...decoded.journal.plan, steps: [...decoded.journal.plan.steps] }) !==
+    JSON.stringify(plan)
+  )
     throw new Error('a plan that nobody wrote');
   if (!records.some(({ state }) => state === decoded.journal.state))
     throw new Error('a state that nobody wrote');

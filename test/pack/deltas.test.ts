@@ -60,7 +60,8 @@ async function look(path: string) {
   try {
     const text = Buffer.from((await archive.readSmall('manifest.json', 1e6)) ?? []).toString();
     const { modules, files } = JSON.parse(text) as { modules: Named[]; files: Named[] };
-    return { names: archive.entries.map(({ name }) => name), text, modules, files, entries: archive.entries };
+    const entries = [...archive.entries];
+    return { names: entries.map(({ name }) => name), text, modules, files, entries };
   } finally {
     await archive.close();
   }

@@ -25,7 +25,7 @@ const test = suite('pack');
 async function look(path: string): Promise<{ entries: Record<string, string>; manifest: string }> {
   const archive = await openArchive(packHost, path);
   const entries = Object.fromEntries(
-    archive.entries.map((entry) => [
+    [...archive.entries].map((entry) => [
       entry.isDirectory ? `${entry.name}/` : entry.name,
       (entry.mode ?? 0).toString(8),
     ]),
@@ -54,7 +54,9 @@ test('symlinks of a tree are packed as such, named in the manifest, and an older
       symlinkSync('nowhere', join(source.source, 'a/dangling'));
       await source.pack();
       const archive = await openArchive(packHost, join(source.folder, 'package.zip'));
-      const found = archive.entries.flatMap(({ name, link }) => (link === undefined ? [] : [[name, link]]));
+      const found = [...archive.entries].flatMap(({ name, link }) =>
+        link === undefined ? [] : [[name, link]],
+      );
       const manifest = JSON.parse(
         Buffer.from((await archive.readSmall('manifest.json', 1e6)) ?? []).toString(),
       );
@@ -107,7 +109,7 @@ test('sizes and digests are filled in: of a file in its module, of a tree under 
       files.map(({ path, size }: { path: string; size: number }) => `${path} ${size}`),
       ['modules/web/css/style.css 21', 'modules/web/index.html 18', 'modules/web/nothing 0'],
     );
-    const all = inspection.release.modules.flatMap((module) => module.files);
+    const all = inspection.release.modules.flatMap((module) => [...module.files]);
     assert.ok(all.every((file) => file.sha256 !== undefined));
   });
 });
@@ -227,7 +229,7 @@ test('a mode that no package carries is told; one that the manifest asks for is 
       source.write('a', 'a', 0o4755);
       const { warnings, release } = await source.pack();
       assert.is(warnings.length, expected, warnings.join('; '));
-      assert.is(release.modules[0]?.files[0]?.mode, expected === 1 ? 0o755 : 0o4755);
+      assert.is([...(release.modules[0]?.files ?? [])][0]?.mode, expected === 1 ? 0o755 : 0o4755);
     });
 });
 
@@ -254,7 +256,7 @@ test('a tree of more files than a manifest can list has its list in an entry, wh
     assert.equal(warnings, []);
     assert.is(signed?.keyId, parseTrustedKey(signer.publicKey).id);
     assert.is(release.modules[0]?.files.length, 1100);
-    assert.ok(release.modules[0]?.files.every(({ sha256 }) => sha256 !== undefined));
+    assert.ok([...(release.modules[0]?.files ?? [])].every(({ sha256 }) => sha256 !== undefined));
     const packed = await openArchive(packHost, join(source.folder, 'package.zip'));
     const written = JSON.parse(Buffer.from((await packed.readSmall('manifest.json', 1e6)) ?? '').toString());
     await packed.close();

@@ -34,12 +34,12 @@ function inFile(bytes: Uint8Array): string {
 async function unpack(path: string, files = realFiles(), changes: Partial<Extraction> = {}) {
   const archive = await openArchive(hostWith(files), path);
   const contents = new Map<string, Buffer>();
-  const modes = new Map(archive.entries.map(({ name, mode }) => [name, mode]));
+  const modes = new Map([...archive.entries].map(({ name, mode }) => [name, mode]));
   const opened: string[] = [];
   try {
     const digest = await newDigests(freeMemory, true, archive.sizeBytes);
     await archive.extract({
-      wanted: new Set(archive.entries.filter(({ isDirectory }) => !isDirectory).map(({ name }) => name)),
+      wanted: new Set([...archive.entries].filter(({ isDirectory }) => !isDirectory).map(({ name }) => name)),
       digest,
       onBytes: () => undefined,
       signal: new AbortController().signal,

@@ -5,6 +5,7 @@ import { checkLinks } from '../../src/package/links.ts';
 import { parseManifest } from '../../src/package/manifest.ts';
 import { type PackageEntry, resolveRelease } from '../../src/package/release.ts';
 import { requireLinks } from '../../src/package/signed-content.ts';
+import { refusal } from '../deploy/parts.ts';
 
 const test = suite('symlinks of a package');
 
@@ -35,41 +36,44 @@ const link = (name: string, to: string): PackageEntry => ({
   ...{ name, isDirectory: false, sizeBytes: to.length, mode: 0o755, link: to },
 });
 
-function resolved(root: object, entries: readonly PackageEntry[]) {
+async function resolved(root: object, entries: readonly PackageEntry[]) {
   const text = { version: '1.0.0', modules: [{ name: 'a', src: 'tree', dst: '/opt/tope/a' }], ...root };
   const { files, ...rest } = parseManifest(Buffer.from(JSON.stringify(text))).manifest;
   const manifest = { ...rest, ...(Array.isArray(files) && { files }) };
   const rules = { expectedVersion: '1.0.0', allowedRoots: ['/opt/tope'], workDirectory: '/opt/tope/updater' };
-  return { manifest, release: resolveRelease(manifest, entries, rules) };
+  return { manifest, release: await resolveRelease(manifest, entries, rules) };
 }
 
-test('a release says of each symlink where it leads', () => {
-  const { release } = resolved({}, [link('tree/lib/x.so', 'x.so.1')]);
+test('a release says of each symlink where it leads', async () => {
+  const { release } = await resolved({}, [link('tree/lib/x.so', 'x.so.1')]);
   const [file] = release.modules[0]?.files ?? [];
   assert.equal([file?.target, file?.link], ['/opt/tope/a/lib/x.so', 'x.so.1']);
 });
 
-test('a manifest that names another place for a symlink, or a symlink that is none, is refused', () => {
+test('a manifest that names another place for a symlink, or a symlink that is none, is refused', async () => {
   const links = (path: string, to: string) => ({ links: [{ path, to }] });
   const entries = [link('tree/x', 'y'), { name: 'tree/y', isDirectory: false, sizeBytes: 1, mode: 0o644 }];
-  assert.throws(
-    () => resolved(links('tree/x', 'z'), entries),
+  assert.match(
+    await refusal(() => resolved(links('tree/x', 'z'), entries)),
     /links\[0\]\.to: is "z", but "tree\/x" leads to "y"/,
   );
-  assert.throws(
-    () => resolved(links('tree/y', 'z'), entries),
+  assert.match(
+    await refusal(() => resolved(links('tree/y', 'z'), entries)),
     /links\[0\]\.path: "tree\/y" is not a symlink/,
   );
   const files = [{ path: 'tree/x', size: 1, sha256: 'a'.repeat(64) }];
-  assert.throws(() => resolved({ files }, entries), /files\[0\]\.path: "tree\/x" is not a file/);
+  assert.match(
+    await refusal(() => resolved({ files }, entries)),
+    /files\[0\]\.path: "tree\/x" is not a file/,
+  );
 });
 
-test('a signature covers the symlinks that the manifest names, and no other is deployed with it', () => {
+test('a signature covers the symlinks that the manifest names, and no other is deployed with it', async () => {
   const entries = [link('tree/x', 'y')];
-  const { manifest, release } = resolved({}, entries);
-  assert.throws(() => requireLinks(manifest, release), /SIGNATURE_INVALID.*symlink "tree\/x"/);
-  const covered = resolved({ links: [{ path: 'tree/x', to: 'y' }] }, entries);
-  requireLinks(covered.manifest, covered.release);
+  const { manifest, release } = await resolved({}, entries);
+  assert.match(await refusal(() => requireLinks(manifest, release)), /SIGNATURE_INVALID.*symlink "tree\/x"/);
+  const covered = await resolved({ links: [{ path: 'tree/x', to: 'y' }] }, entries);
+  await requireLinks(covered.manifest, covered.release);
 });
 
 test.run();

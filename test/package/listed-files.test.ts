@@ -40,19 +40,19 @@ async function refusal(...given: Parameters<typeof read>): Promise<string> {
 }
 
 test('is read as pack writes it', async () => {
-  assert.equal(await read(listText(three)), three);
-  assert.equal(await read(listText([])), []);
+  assert.equal([...((await read(listText(three))) ?? [])], three);
+  assert.equal([...((await read(listText([]))) ?? [])], []);
 });
 
 test('is read in any other form of JSON', async () => {
   for (const text of [JSON.stringify(three), JSON.stringify(three, null, 2), ` ${JSON.stringify(three)}\n`])
-    assert.equal(await read(text), three);
+    assert.equal([...((await read(text)) ?? [])], three);
 });
 
 test('of very many files is read whole', async () => {
   const many = Array.from({ length: limits.archiveEntries }, (_, index) => file(`web/${index}`));
   const found = await read(listText(many));
-  assert.equal([found?.length, found?.at(-1)], [many.length, many.at(-1)]);
+  assert.equal([...(found ?? [])], many);
   assert.match(await refusal(listText([...many, file('more')])), /lists more than \d+ files/);
 });
 

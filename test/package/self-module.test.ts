@@ -16,7 +16,7 @@ const app = { name: 'app', src: 'app', dst: '/opt/tope/app' };
 const file = (name: string): PackageEntry => ({ name, isDirectory: false, sizeBytes: 5, mode: 0o644 });
 const all = ['updater/tope-updater-arm64', 'updater/tope-updater-x64', 'app'].map(file);
 
-function resolve(modules: readonly object[], rule: SelfRule | undefined, entries = all): Release {
+function resolve(modules: readonly object[], rule: SelfRule | undefined, entries = all): Promise<Release> {
   const text = Buffer.from(JSON.stringify({ version: '1.2.3', modules }));
   const rules = {
     expectedVersion: '1.2.3',
@@ -28,9 +28,13 @@ function resolve(modules: readonly object[], rule: SelfRule | undefined, entries
   return resolveRelease(manifest, entries, rules);
 }
 
-function refusal(modules: readonly object[], rule: SelfRule | undefined, entries = all): string {
+async function refusal(
+  modules: readonly object[],
+  rule: SelfRule | undefined,
+  entries = all,
+): Promise<string> {
   try {
-    resolve(modules, rule, entries);
+    await resolve(modules, rule, entries);
   } catch (thrown) {
     if (thrown instanceof UpdateError) return thrown.message;
     throw thrown;
@@ -38,37 +42,43 @@ function refusal(modules: readonly object[], rule: SelfRule | undefined, entries
   return 'accepted';
 }
 
-test('of a directory the device takes the executable of its own architecture, to its own place, mode 0755', () => {
-  const [module] = resolve([self, app], arm).modules;
+test('of a directory the device takes the executable of its own architecture, to its own place, mode 0755', async () => {
+  const [module] = (await resolve([self, app], arm)).modules;
   assert.equal([module?.isSelf, module?.isTree, module?.target], [true, false, arm.path]);
   const [only] = module?.files ?? [];
   assert.equal([only?.entry, only?.mode, only?.modeIsForced], ['updater/tope-updater-arm64', 0o755, true]);
 });
 
-test('a file is taken as it is, whatever it is called', () => {
-  const [module] = resolve([{ ...self, src: 'app' }], arm).modules;
+test('a file is taken as it is, whatever it is called', async () => {
+  const [module] = (await resolve([{ ...self, src: 'app' }], arm)).modules;
   assert.equal(
-    module?.files.map(({ entry, target }) => [entry, target]),
+    [...(module?.files ?? [])].map(({ entry, target }) => [entry, target]),
     [['app', arm.path]],
   );
 });
 
-test('a package without one for the device is not for it', () => {
+test('a package without one for the device is not for it', async () => {
   const rule = { ...arm, arch: 'armv7' };
-  assert.match(refusal([self], rule), /^INCOMPATIBLE: modules\[0\].src: .*tope-updater-armv7.* for armv7$/);
+  assert.match(
+    await refusal([self], rule),
+    /^INCOMPATIBLE: modules\[0\].src: .*tope-updater-armv7.* for armv7$/,
+  );
 });
 
-test('a device that may not replace its updater says why', () => {
-  assert.match(refusal([app, self], { refusal: 'because' }), /^INCOMPATIBLE: modules\[1\].self: because$/);
-  assert.match(refusal([self], undefined), /^INCOMPATIBLE: modules\[0\].self: /);
+test('a device that may not replace its updater says why', async () => {
+  assert.match(
+    await refusal([app, self], { refusal: 'because' }),
+    /^INCOMPATIBLE: modules\[1\].self: because$/,
+  );
+  assert.match(await refusal([self], undefined), /^INCOMPATIBLE: modules\[0\].self: /);
 });
 
-test('who only looks at a package sees every executable in it', () => {
-  const [module] = resolve([self, app], anySelf).modules;
+test('who only looks at a package sees every executable in it', async () => {
+  const [module] = (await resolve([self, app], anySelf)).modules;
   assert.is(module?.files.length, 2);
 });
 
-test('what only a service needs is refused, a second updater, and a module without a place', () => {
+test('what only a service needs is refused, a second updater, and a module without a place', async () => {
   for (const more of [
     { dst: '/opt/x' },
     { process_name: 'a' },
@@ -76,18 +86,21 @@ test('what only a service needs is refused, a second updater, and a module witho
     { before_start: [['/bin/x']] },
   ])
     assert.match(
-      refusal([{ ...self, ...more }], arm),
+      await refusal([{ ...self, ...more }], arm),
       /^INVALID_MANIFEST: .*modules\[0\]\.\w+: is not for the updater/,
     );
   assert.match(
-    refusal([self, { ...self, name: 'two' }], arm),
+    await refusal([self, { ...self, name: 'two' }], arm),
     /modules\[1\].self: modules\[0\] is the updater/,
   );
-  assert.match(refusal([{ name: 'app', src: 'app' }], arm), /modules\[0\].dst: is missing/);
-  assert.match(refusal([{ ...app, self: false, dst: arm.path }], arm), /inside the updater's work directory/);
+  assert.match(await refusal([{ name: 'app', src: 'app' }], arm), /modules\[0\].dst: is missing/);
+  assert.match(
+    await refusal([{ ...app, self: false, dst: arm.path }], arm),
+    /inside the updater's work directory/,
+  );
 });
 
-test('an updater that does not know the feature is told to refuse it', () => {
+test('an updater that does not know the feature is told to refuse it', async () => {
   assert.equal(featuresUsed({ modules: [app, self] }), ['self']);
 });
 

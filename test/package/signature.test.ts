@@ -168,7 +168,7 @@ packages('a signed package with digests for every file is accepted', async () =>
   const key = parseTrustedKey(signer.publicKey);
   const { release, signed } = await read({ withDigests: true, sign: signer.sign }, [key]);
   assert.equal(signed, { keyId: key.id, trustedComment: 'made by a test' });
-  assert.ok(release.modules.every(({ files }) => files.every(({ sha256 }) => sha256?.length === 64)));
+  assert.ok(release.modules.every(({ files }) => [...files].every(({ sha256 }) => sha256?.length === 64)));
 });
 
 packages('without trusted keys no signature is asked for', async () => {
@@ -201,7 +201,7 @@ packages('a file added to or taken from a signed tree is refused', async () => {
   // The manifest of the whole package, in packages with a file more and a file less.
   const { release } = await read({ withDigests: true }, []);
   const files = release.modules
-    .flatMap((module) => module.files)
+    .flatMap((module) => [...module.files])
     .map(({ entry, sizeBytes, sha256 }) => ({ path: entry, size: sizeBytes, sha256 }));
   const changed = { manifest: { files, directories: ['web/empty'] }, sign: signer.sign };
   assert.is(await readError(changed, keys), 'accepted');
@@ -233,7 +233,7 @@ packages(
     };
     const { release } = await read({ withDigests: true, files }, []);
     const listed = release.modules
-      .flatMap((module) => module.files)
+      .flatMap((module) => [...module.files])
       .map(({ entry, sizeBytes, sha256 }) => ({ path: entry, size: sizeBytes, sha256 }));
     const signed = (directories?: string[]) =>
       readError(

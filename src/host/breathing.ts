@@ -1,0 +1,31 @@
+/** Long loops that compute: nothing else of the daemon runs while one of them does, so they give way to others now and then. */
+import { limits } from '../limits.ts';
+import { elapsedMs } from './clock.ts';
+
+/** Goes through `items`; where that takes long, the event loop turns in between. */
+export async function* breathing<T>(items: Iterable<T>): AsyncGenerator<T> {
+  const breathe = breather();
+  let count = 0;
+  for (const item of items) {
+    yield item;
+    count += 1;
+    if (count % itemsPerLook === 0) await breathe();
+  }
+}
+
+/** To be called between two parts of work: a promise where the event loop has not turned for long. */
+export function breather(): () => Promise<void> | undefined {
+  let sinceMs = elapsedMs();
+  return () => {
+    if (elapsedMs() - sinceMs < limits.breathMs) return undefined;
+    return new Promise((resolve) =>
+      setImmediate(() => {
+        sinceMs = elapsedMs();
+        resolve();
+      }),
+    );
+  };
+}
+
+/** The clock costs a little, too. */
+const itemsPerLook = 16;
