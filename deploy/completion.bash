@@ -14,7 +14,7 @@ _tope_updater() {
       mapfile -t COMPREPLY < <(compgen -d -- "$current")
       return
       ;;
-    --socket | --token-file | --gui | --trust-key | --ca-file | --cert-file | --key-file | --fleet-id-file | --fleet-token-file | --fleet-attribute | --config | --output | -o | --sign | --delta-from)
+    --socket | --token-file | --gui | --trust-key | --ca-file | --cert-file | --key-file | --fleet-id-file | --fleet-token-file | --fleet-attribute | --config | --output | -o | --sign | --delta-from | --against)
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -f -- "$current")
       return
@@ -36,7 +36,7 @@ _tope_updater() {
     doctor) flags='--json --url --dir --socket --token-file --report-url --allow-root --trust-key --config' ;;
     support) flags='--output --dir --token-file --config' ;;
     pack) flags='--output --sign --package-url --store --delta-from --allow-root' ;;
-    verify) flags='--trust-key --allow-root --json' ;;
+    verify) flags='--against --trust-key --allow-root --json' ;;
     init) flags='--kind' ;;
   esac
   case $current in

@@ -67,9 +67,20 @@ export const packagingCommands = {
     about:
       'Reads the whole package with the reader and the rules of the device; needs no device. Exits with 1 where it ' +
       'would be refused.',
-    flags: [trustKey, allowRoot, json],
+    flags: [
+      {
+        flag: 'against',
+        kind: 'text',
+        argument: 'FILE|DIR',
+        doc: 'an older package, or its folder: tells what a device that has it would download',
+      },
+      trustKey,
+      allowRoot,
+      json,
+    ],
     examples: [
       ['verify printer-2.0.0.zip', 'modules, files, problems'],
+      ['verify printer-2.0.0.zip --against printer-1.9.0.zip', 'and how much of it a device would download'],
       ['verify --trust-key minisign.pub printer-2.0.0.zip', 'and the signature'],
     ],
   },

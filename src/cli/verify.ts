@@ -5,11 +5,14 @@ import { errno } from '../errors.ts';
 import { plainFiles } from '../host/files.ts';
 import { freeMemory } from '../host/memory.ts';
 import { type Inspection, inspectPackage } from '../pack/inspect.ts';
+import { downloadBody } from '../pack/pack.ts';
+import type { TargetRules } from '../package/targets.ts';
 import type { ReleaseModule } from '../release.ts';
 import type { CommandInvocation } from './arguments.ts';
 import { CommandError } from './failure.ts';
 import { bytesText, countText, exactText, tableLines } from './figures.ts';
-import { isSet, listFlag } from './flags.ts';
+import { isSet, listFlag, textFlag } from './flags.ts';
+import { type Foretold, foretell } from './foretell.ts';
 import { createOutput, type Output } from './output.ts';
 import { refusalText, targetRulesOf } from './target-rules.ts';
 import { readTrustedKey } from './trusted-key.ts';
@@ -28,10 +31,45 @@ export async function verify({ flags, operands }: CommandInvocation): Promise<nu
       cause: thrown,
     });
   });
+  const older = textFlag(flags, 'against');
+  const foretold = older === undefined ? undefined : await against(path, inspection, older, rules);
   const output = createOutput(process.stdout, process.env);
-  if (isSet(flags, 'json')) output.line(JSON.stringify(report(inspection)));
-  else print(output, basename(path), inspection, rules.allowedRoots);
+  if (isSet(flags, 'json')) {
+    const download = foretold && { from_version: foretold.version, ...foretold.traffic };
+    output.line(JSON.stringify({ ...report(inspection), ...(download && { download }) }));
+    return 0;
+  }
+  print(output, basename(path), inspection, rules.allowedRoots);
+  if (foretold !== undefined) output.line(downloadText(foretold, inspection.sizeBytes));
   return 0;
+}
+
+async function against(
+  path: string,
+  inspection: Inspection,
+  place: string,
+  rules: TargetRules,
+): Promise<Foretold> {
+  const older = await realpath(place).catch((thrown: unknown) => {
+    throw new CommandError(`--against: cannot read ${place}: ${errno(thrown) ?? String(thrown)}`);
+  });
+  const request = downloadBody(
+    { version: inspection.release.version, ...inspection },
+    'package.zip',
+    'https://packages.example/package.zip',
+  );
+  return foretell(path, request, older, rules).catch((thrown: unknown) => {
+    throw new CommandError(`--against ${place}: ${refusalText(thrown)}`, 1, { cause: thrown });
+  });
+}
+
+function downloadText({ version, traffic }: Foretold, sizeBytes: number): string {
+  const { bytes_fetched, requests } = traffic;
+  const percent = ((100 * bytes_fetched) / sizeBytes).toFixed(1);
+  return (
+    `a device with version ${version} would download ${bytesText(bytes_fetched)} of ${bytesText(sizeBytes)} ` +
+    `(${percent} %) in ${countText(requests, 'request')}`
+  );
 }
 
 /** The JSON form; names as in the manifest and in the API. */

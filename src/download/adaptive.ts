@@ -23,12 +23,14 @@ export type Step =
   /** The end of the package is wanted: gotTail() takes it. */
   | { readonly kind: 'tail'; readonly from: number; readonly to: number }
   | { readonly kind: 'fetch'; readonly to: number }
-  /** The bytes from here to `to`, after the first `skip`; where they fail with a SourceError, give() is to be called. */
+  /** The bytes from here to `to`, after the first `skip`; where they fail with a SourceError, giveUp() is to be called. */
   | {
       readonly kind: 'make';
       readonly from: number;
       readonly to: number;
       readonly skip: number;
+      /** They came with the end of the package. */
+      readonly isFetched: boolean;
       readonly chunks: AsyncIterable<Uint8Array>;
     };
 
@@ -182,13 +184,14 @@ export function createAdaptive(
     const piece = of.pieces[index];
     if (piece === undefined) return { kind: 'whole' };
     if (piece.kind === 'tail')
-      return { ...piece, kind: 'make', skip: position - piece.from, chunks: once(tail) };
+      return { ...piece, kind: 'make', skip: position - piece.from, isFetched: true, chunks: once(tail) };
     const to = fetchedTo(of, index, position);
     if (to > position) return { kind: 'fetch', to };
     if (piece.kind !== 'make') return { kind: 'whole' };
     const level = of.probe.levelOf(piece);
     if (level === undefined) return undefined;
-    return { ...piece, skip: position - piece.from, chunks: of.maker.make(piece.entry, piece.source, level) };
+    const chunks = of.maker.make(piece.entry, piece.source, level);
+    return { ...piece, skip: position - piece.from, isFetched: false, chunks };
   }
 
   /** Up to where one request goes: over all that is missing, that has to show itself first, or that comes faster than it is made. */

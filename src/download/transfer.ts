@@ -88,6 +88,7 @@ export async function transfer(
     from,
     to,
     skip,
+    isFetched,
     chunks,
   }: Extract<Step, { kind: 'make' }>): Promise<Failure | undefined> {
     const { signal } = options;
@@ -104,7 +105,7 @@ export async function transfer(
           if (written !== undefined) await written;
           trial.signal.throwIfAborted();
           trial.alive();
-          options.onReused?.(chunk.length);
+          if (!isFetched) options.onReused?.(chunk.length);
           options.onProgress(holding.part.sizeBytes);
           saved.pass(holding.info());
         }

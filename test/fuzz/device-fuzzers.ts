@@ -1,7 +1,7 @@
 /**
  * Fuzzers of what the device itself hands the daemon: state.json, the journal, the record of what is deployed, /proc text,
- * raw HTTP. Each takes a seed,
- * damages something honest with it, and throws when a property does not hold.
+ * raw HTTP; with what a store hands a download (download-fuzzers.ts). Each takes a seed, damages something honest with it, and
+ * throws when a property does not hold.
  */
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -32,6 +32,7 @@ import { type Chance, chance, mutateBytes, mutateJson } from '../fixtures/mutate
 import { putRecord } from '../fixtures/put-record.ts';
 import { rawClient } from '../fixtures/raw-client.ts';
 import { collectingLog, scriptedUpdater } from '../fixtures/scripted-updater.ts';
+import { downloadFuzzers } from './download-fuzzers.ts';
 import { fleetFuzzers } from './fleet-fuzzers.ts';
 
 export interface RunningFuzzers {
@@ -49,6 +50,7 @@ export async function deviceFuzzers(): Promise<RunningFuzzers> {
       { name: 'deployed record', run: (seed) => fuzzDeployedRecord(directory, seed) },
       { name: '/proc text', run: fuzzProc },
       ...fleetFuzzers(directory),
+      ...downloadFuzzers(),
       http.fuzzer,
     ],
     close: async () => {

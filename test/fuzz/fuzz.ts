@@ -1,6 +1,6 @@
 /**
  * `make fuzz`: every fuzzer in turn, over and over, until the time is up (FUZZ_MINUTES, default 10). Seeds go on from
- * FUZZ_SEED, or from one of the day's making, which is printed. Ends with one line a fuzzer; exit code 1 after a find.
+ * FUZZ_SEED, or from one of the day's making, which is printed; FUZZ_ONLY is a pattern of their names. Ends with one line a fuzzer; exit code 1 after a find.
  */
 import { packageFuzzers } from '../fixtures/fuzz-package.ts';
 import { deviceFuzzers } from './device-fuzzers.ts';
@@ -12,7 +12,9 @@ const firstSeed = Number(process.env.FUZZ_SEED ?? Math.floor(Date.now() / 1000) 
 console.log(`first seed ${firstSeed}`);
 
 const device = await deviceFuzzers();
-const totals = [...packageFuzzers(), ...device.fuzzers].map((fuzzer) => ({
+const only = new RegExp(process.env.FUZZ_ONLY ?? '');
+const fuzzers = [...packageFuzzers(), ...device.fuzzers].filter(({ name }) => only.test(name));
+const totals = fuzzers.map((fuzzer) => ({
   fuzzer,
   runs: 0,
   outcomes: new Map<string, number>(),
