@@ -195,23 +195,30 @@ pages() {
   echo completion.bash bash-completion/completions/tope-updater /usr/share/bash-completion
 }
 
-# What people read and type by. A link that cannot be made (a read-only /usr, say) does not fail the installation.
+# make_link TARGET LINK FOLDER WHAT: where the folder is there, and nothing of that name. A link that cannot be made (a read-only /usr, say)
+# does not fail the installation.
+make_link() {
+  # What is there already is ours, or a package manager's and not ours to touch.
+  if [ ! -d "$3" ] || [ -e "$2" ] || [ -L "$2" ]; then return; fi
+  { mkdir -p "${2%/*}" && ln -s "$1" "$2"; } 2>/dev/null || echo "note: $2 cannot be made; $4 is $1"
+}
+
+unlink_ours() { if [ "$(readlink "$2" 2>/dev/null)" = "$1" ]; then rm -f "$2"; fi; }
+
+# What people read and type by.
 install_pages() {
+  make_link "$PREFIX/tope-updater" "$DESTDIR/usr/local/bin/tope-updater" "$DESTDIR/usr/local/bin" 'the program'
   pages | while read -r file place folder; do
     [ -r "$here/$file" ] || continue
     put "$here/$file" "$target/share/$place" 644
-    link=$DESTDIR${folder%/*}/$place
-    # What is there already is ours, or a package manager's and not ours to touch.
-    if [ ! -d "$DESTDIR$folder" ] || [ -e "$link" ] || [ -L "$link" ]; then continue; fi
-    { mkdir -p "${link%/*}" && ln -s "$PREFIX/share/$place" "$link"; } 2>/dev/null ||
-      echo "note: $link cannot be made; the page is $PREFIX/share/$place"
+    make_link "$PREFIX/share/$place" "$DESTDIR${folder%/*}/$place" "$DESTDIR$folder" 'the page'
   done
 }
 
 remove_pages() {
+  unlink_ours "$PREFIX/tope-updater" "$DESTDIR/usr/local/bin/tope-updater"
   pages | while read -r file place folder; do
-    link=$DESTDIR${folder%/*}/$place
-    if [ "$(readlink "$link" 2>/dev/null)" = "$PREFIX/share/$place" ]; then rm -f "$link"; fi
+    unlink_ours "$PREFIX/share/$place" "$DESTDIR${folder%/*}/$place"
     emptied=$target/share/$place
     rm -f "$emptied"
     while emptied=${emptied%/*} && [ "$emptied" != "$target" ]; do rmdir "$emptied" 2>/dev/null || break; done

@@ -49,6 +49,9 @@ const manifest = `{
       // had. A systemd unit is named instead with "service": "hello.service".
       "process_name": "hello",
 
+      // How to start it where it does not run yet, as on the first install: the program by its absolute path, and its arguments.
+      "start": ["/opt/tope/hello/hello"],
+
       // Lower numbers are started first; modules without one come last.
       "restart_order": 1
 

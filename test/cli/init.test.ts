@@ -58,6 +58,8 @@ for (const [kind, files] of [
         assert.is(status, 0, `${round}: ${stderr}`);
       }
       for (const file of files) assert.ok(device.namesBelow(device.root).includes(file), file);
+      if (kind === 'service')
+        assert.ok(isRunning(join(device.root, 'hello/hello')), 'its service runs at once');
       endAll(device);
     }),
   );
@@ -89,6 +91,10 @@ function endAll(device: Device): void {
     const words = commandLine(pid);
     if (words.some((word) => word.startsWith(device.root))) process.kill(Number(pid), 'SIGKILL');
   }
+}
+
+function isRunning(program: string): boolean {
+  return readdirSync('/proc').some((pid) => /^\d+$/.test(pid) && commandLine(pid).includes(program));
 }
 
 function commandLine(pid: string): string[] {

@@ -234,10 +234,11 @@ for (const shell of shells()) {
     assert.match(readFileSync(join(destdir, 'opt/tope/updater/tope-updater'), 'utf8'), '1.0.0 x64');
   });
 
-  test('manual page and completion go below the prefix, and links to them where the system has folders', () => {
+  test('program, manual page and completion lie below the prefix, and links to them where the system has folders', () => {
     const [bare, full] = [root(), root()];
-    const links = [join(full, 'usr/local/share', manual), join(full, 'usr/share', completion)];
-    for (const folder of ['usr/local/share/man', 'usr/share/bash-completion'])
+    const program = join(full, 'usr/local/bin/tope-updater');
+    const links = [program, join(full, 'usr/local/share', manual), join(full, 'usr/share', completion)];
+    for (const folder of ['usr/local/bin', 'usr/local/share/man', 'usr/share/bash-completion'])
       mkdirSync(join(full, folder), { recursive: true });
     const from = release('1.0.0');
     for (const destdir of [bare, full])
@@ -249,7 +250,7 @@ for (const shell of shells()) {
     assert.not.ok(existsSync(join(bare, 'usr')));
     assert.equal(
       links.map((link) => readlinkSync(link)),
-      [manual, completion].map((page) => `/srv/updater/share/${page}`),
+      ['tope-updater', `share/${manual}`, `share/${completion}`].map((path) => `/srv/updater/${path}`),
     );
 
     succeed(from, '--destdir', full, '--arch', 'x64', '--prefix', '/srv/updater');
