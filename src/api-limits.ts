@@ -26,10 +26,9 @@ export const apiLimits = {
   newcomersShare: 0.1,
   /** What is kept of that part while it is not used: as many as `connections` may come together. */
   newcomersSavedMs: 100,
-  /** The part of those whose request is no HTTP, what is kept of it, and how late the answer to more of them comes. */
+  /** The part of those whose request is no HTTP, and what is kept of it: the answers to more of them come late. */
   brokenShare: 0.02,
   brokenSavedMs: 20,
-  brokenDelayMs: 1_000,
   /** A client that neither sends nor reads for this long is gone. */
   connectionIdleMs: 30_000,
   /** The API's part of the event loop's time, so that an update has the rest: about 1500 answers a second on x64. */

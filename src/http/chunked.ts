@@ -5,11 +5,11 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import type { RefuseBroken } from './broken-http.ts';
+import type { Admission } from './admission.ts';
 import { HttpError } from './http-error.ts';
 
 /** True where the request was refused; whatever else comes on its connection is dropped. */
-export function chunkedRefusal(refuse: RefuseBroken): (request: IncomingMessage) => boolean {
+export function chunkedRefusal(refuse: Admission['refuse']): (request: IncomingMessage) => boolean {
   const refused = new WeakSet<Socket>();
   return ({ headers, socket }) => {
     if (refused.has(socket)) return true;

@@ -2,6 +2,7 @@
  * What plain HTTP answers to a request that reached no endpoint (spec section 2): a status, and the JSON envelope.
  */
 import type { Refusal } from '../envelope.ts';
+import { limits } from '../limits.ts';
 
 const words = {
   400: 'BAD_REQUEST',
@@ -35,4 +36,12 @@ export class HttpError extends Error {
   get envelope(): Refusal {
     return { code: this.status, msg: this.message };
   }
+}
+
+/** `code`: what Node's parser or its timeouts call it. */
+export function brokenHttp(code: string | undefined): HttpError {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new HttpError(408, 'the request took too long to arrive');
+  if (code === 'HPE_HEADER_OVERFLOW')
+    return new HttpError(431, `the headers may hold ${limits.requestHeaderBytes} bytes`);
+  return new HttpError(400, `not HTTP (${code ?? 'unknown'})`);
 }

@@ -19,15 +19,12 @@ import { listenGuarded, removeStaleSocket } from '../host/unix-socket.ts';
 import { limits } from '../limits.ts';
 import type { FleetControl } from '../updater/fleet-state.ts';
 import type { Updater } from '../updater/state.ts';
+import { type Admission, createAdmission } from './admission.ts';
 import { readBody } from './body.ts';
-import { brokenHttpRefusal, type RefuseBroken } from './broken-http.ts';
 import { chunkedRefusal } from './chunked.ts';
-import { boundConnections, type Connections } from './connections.ts';
 import { admit, isDocument } from './door.ts';
 import { createEvents, type Events } from './events.ts';
-import { type FairShare, fairShare } from './fair-share.ts';
 import { HttpError } from './http-error.ts';
-import { type Newcomers, receiveNewcomers } from './newcomers.ts';
 import { sendJson } from './reply.ts';
 import { answer, type Service } from './routes.ts';
 import { documentSender } from './send-document.ts';
@@ -68,23 +65,21 @@ export interface RunningServer {
  * then nothing is left open.
  */
 export async function startServer(updater: Updater, options: ServerOptions): Promise<RunningServer> {
-  const share = fairShare(options.clock);
-  const connections = boundConnections(share.isWaiting);
+  const admission = createAdmission(options);
   const listeners: Listener[] = [];
   const events = options.events ?? createEvents(options.clock, updater.progress);
-  const refuseBroken = brokenHttpRefusal(options.clock, connections, share.requestMs);
-  const handle = requestHandler(updater, { ...options, events }, connections, share, refuseBroken);
+  const handle = requestHandler(updater, { ...options, events }, admission);
   const open = async (where: ListenOptions, name: string): Promise<Server> => {
-    const server = createLimitedServer(handle, connections, refuseBroken);
-    const newcomers = holdNewcomers(server, options, connections, share);
+    const server = createLimitedServer(handle, admission);
+    const closeNewcomers = admission.guard(server);
     await listen(server, where, name);
     // Later failures are of single accepts (too many open files, say): the next may succeed.
     server.on('error', (error) => options.log.error(`${name}: ${error.message}`));
-    listeners.push({ server, newcomers });
+    listeners.push({ server, closeNewcomers });
     return server;
   };
   const closeAll = () =>
-    Promise.all(listeners.map((listener) => closeListener(listener, connections, options.clock)));
+    Promise.all(listeners.map((listener) => closeListener(listener, admission, options.clock)));
 
   try {
     const { host, port, socketPath } = options;
@@ -106,7 +101,7 @@ export async function startServer(updater: Updater, options: ServerOptions): Pro
 
 interface Listener {
   readonly server: Server;
-  readonly newcomers: Newcomers;
+  readonly closeNewcomers: () => void;
 }
 
 type Handle = (request: IncomingMessage, response: ServerResponse) => void;
@@ -122,38 +117,13 @@ const socketLimits: SocketLimits = {
   requireHostHeader: false,
 };
 
-function createLimitedServer(handle: Handle, connections: Connections, refuseBroken: RefuseBroken): Server {
+function createLimitedServer(handle: Handle, admission: Admission): Server {
   const server = createServer(socketLimits, handle);
   server.timeout = limits.connectionIdleMs;
   // Node's own answer to other expectations than 100-continue is no envelope; they may be ignored (RFC 9110 10.1.1).
   server.on('checkExpectation', handle);
-  server.on('connection', connections.opened);
-  server.on('clientError', (error, socket) => refuseBroken(error, socket as Socket));
+  server.on('clientError', (error, socket) => admission.refuse(error, socket as Socket));
   return server;
-}
-
-/** Puts the wait before a server's own listeners, of which Node's makes the HTTP parser. */
-function holdNewcomers(
-  server: Server,
-  { clock, memory }: ServerOptions,
-  connections: Connections,
-  share: FairShare,
-): Newcomers {
-  const listeners = server.listeners('connection');
-  server.removeAllListeners('connection');
-  const newcomers = receiveNewcomers({
-    clock,
-    memory,
-    requestMs: share.requestMs,
-    letIn(socket, first) {
-      for (const listener of listeners) listener.call(server, socket);
-      // As if they came now, so that a request is known of before the next newcomer is let in.
-      if (!socket.destroyed) socket.emit('data', first);
-      return connections.requestsOf(socket);
-    },
-  });
-  server.on('connection', newcomers.arrived);
-  return newcomers;
 }
 
 function listen(server: Server, where: ListenOptions, name: string): Promise<void> {
@@ -173,8 +143,8 @@ function listen(server: Server, where: ListenOptions, name: string): Promise<voi
 }
 
 function closeListener(
-  { server, newcomers }: Listener,
-  connections: Connections,
+  { server, closeNewcomers }: Listener,
+  admission: Admission,
   clock: Clock,
 ): Promise<void> {
   return new Promise((resolve) => {
@@ -183,17 +153,15 @@ function closeListener(
       cancel();
       resolve();
     });
-    newcomers.close();
-    connections.close();
+    closeNewcomers();
+    admission.close();
   });
 }
 
 function requestHandler(
   updater: Updater,
   options: ServerOptions & { readonly events: Events },
-  connections: Connections,
-  share: FairShare,
-  refuseBroken: RefuseBroken,
+  admission: Admission,
 ): Handle {
   const { log, version, clock } = options;
   const policy = { host: options.host, token: options.token };
@@ -213,10 +181,10 @@ function requestHandler(
     const body = request.method === 'POST' ? await readBody(request, limits.requestBodyBytes) : undefined;
     sendJson(response, 200, JSON.stringify(await answer(service, name, body)));
   };
-  const isRefused = chunkedRefusal(refuseBroken);
+  const isRefused = chunkedRefusal(admission.refuse);
   return (request, response) => {
     if (isRefused(request)) return;
-    connections.began(request);
+    admission.began(request);
     const beganMs = clock.elapsed();
     handle(request, response)
       .catch((thrown: unknown) => {
@@ -224,10 +192,7 @@ function requestHandler(
         log.debug(`request refused: ${error.message}`);
         sendJson(response, error.status, JSON.stringify(error.envelope), error.headers);
       })
-      .finally(() => {
-        connections.answered(request);
-        share.spent(request.socket, clock.elapsed() - beganMs);
-      });
+      .finally(() => admission.answered(request, clock.elapsed() - beganMs));
   };
 }
 

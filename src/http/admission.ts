@@ -1,0 +1,245 @@
+/**
+ * Who is read when, so that a crowd at the API keeps neither an update nor an honest client waiting. A connection is a newcomer until its
+ * first words (a bare socket takes 1.5 KB, one with an HTTP parser 9.5 KB: x64, Node 26); its first words wait for a turn of the
+ * newcomers', of the whole API its every further request, of the broken ones what is no HTTP (share.ts).
+ *
+ * Invariants: no answer is held back, only the reading of what comes next, so nothing piles up in here. What is kept is bounded: of too
+ * many connections the one goes that lets us wait longest, first among those never answered, and never one that we owe an answer;
+ * of too many newcomers the oldest, of too many bytes of theirs the one that sent most. Newcomers that say nothing may stay in large
+ * numbers: to close them would only bring them back.
+ */
+import type { IncomingMessage, Server } from 'node:http';
+import type { Socket } from 'node:net';
+import { errno } from '../errors.ts';
+import type { Clock, Memory } from '../host/host.ts';
+import { limits } from '../limits.ts';
+import { brokenHttp, HttpError } from './http-error.ts';
+import { rawReply } from './reply.ts';
+import { createShare, requestCost, type Share } from './share.ts';
+
+export interface Admission {
+  /** Takes the connections of a server; the returned function closes those that have said nothing. */
+  guard(server: Server): () => void;
+  /** A request's head has arrived; `answered` must follow, with the time that it took. */
+  began(request: IncomingMessage): void;
+  answered(request: IncomingMessage, ms: number): void;
+  /** Answers what Node's parser refuses, or what must not be read on, and closes the connection. */
+  refuse(error: Error, socket: Socket): void;
+  /** Closes every connection as soon as it is owed nothing. */
+  close(): void;
+}
+
+interface AdmissionOptions {
+  readonly clock: Pick<Clock, 'elapsed' | 'after'>;
+  /** Told of the buffers that are made here, and to clear away after so many connections. */
+  readonly memory?: Pick<Memory, 'produced' | 'trim'> | undefined;
+}
+
+/** One that has spoken. In `known` they stand in the order of their waiting, the longest first. */
+interface Connection {
+  /** Not answered yet. */
+  readonly requests: Set<IncomingMessage>;
+  wasAnswered: boolean;
+  isEnding: boolean;
+}
+
+export function createAdmission({ clock, memory }: AdmissionOptions): Admission {
+  const known = new Map<Socket, Connection>();
+  const cost = requestCost();
+  const { apiShare, apiSavedMs, apiCrowd, newcomersShare, newcomersSavedMs, brokenShare, brokenSavedMs } =
+    limits;
+  const requests = createShare<Socket>(clock, {
+    share: apiShare,
+    savedMs: apiSavedMs,
+    crowd: apiCrowd,
+    turnMs: cost.ms,
+    pass: (socket) => socket.resume(),
+  });
+  const broken = createShare<() => void>(clock, {
+    share: brokenShare,
+    savedMs: brokenSavedMs,
+    turnMs: cost.ms,
+    pass: (refuse) => refuse(),
+  });
+  let usedBytes = 0;
+
+  return {
+    guard: (server) => {
+      // Node's own listeners, of which one makes the HTTP parser, come after the wait.
+      const listeners = server.listeners('connection');
+      server.removeAllListeners('connection');
+      /** Those that have said nothing, and when they came; and what others have said that are not let in yet. The oldest first. */
+      const silent = new Map<Socket, number>();
+      const waiting = new Map<Socket, Buffer>();
+      const share: Share<Socket> = createShare<Socket>(clock, {
+        share: newcomersShare,
+        savedMs: newcomersSavedMs,
+        turnMs: cost.ms,
+        pass: letIn,
+      });
+      let heldBytes = 0;
+      let isSweeping = false;
+      server.on('connection', arrived);
+      return () => {
+        for (const socket of [...silent.keys(), ...waiting.keys()]) socket.destroy();
+      };
+
+      function arrived(socket: Socket): void {
+        if (silent.size + waiting.size >= limits.newcomers) close(firstOf(silent) ?? firstOf(waiting));
+        if (!isSweeping) clock.after(sweepMs, sweep);
+        isSweeping = true;
+        silent.set(socket, clock.elapsed());
+        // One that leaves without a word is not kept half open.
+        socket.allowHalfOpen = false;
+        socket.on('error', ignore);
+        socket.on('data', (bytes: Buffer) => hear(socket, bytes));
+        socket.once('close', () => forget(socket));
+        use(limits.newcomerBytes);
+      }
+
+      function hear(socket: Socket, bytes: Buffer): void {
+        memory?.produced(bytes.length);
+        silent.delete(socket);
+        waiting.set(socket, Buffer.concat([waiting.get(socket) ?? nothing, bytes]));
+        heldBytes += bytes.length;
+        // Its end may come before its answer.
+        socket.allowHalfOpen = true;
+        if (!share.isWaiting(socket) && share.take(socket)) letIn(socket);
+        while (heldBytes > limits.newcomersBytes) close(greediest());
+      }
+
+      function letIn(socket: Socket): void {
+        const first = waiting.get(socket) ?? nothing;
+        forget(socket);
+        socket.removeAllListeners('data');
+        for (const listener of listeners) listener.call(server, socket);
+        // As if they came now, so that a request is known of before the next newcomer is let in.
+        if (enter(socket)) socket.emit('data', first);
+        share.charge(known.get(socket)?.requests.size ?? 0);
+        use(limits.connectionBytes);
+      }
+
+      function forget(socket: Socket): void {
+        heldBytes -= waiting.get(socket)?.length ?? 0;
+        silent.delete(socket);
+        waiting.delete(socket);
+        share.leave(socket);
+      }
+
+      function close(socket: Socket | undefined): void {
+        if (socket === undefined) return;
+        forget(socket);
+        socket.destroy();
+      }
+
+      /** A request is short: those that send much are not let keep others out. */
+      function greediest(): Socket | undefined {
+        let mostBytes = 0;
+        for (const { length } of waiting.values()) mostBytes = Math.max(mostBytes, length);
+        return firstThat(waiting, ({ length }) => length === mostBytes);
+      }
+
+      function sweep(): void {
+        const nowMs = clock.elapsed();
+        for (const [socket, sinceMs] of silent) {
+          if (nowMs - sinceMs < limits.connectionIdleMs) break;
+          socket.destroy();
+        }
+        isSweeping = silent.size > 0;
+        if (isSweeping) clock.after(sweepMs, sweep);
+      }
+    },
+    began: (request) => void known.get(request.socket)?.requests.add(request),
+    answered(request, ms) {
+      cost.measured(ms);
+      const { socket } = request;
+      const connection = known.get(socket);
+      if (connection === undefined) return;
+      connection.requests.delete(request);
+      connection.wasAnswered = true;
+      known.delete(socket);
+      known.set(socket, connection);
+      if (connection.isEnding) endWhenAnswered(socket);
+      if (!requests.take(socket)) socket.pause();
+    },
+    refuse(error, socket) {
+      // A reply here would be taken for the one that is still owed.
+      if (isOwed(socket)) {
+        socket.pause();
+        endWhenAnswered(socket);
+      } else if (!socket.writable || errno(error) === 'ECONNRESET') socket.destroy();
+      else {
+        const refusal = error instanceof HttpError ? error : brokenHttp(errno(error));
+        const reply = () => void socket.end(rawReply(refusal), () => socket.destroy());
+        socket.once('close', () => broken.leave(reply));
+        if (broken.take(reply)) reply();
+        else socket.pause();
+      }
+    },
+    close() {
+      for (const socket of known.keys()) endWhenAnswered(socket);
+    },
+  };
+
+  /** Another may be closed for it; false: it is closed itself, as none can be. */
+  function enter(socket: Socket): boolean {
+    if (known.size >= limits.connections) {
+      const goes =
+        firstThat(known, ({ wasAnswered }, other) => !wasAnswered && !isOwed(other)) ??
+        firstThat(known, (_, other) => !requests.isWaiting(other) && !isOwed(other)) ??
+        firstThat(known, (_, other) => !isOwed(other)) ??
+        socket;
+      known.delete(goes);
+      goes.destroy();
+    }
+    if (socket.destroyed) return false;
+    known.set(socket, { requests: new Set(), wasAnswered: false, isEnding: false });
+    // Node resumes the socket by itself when it has done with a request.
+    socket.on('resume', () => requests.isWaiting(socket) && socket.pause());
+    socket.once('close', () => {
+      known.delete(socket);
+      requests.leave(socket);
+    });
+    return true;
+  }
+
+  /** A request of it has arrived whole. */
+  function isOwed(socket: Socket): boolean {
+    for (const { complete } of known.get(socket)?.requests ?? []) if (complete) return true;
+    return false;
+  }
+
+  function endWhenAnswered(socket: Socket): void {
+    const connection = known.get(socket);
+    if (connection !== undefined) connection.isEnding = true;
+    if (!isOwed(socket)) socket.destroySoon();
+  }
+
+  /** What connections use lives too long for the collections of young objects, and would pile up when they are gone. */
+  function use(bytes: number): void {
+    usedBytes += bytes;
+    if (usedBytes < limits.connectionsGarbageBytes) return;
+    usedBytes = 0;
+    memory?.trim();
+  }
+}
+
+function firstThat<Value>(
+  all: ReadonlyMap<Socket, Value>,
+  holds: (value: Value, socket: Socket) => boolean,
+): Socket | undefined {
+  for (const [socket, value] of all) if (holds(value, socket)) return socket;
+  return undefined;
+}
+
+function firstOf(all: ReadonlyMap<Socket, unknown>): Socket | undefined {
+  return all.keys().next().value;
+}
+
+const sweepMs = 1_000;
+const nothing = Buffer.alloc(0);
+
+/** Its 'close' tells enough. */
+function ignore(): void {
+  // nothing else to do
+}
