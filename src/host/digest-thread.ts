@@ -2,16 +2,15 @@
  * A digest computed on a thread of its own: beside it, the thread that runs JavaScript is free for the network, the disk
  * and other digests. MD5 of a package is otherwise the longest part of an update (docs/performance.md).
  *
- * Bytes are copied into a ring of slots that both threads share. Invariant: a slot is the thread's from the moment in
- * which `submitted` counts it until `done` does; the thread digests them in this order. A slot without bytes is the end:
- * the digest then stands at the beginning of the ring.
+ * Bytes go over in a ring of shared memory (byte-ring.ts); at its end the digest stands at the beginning of the ring. A thread that
+ * digests nothing for limits.digestStuckMs is given up: the next call rejects.
  *
- * Neither side hangs on a single notification: whoever waits looks again every limits.digestLookMs, so that a wake-up that is
- * lost costs that long. A thread that digests nothing for limits.digestStuckMs is given up: the next call rejects.
+ * What the thread runs is made of a function's text: an executable has no file that a worker could load.
  */
 import type * as Crypto from 'node:crypto';
 import type * as Threads from 'node:worker_threads';
 import { limits } from '../limits.ts';
+import { byteRing, type SharedRing } from './byte-ring.ts';
 import type { Memory } from './host.ts';
 import { StuckError } from './watchdog.ts';
 
@@ -35,28 +34,23 @@ export async function isWorthThread(memory: Memory, expectedBytes: number): Prom
 
 /** The thread starts with the first bytes. What happens to it rejects the next call, mostly as a StuckError. */
 export function threadDigest(memory: Memory, algorithm: DigestName): DigestStream {
-  const ring = new Uint8Array(new SharedArrayBuffer(slotCount * slotBytes));
-  const control = new Int32Array(
-    new SharedArrayBuffer((at.lengths + slotCount) * Int32Array.BYTES_PER_ELEMENT),
-  );
+  const ring = byteRing();
   let started: Promise<Threads.Worker> | undefined;
   let failure: Error | undefined;
-  /** Slots handed over so far, and the bytes in the one to come. */
-  let submitted = 0;
-  let filled = 0;
 
   return {
     update(bytes) {
       started ??= start();
-      const taken = fill(bytes);
+      const taken = ring.fill(bytes);
       return taken === bytes.length ? undefined : fillRest(bytes.subarray(taken));
     },
     async finish() {
-      if (filled > 0) submit();
+      const { bytes, control, at, slotCount } = ring.shared;
+      if (ring.filledBytes() > 0) ring.submit();
       await freeSlots(1);
-      submit();
+      ring.submit();
       await freeSlots(slotCount);
-      return Buffer.from(ring.subarray(0, control[at.lengths])).toString('hex');
+      return Buffer.from(bytes.subarray(0, control[at.lengths])).toString('hex');
     },
     abort() {
       end(new StuckError(`the ${algorithm} digest was given up`));
@@ -64,29 +58,8 @@ export function threadDigest(memory: Memory, algorithm: DigestName): DigestStrea
     },
   };
 
-  /** Copies as much as there is room for; returns how much. */
-  function fill(bytes: Uint8Array): number {
-    let taken = 0;
-    while (taken < bytes.length && submitted - Atomics.load(control, at.done) < slotCount) {
-      const part = bytes.subarray(taken, taken + slotBytes - filled);
-      ring.set(part, (submitted % slotCount) * slotBytes + filled);
-      taken += part.length;
-      filled += part.length;
-      if (filled === slotBytes) submit();
-    }
-    return taken;
-  }
-
   async function fillRest(bytes: Uint8Array): Promise<void> {
-    for (let rest = bytes; rest.length > 0; rest = rest.subarray(fill(rest))) await freeSlots(1);
-  }
-
-  function submit(): void {
-    control[at.lengths + (submitted % slotCount)] = filled;
-    submitted += 1;
-    filled = 0;
-    Atomics.store(control, at.submitted, submitted);
-    Atomics.notify(control, at.submitted);
+    for (let rest = bytes; rest.length > 0; rest = rest.subarray(ring.fill(rest))) await freeSlots(1);
   }
 
   /** Waits until so many slots are free. */
@@ -95,27 +68,15 @@ export function threadDigest(memory: Memory, algorithm: DigestName): DigestStrea
     await started;
     let looks = 0;
     for (let before = -1; ; ) {
-      const done = Atomics.load(control, at.done);
-      if (slotCount - (submitted - done) >= count) return;
+      const done = ring.done();
+      if (ring.freeSlots() >= count) return;
       if (failure !== undefined) throw failure;
       looks = done === before ? looks + 1 : 0;
       before = done;
       if (looks * limits.digestLookMs >= limits.digestStuckMs)
         end(new StuckError(`the thread of the ${algorithm} digest does not go on`));
-      else await changeOf(done);
+      else await ring.changed(done);
     }
-  }
-
-  /** Resolves when `done` has changed, or soon. */
-  async function changeOf(done: number): Promise<void> {
-    const change = Atomics.waitAsync(control, at.done, done);
-    if (!change.async) return;
-    let timer: NodeJS.Timeout | undefined;
-    const soon = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, limits.digestLookMs);
-    });
-    await Promise.race([change.value, soon]);
-    clearTimeout(timer);
   }
 
   async function start(): Promise<Threads.Worker> {
@@ -125,8 +86,7 @@ export function threadDigest(memory: Memory, algorithm: DigestName): DigestStrea
     await nextTurn();
     const { Worker } = await import('node:worker_threads');
     await nextTurn();
-    const lookMs = limits.digestLookMs;
-    const workerData: Shared = { algorithm, ring, control, at, slotCount, slotBytes, lookMs };
+    const workerData: Work = { algorithm, ring: ring.shared };
     const thread = new Worker(`(${digestSlots})(require('node:worker_threads'), require('node:crypto'))`, {
       eval: true,
       workerData,
@@ -147,7 +107,7 @@ export function threadDigest(memory: Memory, algorithm: DigestName): DigestStrea
 
   function end(why: Error): void {
     failure ??= why;
-    Atomics.notify(control, at.done); // whoever waits looks at the failure
+    ring.wake(); // whoever waits looks at the failure
   }
 }
 
@@ -155,36 +115,25 @@ function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** More than two, so that the thread goes on with the next while we are told of the one before. */
-const slotCount = 4;
-const slotBytes = 128 * 1024;
-
-/** Where in `control` is what: two counts of slots, then the number of bytes in each slot. */
-const at = { submitted: 0, done: 1, lengths: 2 } as const;
-
-interface Shared {
+interface Work {
   readonly algorithm: DigestName;
-  readonly ring: Uint8Array;
-  readonly control: Int32Array;
-  readonly at: typeof at;
-  readonly slotCount: number;
-  readonly slotBytes: number;
-  readonly lookMs: number;
+  readonly ring: SharedRing;
 }
 
 /** What the thread runs. Its text is all that gets there: it uses nothing from outside, and makes no inner function. */
 function digestSlots(threads: typeof Threads, crypto: typeof Crypto): void {
-  const { algorithm, ring, control, at, slotCount, slotBytes, lookMs } = threads.workerData as Shared;
+  const { algorithm, ring } = threads.workerData as Work;
+  const { bytes, control, at, slotCount, slotBytes, lookMs } = ring;
   const hash = crypto.createHash(algorithm);
   for (let done = 0, length = 1; length > 0; ) {
     // In a loop: a notification may come so late that its slot is done already, and then wakes for nothing.
     while (Atomics.load(control, at.submitted) === done) Atomics.wait(control, at.submitted, done, lookMs);
     const slot = done % slotCount;
     length = control[at.lengths + slot] ?? 0;
-    if (length > 0) hash.update(ring.subarray(slot * slotBytes, slot * slotBytes + length));
+    if (length > 0) hash.update(bytes.subarray(slot * slotBytes, slot * slotBytes + length));
     else {
       const digest = hash.digest();
-      ring.set(digest);
+      bytes.set(digest);
       control[at.lengths] = digest.length;
     }
     done += 1;

@@ -12,6 +12,7 @@ import type { ClientRequestArgs, IncomingMessage } from 'node:http';
 import type { OnReadOpts, Socket } from 'node:net';
 import { limits } from '../limits.ts';
 import { type BodyReader, bodyReader } from './net-body.ts';
+import { readBuffers } from './read-buffers.ts';
 
 /** What net.connect and tls.connect have in common; node:http gives them all that a request was given. */
 type Connect = (options: ClientRequestArgs & { onread: OnReadOpts }) => Socket;
@@ -29,68 +30,54 @@ export interface BulkConnection {
   ): AsyncIterable<Uint8Array> | undefined;
 }
 
+/** Who reads the connection: the parser up to the end of the head, then the parser on, or the body's reader. */
+type Phase =
+  | { readonly is: 'head' }
+  | { readonly is: 'parsed' }
+  | { readonly is: 'body'; missingBytes: number };
+
 /** One connection for one request. */
 export function bulkConnection(): BulkConnection {
-  let socket: Socket | undefined;
-  /** Bytes of the body that the reader has not had are filling[0 .. filled]. */
-  let filling = new Uint8Array(limits.socketBufferBytes);
-  let filled = 0;
-  /** The reader has, or had, a chunk of this one. */
-  let other = new Uint8Array(limits.socketBufferBytes);
-  let side = new Uint8Array(0);
-  let mode: 'head' | 'parsed' | 'body' = 'head';
-  /** Of the body, from the socket. */
-  let missingBytes = 0;
-  let isDeliveryDue = false;
-  let reader: BodyReader | undefined;
+  const buffers = readBuffers();
   const head = headEnd();
+  let socket: Socket | undefined;
+  let phase: Phase = { is: 'head' };
+  let reader: BodyReader | undefined;
+  let isDeliveryDue = false;
 
   /** False stops the socket. */
   function onRead(lengthBytes: number, into: Uint8Array): boolean {
     const bytes = into.subarray(0, lengthBytes);
     let start = 0;
-    while (mode === 'head' && start < bytes.length) {
+    while (phase.is === 'head' && start < bytes.length) {
       const end = head.after(bytes, start);
       parse(bytes.subarray(start, end));
       start = end;
     }
-    if (mode === 'body') return keep(bytes.subarray(start));
-    return start === bytes.length || parse(bytes.subarray(start));
+    const rest = bytes.subarray(start);
+    if (phase.is === 'body') return deliver(phase, rest);
+    return rest.length === 0 || parse(rest);
   }
 
   /** Hands bytes to node:http, which calls `answered` from in here. */
   function parse(bytes: Uint8Array): boolean {
     const goesOn = socket?.push(bytes) ?? false;
     if ((socket?.readableLength ?? 0) === 0) return goesOn;
-    // They wait in the socket: its buffer is not read into any more, and where a head ends can no longer be told.
-    filling = new Uint8Array(limits.socketBufferBytes);
-    mode = 'parsed';
+    // They wait in the socket, and where a head ends can no longer be told.
+    buffers.giveAway();
+    phase = { is: 'parsed' };
     return goesOn;
   }
 
-  function keep(bytes: Uint8Array): boolean {
-    const ours = bytes.subarray(0, missingBytes);
-    missingBytes -= ours.length;
-    place(ours);
-    if (missingBytes === 0) reader?.ended();
-    else if (filled >= limits.chunkBytes) reader?.arrived();
+  function deliver(body: Extract<Phase, { is: 'body' }>, bytes: Uint8Array): boolean {
+    const ours = bytes.subarray(0, body.missingBytes);
+    body.missingBytes -= ours.length;
+    buffers.keep(ours);
+    if (body.missingBytes === 0) reader?.ended();
+    else if (buffers.filledBytes() >= limits.chunkBytes) reader?.arrived();
     else deliverSoon();
     // TLS gives what it has decrypted even after a stop.
-    return missingBytes > 0 && filling.length - filled >= limits.tlsBurstBytes;
-  }
-
-  /** Most bytes stand where they belong already: those were read before the reader took what was before them do not. */
-  function place(bytes: Uint8Array): void {
-    const isThere = bytes.buffer === filling.buffer && bytes.byteOffset === filling.byteOffset + filled;
-    if (!isThere) {
-      if (filling.length - filled < bytes.length) {
-        const larger = new Uint8Array(filled + bytes.length + limits.socketBufferBytes);
-        larger.set(filling.subarray(0, filled));
-        filling = larger;
-      }
-      filling.set(bytes, filled);
-    }
-    filled += bytes.length;
+    return body.missingBytes > 0 && buffers.leftBytes() >= limits.tlsBurstBytes;
   }
 
   /** Small reads, as the records of TLS, come by the dozen: they are given together. */
@@ -99,45 +86,28 @@ export function bulkConnection(): BulkConnection {
     isDeliveryDue = true;
     setImmediate(() => {
       isDeliveryDue = false;
-      if (filled > 0) reader?.arrived();
+      if (buffers.filledBytes() > 0) reader?.arrived();
     });
-  }
-
-  /** Where the next read goes; asked for after each one, and so before the reader may take what came before it. */
-  function room(): Uint8Array {
-    const rest = filling.subarray(filled);
-    if (rest.length >= limits.chunkBytes) return rest;
-    if (side.length === 0) side = new Uint8Array(limits.chunkBytes);
-    return side;
-  }
-
-  function take(): Uint8Array | undefined {
-    if (filled === 0) return undefined;
-    const chunk = filling.subarray(0, filled);
-    [filling, other] = [other, filling];
-    filled = 0;
-    return chunk;
   }
 
   return {
     open: (connect) => (options) => {
-      const onread = { buffer: room, callback: onRead };
+      const onread = { buffer: buffers.room, callback: onRead };
       // node:http keeps the request's path in `path`, where older versions of node:net look for a unix socket.
       socket = (connect as Connect)({ ...options, path: options.socketPath ?? null, onread });
       return socket;
     },
     answered({ headers, statusCode }) {
-      if (mode !== 'head') return;
+      if (phase.is !== 'head') return;
       const length = headers['transfer-encoding'] === undefined ? Number(headers['content-length'] ?? 0) : 0;
       const isBody = (statusCode === 200 || statusCode === 206) && Number.isSafeInteger(length) && length > 0;
-      mode = isBody ? 'body' : 'parsed';
-      missingBytes = length;
+      phase = isBody ? { is: 'body', missingBytes: length } : { is: 'parsed' };
     },
     body(incoming, stallTimeoutMs, signal) {
-      if (mode !== 'body') return undefined;
-      const source = { take, resume: () => void socket?.resume() };
+      if (phase.is !== 'body') return undefined;
+      const source = { take: buffers.take, resume: () => void socket?.resume() };
       reader = bodyReader(incoming, source, stallTimeoutMs, signal);
-      if (missingBytes === 0) reader.ended();
+      if (phase.missingBytes === 0) reader.ended();
       return reader.chunks;
     },
   };
