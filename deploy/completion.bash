@@ -19,7 +19,7 @@ _tope_updater() {
       mapfile -t COMPREPLY < <(compgen -f -- "$current")
       return
       ;;
-    --host | --port | --report-url | --screen-actions | --log-level | --log-format | --device-type | --rate-limit | --download-deadline | --download-wait | --fleet-url | --fleet-tenant | --fleet-id | --fleet-token-kind | --fleet-soft | --fleet-confirm | --fleet-set-name | --audit-interval | --url | --release | --md5 | --sha256 | --size | --package-url | --kind)
+    --host | --port | --report-url | --screen-actions | --log-level | --log-format | --device-type | --rate-limit | --download-deadline | --download-wait | --fleet-url | --fleet-tenant | --fleet-id | --fleet-token-kind | --fleet-soft | --fleet-confirm | --fleet-set-name | --audit-interval | --url | --release | --md5 | --sha256 | --size | --package-url | --self | --kind)
       return
       ;;
   esac
@@ -35,7 +35,7 @@ _tope_updater() {
     fleet) flags='--json --url --socket --token-file' ;;
     doctor) flags='--json --url --dir --socket --token-file --report-url --allow-root --trust-key --config' ;;
     support) flags='--output --dir --token-file --config' ;;
-    pack) flags='--output --sign --package-url --store --delta-from --allow-root' ;;
+    pack) flags='--output --sign --package-url --self --store --delta-from --allow-root' ;;
     verify) flags='--against --trust-key --allow-root --json' ;;
     init) flags='--kind' ;;
   esac

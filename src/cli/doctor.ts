@@ -2,6 +2,7 @@
  * `tope-updater doctor`: looks for what could keep updates from working. Each finding is ok, warn or fail, and says what
  * to do. Changes nothing.
  */
+import { dirname } from 'node:path';
 import { errorText } from '../errors.ts';
 import { realClock } from '../host/clock.ts';
 import { plainFiles } from '../host/files.ts';
@@ -11,6 +12,7 @@ import type { CommandInvocation } from './arguments.ts';
 import { answersOf, daemonChecks } from './doctor-daemon.ts';
 import { fleetChecks } from './doctor-fleet.ts';
 import { placeChecks } from './doctor-places.ts';
+import { probationChecks } from './doctor-probation.ts';
 import { runtimeCheck } from './doctor-runtime.ts';
 import { type DoctorTarget, doctorTarget } from './doctor-target.ts';
 import { trustCheck } from './doctor-trust.ts';
@@ -37,6 +39,7 @@ export async function doctor({ flags }: CommandInvocation): Promise<number> {
             configurationFound(target),
             ...(await daemonChecks(host, target, flags)),
             ...(await placeChecks(host, target)),
+            ...(await probationChecks(host.files, [dirname(process.execPath), target.workDirectory])),
             ...(await fleetChecks(host, target)),
             await trustCheck([target.workDirectory, ...(await ownPaths(target.config, target.configPath))]),
             runtimeCheck(process.versions.node, target.config.trusted_keys.length > 0, host.clock.now()),

@@ -22,9 +22,10 @@ function printTable(output: Output, entries: readonly HistoryEntry[]): void {
     `${entry.previous_version ?? '-'} -> ${entry.version ?? 'nothing'}`,
     durationText(Date.parse(entry.ended_at) - Date.parse(entry.started_at)),
     entry.outcome,
+    entry.updater ?? '-',
     entry.error ?? entry.modules.join(' '),
   ]);
-  const header = ['time (UTC)', 'what', 'version', 'took', 'outcome', 'modules, or why not'];
+  const header = ['time (UTC)', 'what', 'version', 'took', 'outcome', 'updater', 'modules, or why not'];
   const [first = '', ...lines] = tableLines([header, ...rows]);
   output.line(output.paint('bold', first));
   for (const [index, line] of lines.entries()) {

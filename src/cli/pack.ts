@@ -35,6 +35,7 @@ export async function pack({ flags, operands }: CommandInvocation): Promise<numb
     ...source,
     outputPath,
     compress: !isSet(flags, 'store'),
+    selfFrom: textFlag(flags, 'self') && resolve(textFlag(flags, 'self') ?? ''),
     signingKey: keyPath === undefined ? undefined : await readSigningKey(keyPath),
     rules: targetRulesOf(flags),
     deltaFrom: await Promise.all(listFlag(flags, 'delta-from').map(olderPackage)),

@@ -42,6 +42,12 @@ export const packagingCommands = {
         argument: 'URL',
         doc: 'where the package will be found, for the JSON; one that ends with / gets the name appended',
       },
+      {
+        flag: 'self',
+        kind: 'text',
+        argument: 'DIST',
+        doc: 'puts the updater in, too: the tope-updater-ARCH of a release that are in this folder',
+      },
       { flag: 'store', kind: 'switch', argument: '', doc: 'does not compress' },
       {
         flag: 'delta-from',
@@ -57,6 +63,7 @@ export const packagingCommands = {
         'pack printer --sign minisign.key --package-url https://store.example/ > request.json',
         'signed, with the request for devices',
       ],
+      ['pack printer --self dist --sign minisign.key', 'with the updater for each architecture'],
     ],
   },
   verify: {

@@ -33,7 +33,7 @@ export interface OwnExecutable {
   note(word: 'committed' | 'ended'): Promise<void>;
   /** Removes both files, where they are there. */
   endProbation(): Promise<void>;
-  /** Puts the one before back under the executable's name, durably; false where it stands there already. */
+  /** Puts the one before back under the executable's name, durably; false where its bytes stand there already. */
   restorePrevious(): Promise<boolean>;
   /** Resolves when this process has answered a request to its own API; pending until then. */
   serving(): Promise<void>;
@@ -105,13 +105,15 @@ export async function ownExecutable(
       fallsBack = false;
     },
     restorePrevious: async () => {
-      if ((await files.stat(previous)) === undefined || (await isEqual(files, previous, path))) return false;
+      const [before, now] = [await files.stat(previous), await files.stat(path)];
+      if (before === undefined || (now !== undefined && sameFile(before, now))) return false;
+      const isOther = !(await isEqual(files, previous, path));
       const scratch = `${path}.restored`;
       await removeIfThere(scratch);
       await cloneFile(files, previous, scratch);
       await files.rename(scratch, path);
       await files.syncDirectory(directory);
-      return true;
+      return isOther;
     },
   };
 }

@@ -89,8 +89,9 @@ export async function endProbation(
   const isOwn = (await executable.probation())?.update === plan.id;
   if (outcome === 'committed' && (isOwn || !executable.isFallback())) return;
   if (outcome === 'undone' && !isOwn) return;
-  // Where the transaction was begun by a fallback, what comes back under the name is what had failed before.
-  if (outcome === 'undone') await executable.restorePrevious();
+  // Of a transaction that a fallback began, what comes back under the name is what had failed before; and a rollback brings a
+  // copy of what runs, whose start would tell nobody why it was needed.
+  await executable.restorePrevious();
   await executable.endProbation();
 }
 
@@ -103,10 +104,20 @@ export async function mustHandOver({ executable }: TransactionContext, plan: Pla
 /** Of what an earlier updater handed over: resolves when this one has answered to somebody. Throws HEALTH_CHECK_FAILED. */
 export async function proveServing({ host, executable, shutdown }: TransactionContext): Promise<void> {
   if (executable === undefined) return;
-  const late = host.clock.sleep(limits.selfHealthMs, shutdown).then(() => {
-    throw new UpdateError('HEALTH_CHECK_FAILED', 'the new updater does not answer to its own API');
+  await new Promise<void>((resolve, reject) => {
+    const late = new UpdateError('HEALTH_CHECK_FAILED', 'the new updater does not answer to its own API');
+    const cancel = host.clock.after(limits.selfHealthMs, () => reject(late));
+    const giveUp = () => reject(shutdown.reason);
+    if (shutdown.aborted) giveUp();
+    shutdown.addEventListener('abort', giveUp, { once: true });
+    executable
+      .serving()
+      .then(resolve, reject)
+      .finally(() => {
+        cancel();
+        shutdown.removeEventListener('abort', giveUp);
+      });
   });
-  await Promise.race([executable.serving(), late]);
 }
 
 /** The outcome stands. Whoever is not what stands on the disk ends, to be started as that. */

@@ -24,7 +24,8 @@ import {
   readManifestSource,
 } from './manifest-source.ts';
 import type { SigningKey } from './secret-key.ts';
-import { collectSources, filesEntry, type Sources } from './sources.ts';
+import { withSelf } from './self-source.ts';
+import { collectSources, filesEntry, type Sources, withFiles } from './sources.ts';
 import { writeZip, type ZipInput } from './zip-writer.ts';
 
 export interface PackOptions {
@@ -36,6 +37,8 @@ export interface PackOptions {
   readonly signingKey: SigningKey | undefined;
   /** What the devices allow. */
   readonly rules: TargetRules;
+  /** A folder with the executables of a release, which go into the package (self-source.ts). */
+  readonly selfFrom?: string | undefined;
   /** Older packages for whose devices patches are made (deltas.ts). */
   readonly deltaFrom?: readonly string[];
   /** Told of each patch, in words. */
@@ -46,8 +49,7 @@ type PackHost = Pick<Host, 'files' | 'memory'>;
 
 /** Makes the package. Throws INVALID_MANIFEST or INVALID_PACKAGE with the place, where a device would refuse it. */
 export async function packFolder(host: PackHost, options: PackOptions): Promise<Inspection> {
-  const source = await readSource(host, options.manifestPath);
-  const sources = await collectSources(host.files, options.folder, source.manifest);
+  const { source, sources } = await collect(host, options);
   if (sources.files.some(({ path }) => path === options.outputPath))
     throw new UpdateError('INVALID_PACKAGE', `${options.outputPath} lies in a folder that is packed itself`);
   const facts = await factsOf(host, sources.files);
@@ -70,6 +72,7 @@ export async function packFolder(host: PackHost, options: PackOptions): Promise<
     const warnings = [
       ...source.warnings,
       ...droppedModes(source, sources),
+      ...unsignedSelf(source, options.signingKey),
       ...heavyDeltas(deltas, inspection.sizeBytes),
     ];
     return { ...inspection, warnings };
@@ -77,6 +80,18 @@ export async function packFolder(host: PackHost, options: PackOptions): Promise<
     await removeIfThere(host, unfinished);
     throw asUpdateError(thrown, 'INVALID_PACKAGE', `writing ${options.outputPath}`);
   }
+}
+
+/** The manifest with what it names, and with the updater where that goes in, too. */
+async function collect(
+  host: PackHost,
+  { folder, manifestPath, selfFrom }: PackOptions,
+): Promise<{ source: ManifestSource; sources: Sources }> {
+  const source = await readSource(host, manifestPath);
+  const sources = await collectSources(host.files, folder, source.manifest);
+  if (selfFrom === undefined) return { source, sources };
+  const self = await withSelf(host.files, source, selfFrom);
+  return { source: self.source, sources: withFiles(sources, self.files) };
 }
 
 /** The body of POST /download for a package. Throws VALIDATION_ERROR naming the field. */
@@ -141,6 +156,12 @@ async function zipInputs(
     ...sources.links.map(({ entry, to }) => ({ kind: 'link', name: entry, to }) as const),
     ...sources.files.map(({ entry, ...file }) => ({ kind: 'file', name: entry, ...file }) as const),
   ];
+}
+
+/** What the device refuses then, the packer says before anybody has it. */
+function unsignedSelf({ manifest }: ManifestSource, key: SigningKey | undefined): string[] {
+  if (key !== undefined || !manifest.modules.some((module) => module.self === true)) return [];
+  return ['it brings the updater and is not signed: no device takes it so (--sign)'];
 }
 
 /** Permissions beyond rwxr-xr-x do not travel in a ZIP: the device takes them from the manifest alone. */

@@ -104,6 +104,11 @@ export async function collectSources(
   };
 }
 
+/** The same with more files, in the same order. */
+export function withFiles(sources: Sources, files: readonly SourceFile[]): Sources {
+  return { ...sources, files: [...sources.files, ...files].sort((a, b) => compare(a.entry, b.entry)) };
+}
+
 /** By bytes, whatever the locale. */
 function compare(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b));

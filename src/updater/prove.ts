@@ -3,9 +3,10 @@
  * has proven itself, and after ten minutes of uptime that it stays; a fallback takes back what has failed.
  */
 import { posix } from 'node:path';
+import { readHistory } from '../deploy/history-file.ts';
 import { journalPath, readJournal } from '../deploy/journal-file.ts';
 import { pastUpdates } from '../deploy/past-updates.ts';
-import type { OwnExecutable } from '../deploy/probation.ts';
+import type { OwnExecutable, Probation } from '../deploy/probation.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import type { Settings } from '../settings.ts';
@@ -28,6 +29,7 @@ export async function proveItself(
     const left = await readJournal(host.files, journalPath(backups));
     return left.kind === 'journal' && left.journal.plan.id === probation.update;
   };
+  if (await isTakenBack(host, backups, probation)) return executable.endProbation();
   if (executable.isFallback()) {
     await updater.settled();
     return takeBack(host, executable, backups, updater);
@@ -64,6 +66,13 @@ async function takeBack(
   await executable.endProbation();
   if (isBack) await updater.fellBack(condemned());
   if (!(await executable.isCurrent())) executable.end();
+}
+
+/** A power cut has brought the files of a probation back whose update was undone: nothing is on trial. */
+async function isTakenBack(host: ProvingHost, backups: string, { update }: Probation): Promise<boolean> {
+  if (update === undefined || (await host.files.stat(journalPath(backups))) !== undefined) return false;
+  const history = await readHistory(host.files, backups);
+  return history.some(({ id, outcome }) => id === update && outcome === 'failed');
 }
 
 /** Another one may be on probation by now. */

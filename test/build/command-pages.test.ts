@@ -18,7 +18,7 @@ for (const [path, content] of Object.entries(commandPages()))
 const completions: readonly (readonly [string, readonly string[], readonly string[]])[] = [
   ['commands', ['st'], ['status']],
   ['all commands', [''], [...Object.keys(commands), '--help', '--version']],
-  ['flags of a command', ['pack', '--s'], ['--sign', '--store']],
+  ['flags of a command', ['pack', '--s'], ['--sign', '--self', '--store']],
   ['flags that another command has', ['status', '--sign'], []],
   ['a folder', ['run', '--dir', 'sr'], ['src']],
   ['a file', ['verify', 'package.j'], ['package.json']],

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { placeChecks } from '../../src/cli/doctor-places.ts';
+import { probationChecks } from '../../src/cli/doctor-probation.ts';
 import { runtimeCheck } from '../../src/cli/doctor-runtime.ts';
 import { doctorTarget } from '../../src/cli/doctor-target.ts';
 import { trustCheck } from '../../src/cli/doctor-trust.ts';
@@ -160,6 +161,21 @@ test('files of TLS that are not there are named', async () => {
   const certificates = findings.find(({ check }) => check === 'certificates');
   assert.is(certificates?.level, 'fail');
   assert.is(certificates?.found, 'ca_file: /none/ca.pem cannot be read: ENOENT');
+});
+
+test('a new updater on probation is named, and one that has failed', async () => {
+  const place = mkdtempSync(join(folder, 'probation-'));
+  const probation = async () => (await probationChecks(realFiles(), [place, place]))[0];
+  assert.is(await probation(), undefined);
+  const put = (text: string) => writeFileSync(join(place, 'probation'), text);
+  put('update 7\nboot\n');
+  assert.match((await probation())?.found ?? '', /not proven itself yet; 1 start.*the one before is gone/);
+  writeFileSync(join(place, 'tope-updater.previous'), '');
+  assert.is((await probation())?.level, 'ok');
+  put('update 7\nboot\nboot\nboot\n');
+  assert.match((await probation())?.found ?? '', /3 starts; .*tope-updater.previous comes back/);
+  put('update 7\nboot\ncommitted\nended\n');
+  assert.match((await probation())?.found ?? '', /has committed itself and stays after 10 minutes/);
 });
 
 test('a Node without security fixes is a warning where packages need no signature', () => {

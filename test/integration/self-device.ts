@@ -4,9 +4,18 @@
  * a data file, so that half of an update would be seen.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HistoryEntry } from '../../src/history.ts';
 import { type DeviceApi, startDeviceApi } from '../fixtures/device-api-server.ts';
@@ -44,6 +53,9 @@ export interface SelfDevice {
   healthz(): Promise<{ version: string } | undefined>;
   reach(...stages: string[]): Promise<Progress>;
   history(): Promise<readonly HistoryEntry[]>;
+  /** Keeps all files as they are, for restore(). Only while nothing runs. */
+  save(): void;
+  restore(): void;
   /** What stands on the disk: the version of the executable, that of the data, and what is left of a transaction. */
   standing(): { readonly updater: string; readonly data: string; readonly left: readonly string[] };
   /** Resolves when nothing but these is left of a transaction. */
@@ -84,6 +96,8 @@ interface Places {
 }
 
 async function makeDevice({ folder, prefix, root, store, deviceApi }: Places): Promise<SelfDevice> {
+  const saved = join(folder, 'saved');
+  const places = ['updater', 'opt'];
   const dataFile = join(root, 'model.bin');
   const program = join(prefix, 'tope-updater');
   const port = await freePort();
@@ -115,7 +129,7 @@ async function makeDevice({ folder, prefix, root, store, deviceApi }: Places): P
       {
         stdio: ['ignore', 'pipe', 'pipe'],
         cwd: prefix,
-        env: environmentOf({ TOPE_UPDATER_PROBATION_S: '3' }),
+        env: environmentOf({ TOPE_UPDATER_PROBATION_S: '5', HERE: prefix }),
       },
     );
     for (const stream of [child.stdout, child.stderr])
@@ -221,6 +235,18 @@ async function makeDevice({ folder, prefix, root, store, deviceApi }: Places): P
       );
     },
     history: async () => (await ask<{ updates: HistoryEntry[] }>('/api/v1.0/history'))?.data.updates ?? [],
+    save: () => {
+      rmSync(saved, { recursive: true, force: true });
+      for (const name of places) copyTree(join(folder, name), join(saved, name));
+    },
+    restore: () => {
+      for (const name of places) {
+        rmSync(join(folder, name), { recursive: true, force: true });
+        copyTree(join(saved, name), join(folder, name));
+      }
+      printed = '';
+      starts = 0;
+    },
     standing: () => ({
       updater: /^# updater (.*)$/m.exec(readFileSync(program, 'latin1'))?.[1] ?? 'none',
       data: readFileSync(dataFile, 'utf8'),
@@ -242,4 +268,9 @@ async function makeDevice({ folder, prefix, root, store, deviceApi }: Places): P
   renameSync(`${program}.first`, program);
   writeFileSync(dataFile, 'model of 1.0.0', { mode: 0o644 });
   return device;
+}
+
+/** Without the lock, which is a socket of the one that held it. */
+function copyTree(from: string, to: string): void {
+  cpSync(from, to, { recursive: true, filter: (path) => basename(path) !== 'lock' });
 }

@@ -284,4 +284,22 @@ test('the request for devices is checked as a device would', () => {
   assert.throws(() => downloadBody(facts, 'p.zip', 'nowhere'), /package_url/);
 });
 
+test('--self brings the executables that are there, as one module that only a new enough updater takes', async () => {
+  await withSource(usualManifest, async (source) => {
+    writeUsual(source);
+    const release = join(source.folder, 'release');
+    mkdirSync(release);
+    assert.match((await refusal(source, { selfFrom: release })).message, /has none of tope-updater-x64/);
+    for (const arch of ['arm64', 'x64']) writeFileSync(join(release, `tope-updater-${arch}`), `for ${arch}`);
+    writeFileSync(join(release, 'SHA256SUMS'), '');
+    const { warnings } = await source.pack({ selfFrom: release });
+    assert.ok(warnings.some((warning) => /brings the updater and is not signed/.test(warning)));
+    const { entries, manifest } = await look(join(source.folder, 'package.zip'));
+    const names = Object.keys(entries).filter((name) => name.startsWith('tope-updater/'));
+    assert.equal(names, ['tope-updater/tope-updater-arm64', 'tope-updater/tope-updater-x64']);
+    assert.match(manifest, '{"name":"tope-updater","src":"tope-updater","self":true}');
+    assert.match(manifest, /"requires": \[.*"self"/);
+  });
+});
+
 test.run();

@@ -2,7 +2,9 @@
  * What must be true at boot before any service of the device starts: `tope-updater recover` has run, and the files that services
  * run on are all old or all new.
  */
+import { ownExecutable } from '../../src/deploy/probation.ts';
 import { recoverFiles } from '../../src/updater/recover-files.ts';
+import { launch } from './launcher.ts';
 import type { ModelDisk } from './model-disk.ts';
 import { difference, type Tree, treeOf } from './model-tree.ts';
 import type { Scenario } from './scenarios.ts';
@@ -19,7 +21,15 @@ export async function wrongBeforeServices(
   const line = (message: string) => void lines.push(message);
   const log = { debug: line, info: line, warn: line, error: line };
   const { clock } = scriptedClock({ bornMs: 0, bootId: 'boot' }, () => false);
-  await recoverFiles({ files: disk.files, clock, log }, workDirectory);
+  const executable =
+    scenario.newUpdater === undefined
+      ? undefined
+      : await ownExecutable(disk.files, {
+          ...(await launch(disk.files, 'boot', scenario.newUpdater, false)),
+          serving: async () => undefined,
+          end: () => undefined,
+        });
+  await recoverFiles({ files: disk.files, clock, log }, workDirectory, executable);
   const content = (tree: Tree) => deployed(tree, scenario.ownFile);
   const found = content(treeOf(disk.state(), allowedRoot));
   const fromOld = difference(content(oldTree), found);

@@ -120,6 +120,7 @@ async function life(
     programs: scenario.programs.map((argv) => ({ argv })),
     stubborn: [],
     keepPackage: scenario.keepPackage,
+    newUpdater: scenario.newUpdater && 'works',
     download: store?.bytes,
     breaksAfterBytes: undefined,
     onAsked: () => undefined,

@@ -52,6 +52,7 @@ export async function prepareScenario(scenario: Scenario): Promise<PreparedScena
     programs,
     stubborn: scenario.stubborn,
     keepPackage: scenario.keepPackage,
+    newUpdater: scenario.newUpdater,
     download: store?.bytes,
     breaksAfterBytes: scenario.breaksAfterBytes,
     onAsked: (fromByte: number) => disk.mark(askedMark(fromByte)),
@@ -79,14 +80,25 @@ export async function prepareScenario(scenario: Scenario): Promise<PreparedScena
   const session = await startSession(disk.files, scriptFor(disk));
   await perform(session);
   await session.stop();
-  const { stage } = session.updater.progress();
+  const last = await untilNoneEnds(disk, session, (running) =>
+    startSession(disk.files, { ...scriptFor(disk), programs: running }),
+  );
+  const { stage } = last.updater.progress();
   if (stage !== expectedStage(scenario))
-    throw new Error(`${scenario.name}: undisturbed it ends as ${stage}\n${session.host.lines.join('\n')}`);
+    throw new Error(`${scenario.name}: undisturbed it ends as ${stage}\n${last.host.lines.join('\n')}`);
   const oldTree = treeOf(old, allowedRoot);
   const succeed = async (healthy: ModelDisk) => {
-    const lucky = await startSession(healthy.files, { ...scriptFor(healthy), healthStatus: 0 });
+    const luck = {
+      ...scriptFor(healthy),
+      healthStatus: 0,
+      newUpdater: scenario.newUpdater && 'works',
+    } as const;
+    const lucky = await startSession(healthy.files, luck);
     await perform(lucky);
     await lucky.stop();
+    await untilNoneEnds(healthy, lucky, (running) =>
+      startSession(healthy.files, { ...luck, programs: running }),
+    );
   };
   // Where the machine restarts, the update ends in the boot that follows.
   const rebooted = async (next: ModelDisk) => {
@@ -98,7 +110,8 @@ export async function prepareScenario(scenario: Scenario): Promise<PreparedScena
   const ended = stage === 'rebooting' ? await rebooted(modelDisk(disk.state())) : disk.state();
   const newTree = await treeAfterSuccess(scenario, old, ended, succeed);
   // Also an update that fails in the end is all new for a while: a boot may find that.
-  const switchedTree = scenario.healthStatus === 0 ? newTree : await treeOfSwitched(before, succeed);
+  const isGood = scenario.healthStatus === 0 && scenario.newUpdater !== 'crashes';
+  const switchedTree = isGood ? newTree : await treeOfSwitched(before, succeed);
 
   const judge: PreparedScenario['judge'] = (judged, after, marks) => {
     if (judged.openCount() > 0) return `${judged.openCount()} files left open`;
@@ -128,6 +141,8 @@ export async function prepareScenario(scenario: Scenario): Promise<PreparedScena
     });
     const stage = await after.rest();
     await after.stop();
+    const programsNow = after.host.programs().map((argv) => ({ argv }));
+    if (after.isEnding()) return restart(restarted, marks, programsNow, bootId);
     if (stage !== 'rebooting') return judge(restarted, after, marks);
     return rebootedAgain(marksOf(restarted)) ?? restart(restarted, marks, programs, `${bootId}'`);
   };
@@ -161,6 +176,22 @@ function expectedStage(scenario: Scenario): Stage {
   if (scenario.package?.manifest?.reboot === true) return 'rebooting';
   if (scenario.act === 'download' || scenario.thenDownload) return 'toInstall';
   return scenario.ends === 'new' ? 'success' : 'failed';
+}
+
+/** Starts the updater again as long as it ends for another one, on the same disk and in the same boot. Gives the last life. */
+async function untilNoneEnds(
+  disk: ModelDisk,
+  first: Session,
+  start: (running: readonly ScriptedProgram[]) => Promise<Session>,
+): Promise<Session> {
+  let last = first;
+  while (last.isEnding()) {
+    disk.mark(startMark);
+    last = await start(last.host.programs().map((argv) => ({ argv })));
+    await last.rest();
+    await last.stop();
+  }
+  return last;
 }
 
 /** Where the new set is a possible end: how it looks. Else the old tree once more. */

@@ -3,6 +3,7 @@
  * Files are a few blocks at most: what matters is how many there are, where, and in which order they change.
  */
 import type { PackageSpec } from '../fixtures/package-builder.ts';
+import { executablePath, type NewUpdater, updaterBefore, withUpdater } from './launcher.ts';
 import { migrating } from './migration.ts';
 import {
   api,
@@ -54,6 +55,8 @@ export interface Scenario {
   readonly savesLast: boolean;
   /** Its packages migrate a database (migration.ts). */
   readonly migrates: boolean;
+  /** The package brings an updater that does so; undefined: none is in it. */
+  readonly newUpdater: NewUpdater | undefined;
   /** The package stays after its install. */
   readonly keepPackage: boolean;
   readonly answersReports: boolean;
@@ -82,12 +85,15 @@ const usual = {
   stubborn: [],
   ownFile: undefined,
   migrates: false,
+  newUpdater: undefined,
   savesLast: false,
   keepPackage: false,
   answersReports: true,
   programs: [[api]],
   ends: 'new',
 } as const satisfies Omit<Scenario, 'name'>;
+
+const withExecutable = { ...before, [executablePath]: updaterBefore };
 
 const failing = { ...usual, healthStatus: 1, healthAfterRestart: 1, ends: 'old' } as const;
 
@@ -273,6 +279,21 @@ export const scenarios: readonly Scenario[] = [
     package: undefined,
     act: 'rollback',
     migrates: true,
+  },
+  {
+    ...usual,
+    name: 'install of a new updater that works',
+    files: withExecutable,
+    package: withUpdater(threeModules('1.1.0')),
+    newUpdater: 'works',
+  },
+  {
+    ...usual,
+    name: 'install of a new updater that crashes',
+    files: withExecutable,
+    package: withUpdater(threeModules('1.1.0')),
+    newUpdater: 'crashes',
+    ends: 'old',
   },
   { ...usual, name: 'install whose package is kept', keepPackage: true },
   {

@@ -171,6 +171,7 @@ function scriptedProcesses(
       start,
       run: async (argv) => {
         if (argv.includes('reboot')) script.onReboot();
+        if (argv.at(-1) === '--version') return { status: 0, stdout: 'tope-updater 1.1.0\n', stderr: '' };
         const status = (await script.onCommand(argv)) ?? script.healthStatus;
         return { status, stdout: '', stderr: '' };
       },

@@ -1,8 +1,11 @@
 /** One life of the daemon on a disk: the product's own updater and reporter, wired as in main.ts, on a scripted host. */
+import { ownExecutable } from '../../src/deploy/probation.ts';
 import type { Files } from '../../src/host/host.ts';
 import { createReporter } from '../../src/report/reporter.ts';
+import { proveItself } from '../../src/updater/prove.ts';
 import { createUpdater } from '../../src/updater/runner.ts';
 import type { RunningUpdater, Stage } from '../../src/updater/state.ts';
+import { launch, type NewUpdater, trustedKey } from './launcher.ts';
 import { type Script, type ScriptedHost, scriptedHost } from './scripted-host.ts';
 
 export const workDirectory = '/var/lib/tope';
@@ -11,6 +14,8 @@ export const allowedRoot = '/opt/tope';
 export interface SessionScript extends Omit<Script, 'onReport'> {
   /** --keep-package */
   readonly keepPackage: boolean;
+  /** A launcher starts the updater, which a package may replace by such a one; undefined: none does. */
+  readonly newUpdater: NewUpdater | undefined;
   /** Hears every stage that device-api was told (`reported`) or that /progress showed (`shown`). */
   readonly onStage: (how: 'reported' | 'shown', stage: Stage) => void;
 }
@@ -20,6 +25,8 @@ export interface Session {
   readonly host: ScriptedHost;
   /** Waits until no work is left to do, or until the machine is to restart, and says where it ended. */
   rest(): Promise<Stage>;
+  /** It wants to be started again, as another executable is due. */
+  isEnding(): boolean;
   /** SIGTERM. */
   stop(): Promise<void>;
 }
@@ -32,6 +39,7 @@ const patienceMs = 20_000;
 export async function startSession(files: Files, script: SessionScript): Promise<Session> {
   const stageOf = (body: string) => (JSON.parse(body) as { stage: Stage }).stage;
   let isRebooting = false;
+  let isEnding = false;
   const host = scriptedHost(files, {
     ...script,
     onReboot: () => {
@@ -44,6 +52,16 @@ export async function startSession(files: Files, script: SessionScript): Promise
     url: 'http://localhost:9080/api/v1.0/ota/report',
     outboxPath: `${workDirectory}/tmp/outbox.json`,
   });
+  const executable =
+    script.newUpdater === undefined
+      ? undefined
+      : await ownExecutable(files, {
+          ...(await launch(files, script.bootId, script.newUpdater)),
+          serving: async () => undefined,
+          end: () => {
+            isEnding = true;
+          },
+        });
   const settings = {
     workDirectory,
     allowedRoots: [allowedRoot],
@@ -55,7 +73,8 @@ export async function startSession(files: Files, script: SessionScript): Promise
     networkWaitMs: 600_000,
     keepPackage: script.keepPackage,
     auditIntervalMs: undefined,
-    trustedKeys: [],
+    trustedKeys: executable === undefined ? [] : [trustedKey],
+    executable,
     deviceType: undefined,
   };
   const updater = createUpdater(host, settings, [
@@ -66,21 +85,27 @@ export async function startSession(files: Files, script: SessionScript): Promise
   ]);
   await reporter.start();
   await updater.recover();
+  const proven = proveItself(host, settings, updater).catch((thrown: unknown) =>
+    host.log.error(String(thrown)),
+  );
   return {
     updater,
     host,
     async rest() {
       const deadline = performance.now() + patienceMs;
       while (performance.now() < deadline) {
-        if (isRebooting) return updater.progress().stage;
+        if (isRebooting || isEnding) return updater.progress().stage;
         if (resting.includes(updater.progress().stage)) {
+          await proven;
           await updater.settled();
+          if (isEnding || !resting.includes(updater.progress().stage)) continue;
           return updater.progress().stage;
         }
         await new Promise((resolve) => setImmediate(resolve));
       }
       throw new Error(`still ${updater.progress().stage} after ${patienceMs} ms\n${host.lines.join('\n')}`);
     },
+    isEnding: () => isEnding,
     async stop() {
       await updater.stop();
       await reporter.stop();

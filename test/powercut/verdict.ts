@@ -4,6 +4,7 @@
  */
 import { limits } from '../../src/limits.ts';
 import type { Stage } from '../../src/updater/state.ts';
+import { executablePath, updaterBefore, wrongUpdater } from './launcher.ts';
 import { livesOf } from './lives.ts';
 import { wrongDatabase } from './migration.ts';
 import type { ModelState } from './model-state.ts';
@@ -53,6 +54,7 @@ export function verdict(facts: Facts, state: ModelState, marks: readonly string[
     }) ??
     wrongHistory(facts, state, isNew, marks) ??
     wrongPrograms(facts) ??
+    (facts.scenario.newUpdater && wrongUpdater(state, isNew)) ??
     (ownFile && wrongOwnFile(state, ownFile, standingVersion(facts.scenario, isNew), marks)) ??
     (facts.scenario.migrates
       ? wrongDatabase(state, standingVersion(facts.scenario, isNew), versionBefore, marks)
@@ -163,6 +165,7 @@ function wrongBackups(
       if (lost !== undefined) return lost;
       continue;
     }
+    if (target === executablePath && textAt(state, backup) === updaterBefore) continue;
     if (backups.get(backup) === oldTree.get(target)) continue;
     return `the backup of ${target} is ${backups.get(backup)}, it was ${oldTree.get(target)}`;
   }
