@@ -48,7 +48,18 @@ export function whyNoContainer(release: Release): string | undefined {
     return `needs ${missing.join(', ')} (Debian: mmdebstrap systemd-container util-linux)`;
   if (!existsSync(rootOf(release))) return `there is no root of it (make systemd-roots RELEASE=${release})`;
   if (!existsSync('dist/tope-updater.cjs')) return 'dist/tope-updater.cjs is not there (make build)';
-  return undefined;
+  return whyNoNspawn(release);
+}
+
+/** Where a machine does not give its root the rights that a container takes. */
+function whyNoNspawn(release: Release): string | undefined {
+  const options = ['--quiet', '--register=no', '--keep-unit', '--private-network', '--volatile=overlay'];
+  const { status, stderr } = spawnSync(
+    'systemd-nspawn',
+    [...options, `--directory=${rootOf(release)}`, '/bin/true'],
+    { encoding: 'utf8', timeout: 30_000 },
+  );
+  return status === 0 ? undefined : `systemd-nspawn does not run here: ${stderr.trim().split('\n').pop()}`;
 }
 
 /** Boots the release and starts the updater in it. */

@@ -9,7 +9,7 @@ import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { rootOf, wantedReleases } from './container.ts';
 
-const packages = 'systemd-sysv,dbus,procps,libstdc++6,libatomic1,perl-base,cron';
+const packages = 'systemd-sysv,libpam-systemd,dbus,procps,libstdc++6,libatomic1,perl-base,cron';
 const options = ['--variant=minbase', `--include=${packages}`, '--aptopt=Acquire::Languages "none"'];
 
 if (process.getuid?.() !== 0) console.log('skipped: Debian roots need root');
@@ -25,7 +25,7 @@ else
     const partial = `${root}.${process.pid}`;
     mkdirSync(dirname(root), { recursive: true });
     try {
-      execFileSync('mmdebstrap', [...options, release, partial], { stdio: 'ignore', timeout: 600_000 });
+      execFileSync('mmdebstrap', [...options, release, partial], { stdio: 'ignore', timeout: 360_000 });
       renameSync(partial, root);
     } catch (thrown) {
       rmSync(partial, { recursive: true, force: true });

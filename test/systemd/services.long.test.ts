@@ -2,13 +2,11 @@
  * Services under a real, booted systemd: every kind of kinds.ts through an install, an install that fails, a kill of the updater
  * in mid-install, a repair and rollbacks; judged by what the running programs say themselves.
  */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { buildPackage } from '../fixtures/package-builder.ts';
 import { bootContainer, type Container, until, wantedReleases, whyNoContainer } from './container.ts';
 import { type Kind, kinds, pathOf, programText } from './kinds.ts';
+import { install as installModules, type Module, rollback } from './update.ts';
 
 interface Wish {
   readonly version: string;
@@ -16,7 +14,7 @@ interface Wish {
   readonly keys?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   /** Lines of the program of one kind. */
   readonly extra?: Readonly<Record<string, string>>;
-  readonly more?: readonly { readonly module: Readonly<Record<string, unknown>>; readonly content: string }[];
+  readonly more?: readonly Module[];
 }
 
 /** Builds a package of all kinds and installs it; gives the updater's words where that fails. */
@@ -24,24 +22,12 @@ async function install(
   container: Container,
   { version, keys = {}, extra = {}, more = [] }: Wish,
 ): Promise<string | undefined> {
-  const modules = kinds.map((kind) => ({
-    name: kind.name,
-    src: `m/${kind.name}`,
-    dst: pathOf(kind.name),
-    service: kind.unit,
-    ...kind.keys,
-    ...keys[kind.name],
+  const modules = kinds.map(({ name, unit, keys: own }) => ({
+    name,
+    keys: { dst: pathOf(name), service: unit, ...own, ...keys[name] },
+    file: { content: programText(version, extra[name]), mode: 0o755 },
   }));
-  const files = Object.fromEntries(
-    kinds.map((kind) => [`m/${kind.name}`, { content: programText(version, extra[kind.name]), mode: 0o755 }]),
-  );
-  const added = more.map(({ module }, index) => ({ ...module, src: `more/${index}` }));
-  for (const [index, { content }] of more.entries()) files[`more/${index}`] = { content, mode: 0o755 };
-  const path = join('/tmp', `systemd-package-${process.pid}-${version}.zip`);
-  await buildPackage({ version, modules: [...modules, ...added] as never, files }, path);
-  container.put(`/root/${version}.zip`, readFileSync(path));
-  const { status, output } = await container.updater('install', '--yes', `/root/${version}.zip`);
-  return status === 0 ? undefined : output;
+  return await installModules(container, version, [...modules, ...more]);
 }
 
 interface State {
@@ -140,8 +126,7 @@ for (const release of wantedReleases()) {
     await allRun(container, '2.0.0');
     assert.is(await install(container, { version: '3.0.2' }), undefined);
     await allRun(container, '3.0.2');
-    const { status, output } = await container.updater('rollback', '--yes');
-    assert.is(status, 0, output);
+    await rollback(container);
     await allRun(container, '2.0.0');
   });
 
@@ -172,21 +157,22 @@ for (const release of wantedReleases()) {
   test('a new unit that is enabled runs and is enabled, and a rollback takes all of it away', async () => {
     const unit =
       '[Unit]\n[Service]\nExecStart=/opt/tope/k/fresh/run fresh\n[Install]\nWantedBy=multi-user.target\n';
-    const more = [
+    const more: Module[] = [
       {
-        module: { name: 'fresh-unit', dst: '/etc/systemd/system/fresh.service', mode: '0644' },
-        content: unit,
+        name: 'fresh-unit',
+        keys: { dst: '/etc/systemd/system/fresh.service', mode: '0644' },
+        file: { content: unit },
       },
       {
-        module: { name: 'fresh', dst: pathOf('fresh'), service: 'fresh.service', enable: true },
-        content: programText('5.0.0'),
+        name: 'fresh',
+        keys: { dst: pathOf('fresh'), service: 'fresh.service', enable: true },
+        file: { content: programText('5.0.0'), mode: 0o755 },
       },
     ];
     assert.is(await install(container, { version: '5.0.0', more }), undefined);
     assert.equal((await look(container)).runs.get('fresh'), ['5.0.0']);
     assert.is(await container.sh('systemctl is-enabled fresh'), 'enabled');
-    const { status, output } = await container.updater('rollback', '--yes');
-    assert.is(status, 0, output);
+    await rollback(container);
     const after = await look(container);
     assert.is(after.runs.get('fresh'), undefined);
     assert.is(

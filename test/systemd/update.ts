@@ -1,0 +1,39 @@
+/** Updates of a container: a package of any modules, and what the updater said of it. */
+import { readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { buildPackage, type FileSpec } from '../fixtures/package-builder.ts';
+import type { Container } from './container.ts';
+
+export interface Module {
+  readonly name: string;
+  /** Keys of the manifest beside `name` and `src`. */
+  readonly keys: Readonly<Record<string, unknown>>;
+  readonly file: FileSpec;
+}
+
+/** Installs a package of these modules, each of one file; gives the updater's words where that fails. */
+export async function install(
+  container: Container,
+  version: string,
+  modules: readonly Module[],
+): Promise<string | undefined> {
+  const path = join('/tmp', `systemd-package-${process.pid}-${version}.zip`);
+  await buildPackage(
+    {
+      version,
+      modules: modules.map(({ name, keys }) => ({ name, src: `m/${name}`, ...keys })),
+      files: Object.fromEntries(modules.map(({ name, file }) => [`m/${name}`, file])),
+    },
+    path,
+  );
+  container.put(`/root/${version}.zip`, readFileSync(path));
+  rmSync(path);
+  const { status, output } = await container.updater('install', '--yes', `/root/${version}.zip`);
+  return status === 0 ? undefined : output;
+}
+
+/** Takes the last update back; throws with the updater's words. */
+export async function rollback(container: Container): Promise<void> {
+  const { status, output } = await container.updater('rollback', '--yes');
+  if (status !== 0) throw new Error(output);
+}
