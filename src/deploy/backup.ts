@@ -54,17 +54,23 @@ export async function retakeBackups(
       if (isSwitching && (step.kind === 'remove' || !(await files.stat(stagedPath(step))))) return;
       const now = await files.stat(step.target);
       if (now === undefined) return;
-      if (step.backup === null)
+      const backup = await backupOf(files, step);
+      if (backup === null)
         throw new UpdateError('DEPLOYMENT_FAILED', `${step.target} was made while the services were stopped`);
       const kept = keptPath(step);
       const other = await files.stat(kept);
-      const saved = await files.stat(step.backup);
-      if (saved && (!other || sameFile(other, now)) && (await looksTheSame(files, step, saved, now))) return;
+      const saved = await files.stat(backup);
+      if (
+        saved &&
+        (!other || sameFile(other, now)) &&
+        (await looksTheSame(files, step.target, backup, { saved, now }))
+      )
+        return;
       log.info(`${step.target} was changed while the services were stopped: it is backed up again`);
-      if (saved) await files.remove(step.backup);
+      if (saved) await files.remove(backup);
       if (other) await files.remove(kept);
-      await saveOne(files, backupDirectory, step, step.backup, touched);
-      for (const path of [step.backup, kept]) touched.add(posix.dirname(path));
+      await saveOne(files, backupDirectory, step, backup, touched);
+      for (const path of [backup, kept]) touched.add(posix.dirname(path));
     }),
   );
   await syncAll(files, touched);
@@ -93,14 +99,13 @@ async function saveOne(
 /** Of a backup that is a copy, made a moment ago: the same bytes, as far as size and times tell. */
 async function looksTheSame(
   files: Files,
-  { target, backup }: FileStep,
-  saved: FileStat,
-  now: FileStat,
+  target: string,
+  backup: string,
+  { saved, now }: { readonly saved: FileStat; readonly now: FileStat },
 ): Promise<boolean> {
   if (sameFile(saved, now)) return true;
   if (saved.kind !== now.kind || saved.sizeBytes !== now.sizeBytes) return false;
-  if (now.kind === 'symlink')
-    return (await files.readLink(target)) === (await files.readLink(backup ?? target));
+  if (now.kind === 'symlink') return (await files.readLink(target)) === (await files.readLink(backup));
   return Math.abs(saved.modifiedMs - now.modifiedMs) < timeGrainMs;
 }
 

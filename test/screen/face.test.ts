@@ -6,6 +6,7 @@ import type { ErrorCode } from '../../src/errors.ts';
 import type { HistoryEntry } from '../../src/history.ts';
 import type { EventSchema } from '../../src/http/contract.ts';
 import { faceOf, questionOf } from '../../src/screen/browser/face.ts';
+import { newUpdater } from '../../src/screen/browser/past.ts';
 import { voice } from '../../src/screen/browser/say.ts';
 import type { Action, Past, State } from '../../src/screen/browser/wire.ts';
 import { type Pair, words } from '../../src/screen/browser/words.ts';
@@ -118,6 +119,13 @@ test('a page that has only GET /progress shows the state', () => {
     error: null,
   });
   assert.equal([title, version, amount], ['Downloading', '', '']);
+});
+
+test('the history names the updater where it is another one than before, and not where nobody knows', () => {
+  const versions = ['0.2.0', '0.2.0', undefined, '0.1.0', '0.1.0', undefined];
+  const entries = versions.map((updater) => ({ ...entry('1.0.0', null, 'success'), updater }));
+  const named = entries.map((_, index) => newUpdater(entries, index));
+  assert.equal(named, [undefined, '0.2.0', undefined, undefined, undefined, undefined]);
 });
 
 function shown(told: State, language = 'en') {

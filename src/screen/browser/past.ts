@@ -17,6 +17,13 @@ export function toTakeBack(past: readonly Past[]): Past | undefined {
   })[0];
 }
 
+/** The version of the updater, where it is another than at the entry before; `past`: newest first. */
+export function newUpdater(past: readonly Past[], index: number): string | undefined {
+  const now = past[index]?.updater;
+  const before = past.slice(index + 1).filter(({ updater }) => updater)[0]?.updater;
+  return before && now !== before ? now : undefined;
+}
+
 /** While nothing is installed there is no version; entries of 0.1.0 say 0.0.0 then. */
 export function isKnown(version: string | null | undefined): version is string {
   return Boolean(version) && version !== '0.0.0';

@@ -1,7 +1,7 @@
 /** History, error and question: each takes the place of the screen, so that nothing behind it can be reached by key or touch. */
 import { $, add, empty, put } from './dom.ts';
 import { inWords } from './face.ts';
-import { isKnown } from './past.ts';
+import { isKnown, newUpdater } from './past.ts';
 import { day, type Voice } from './say.ts';
 import type { Past } from './wire.ts';
 import { words } from './words.ts';
@@ -40,12 +40,14 @@ export function fillHistory(past: readonly Past[], voice: Voice): void {
   const { text } = words;
   const names = { update: text.update, rollback: text.rolled, repair: text.repaired };
   const list = empty('entries');
-  past.slice(0, mostEntries).forEach(({ kind, version, outcome, error, modules, ended_at }) => {
+  past.slice(0, mostEntries).forEach(({ kind, version, outcome, error, modules, ended_at }, index) => {
     const item = add(list, 'li', '');
     item.className = outcome;
     add(item, 'time', day(ended_at));
     add(item, 'b', say(names[kind]) + (isKnown(version) ? ` ${version}` : ''));
     add(item, 'p', error ? inWords(error, voice) : modules.join(', '));
+    const updater = newUpdater(past, index);
+    if (updater) add(item, 'p', `tope-updater ${updater}`);
   });
   if (past.length === 0) add(list, 'li', say(text.empty));
 }

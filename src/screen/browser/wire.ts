@@ -38,6 +38,8 @@ export interface Past {
   readonly outcome: 'success' | 'failed';
   readonly error: string | null;
   readonly modules: readonly string[];
+  /** Version of the updater that ended it; absent in entries of 0.1.0. */
+  readonly updater?: string | undefined;
 }
 
 /** The envelope of every answer. */
