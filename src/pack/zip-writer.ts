@@ -1,12 +1,16 @@
 /**
- * Writing a package's ZIP with yazl, loaded at the first use: the device never does.
+ * Writing a package's ZIP. Small files, most of a tree, are read and deflated many at a time and written in their order; a large one is
+ * streamed, and its header written when its digest and size are known.
  *
- * Invariant: the bytes depend on names, modes and contents alone. Every time stamp is 1980-02-01 00:00, group and others never may write, and nothing tells the user or machine that packed.
+ * Invariant: the bytes depend on names, modes and contents alone; group and others never may write.
  */
-import { Readable } from 'node:stream';
+import type * as Zlib from 'node:zlib';
 import { UpdateError } from '../errors.ts';
-import type { Files } from '../host/host.ts';
+import { readWhole } from '../host/durable-file.ts';
+import type { Files, OpenFile } from '../host/host.ts';
 import { limits } from '../limits.ts';
+import { type Crc32, fastestCrc32 } from '../zip/crc32.ts';
+import { centralRecord, endRecords, localHeader, type WrittenEntry } from './zip-format.ts';
 
 export type ZipInput =
   | { readonly kind: 'text'; readonly name: string; readonly text: string }
@@ -46,67 +50,190 @@ export async function writeZip(
   inputs: readonly ZipInput[],
   compress: boolean,
 ): Promise<void> {
-  const { ZipFile } = await import('yazl');
-  const { inflateRawSync } = await import('node:zlib');
-  const zip = new ZipFile();
-  const output = Readable.from(zip.outputStream, { objectMode: false });
-  const fail = (error: Error) => output.destroy(error);
-  zip.on('error', fail);
-  // Local time, because that is what yazl writes: the fields are the same in every time zone. A month after the first
-  // time that ZIP knows, because yazl would cut an earlier one in some zones.
-  const common = { mtime: new Date(1980, 1, 1), forceDosTimestamp: true };
-  for (const input of inputs) {
-    switch (input.kind) {
-      case 'text':
-        zip.addBuffer(Buffer.from(input.text), input.name, {
-          ...common,
-          mode: regularFile | 0o644,
-          compress,
-        });
-        break;
-      case 'file': {
-        const mode = regularFile | (input.mode & modeMask);
-        // An empty file deflated is two bytes longer.
-        const options = {
-          ...common,
-          mode,
-          size: input.sizeBytes,
-          compress: compress && input.sizeBytes > 0,
-        };
-        zip.addReadStreamLazy(input.name, options, (done) => {
-          done(null, Readable.from(contentOf(files, input), { objectMode: false }).once('error', fail));
-        });
-        break;
-      }
-      case 'link':
-        zip.addBuffer(Buffer.from(input.to), input.name, {
-          ...common,
-          mode: symlink | 0o777,
-          compress: false,
-        });
-        break;
-      case 'delta':
-        zip.addReadStreamLazy(
-          input.name,
-          { ...common, mode: regularFile | 0o644, size: input.sizeBytes, compressionLevel: deltaLevel },
-          // One after another: unpacked they are as large as what they make.
-          (done) => done(null, Readable.from([inflateRawSync(input.deflated)], { objectMode: false })),
-        );
-        break;
-      case 'directory':
-        zip.addEmptyDirectory(input.name, { ...common, mode: directory | modeMask });
-        break;
-      default:
-        input satisfies never;
+  const zlib = await import('node:zlib');
+  const parts: Parts = { files, zlib, crc32: fastestCrc32(zlib), compress };
+  const file = await files.open(path, 'create');
+  try {
+    const out = output(file);
+    const directory: Buffer[] = [];
+    for await (const { input, small } of readAhead(parts, inputs)) {
+      const entry =
+        small === undefined
+          ? await writeLarge(parts, out, file, input as FileInput)
+          : await writeSmall(out, input, small);
+      directory.push(centralRecord(entry));
     }
+    const start = out.position();
+    let bytes = 0;
+    for (const record of directory) {
+      await out.write(record);
+      bytes += record.length;
+    }
+    await out.write(endRecords(directory.length, start, bytes));
+    await out.flush();
+    await file.setMode(0o644);
+    await file.sync();
+  } finally {
+    await file.close();
   }
-  zip.end();
-  await write(files, path, output);
 }
 
+type FileInput = Extract<ZipInput, { kind: 'file' }>;
+
+interface Parts {
+  readonly files: Files;
+  readonly zlib: typeof Zlib;
+  readonly crc32: Crc32;
+  readonly compress: boolean;
+}
+
+/** The content of an entry that is at hand. */
+interface Small {
+  readonly packed: Uint8Array;
+  readonly isDeflated: boolean;
+  readonly crc32: number;
+  readonly sizeBytes: number;
+}
+
+/** The inputs in their order, the next ones on their way; `small` undefined: the file is to be streamed. */
+async function* readAhead(
+  parts: Parts,
+  inputs: readonly ZipInput[],
+): AsyncGenerator<{ input: ZipInput; small: Small | undefined }> {
+  const ahead: { input: ZipInput; small: Promise<Small | undefined> }[] = [];
+  const remaining = inputs[Symbol.iterator]();
+  try {
+    for (;;) {
+      while (ahead.length < limits.filesInFlight) {
+        const next = remaining.next();
+        if (next.done === true) break;
+        const small = smallOf(parts, next.value);
+        small.catch(() => undefined); // heard when it is its turn
+        ahead.push({ input: next.value, small });
+      }
+      const first = ahead.shift();
+      if (first === undefined) return;
+      yield { input: first.input, small: await first.small };
+    }
+  } finally {
+    for (const { small } of ahead) await small.catch(() => undefined);
+  }
+}
+
+async function smallOf(parts: Parts, input: ZipInput): Promise<Small | undefined> {
+  switch (input.kind) {
+    case 'text':
+      return packed(parts, Buffer.from(input.text), parts.compress);
+    case 'link':
+      return packed(parts, Buffer.from(input.to), false);
+    case 'directory':
+      return packed(parts, Buffer.alloc(0), false);
+    case 'delta': {
+      const crc32 = parts.crc32(parts.zlib.inflateRawSync(input.deflated), 0);
+      return { packed: input.deflated, isDeflated: true, crc32, sizeBytes: input.sizeBytes };
+    }
+    case 'file': {
+      if (input.sizeBytes > limits.wholeFileBytes) return undefined;
+      const content = await readWhole(parts.files, input.path, limits.wholeFileBytes);
+      if (content?.length !== input.sizeBytes) throw changes(input.path);
+      return packed(parts, content, parts.compress);
+    }
+    default:
+      return input satisfies never;
+  }
+}
+
+/** An empty file deflated would be two bytes longer. */
+async function packed({ zlib, crc32 }: Parts, content: Uint8Array, compress: boolean): Promise<Small> {
+  const facts = { crc32: crc32(content, 0), sizeBytes: content.length };
+  if (!compress || content.length === 0) return { ...facts, packed: content, isDeflated: false };
+  const deflated = await new Promise<Buffer>((resolve, reject) =>
+    zlib.deflateRaw(content, (error, result) => (error ? reject(error) : resolve(result))),
+  );
+  return { ...facts, packed: deflated, isDeflated: true };
+}
+
+async function writeSmall(out: Output, input: ZipInput, small: Small): Promise<WrittenEntry> {
+  const { isDeflated, crc32, sizeBytes } = small;
+  const packedBytes = small.packed.length;
+  const entry = { ...namedAs(input), isDeflated, crc32, sizeBytes, packedBytes, start: out.position() };
+  await out.write(localHeader(entry));
+  await out.write(small.packed);
+  return entry;
+}
+
+/** The header goes before the data when both are known: it is as long whatever they are. */
+async function writeLarge(
+  { files, zlib, crc32, compress }: Parts,
+  out: Output,
+  file: OpenFile,
+  input: FileInput,
+): Promise<WrittenEntry> {
+  const start = out.position();
+  const unknown = { crc32: 0, packedBytes: 0, sizeBytes: input.sizeBytes, start };
+  const named = { ...namedAs(input), isDeflated: compress };
+  await out.write(localHeader({ ...named, ...unknown }));
+  const dataStart = out.position();
+  let crc = 0;
+  const content = contentOf(files, input, (chunk) => {
+    crc = crc32(chunk, crc);
+  });
+  if (compress) await deflateInto(out, content, zlib);
+  else for await (const chunk of content) await out.write(chunk);
+  const entry = { ...named, ...unknown, crc32: crc, packedBytes: out.position() - dataStart };
+  await out.flush();
+  await file.write(localHeader(entry), start);
+  return entry;
+}
+
+async function deflateInto(
+  out: Output,
+  content: AsyncIterable<Uint8Array>,
+  zlib: typeof Zlib,
+): Promise<void> {
+  const deflate = zlib.createDeflateRaw();
+  let failure: { readonly reason: unknown } | undefined;
+  const feed = async (): Promise<void> => {
+    for await (const chunk of content)
+      await new Promise<void>((resolve, reject) =>
+        deflate.write(chunk, (error) => (error ? reject(error) : resolve())),
+      );
+    deflate.end();
+  };
+  const feeding = feed().catch((reason: unknown) => {
+    failure = { reason };
+    deflate.destroy();
+  });
+  try {
+    for await (const chunk of deflate) await out.write(chunk as Uint8Array);
+  } catch (thrown) {
+    deflate.destroy(); // a write that waits for room ends, too
+    await feeding;
+    throw failure === undefined ? thrown : (failure as { readonly reason: unknown }).reason;
+  }
+}
+
+function namedAs(input: ZipInput): { readonly nameBytes: Buffer; readonly mode: number } {
+  switch (input.kind) {
+    case 'file':
+      return { nameBytes: Buffer.from(input.name), mode: regularFile | (input.mode & modeMask) };
+    case 'text':
+    case 'delta':
+      return { nameBytes: Buffer.from(input.name), mode: regularFile | 0o644 };
+    case 'link':
+      return { nameBytes: Buffer.from(input.name), mode: symlink | 0o777 };
+    case 'directory':
+      return { nameBytes: Buffer.from(`${input.name}/`), mode: directory | modeMask };
+    default:
+      return input satisfies never;
+  }
+}
+
+/** Hears of each chunk before it is given on. */
 async function* contentOf(
   files: Files,
-  { path, sizeBytes }: { path: string; sizeBytes: number },
+  { path, sizeBytes }: FileInput,
+  hear: (chunk: Uint8Array) => void,
 ): AsyncGenerator<Uint8Array> {
   const file = await files.open(path, 'read');
   try {
@@ -114,27 +241,46 @@ async function* contentOf(
       const chunk = new Uint8Array(Math.min(limits.chunkBytes, sizeBytes - position + 1));
       const length = await file.read(chunk, 0, chunk.length, position);
       position += length;
-      if (position > sizeBytes || (length === 0 && position < sizeBytes))
-        throw new UpdateError('INVALID_PACKAGE', `${path} changes while it is packed`);
+      if (position > sizeBytes || (length === 0 && position < sizeBytes)) throw changes(path);
       if (length === 0) return;
-      yield chunk.subarray(0, length);
+      const read = chunk.subarray(0, length);
+      hear(read);
+      yield read;
     }
   } finally {
     await file.close();
   }
 }
 
-async function write(files: Files, path: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-  const file = await files.open(path, 'create');
-  try {
-    let position = 0;
-    for await (const chunk of chunks) {
-      await file.write(chunk, position);
-      position += chunk.length;
-    }
-    await file.setMode(0o644);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
+function changes(path: string): UpdateError {
+  return new UpdateError('INVALID_PACKAGE', `${path} changes while it is packed`);
+}
+
+interface Output {
+  write(bytes: Uint8Array): Promise<void>;
+  flush(): Promise<void>;
+  position(): number;
+}
+
+/** Few large writes in place of many small ones. */
+function output(file: OpenFile): Output {
+  let pending: Uint8Array[] = [];
+  let pendingBytes = 0;
+  let written = 0;
+  const flush = async (): Promise<void> => {
+    if (pendingBytes === 0) return;
+    await file.write(Buffer.concat(pending), written);
+    written += pendingBytes;
+    pending = [];
+    pendingBytes = 0;
+  };
+  return {
+    async write(bytes) {
+      pending.push(bytes);
+      pendingBytes += bytes.length;
+      if (pendingBytes >= limits.writeBufferBytes) await flush();
+    },
+    flush,
+    position: () => written + pendingBytes,
+  };
 }

@@ -1,0 +1,103 @@
+/**
+ * The records of a ZIP as `pack` writes them. Pure. PKWARE APPNOTE 6.3.10. Every time stamp is 1980-02-01 00:00, and nothing tells
+ * the user or the machine that packed. Numbers are little-endian; what 32 bits cannot hold goes into zip64 fields.
+ */
+
+/** An entry, complete. */
+export interface WrittenEntry {
+  readonly nameBytes: Buffer;
+  /** Type and permission bits, as in st_mode. */
+  readonly mode: number;
+  readonly isDeflated: boolean;
+  readonly crc32: number;
+  readonly packedBytes: number;
+  readonly sizeBytes: number;
+  /** Where its local header begins. */
+  readonly start: number;
+}
+
+/** Beyond this a size is written in zip64: room is left for what deflate adds to bytes that it cannot pack. */
+const narrowBytes = 0xf0000000;
+const saturated = 0xffffffff;
+const zip64ExtraId = 0x0001;
+const zip64Version = 45;
+const plainVersion = 20;
+/** Names are UTF-8. */
+const flags = 0x0800;
+const madeOnUnix = 3 << 8;
+/** 1980-02-01 in the fields of DOS; the time is 0. A month after its first day, which some time zones move before it. */
+const dosDate = (2 << 5) | 1;
+
+export function localHeader(entry: WrittenEntry): Buffer {
+  const extra = isWide(entry) ? zip64Extra([entry.sizeBytes, entry.packedBytes]) : Buffer.alloc(0);
+  const head = Buffer.alloc(30);
+  head.writeUInt32LE(0x04034b50, 0);
+  writeShared(head, 4, entry);
+  head.writeUInt16LE(entry.nameBytes.length, 26);
+  head.writeUInt16LE(extra.length, 28);
+  return Buffer.concat([head, entry.nameBytes, extra]);
+}
+
+export function centralRecord(entry: WrittenEntry): Buffer {
+  const isFar = entry.start >= saturated;
+  const sizes = isWide(entry) ? [entry.sizeBytes, entry.packedBytes] : [];
+  const wide = isFar ? [...sizes, entry.start] : sizes;
+  const extra = wide.length > 0 ? zip64Extra(wide) : Buffer.alloc(0);
+  const head = Buffer.alloc(46);
+  head.writeUInt32LE(0x02014b50, 0);
+  head.writeUInt16LE(madeOnUnix | zip64Version, 4);
+  writeShared(head, 6, entry, isFar);
+  head.writeUInt16LE(entry.nameBytes.length, 28);
+  head.writeUInt16LE(extra.length, 30);
+  head.writeUInt32LE(entry.mode * 0x10000, 38);
+  head.writeUInt32LE(isFar ? saturated : entry.start, 42);
+  return Buffer.concat([head, entry.nameBytes, extra]);
+}
+
+/** The end of a file whose directory of `count` entries takes `bytes` from `start` on. */
+export function endRecords(count: number, start: number, bytes: number): Buffer {
+  const isWide = count >= 0xffff || start >= saturated || bytes >= saturated;
+  const end = Buffer.alloc(22);
+  end.writeUInt32LE(0x06054b50, 0);
+  for (const at of [8, 10]) end.writeUInt16LE(isWide ? 0xffff : count, at);
+  end.writeUInt32LE(isWide ? saturated : bytes, 12);
+  end.writeUInt32LE(isWide ? saturated : start, 16);
+  if (!isWide) return end;
+  const wide = Buffer.alloc(56);
+  wide.writeUInt32LE(0x06064b50, 0);
+  wide.writeBigUInt64LE(44n, 4);
+  wide.writeUInt16LE(madeOnUnix | zip64Version, 12);
+  wide.writeUInt16LE(zip64Version, 14);
+  for (const at of [24, 32]) wide.writeBigUInt64LE(BigInt(count), at);
+  wide.writeBigUInt64LE(BigInt(bytes), 40);
+  wide.writeBigUInt64LE(BigInt(start), 48);
+  const locator = Buffer.alloc(20);
+  locator.writeUInt32LE(0x07064b50, 0);
+  locator.writeBigUInt64LE(BigInt(start + bytes), 8);
+  locator.writeUInt32LE(1, 16);
+  return Buffer.concat([wide, locator, end]);
+}
+
+function isWide({ sizeBytes }: WrittenEntry): boolean {
+  return sizeBytes > narrowBytes;
+}
+
+/** From "version needed" to the uncompressed size: the same in both headers. */
+function writeShared(head: Buffer, at: number, entry: WrittenEntry, isFar = false): void {
+  const wide = isWide(entry);
+  head.writeUInt16LE(wide || isFar ? zip64Version : plainVersion, at);
+  head.writeUInt16LE(flags, at + 2);
+  head.writeUInt16LE(entry.isDeflated ? 8 : 0, at + 4);
+  head.writeUInt16LE(dosDate, at + 8);
+  head.writeUInt32LE(entry.crc32, at + 10);
+  head.writeUInt32LE(wide ? saturated : entry.packedBytes, at + 14);
+  head.writeUInt32LE(wide ? saturated : entry.sizeBytes, at + 18);
+}
+
+function zip64Extra(values: readonly number[]): Buffer {
+  const extra = Buffer.alloc(4 + 8 * values.length);
+  extra.writeUInt16LE(zip64ExtraId, 0);
+  extra.writeUInt16LE(8 * values.length, 2);
+  for (const [index, value] of values.entries()) extra.writeBigUInt64LE(BigInt(value), 4 + 8 * index);
+  return extra;
+}
