@@ -17,7 +17,7 @@ BUNDLE  := dist/tope-updater.cjs
 TOOLS   := build/packaging/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo fleet-demo test test-long test-all systemd-roots check bench build dist dist-twice test-executables test-dist install uninstall torture fuzz boot-test release-check clean
+.PHONY: help demo fleet-demo test test-long test-all systemd-roots check bench build dist deb deb-roots dist-twice test-executables test-dist install uninstall torture fuzz boot-test release-check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
@@ -59,6 +59,12 @@ dist: $(MODULES) $(TOOLS) ## one executable per architecture, checksums, SBOM, l
 
 dist-twice: $(MODULES) $(TOOLS) ## builds the executables twice from nothing and compares every byte
 	@$(TSX) build/dist-twice.ts $(ARCH)
+
+deb: $(MODULES) ## Debian packages of what make dist made, and one for all with Debian's Node.js (ARCH=x64, node)
+	@$(TSX) build/deb.ts $(ARCH)
+
+deb-roots: $(MODULES) ## fresh Debian roots in build/.cache for the tests of the packages (root, mmdebstrap)
+	@$(TSX) test/packages/roots.ts $(RELEASE)
 
 systemd-roots: $(MODULES) ## Debian roots in build/.cache for the tests of services under a real systemd (root, mmdebstrap)
 	@$(TSX) test/systemd/roots.ts $(RELEASE)

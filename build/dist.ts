@@ -115,7 +115,8 @@ function compress(path: string): void {
   }
 }
 
-function writeSums(folder: string): void {
+/** SHA256SUMS of all that is in the folder. */
+export function writeSums(folder: string): void {
   // A test run that was killed leaves its folder here.
   const names = readdirSync(folder, { withFileTypes: true })
     .filter((entry) => entry.isFile() && !/^\.|\.map$|^SHA256SUMS$/.test(entry.name))

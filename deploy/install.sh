@@ -60,6 +60,11 @@ esac
 DESTDIR=${DESTDIR%/}
 target=$DESTDIR$PREFIX
 [ -n "$DESTDIR" ] || [ "$(id -u)" = 0 ] || die 'must be run by root (or with --destdir)'
+# Two installers in one place would each take away what is the other's.
+if command -v dpkg-query >/dev/null 2>&1 &&
+  owner=$(dpkg-query --admindir="$DESTDIR/var/lib/dpkg" --search "$PREFIX/tope-updater" 2>/dev/null); then
+  die "$target/tope-updater belongs to the package ${owner%%:*}: apt installs, upgrades and removes it"
+fi
 
 # Does systemd run this very system?
 has_systemd() { [ -z "$DESTDIR" ] && [ -d /run/systemd/system ] && command -v systemctl >/dev/null 2>&1; }
