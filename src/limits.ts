@@ -59,6 +59,10 @@ export const limits = {
   memoryGrowthBytes: 5 * MiB,
   /** Short-lived buffers made between two young-generation collections: keeps the heap from growing. */
   garbageBytes: 256 * KiB,
+  /** After the port listens: whoever waits for the start has had the first answer, and no update has begun yet. */
+  collectAfterStartMs: 300,
+  /** Nothing was done for so long: then a collection may take 33 ms. */
+  shrinkAtRestMs: 5_000,
 
   ...downloadLimits,
 

@@ -11,6 +11,7 @@ import type { Fleet } from '../fleet/client.ts';
 import { realClock } from '../host/clock.ts';
 import { realFiles } from '../host/files.ts';
 import type { Host, Memory } from '../host/host.ts';
+import { isListenedOn } from '../host/listening.ts';
 import { lockDirectory } from '../host/lock.ts';
 import { openLog, type RunningLog } from '../host/log.ts';
 import { realNet } from '../host/net.ts';
@@ -26,6 +27,7 @@ import type { Settings } from '../settings.ts';
 import { proveItself } from '../updater/prove.ts';
 import { createUpdater } from '../updater/runner.ts';
 import type { RunningUpdater } from '../updater/state.ts';
+import { collectAfterStart } from './after-start.ts';
 import { fleetOptionsOf } from './fleet-options.ts';
 import { loadConfig } from './load-config.ts';
 import { answersAt, findOwnExecutable } from './own-executable.ts';
@@ -38,7 +40,8 @@ import { readTrustedKey } from './trusted-key.ts';
 export async function run(flags: Flags, version: string, memory: Memory): Promise<void> {
   const config = await loadConfig(flags);
   const token = config.token_file === undefined ? undefined : await readToken(config.token_file);
-  if (config.port !== undefined && config.port !== 0) await assertPortFree(config.host, config.port);
+  const { port } = config;
+  if (port !== undefined && port !== 0 && (await isListenedOn(port))) await assertPortFree(config.host, port);
   const workDirectory = await prepareWorkDirectory(resolve(config.dir));
   const log = await openLog({
     directory: join(workDirectory, 'logs'),
@@ -120,11 +123,10 @@ export async function run(flags: Flags, version: string, memory: Memory): Promis
   listens(server.port);
   proveItself(host, settings, updater).catch((thrown: unknown) => log.error(`probation: ${String(thrown)}`));
   fleet?.begin();
-  // All of it now: in an update, nothing may block the event loop for so long.
-  memory.shrink();
+  collectAfterStart(host.clock, memory, () => updater.progress().stage);
 }
 
-/** Says so at once where the port is taken, before anything else is done. */
+/** Says so at once where the port is taken at this address, before anything else is done. */
 async function assertPortFree(host: string, port: number): Promise<void> {
   const probe = createServer();
   await new Promise<void>((done, fail) => {

@@ -52,6 +52,10 @@ export async function realMemory(): Promise<Memory> {
     releasePages() {
       releasePages?.();
     },
+    collect() {
+      collect?.({ type: 'major' });
+      releasePages?.();
+    },
     shrink() {
       collect?.({ type: 'major', flavor: 'last-resort' });
       releasePages?.();
@@ -75,6 +79,7 @@ export const freeMemory: Memory = {
   hasRoomForThread: true,
   produced: () => undefined,
   releasePages: () => undefined,
+  collect: () => undefined,
   shrink: () => undefined,
   trim: () => undefined,
 };
