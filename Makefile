@@ -17,7 +17,7 @@ BUNDLE  := dist/tope-updater.cjs
 TOOLS   := build/packaging/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo fleet-demo test test-long test-all systemd-roots check bench build dist deb deb-roots dist-twice test-executables test-dist install uninstall torture fuzz boot-test release-check clean
+.PHONY: help demo fleet-demo test test-long test-all systemd-roots check bench build dist deb deb-roots recipes dist-twice test-executables test-dist install uninstall torture fuzz boot-test release-check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
@@ -62,6 +62,9 @@ dist-twice: $(MODULES) $(TOOLS) ## builds the executables twice from nothing and
 
 deb: $(MODULES) ## Debian packages of what make dist made, and one for all with Debian's Node.js (ARCH=x64, node)
 	@$(TSX) build/deb.ts $(ARCH)
+
+recipes: $(MODULES) ## the layer for Yocto and the tree for Buildroot, with the checksums of what make dist made
+	@$(TSX) build/recipes.ts
 
 deb-roots: $(MODULES) ## fresh Debian roots in build/.cache for the tests of the packages (root, mmdebstrap)
 	@$(TSX) test/packages/roots.ts $(RELEASE)

@@ -111,7 +111,7 @@ async function placeFiles(
   put(`${documents}/copyright`, source('deploy/deb/copyright'));
   packed(`${documents}/changelog`, debianChangelog(name, version));
   packed(`${documents}/CHANGELOG.md`, source('CHANGELOG.md'));
-  put(`usr/share/lintian/overrides/${name}`, overrides(name, flavour));
+  put(`usr/share/lintian/overrides/${name}`, overrides(name));
   makeDirectory(root, 'usr/bin');
   symlinkSync(`/${home}/tope-updater`, join(root, 'usr/bin/tope-updater'));
 }
@@ -144,18 +144,10 @@ function nodeProgram(bundle: string): string {
   return `#!/bin/sh\n':' //; exec /usr/bin/node ${flags} "$0" "$@"\n${bundle}`;
 }
 
-/** Of each line `TAG` or `FLAVOURS: TAG`: what this package needs. */
-function overrides(name: string, flavour: Flavour): string {
-  const text = source('deploy/deb/lintian-overrides').toString();
-  const kind = flavour === 'node' ? 'node' : 'executable';
-  return text
-    .split('\n')
-    .flatMap((line) => {
-      const [, only, tag = line] = /^(node|executable): (.*)$/.exec(line) ?? [];
-      if (only !== undefined && only !== kind) return [];
-      return /^(#|$)/.test(tag) ? [tag] : [`${name}: ${tag}`];
-    })
-    .join('\n');
+function overrides(name: string): string {
+  return source('deploy/deb/lintian-overrides')
+    .toString()
+    .replace(/^(?=[a-z])/gm, `${name}: `);
 }
 
 /** What was asked for, or everything there is a program of. */
