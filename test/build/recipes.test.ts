@@ -1,7 +1,7 @@
 /** The recipes of a release: checksums and version of its files, for Yocto and for Buildroot, and what the linter of the first says. */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -60,15 +60,61 @@ test('are not made of a release that lacks one of the files', () => {
   );
 });
 
-test('Buildroot fetches and installs the same files', () => {
-  const mk = readFileSync(
-    join(import.meta.dirname, '../../deploy/buildroot/package/tope-updater/tope-updater.mk'),
-    'utf8',
-  );
-  const fetched = /TOPE_UPDATER_FILES = \\\n((?:\t.*\n)+)/.exec(mk)?.[1]?.match(/[\w.-]+\.\w+/g);
-  assert.equal(fetched, both);
-  for (const file of both.slice(1))
-    assert.ok(mk.includes(`$(INSTALL) -D -m 0`) && mk.includes(`$(@D)/${file} `), file);
+/** What of Buildroot the package uses, with its commands as one target. */
+const buildrootParts = `qstrip = $(strip $(subst ",,$(1)))
+INSTALL = install
+XZCAT = cat
+BR2_x86_64 = y
+BR2_STRIP_strip = y
+BR2_PACKAGE_TOPE_UPDATER_URL = "https://files.example/1"
+BR2_PACKAGE_TOPE_UPDATER_OPTIONS = "--config /etc/tope.json"
+generic-package =
+include $(BR2_EXTERNAL_TOPE_UPDATER_PATH)/external.mk
+.PHONY: src
+src:
+\t$(TOPE_UPDATER_EXTRACT_CMDS)
+\t$(TOPE_UPDATER_INSTALL_TARGET_CMDS)
+\t$(TOPE_UPDATER_INSTALL_INIT_SYSTEMD)
+\t$(TOPE_UPDATER_INSTALL_INIT_SYSV)
+fetched:
+\t@echo $(TOPE_UPDATER_SOURCE) $(TOPE_UPDATER_EXTRA_DOWNLOADS)
+`;
+
+test("Buildroot's commands put the files in place, and stop where the executable would be stripped", () => {
+  const out = join(folder, 'buildroot');
+  const files = dist('fetched', [...both, 'tope-updater-x64.xz']);
+  writeRecipes(out, files, '1.2.3');
+  mkdirSync(join(out, 'src'));
+  writeFileSync(join(out, 'Makefile'), buildrootParts);
+  const make = (target: string, excluded: string) =>
+    spawnSync(
+      'make',
+      [
+        ...['-s', '-C', out, target, `BR2_EXTERNAL_TOPE_UPDATER_PATH=${out}/buildroot`],
+        ...[
+          `TARGET_DIR=${out}/target`,
+          `TOPE_UPDATER_DL_DIR=${files}`,
+          `BR2_STRIP_EXCLUDE_FILES=${excluded}`,
+        ],
+      ],
+      { encoding: 'utf8' },
+    );
+  const urls = both.map((file) => `https://files.example/1/${file}`);
+  assert.is(make('fetched', '').stdout.trim(), ['tope-updater-x64.xz', ...urls].join(' '));
+  assert.match(make('src', '"other"').stderr, /BR2_STRIP_EXCLUDE_FILES must name tope-updater/);
+  const { status, stderr } = make('src', '"other tope-updater"');
+  assert.is(status, 0, stderr);
+  const target = join(out, 'target');
+  const placed = {
+    'opt/tope/updater/tope-updater': 'tope-updater-x64.xz',
+    'opt/tope/updater/tope-updater-launch': 'launch.sh',
+    'etc/init.d/S02tope-updater-recover': 'tope-updater.init',
+    'usr/lib/systemd/system/tope-updater-recover.service': 'tope-updater-recover.service',
+    'etc/default/tope-updater': 'TOPE_UPDATER_OPTIONS="--config /etc/tope.json"\n',
+  };
+  for (const [path, content] of Object.entries(placed))
+    assert.is(readFileSync(join(target, path), 'utf8'), content, path);
+  assert.is(readlinkSync(join(target, 'usr/bin/tope-updater')), '/opt/tope/updater/tope-updater');
 });
 
 /** `pip install oelint-adv` in a venv; OELINT_ADV is the program in it. */
