@@ -26,9 +26,14 @@ export const HistoryEntrySchema = v.object({
   updater: v.optional(v.string()),
   /** Of an update whose package was downloaded: what that took. */
   download: v.optional(TrafficSchema),
+  /** Where the package's own was put beside a file that somebody has edited, which stays; not all where there are many. */
+  put_beside: v.optional(v.array(v.string())),
   /** The order of the fleet's server that brought the package; absent: nobody but the device's own callers. */
   fleet_action: v.optional(FleetActionSchema),
 });
-export type HistoryEntry = Readonly<Omit<v.InferOutput<typeof HistoryEntrySchema>, 'modules'>> & {
+export type HistoryEntry = Readonly<
+  Omit<v.InferOutput<typeof HistoryEntrySchema>, 'modules' | 'put_beside'>
+> & {
   readonly modules: readonly string[];
+  readonly put_beside?: readonly string[] | undefined;
 };

@@ -86,6 +86,10 @@ export const limits = {
   pathBytes: 1024,
   /** Text of a symlink: what Linux takes at most (PATH_MAX without its end). */
   linkBytes: 4095,
+  /** Names of one file's extended attributes: what Linux gives at most (XATTR_LIST_MAX). */
+  attributeNamesBytes: 64 * KiB,
+  /** Files that getfattr(1) is asked of at once: some 100 KB of arguments. */
+  attributePaths: 500,
   /** No tree of programs is this deep; bounds the directories one name can imply. */
   pathDepth: 64,
   nameBytes: 255,
@@ -186,11 +190,15 @@ export const limits = {
   /** Spec section 5: backups of this many updates are kept. */
   updatesKept: 3,
   historyEntries: 200,
+  /** Of what an update put beside edited files: told by name, with its history. */
+  besideNames: 20,
   historyBytes: 4 * MiB,
   /** A step takes some 450 bytes, with long paths 2 KiB; it is read and written a part at a time. */
   journalBytes: 128 * MiB,
   /** Read for what it says of services alone: a few milliseconds. */
   shortJournalBytes: 1 * MiB,
+  /** Fewer steps fit into a journal however long their paths are: four of limits.pathBytes each. */
+  journalSureSteps: 25_000,
   /** Taken when a journal begins: every later record must fit although the disk has become full. */
   journalRoomBytes: 256 * KiB,
   stateBytes: 64 * KiB,

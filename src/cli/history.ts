@@ -15,6 +15,11 @@ export async function history({ flags }: CommandInvocation): Promise<number> {
   return 0;
 }
 
+/** What a person has to look at: an edited file stayed, the package's own is there to compare. */
+export function besideTexts({ put_beside: places = [] }: HistoryEntry): string[] {
+  return places.length === 0 ? [] : [`edited files stay, beside them: ${places.join(', ')}`];
+}
+
 function printTable(output: Output, entries: readonly HistoryEntry[]): void {
   const rows = entries.map((entry) => [
     entry.started_at.slice(0, 19).replace('T', ' '),
@@ -23,7 +28,7 @@ function printTable(output: Output, entries: readonly HistoryEntry[]): void {
     durationText(Date.parse(entry.ended_at) - Date.parse(entry.started_at)),
     entry.outcome,
     entry.updater ?? '-',
-    entry.error ?? entry.modules.join(' '),
+    entry.error ?? [entry.modules.join(' '), ...besideTexts(entry)].join('; '),
   ]);
   const header = ['time (UTC)', 'what', 'version', 'took', 'outcome', 'updater', 'modules, or why not'];
   const [first = '', ...lines] = tableLines([header, ...rows]);

@@ -4,6 +4,7 @@ import type { CommandInvocation } from './arguments.ts';
 import { clientOf } from './client.ts';
 import { isSet } from './flags.ts';
 import { follow } from './follow.ts';
+import { besideTexts } from './history.ts';
 import { createOutput } from './output.ts';
 import { plainLine } from './progress-view.ts';
 
@@ -18,5 +19,8 @@ export async function status({ flags }: CommandInvocation): Promise<number> {
   }
   const event = await client.current();
   output.line(isJson ? JSON.stringify(event) : plainLine(event));
+  const isAtRest = event.stage === 'idle' || event.stage === 'success';
+  const [last] = isJson || !isAtRest ? [] : await client.history();
+  for (const text of last === undefined ? [] : besideTexts(last)) output.line(text);
   return event.stage === 'failed' ? 1 : 0;
 }

@@ -13,7 +13,9 @@ import type { WriteGroup } from '../host/write-group.ts';
 import { limits } from '../limits.ts';
 import { cloneFile, linkFile, sameFile } from './clone.ts';
 import { closedBackup } from './closed-backup.ts';
-import { type FileStep, fileSteps, keptPath, type Plan, stagedPath } from './plan.ts';
+import { renamedCases } from './folded.ts';
+import { type FileStep, fileSteps, keptPath, type Plan, stagedPath, summaryOf } from './plan.ts';
+import { placeAbove } from './turned.ts';
 
 const backupDirectoryMode = 0o700;
 
@@ -49,8 +51,12 @@ export async function retakeBackups(
   isSwitching: boolean,
 ): Promise<void> {
   const touched = new Set<string>();
+  const { turned } = summaryOf(plan);
+  const isRenamed = await renamedCases(plan);
   await forEachInFlight(fileSteps(plan), limits.filesInFlight, (step) =>
     saving(step.target, async () => {
+      // Nothing can be made where no directory is yet; one that goes is looked at when it does.
+      if (step.backup === null && (placeAbove(turned, step.target) !== undefined || isRenamed(step))) return;
       if (isSwitching && (step.kind === 'remove' || !(await files.stat(stagedPath(step))))) return;
       const now = await files.stat(step.target);
       if (now === undefined) return;

@@ -59,6 +59,7 @@ export function entryOfPlan(
     bytes: summaryOf(plan).bytes,
     modules: plan.modules,
     ...(download === undefined ? {} : { download }),
+    ...(plan.beside === undefined || error !== null ? {} : { put_beside: plan.beside }),
     ...(plan.action === undefined ? {} : { fleet_action: plan.action }),
   };
 }

@@ -36,6 +36,32 @@ export function journalPath(backupDirectory: string): string {
   return posix.join(backupDirectory, 'journal');
 }
 
+/** What the record with the plan may take, so that all later ones fit into what can be read. */
+const planBytes = limits.journalBytes - limits.journalRoomBytes;
+
+/**
+ * Throws DEPLOYMENT_FAILED with both numbers where a journal cannot hold the plan: to be asked before anything is begun. The event loop
+ * turns in between.
+ */
+export async function checkPlanLength({ clock }: Pick<Host, 'clock'>, plan: Plan): Promise<void> {
+  if (plan.steps.length < limits.journalSureSteps) return;
+  let bytes = 0;
+  let pieces = 0;
+  for (const text of firstRecordText(plan)) {
+    bytes += Buffer.byteLength(text);
+    pieces += 1;
+    if (pieces % 16 === 0) await clock.sleep(0);
+  }
+  if (bytes > planBytes) throw tooLong(plan, `${bytes}`);
+}
+
+function tooLong({ steps }: Plan, bytes: string): UpdateError {
+  return new UpdateError(
+    'DEPLOYMENT_FAILED',
+    `the plan of ${steps.length} steps takes ${bytes} bytes, the journal holds ${planBytes}: deploy fewer files at once, or to shorter paths`,
+  );
+}
+
 /** Begins a journal with the plan, state `staging`. DEPLOYMENT_FAILED where the plan is beyond limits.journalBytes. */
 export async function beginJournal(
   host: Pick<Host, 'files'>,
@@ -62,16 +88,11 @@ async function writeFirst(file: OpenFile, plan: Plan): Promise<number> {
   const { createHash } = await import('node:crypto');
   const hash = createHash('sha256');
   const digestBytes = 64 + ' '.length;
-  const mostBytes = limits.journalBytes - limits.journalRoomBytes;
   let position = digestBytes;
   for (const text of firstRecordText(plan)) {
     const piece = Buffer.from(text);
     hash.update(piece);
-    if (position + piece.length + 1 > mostBytes)
-      throw new UpdateError(
-        'DEPLOYMENT_FAILED',
-        `the plan of ${plan.steps.length} steps takes more than ${mostBytes} bytes, the journal holds no more`,
-      );
+    if (position + piece.length + 1 > planBytes) throw tooLong(plan, `more than ${planBytes}`);
     await file.write(piece, position);
     position += piece.length;
   }

@@ -12,8 +12,9 @@ import type { WhenThere } from '../release.ts';
 import type { Seal } from '../seal.ts';
 import type { Found } from './findings.ts';
 import { baseOf, below, directoryOf, inDirectory } from './paths.ts';
-import type { DirectoryStep, Plan } from './plan.ts';
+import type { DirectoryAttributes, DirectoryStep, Plan } from './plan.ts';
 import type { StepList } from './step-list.ts';
+import { placeAbove, steadyDirectory } from './turned.ts';
 
 export interface FileWant {
   readonly kind: 'file';
@@ -53,6 +54,10 @@ export type Want =
 export interface Facts {
   /** Of every wanted path and every directory above it that may be missing; undefined: nothing is there. */
   readonly found: { get(path: string): Found | undefined };
+  /** Wanted places that change their kind, see turned.ts. */
+  readonly turned: ReadonlySet<string>;
+  /** Wanted paths at which something is found by a name in another case only; see folded.ts. */
+  readonly otherCases: ReadonlySet<string>;
   /** Missing directories above wanted paths, parents first. */
   readonly missingParents: readonly string[];
   /** The updater's own ids: what new files belong to unless something says otherwise. */
@@ -78,8 +83,8 @@ const setIdBits = 0o6000;
 
 /**
  * Makes the plan; its steps go into `list`, which must be empty. `wants`: where they are many, the caller's iterable gives way to
- * others (host/breathing.ts). Throws DEPLOYMENT_FAILED where a directory stands at a file's place or a file at a directory's:
- * the one cannot be renamed over the other, and guessing would lose data.
+ * others (host/breathing.ts). Throws DEPLOYMENT_FAILED where a device, socket or pipe is in the way. Whether a directory may give way
+ * to a file is the survey's to say (turned.ts).
  */
 export async function makePlan(
   header: PlanHeader,
@@ -91,6 +96,7 @@ export async function makePlan(
   for (const target of facts.missingParents)
     list.addFirst(newDirectory(target, undefined, undefined, facts.self));
   const holdDirectories: DirectoryStep[] = [];
+  const becomeSteps: DirectoryStep[] = [];
   const removedDirectories: DirectoryStep[] = [];
   const made = new Set(facts.missingParents);
   const tempName = (beside: string, mode: number): string => {
@@ -103,19 +109,21 @@ export async function makePlan(
   for await (const want of wants) {
     index += 1;
     const found = facts.found.get(want.target);
-    const beside = inDirectory(directoryOf(want.target), `.tope-${header.id}.${index}`);
+    const beside = inDirectory(
+      steadyDirectory(facts.turned, directoryOf(want.target)),
+      `.tope-${header.id}.${index}`,
+    );
     const backup = backupPath(header, want, index);
     switch (want.kind) {
       case 'file': {
-        if (found?.kind === 'directory')
-          throw new UpdateError('DEPLOYMENT_FAILED', `${want.target} is a directory, a file is due there`);
         if (found?.kind === 'other')
           throw new UpdateError(
             'DEPLOYMENT_FAILED',
             `${want.target} is a device, socket or pipe, a file is due there`,
           );
         const replaced = found?.kind === 'file' ? found : undefined;
-        if (isLeftAlone(want, found, facts.self)) break;
+        const isOtherCase = facts.otherCases.has(want.target);
+        if (!isOtherCase && isLeftAlone(want, found, facts.self)) break;
         const owner = want.owner ?? (want.link === undefined ? replaced : found) ?? facts.self;
         const mode = want.link === undefined ? modeOf(want, replaced) : linkMode;
         const temp = tempName(beside, mode | (replaced?.mode ?? 0));
@@ -124,7 +132,7 @@ export async function makePlan(
           module: want.module,
           target: want.target,
           temp,
-          backup: found ? backup : null,
+          backup: found && found.kind !== 'directory' && !isOtherCase ? backup : null,
           source: want.source,
           sizeBytes: want.sizeBytes,
           mode,
@@ -134,23 +142,34 @@ export async function makePlan(
           sha256: want.sha256 ?? null,
           ...(want.link !== undefined && { link: want.link }),
           ...(want.crc32 !== undefined && { crc32: want.crc32 }),
+          ...(found?.kind === 'directory' && { replacesDirectory: attributesOf(found) }),
           ...(want.seal && { seal: want.seal }),
         });
         break;
       }
       case 'directory':
-        if (found === undefined) {
+        if (found?.kind === 'other')
+          throw new UpdateError(
+            'DEPLOYMENT_FAILED',
+            `${want.target} is a device, socket or pipe, a directory is due there`,
+          );
+        if (placeAbove(facts.turned, want.target) !== undefined) {
+          if (found && found.kind !== 'directory') {
+            const temp = tempName(beside, found.kind === 'file' ? found.mode : 0);
+            list.add({ kind: 'remove', module: want.module, target: want.target, temp, backup });
+          }
+          const step = newDirectory(want.target, want.mode, want.owner, facts.self);
+          becomeSteps.push({ ...step, kind: 'becomeDirectory', staged: `${beside}.new` });
+        } else if (found === undefined) {
           if (!made.has(want.target))
             list.addFirst(newDirectory(want.target, want.mode, want.owner, facts.self));
           made.add(want.target);
-        } else if (found.kind !== 'directory') {
-          throw new UpdateError('DEPLOYMENT_FAILED', `${want.target} is not a directory, one is due there`);
         }
         break;
       case 'absent':
+        if (facts.otherCases.has(want.target)) break; // it is what is wanted
         if (found?.kind === 'directory') {
-          const { mode, uid, gid } = found;
-          removedDirectories.push({ kind: 'removeDirectory', target: want.target, mode, uid, gid });
+          removedDirectories.push({ kind: 'removeDirectory', target: want.target, ...attributesOf(found) });
         } else if (found?.kind === 'file' || found?.kind === 'symlink') {
           const temp = tempName(beside, found.kind === 'file' ? found.mode : 0);
           list.add({ kind: 'remove', module: want.module, target: want.target, temp, backup });
@@ -161,6 +180,7 @@ export async function makePlan(
     }
   }
   for (const step of holdDirectories) list.addFirst(step);
+  for (const step of inEachOther(becomeSteps)) list.addFirst(step);
   removedDirectories.sort((a, b) => b.target.length - a.target.length);
   for (const step of removedDirectories) list.add(step);
   return { format: 1, keepsNames: true, ...rest, steps: list.steps };
@@ -176,6 +196,24 @@ export function isLeftAlone(want: FileWant, found: Found | undefined, self: File
 /** The mode that a file has in the end; `replaced`: what stands there now. */
 export function modeOf(want: FileWant, replaced: Found | undefined): number {
   return (want.modeIsForced ? want.mode : (replaced?.mode ?? want.mode)) ?? newFileMode;
+}
+
+/** Parents first, and each staged in the one above it. */
+function inEachOther(steps: readonly DirectoryStep[]): DirectoryStep[] {
+  const stagedOf = new Map<string, string>();
+  return steps
+    .toSorted((a, b) => a.target.length - b.target.length)
+    .map((step) => {
+      const above = stagedOf.get(directoryOf(step.target));
+      const staged =
+        above === undefined ? (step.staged ?? step.target) : inDirectory(above, baseOf(step.target));
+      stagedOf.set(step.target, staged);
+      return { ...step, staged };
+    });
+}
+
+function attributesOf({ mode, uid, gid }: Found): DirectoryAttributes {
+  return { mode, uid, gid };
 }
 
 function isDressed(stands: Found, mode: number, { uid, gid }: FileOwner): boolean {

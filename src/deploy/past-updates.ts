@@ -17,7 +17,9 @@ import { readHistory } from './history-file.ts';
 import type { Journal } from './journal.ts';
 import { readJournal, readJournalHead } from './journal-file.ts';
 import type { Want } from './make-plan.ts';
-import { fileSteps, type Plan, type Step } from './plan.ts';
+import { directoryOf } from './paths.ts';
+import { type DirectoryAttributes, fileSteps, type Plan, type Step, summaryOf } from './plan.ts';
+import { placeAbove } from './turned.ts';
 
 const recordName = /^(\d{8}T\d{9}Z)\.journal$/;
 /** Of a record, a backup, what was deployed, or a kept package. */
@@ -94,7 +96,7 @@ export async function wantsOfRollback(files: Files, chain: readonly Plan[]): Pro
   for (const plan of chain.toReversed())
     await forEachInFlight(plan.steps, limits.filesInFlight, async (step) => {
       if (wants.has(step.target)) return;
-      const want = await wantBefore(files, step);
+      const want = await wantBefore(files, plan, step);
       if (want !== undefined) wants.set(step.target, want);
     });
   return {
@@ -105,21 +107,26 @@ export async function wantsOfRollback(files: Files, chain: readonly Plan[]): Pro
 }
 
 /** What stood at a step's target before it. */
-async function wantBefore(files: Files, step: Step): Promise<Want | undefined> {
+async function wantBefore(files: Files, plan: Plan, step: Step): Promise<Want | undefined> {
   const { target } = step;
   switch (step.kind) {
     case 'put':
     case 'remove': {
+      if (step.kind === 'put' && step.replacesDirectory !== undefined)
+        return directoryWant(step.module, target, step.replacesDirectory);
       const backup = await backupOf(files, step);
       if (backup === null) return { kind: 'absent', module: step.module, target };
       return wantOfBackup(files, step.module, target, backup);
     }
     case 'makeDirectory':
       return { kind: 'absent', module: '', target };
-    case 'removeDirectory': {
-      const { mode, uid, gid } = step;
-      return { kind: 'directory', module: '', target, mode, owner: { uid, gid } };
-    }
+    case 'becomeDirectory':
+      // At the topmost place stood what another step removes.
+      return placeAbove(summaryOf(plan).turned, directoryOf(target)) === undefined
+        ? undefined
+        : { kind: 'absent', module: '', target };
+    case 'removeDirectory':
+      return directoryWant('', target, step);
     case 'holdDirectory':
       return undefined;
     default:
@@ -175,6 +182,10 @@ async function recordIds(files: Files, backupDirectory: string): Promise<string[
     .flatMap((name) => recordName.exec(name)?.[1] ?? [])
     .sort()
     .reverse();
+}
+
+function directoryWant(module: string, target: string, { mode, uid, gid }: DirectoryAttributes): Want {
+  return { kind: 'directory', module, target, mode, owner: { uid, gid } };
 }
 
 async function wantOfBackup(files: Files, module: string, target: string, backup: string): Promise<Want> {

@@ -3,6 +3,7 @@ import { asUpdateError, type ErrorCode } from '../errors.ts';
 import type { Files } from '../host/host.ts';
 import { openWriteGroup, type WriteGroup } from '../host/write-group.ts';
 import { type Plan, summaryOf, touchedDirectories } from './plan.ts';
+import { standingDirectories, steadyDirectory } from './turned.ts';
 
 /**
  * Runs `write` with a group for the filesystems of the plan's directories, which must stand, and of `others`. When it resolves, all
@@ -17,11 +18,13 @@ export async function withPlanGroup(
   write: (group: WriteGroup) => Promise<Iterable<string>>,
 ): Promise<void> {
   const touched = touchedDirectories(plan);
+  const { turned, fileCount } = summaryOf(plan);
   let group: WriteGroup | undefined;
   try {
-    group = await openWriteGroup(files, [...others, ...touched], summaryOf(plan).fileCount);
+    const steady = touched.map((directory) => steadyDirectory(turned, directory));
+    group = await openWriteGroup(files, [...others, ...steady], fileCount);
     const written = await write(group);
-    await group.sync(new Set([...touched, ...written]));
+    await group.sync(new Set([...(await standingDirectories(files, turned, touched)), ...written]));
   } catch (thrown) {
     throw asUpdateError(thrown, code, 'making what was written durable');
   } finally {

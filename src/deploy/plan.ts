@@ -27,6 +27,8 @@ export interface PutStep {
   readonly sha256: string | null;
   /** Of a symlink that an update or a repair brings: where it leads to. A rollback takes it from the backup. */
   readonly link?: string | undefined;
+  /** The directory that it takes the place of, with its attributes: empty by then, and kept under keptPath until the commit. */
+  readonly replacesDirectory?: DirectoryAttributes | undefined;
   /** Of the package's entry, for the record of what is deployed. */
   readonly crc32?: number;
   /** Of a repair, whose file was remembered by its seal. */
@@ -41,16 +43,22 @@ export interface RemoveStep {
   readonly backup: string;
 }
 
-/**
- * A directory that is new, or that goes; `mode`, `uid`, `gid` are its attributes. A `holdDirectory` lives as long as the
- * transaction: it keeps the names of a set-uid file beside its target out of others' reach.
- */
-export interface DirectoryStep {
-  readonly kind: 'makeDirectory' | 'removeDirectory' | 'holdDirectory';
-  readonly target: string;
+export interface DirectoryAttributes {
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
+}
+
+/**
+ * A directory that is new, or that goes; `mode`, `uid`, `gid` are its attributes. A `holdDirectory` lives as long as the
+ * transaction: it keeps the names of a set-uid file beside its target out of others' reach. `becomeDirectory`: at its place, or above,
+ * stands a file until the switch (turned.ts).
+ */
+export interface DirectoryStep extends DirectoryAttributes {
+  readonly kind: 'makeDirectory' | 'removeDirectory' | 'holdDirectory' | 'becomeDirectory';
+  readonly target: string;
+  /** Of `becomeDirectory`: where it is made, to be renamed, with those in it, when the file has gone. */
+  readonly staged?: string;
 }
 
 export type FileStep = PutStep | RemoveStep;
@@ -91,6 +99,8 @@ export interface Plan {
   readonly self?: string;
   /** Ids of the updates that a rollback takes back. */
   readonly consumes: readonly string[];
+  /** What is put beside files that somebody has edited, the first limits.besideNames of it; absent where nothing is. */
+  readonly beside?: readonly string[];
   /** In the order in which they run; absent where there are none, and in journals of 0.1.0. */
   readonly commands?: readonly PlannedCommands[];
   /** Every old file had its kept name (keptPath) before the switch; absent in journals of 0.1.0, which made some only. */
@@ -112,6 +122,8 @@ export interface StepSummary {
   readonly directories: readonly DirectoryStep[];
   /** Where names change: each directory once. */
   readonly touched: ReadonlySet<string>;
+  /** Places that change their kind, see turned.ts. */
+  readonly turned: ReadonlySet<string>;
   /** With a file that is put or removed. */
   readonly modules: ReadonlySet<string>;
   /** Targets that have the name of a systemd unit's file, or lie where its drop-ins do. */
@@ -165,6 +177,7 @@ export function newSummary(): { readonly summary: StepSummary; add(step: Step): 
     bytes: 0,
     directories: [] as DirectoryStep[],
     touched: new Set<string>(),
+    turned: new Set<string>(),
     modules: new Set<string>(),
     unitFiles: [] as string[],
   };
@@ -176,21 +189,29 @@ export function newSummary(): { readonly summary: StepSummary; add(step: Step): 
         summary.fileCount += 1;
         summary.modules.add(step.module);
         if (unitFile.test(step.target)) summary.unitFiles.push(step.target);
-        if (step.kind === 'put') summary.bytes += step.sizeBytes;
-      } else summary.directories.push(step);
+        if (step.kind !== 'put') return;
+        summary.bytes += step.sizeBytes;
+        if (step.replacesDirectory !== undefined) summary.turned.add(step.target);
+        return;
+      }
+      summary.directories.push(step);
+      if (step.kind === 'becomeDirectory') summary.turned.add(step.target);
     },
   };
 }
 
 /**
  * The directories whose names a plan changes: those to sync, parents first, each once. Without those that only hold staged files
- * (holdingDirectories): a rename out of one is whole where its target's directory is synced.
+ * (`holdDirectory`): a rename out of one is whole where its target's directory is synced.
  */
 export function touchedDirectories(plan: Plan): string[] {
   return [...summaryOf(plan).touched].sort();
 }
 
-/** Directories made for staged files that others must not reach; their names are to be durable before the switch. */
-export function holdingDirectories(plan: Plan): string[] {
-  return directorySteps(plan, 'holdDirectory').map(({ target }) => target);
+/** Directories made beside their targets, which are to be durable themselves before the switch. */
+export function stagedDirectories(plan: Plan): string[] {
+  return [
+    ...directorySteps(plan, 'holdDirectory').map(({ target }) => target),
+    ...directorySteps(plan, 'becomeDirectory').map(({ target, staged }) => staged ?? target),
+  ];
 }

@@ -33,7 +33,7 @@ export async function checkSpace(
     needed.set(filesystem.device, { filesystem, bytes: sum.bytes + blocks * filesystem.blockBytes });
   };
   for (const step of summaryOf(plan).directories)
-    if (step.kind === 'makeDirectory' || step.kind === 'holdDirectory') need(filesystemOf(step.target), 1);
+    if (step.kind !== 'removeDirectory') need(filesystemOf(step.target), 1);
   for await (const step of breathing(fileSteps(plan))) {
     const home = filesystemOf(step.target);
     const isLink = plan.sharesBackups === true && home.device === backups.device;

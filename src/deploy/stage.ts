@@ -26,9 +26,9 @@ export interface StagedFileWriter {
 
 /** Makes the plan's new directories, parents first; their names are the caller's to sync. */
 export async function makeDirectories(host: Pick<Host, 'files'>, plan: Plan): Promise<void> {
-  for (const kind of ['makeDirectory', 'holdDirectory'] as const)
+  for (const kind of ['makeDirectory', 'holdDirectory', 'becomeDirectory'] as const)
     for (const step of directorySteps(plan, kind))
-      await attempt(step.target, () => host.files.makeDirectory(step.target, step.mode, step));
+      await attempt(step.target, () => host.files.makeDirectory(step.staged ?? step.target, step.mode, step));
 }
 
 /** Makes the symlinks that the plan brings, beside their targets; their names are the caller's to sync. */

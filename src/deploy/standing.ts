@@ -28,12 +28,13 @@ export function besideEdited(target: string): string {
   return `${target}.new`;
 }
 
-/** `wants` is gone through twice. `found` gets what stands at the targets. Rejects with a system error. */
+/** `wants` is gone through twice. `found` gets what stands at the targets, as `look` tells. Rejects with a system error. */
 export async function judgeStanding(
   { files, log }: Pick<Host, 'files' | 'log'>,
   wants: Iterable<FileWant>,
   recorded: Recorded,
   found: Findings,
+  look: (path: string) => Promise<FileStat | undefined> = files.stat,
 ): Promise<Judged> {
   const standings: Standing[] = [];
   const { signal } = new AbortController();
@@ -70,7 +71,7 @@ export async function judgeStanding(
   };
 
   await forEachInFlight(numbered(wants), limits.filesInFlight, async ([index, want]) => {
-    const stat = await files.stat(want.target);
+    const stat = await look(want.target);
     found.set(want.target, stat);
     standings[index] = stat === undefined ? 'nothing' : 'unknown';
     if (stat === undefined) return;

@@ -6,24 +6,28 @@
  */
 import { posix } from 'node:path';
 import { asUpdateError, errno, UpdateError } from '../errors.ts';
+import { matchesAny } from '../glob.ts';
 import { breathing } from '../host/breathing.ts';
 import type { FileOwner, Files, Host } from '../host/host.ts';
 import { forEachInFlight } from '../host/in-flight.ts';
 import { limits } from '../limits.ts';
 import { filtered } from '../packed-list.ts';
-import type { Release, ReleaseModule } from '../release.ts';
+import type { Release } from '../release.ts';
 import { findExtras } from './extras.ts';
 import { type Findings, openFindings } from './findings.ts';
+import { otherCases } from './folded.ts';
+import { warnOfLostAttributes } from './lost-attributes.ts';
 import type { Facts, Want } from './make-plan.ts';
 import { refuseOwnFiles } from './own-files.ts';
 import { readOwners } from './owner.ts';
-import { baseOf, directoryOf, inDirectory } from './paths.ts';
+import { baseOf, below, directoryOf, inDirectory } from './paths.ts';
 import { type Plan, touchedDirectories } from './plan.ts';
 import type { OwnExecutable } from './probation.ts';
 import { nothingRecorded, type Recorded } from './recorded.ts';
 import { checkSpace, type Filesystem } from './space.ts';
 import { judgeStanding } from './standing.ts';
-import { wantsOfRelease } from './wants.ts';
+import { isTurned, placeAbove, refuseStrangers, steadyDirectory } from './turned.ts';
+import { type Tree, wantsOfRelease } from './wants.ts';
 
 export interface Territory {
   readonly allowedRoots: readonly string[];
@@ -39,6 +43,8 @@ export interface Survey {
   readonly facts: Facts & { readonly found: Findings };
   /** Root of each module, resolved. */
   readonly moduleRoots: ReadonlyMap<string, string>;
+  /** Targets of what is put beside an edited file. */
+  readonly beside: readonly string[];
 }
 
 /** Surveys what a release will touch. INVALID_MANIFEST where a target leads out of the territory or to the updater itself. */
@@ -51,44 +57,55 @@ export async function surveyRelease(
 ): Promise<Survey> {
   const { files } = host;
   const inside = await insideTerritory(files, territory);
-  const real = new Map<string, string>();
-  const look = async (module: ReleaseModule, path: string): Promise<void> => {
-    const directory = directoryOf(path);
-    if (!real.has(directory)) real.set(directory, await resolveDirectory(files, directory));
-    const isOwn = module.isSelf === true && resolve(path) === territory.executable?.path;
-    if (!inside(resolve(path)) && !isOwn)
-      throw new UpdateError(
-        'INVALID_MANIFEST',
-        `module "${module.name}": ${path} leads to ${resolve(path)}, outside the allowed roots`,
-      );
+  const roots = new Map<string, string>();
+  const refuseOutside: RefuseOutside = (module, path, real) => {
+    if (inside(real)) return;
+    throw new UpdateError(
+      'INVALID_MANIFEST',
+      `module "${module}": ${path} leads to ${real}, outside the allowed roots`,
+    );
   };
-  const resolve = (path: string): string => {
-    const directory = directoryOf(path);
-    return inDirectory(real.get(directory) ?? directory, baseOf(path));
-  };
-  for (const module of release.modules) {
-    for (const path of [module.target, ...module.directories]) await look(module, path);
-    for await (const { target } of breathing(module.files)) await look(module, target);
+  for (const { name, target, isTree, isSelf } of release.modules) {
+    const place = inDirectory(await resolveDirectory(files, directoryOf(target)), baseOf(target));
+    const isLink = isTree && (await files.stat(place))?.kind === 'symlink';
+    const real = isLink ? await resolveDirectory(files, place) : place;
+    if (isSelf !== true || real !== territory.executable?.path) refuseOutside(name, target, real);
+    roots.set(target, real);
   }
+  // Below its root a tree has no directory but its own: a symlink in the place of one is no way.
+  const resolve = (path: string, root: string) => (roots.get(root) ?? root) + path.slice(root.length);
   const ownerOf = await readOwners(
     files,
     release.modules.map((module) => module.owner),
   );
   const wanted = await wantsOfRelease(release, resolve, ownerOf);
   const found = await openFindings();
-  const judged = await judgeStanding(host, wanted.files, recorded, found);
+  const turned = await lookAtDirectories(files, wanted.directories, found);
+  for (const want of wanted.directories)
+    if (turned.has(want.target)) await refuseTurn(host, want, wanted.trees, recorded, found, refuseOutside);
+  const look = async (path: string) =>
+    placeAbove(turned, path) === undefined ? files.stat(path) : undefined;
+  const judged = await judgeStanding(host, wanted.files, recorded, found, look);
+  await warnOfLostAttributes(host, judged.wants, found);
   const others = new Set([...wanted.directories.map(({ target }) => target), ...judged.besides]);
   const isKnown = (path: string) => others.has(path) || found.has(path);
-  const extras = await findExtras(host, wanted.trees, isKnown, recorded);
+  const givenUp = release.modules.flatMap(({ name, target, isTree }) => {
+    const root = resolve(target, target);
+    const isTurned = !isTree && found.get(root)?.kind === 'directory';
+    return isTurned ? [{ module: name, root, exact: false, keep: [] }] : [];
+  });
+  const extras = await findExtras(host, [...wanted.trees, ...givenUp], isKnown, recorded);
   const all = chained<Want>(wanted.directories, judged.wants, extras);
   const facts = await surveyWants(files, all, self, found);
   const updater = new Set(release.modules.flatMap(({ name, isSelf }) => (isSelf ? [name] : [])));
   const notUpdater = filtered(all, ({ module }) => !updater.has(module));
   await refuseOwnFiles(files, territory.ownPaths ?? [], notUpdater, facts.found, 'INVALID_MANIFEST');
+  await refuseStrangers(files, all, facts);
   return {
     wants: all,
     facts,
-    moduleRoots: new Map(release.modules.map((module) => [module.name, resolve(module.target)])),
+    beside: judged.besides,
+    moduleRoots: new Map(release.modules.map(({ name, target }) => [name, resolve(target, target)])),
   };
 }
 
@@ -100,8 +117,14 @@ export async function surveyWants(
   known?: Findings,
 ): Promise<Survey['facts']> {
   const found = known ?? (await openFindings());
-  await forEachInFlight(wants, limits.filesInFlight, async ({ target }) => {
-    if (!found.has(target)) found.set(target, await files.stat(target));
+  const directories = [...filtered(wants, ({ kind }) => kind === 'directory')];
+  const coming = await lookAtDirectories(files, directories, found);
+  const turned = new Set(coming);
+  await forEachInFlight(wants, limits.filesInFlight, async (want) => {
+    const { target } = want;
+    if (!found.has(target))
+      found.set(target, placeAbove(coming, target) === undefined ? await files.stat(target) : undefined);
+    if (isTurned(want, found.get(target))) turned.add(target);
   });
   const wanted = new Set<string>();
   const missing = new Set<string>();
@@ -111,7 +134,7 @@ export async function surveyWants(
     if (want.kind === 'directory') wanted.add(want.target);
     for (let path = directoryOf(want.target); path !== '/'; path = directoryOf(path)) {
       if (missing.has(path) || seen.has(path)) break;
-      if (found.has(path) || (await files.stat(path))) {
+      if (found.has(path) || placeAbove(turned, path) !== undefined || (await files.stat(path))) {
         seen.add(path);
         break;
       }
@@ -119,7 +142,55 @@ export async function surveyWants(
     }
   }
   const missingParents = [...missing].filter((path) => !wanted.has(path)).sort();
-  return { found, missingParents, self };
+  return { found, missingParents, self, turned, otherCases: await otherCases(files, wants, found) };
+}
+
+/**
+ * What stands at the places of directories, those above first: below a symlink that becomes a directory nothing does. Gives the
+ * places of files and symlinks.
+ */
+async function lookAtDirectories(
+  files: Files,
+  wants: readonly Want[],
+  found: Findings,
+): Promise<ReadonlySet<string>> {
+  const turned = new Set<string>();
+  for (const { target } of wants.toSorted((a, b) => a.target.length - b.target.length)) {
+    if (!found.has(target))
+      found.set(target, placeAbove(turned, target) === undefined ? await files.stat(target) : undefined);
+    const kind = found.get(target)?.kind;
+    if (kind === 'file' || kind === 'symlink') turned.add(target);
+  }
+  return turned;
+}
+
+type RefuseOutside = (module: string, path: string, real: string) => void;
+
+/**
+ * What stands where a directory of the package is due: a symlink gives way to it only where an earlier update deployed it, a file does
+ * unless the manifest keeps it.
+ */
+async function refuseTurn(
+  { files, log }: Pick<Host, 'files' | 'log'>,
+  { module, target }: Want,
+  trees: readonly Tree[],
+  recorded: Recorded,
+  found: Findings,
+  refuseOutside: RefuseOutside,
+): Promise<void> {
+  if (found.get(target)?.kind === 'symlink') {
+    if (recorded.links.has(target)) return;
+    refuseOutside(module, target, await resolveDirectory(files, target));
+    throw new UpdateError(
+      'DEPLOYMENT_FAILED',
+      `${target} is a symlink that no update deployed, a directory is due there`,
+    );
+  }
+  const tree = trees.find(({ module: name }) => name === module);
+  if (tree && matchesAny(tree.keep, below(tree.root, target) ?? ''))
+    throw new UpdateError('DEPLOYMENT_FAILED', `${target} is a file that is kept, a directory is due there`);
+  if (!recorded.files.has(target))
+    log.warn(`${target} becomes a directory: the file that stands there is kept in the backups`);
 }
 
 /** Throws DISK_FULL where the plan does not fit (see space.ts). */
@@ -133,8 +204,10 @@ export async function checkPlanFits(
     return { path: directory, ...(await files.space(directory)) };
   });
   const homes = new Map<string, Filesystem>();
-  for (const directory of touchedDirectories(plan))
-    homes.set(directory, await measure((await resolveExisting(files, directory)).real));
+  for (const directory of touchedDirectories(plan)) {
+    const steady = steadyDirectory(facts.turned, directory);
+    homes.set(directory, await measure((await resolveExisting(files, steady)).real));
+  }
   const backups = await measure(backupDirectory);
   await checkSpace(plan, facts.found, (target) => homes.get(directoryOf(target)) ?? backups, backups);
 }

@@ -12,31 +12,46 @@ import type { FileStat, Files, Host } from '../host/host.ts';
 import { forEachInFlight } from '../host/in-flight.ts';
 import { openWriteGroup } from '../host/write-group.ts';
 import { limits } from '../limits.ts';
+import { filtered } from '../packed-list.ts';
 import { backupOf } from './backup.ts';
 import { sameFile } from './clone.ts';
-import { directoryOf } from './paths.ts';
+import { below, directoryOf, inDirectory } from './paths.ts';
 import {
+  type DirectoryStep,
   directorySteps,
   type FileStep,
   fileSteps,
   keptPath,
   type Plan,
+  type PutStep,
+  putSteps,
   stagedPath,
   summaryOf,
   touchedDirectories,
 } from './plan.ts';
 import { withPlanGroup } from './plan-group.ts';
+import { placeAbove, reachableSteps, standingDirectories } from './turned.ts';
 
 /** Makes every target new. Rejects with DEPLOYMENT_FAILED naming the target; then some are new and some are old. */
 export async function switchTargets(host: Pick<Host, 'files' | 'log'>, plan: Plan): Promise<void> {
   await withPlanGroup(host.files, plan, [], 'DEPLOYMENT_FAILED', async () => {
-    await forEachInFlight(fileSteps(plan), limits.filesInFlight, async (step) => {
+    const attempt = async (target: string, action: () => Promise<void>) => {
       try {
-        await switchOne(host.files, step);
+        await action();
       } catch (thrown) {
-        throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', `replacing ${step.target}`);
+        throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', `replacing ${target}`);
       }
-    });
+    };
+    const switchAll = (steps: Iterable<FileStep>) =>
+      forEachInFlight(steps, limits.filesInFlight, (step) =>
+        attempt(step.target, () => switchOne(host.files, step)),
+      );
+    // What goes makes room for what comes: a directory where a file was, a file where a directory was.
+    const isReachable = await reachableSteps(host.files, plan);
+    await switchAll(filtered(fileSteps(plan), (step) => step.kind === 'remove' && isReachable(step)));
+    for (const step of directorySteps(plan, 'becomeDirectory'))
+      await attempt(step.target, () => becomeDirectory(host.files, step));
+    await switchAll(putSteps(plan));
     return [];
   });
 }
@@ -55,15 +70,19 @@ export async function clearAway(
   const changed = new Set(isRepeated ? touchedDirectories(plan) : []);
   await forEachInFlight(fileSteps(plan), limits.filesInFlight, async (step) => {
     const kept = keptPath(step);
-    if ((await files.stat(kept)) === undefined) return;
-    await files.remove(kept);
+    const there = await files.stat(kept);
+    if (there === undefined) return;
+    if (there.kind === 'directory') await removeKeptDirectory(files, plan, step.target, kept);
+    else await files.remove(kept);
     changed.add(directoryOf(kept));
   });
   for (const { target } of directorySteps(plan, 'holdDirectory')) {
     if (await files.stat(target)) await files.removeDirectory(target);
     changed.add(posix.dirname(target));
   }
+  const { turned, fileCount } = summaryOf(plan);
   for (const { target } of directorySteps(plan, 'removeDirectory')) {
+    if (placeAbove(turned, target) !== undefined) continue; // it went with the one that became a file
     const remove = async () => {
       if (await files.stat(target)) await files.removeDirectory(target);
     };
@@ -75,20 +94,24 @@ export async function clearAway(
       );
     changed.add(posix.dirname(target));
   }
-  const group = await openWriteGroup(files, changed, summaryOf(plan).fileCount);
-  await group.sync(changed).finally(() => group.close());
+  const standing = await standingDirectories(files, turned, changed);
+  const group = await openWriteGroup(files, standing, fileCount);
+  await group.sync(standing).finally(() => group.close());
 }
 
 async function switchOne(files: Files, step: FileStep): Promise<void> {
   if (step.kind === 'remove') {
-    if ((await files.stat(step.target)) === undefined) return;
+    const there = await files.stat(step.target);
+    if (there === undefined || there.kind === 'directory') return; // gone, and maybe a directory already
     if (await files.stat(keptPath(step))) await files.remove(step.target);
     else await files.rename(step.target, keptPath(step));
     return;
   }
   const staged = stagedPath(step);
-  if (await files.stat(staged)) {
-    if (step.backup !== null && !(await files.stat(keptPath(step))) && (await files.stat(step.target)))
+  const isStaged = (await files.stat(staged)) !== undefined;
+  if (isStaged) {
+    if (step.replacesDirectory !== undefined) await keepDirectory(files, step);
+    else if (step.backup !== null && !(await files.stat(keptPath(step))) && (await files.stat(step.target)))
       await files.rename(step.target, keptPath(step)); // a filesystem without hard links
     await files.rename(staged, step.target);
     // rename(2) between two names of one file does nothing: the staged name of such a pair is left.
@@ -99,6 +122,8 @@ async function switchOne(files: Files, step: FileStep): Promise<void> {
   if (now && old && sameFile(now, old)) {
     throw new UpdateError('DEPLOYMENT_FAILED', `${step.target} was put back to its old content meanwhile`);
   }
+  // Switched by an earlier run: a program that the boot has started may have written to it since.
+  if (!isStaged && (now?.kind === 'file' || now?.kind === 'symlink')) return;
   if (now?.kind === 'file' && now.sizeBytes === step.sizeBytes) return;
   if (now?.kind === 'symlink' && step.link === undefined) return; // brought back by a rollback
   if (now?.kind === 'symlink') {
@@ -110,6 +135,51 @@ async function switchOne(files: Files, step: FileStep): Promise<void> {
     'DEPLOYMENT_FAILED',
     `${step.target}: ${step.sizeBytes} bytes expected, ${now?.sizeBytes ?? 'nothing'} found`,
   );
+}
+
+/** With those that are staged in it; they find that done. */
+async function becomeDirectory(files: Files, { staged, target }: DirectoryStep): Promise<void> {
+  if (staged !== undefined && (await files.stat(staged))) await files.rename(staged, target);
+}
+
+/** Renames an emptied directory out of the way of the file that takes its place. What somebody has put there since is not lost. */
+async function keepDirectory(files: Files, step: PutStep): Promise<void> {
+  if ((await files.stat(step.target))?.kind !== 'directory') return;
+  const stray = await fileBelow(files, step.target);
+  if (stray !== undefined)
+    throw new UpdateError(
+      'DEPLOYMENT_FAILED',
+      `a file is due there, and somebody has made ${stray} meanwhile`,
+    );
+  await files.rename(step.target, keptPath(step));
+  // The file that takes the name must not be there without the other name of the directory: nothing else holds it.
+  await files.syncDirectory(directoryOf(step.target));
+}
+
+async function fileBelow(files: Files, directory: string): Promise<string | undefined> {
+  for (const name of await files.list(directory)) {
+    const path = inDirectory(directory, name);
+    if ((await files.stat(path))?.kind !== 'directory') return path;
+    const stray = await fileBelow(files, path);
+    if (stray !== undefined) return stray;
+  }
+  return undefined;
+}
+
+/** A power cut may have taken the removing of the files in it, and not its renaming. */
+async function removeKeptDirectory(files: Files, plan: Plan, place: string, kept: string): Promise<void> {
+  for (const { kind, target } of fileSteps(plan)) {
+    const name = kind === 'remove' ? below(place, target) : undefined;
+    if (name === undefined || name === '') continue;
+    const left = inDirectory(kept, name);
+    if (await files.stat(left)) await files.remove(left);
+  }
+  await removeEmptied(files, kept);
+}
+
+async function removeEmptied(files: Files, directory: string): Promise<void> {
+  for (const name of await files.list(directory)) await removeEmptied(files, inDirectory(directory, name));
+  await files.removeDirectory(directory);
 }
 
 async function oldFile(files: Files, step: FileStep): Promise<FileStat | undefined> {

@@ -10,9 +10,11 @@ import { asUpdateError, errno, type UpdateError } from '../errors.ts';
 import type { FileStat, Files, Host } from '../host/host.ts';
 import { forEachInFlight } from '../host/in-flight.ts';
 import { limits } from '../limits.ts';
+import { filtered } from '../packed-list.ts';
 import { backupOf } from './backup.ts';
 import { copyFile, isEqual } from './clone.ts';
 import { createComparer } from './compare.ts';
+import { baseOf, directoryOf, inDirectory } from './paths.ts';
 import {
   directorySteps,
   type FileStep,
@@ -25,17 +27,27 @@ import {
   summaryOf,
 } from './plan.ts';
 import { withPlanGroup } from './plan-group.ts';
+import { reachableSteps } from './turned.ts';
 
 /** Puts the old set back. Rejects with ROLLBACK_FAILED naming what is still new; it may be run again. */
 export async function restoreTargets(host: Pick<Host, 'files' | 'log'>, plan: Plan): Promise<void> {
   const failures: { readonly target: string; readonly why: unknown }[] = [];
-  await forEachInFlight(fileSteps(plan), limits.filesInFlight, async (step) => {
+  const attemptOn = async (target: string, action: () => Promise<void>) => {
     try {
-      await restoreOne(host, plan, step);
+      await action();
     } catch (why) {
-      failures.push({ target: step.target, why });
+      failures.push({ target, why });
     }
-  });
+  };
+  const restoreAll = (steps: Iterable<FileStep>) =>
+    forEachInFlight(steps, limits.filesInFlight, (step) =>
+      attemptOn(step.target, () => restoreOne(host, plan, step)),
+    );
+  // The way of the switch backwards: what came goes first, and with it the directories that came with it.
+  await restoreAll(filtered(putSteps(plan), await reachableSteps(host.files, plan)));
+  for (const { target } of directorySteps(plan, 'becomeDirectory').reverse())
+    await attemptOn(target, () => leaveDirectory(host.files, target));
+  await restoreAll(filtered(fileSteps(plan), ({ kind }) => kind === 'remove'));
   failures.sort((a, b) => (a.target < b.target ? -1 : 1));
   const [first] = failures;
   if (first !== undefined) {
@@ -59,6 +71,7 @@ export async function discardStaged(host: Pick<Host, 'files' | 'log'>, plan: Pla
     for (const name of [restorePath(step), keptPath(step)])
       await attempt(step.target, () => removeIfThere(files, name));
   });
+  await discardStagedDirectories(files, plan);
   const holds = directorySteps(plan, 'holdDirectory');
   // What was renamed out of them must not be lost together with them.
   if (holds.length > 0) await syncRestored(host, plan);
@@ -76,6 +89,30 @@ export async function discardStaged(host: Pick<Host, 'files' | 'log'>, plan: Pla
   await syncRestored(host, plan);
 }
 
+/** A power cut may have taken the rename of such a directory, and not those of files into it. */
+async function discardStagedDirectories(files: Files, plan: Plan): Promise<void> {
+  const stagedOf = new Map<string, string>();
+  for (const { target, staged } of directorySteps(plan, 'becomeDirectory'))
+    if (staged !== undefined) stagedOf.set(target, staged);
+  if (stagedOf.size === 0) return;
+  for (const { target } of putSteps(plan)) {
+    const staged = stagedOf.get(directoryOf(target));
+    if (staged === undefined) continue;
+    await attempt(target, () => removeIfThere(files, inDirectory(staged, baseOf(target))));
+  }
+  for (const staged of [...stagedOf.values()].reverse())
+    await attempt(staged, () => removeDirectoryIfThere(files, staged));
+}
+
+/** What others have put there is theirs: a file that comes back there puts the directory aside. */
+async function leaveDirectory(files: Files, target: string): Promise<void> {
+  try {
+    if ((await files.stat(target))?.kind === 'directory') await files.removeDirectory(target);
+  } catch (thrown) {
+    if (!['ENOTEMPTY', 'EEXIST', 'ELOOP'].includes(errno(thrown) ?? '')) throw thrown;
+  }
+}
+
 function syncRestored({ files }: Pick<Host, 'files'>, plan: Plan): Promise<void> {
   return withPlanGroup(files, plan, [], 'ROLLBACK_FAILED', async () => []);
 }
@@ -88,11 +125,14 @@ async function restoreOne(
   const now = await files.stat(step.target);
   const isStaged = step.kind === 'put' && (await files.stat(stagedPath(step))) !== undefined;
   const kept = keptPath(step);
-  const isKept = step.backup !== null && (await files.stat(kept)) !== undefined;
+  const isDirectoryKept = step.kind === 'put' && step.replacesDirectory !== undefined;
+  const isKept = (step.backup !== null || isDirectoryKept) && (await files.stat(kept)) !== undefined;
   if (isStaged && (now !== undefined || !isKept)) return; // never switched
+  if (isDirectoryKept && !isKept) return; // restored by an earlier run
   if (now?.kind === 'directory') await putAside(files, log, plan, step.target);
   if (step.backup === null) {
     if (now && now.kind !== 'directory') await files.remove(step.target);
+    if (isDirectoryKept) await files.rename(kept, step.target);
     return;
   }
   if (isKept) return files.rename(kept, step.target); // two names of one file: nothing happens, and it is right

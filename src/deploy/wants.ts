@@ -24,12 +24,12 @@ export interface Wanted {
 }
 
 /**
- * `resolve` turns a manifest's path into the one without symlinks; `ownerOf` turns "user:group" into ids. Throws
+ * `resolve` turns a path of a module into the one without symlinks, `root` being the module's target; `ownerOf` turns "user:group" into ids. Throws
  * INVALID_MANIFEST where two modules meet at one place only after resolving.
  */
 export async function wantsOfRelease(
   { modules }: Release,
-  resolve: (path: string) => string,
+  resolve: (path: string, root: string) => string,
   ownerOf: (owner: string) => FileOwner,
 ): Promise<Wanted> {
   const ownerOfModule = ({ owner }: ReleaseModule) => (owner === undefined ? undefined : ownerOf(owner));
@@ -37,20 +37,27 @@ export async function wantsOfRelease(
     directories: modules.flatMap((module) => {
       const owner = ownerOfModule(module);
       return module.directories.map((path): Want => {
-        return { kind: 'directory', module: module.name, target: resolve(path), mode: undefined, owner };
+        return {
+          kind: 'directory',
+          module: module.name,
+          target: resolve(path, module.target),
+          mode: undefined,
+          owner,
+        };
       });
     }),
     files: {
       *[Symbol.iterator]() {
         for (const module of modules) {
           const owner = ownerOfModule(module);
-          for (const file of module.files) yield wantOf(module.name, file, resolve(file.target), owner);
+          for (const file of module.files)
+            yield wantOf(module.name, file, resolve(file.target, module.target), owner);
         }
       },
     },
     trees: modules
       .filter((module) => module.isTree)
-      .map(({ name, target, exact, keep }) => ({ module: name, root: resolve(target), exact, keep })),
+      .map(({ name, target, exact, keep }) => ({ module: name, root: resolve(target, target), exact, keep })),
   };
   // What is in one module alone meets nobody.
   if (modules.length > 1) await refuseMeetings(wanted);

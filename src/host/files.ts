@@ -11,6 +11,7 @@ import { errno } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { type GroupReader, groupReader } from './acl.ts';
 import { openAnchors } from './anchors.ts';
+import { attributeNames } from './attribute-names.ts';
 import type { FileOwner, FileStat, Files, Memory, OpenFile, OpenHow } from './host.ts';
 import { pathBytes, rawText } from './raw-text.ts';
 import { openFilesystem } from './syncfs.ts';
@@ -106,6 +107,7 @@ function filesOf({ at, inside }: Names): Files {
       at(path, async (name) =>
         rawText(await call<Buffer>((done) => fs.readlink(name, { encoding: 'buffer' }, done))),
       ),
+    attributeNames,
     makeDirectory: (path, mode, owner) =>
       at(path, async (name) => {
         await callVoid((done) => fs.mkdir(name, mode, done));

@@ -83,6 +83,8 @@ export interface Files {
   /** The path with every symlink resolved; rejects with ENOENT. */
   realPath(path: string): Promise<string>;
   readLink(path: string): Promise<string>;
+  /** Names of the extended attributes of each of these that has any; empty where the machine cannot tell. */
+  attributeNames(paths: readonly string[]): Promise<ReadonlyMap<string, readonly string[]>>;
   /** `owner`: who runs the updater, unless given. */
   makeDirectory(path: string, mode: number, owner?: FileOwner): Promise<void>;
   removeDirectory(path: string): Promise<void>;

@@ -35,6 +35,7 @@ export function rootedFiles({ root, files, owners, writtenMs }: RootedOptions): 
     },
     realPath: (path) => realPathIn(rooted, path),
     readLink: (path) => files.readLink(at(path)),
+    attributeNames: async () => new Map(), // of a tree that is made, nobody has set any
     makeDirectory: async (path, mode, owner) => {
       await files.makeDirectory(at(path), mode, owners === undefined ? owner : undefined);
       if (owner !== undefined) await owners?.giveByName(files, at(path), owner);

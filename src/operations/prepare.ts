@@ -4,6 +4,7 @@
  * again at the install, as the device may be another one by then.
  */
 import { installedVersion } from '../deploy/installed-version.ts';
+import { checkPlanLength } from '../deploy/journal-file.ts';
 import { makePlan } from '../deploy/make-plan.ts';
 import { latestId } from '../deploy/past-updates.ts';
 import type { Plan } from '../deploy/plan.ts';
@@ -15,6 +16,7 @@ import { type PackageRequest, packagePath } from '../download/request.ts';
 import { asUpdateError, UpdateError } from '../errors.ts';
 import { breathing } from '../host/breathing.ts';
 import type { FileOwner, Files, Host } from '../host/host.ts';
+import { limits } from '../limits.ts';
 import { type Archive, openArchive } from '../package/archive.ts';
 import { readRelease } from '../package/read-release.ts';
 import type { Release } from '../release.ts';
@@ -35,7 +37,7 @@ export interface Prepared {
 
 /**
  * Looks whether the verified package in `directory` can be installed on this device as it is now. Throws what an install would be
- * refused with, and DOWNGRADE_REFUSED unless `mayDowngrade`. Changes nothing.
+ * refused with, and DOWNGRADE_REFUSED unless `mayDowngrade`. Changes nothing, and leaves it to the install to say what it will do.
  */
 export async function checkInstallable(
   host: LookingHost,
@@ -47,7 +49,9 @@ export async function checkInstallable(
   const archive = await openArchive(host, packagePath(directory, request.package_name));
   try {
     const asked = { version: request.version, action: null };
-    const { plan } = await prepareInstall(host, settings, backupDirectory, archive, asked);
+    const { debug, error } = host.log;
+    const quiet = { ...host, log: { debug, info: debug, warn: debug, error } };
+    const { plan } = await prepareInstall(quiet, settings, backupDirectory, archive, asked);
     if (!mayDowngrade()) checkNoDowngrade(request.version, plan.previousVersion ?? undefined);
   } finally {
     await archive.close();
@@ -100,6 +104,7 @@ async function planRelease(
         reboot: release.reboot,
         ...commandsPart(commandsOfRelease(release, installed ?? null)),
         ...(action === null ? {} : { action }),
+        ...(survey.beside.length > 0 && { beside: survey.beside.slice(0, limits.besideNames) }),
         consumes: [],
         backupDirectory,
         moduleRoots: survey.moduleRoots,
@@ -109,6 +114,7 @@ async function planRelease(
       await openSteps(),
     );
     const plan = await markSelf(made, settings.executable);
+    await checkPlanLength(host, plan);
     await checkPlanFits(host.files, plan, survey.facts, backupDirectory);
     return { plan, survey };
   } catch (thrown) {

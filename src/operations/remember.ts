@@ -10,7 +10,7 @@ import {
 import type { Found } from '../deploy/findings.ts';
 import type { Fingerprint } from '../deploy/fingerprint.ts';
 import { type FileWant, isLeftAlone } from '../deploy/make-plan.ts';
-import { type Plan, putSteps } from '../deploy/plan.ts';
+import { directorySteps, type Plan, putSteps } from '../deploy/plan.ts';
 import type { Survey } from '../deploy/survey.ts';
 import type { PackageRequest } from '../download/request.ts';
 import { asUpdateError } from '../errors.ts';
@@ -102,7 +102,7 @@ export async function rememberDeployed(
     },
   } as const;
   try {
-    const directories = await directoriesOf(host.files, deployed);
+    const directories = await directoriesOf(host.files, plan, deployed);
     const lines = { [Symbol.iterator]: () => linesOf(plan, deployed, directories, staged) };
     await writeRecord(host.files, backupDirectory, header, lines, group);
   } catch (thrown) {
@@ -137,10 +137,15 @@ function* linesOf(
 }
 
 /** The directories of the trees as they stand: what a repair makes again where they are missing. */
-async function directoriesOf(files: Files, { directories }: Deployed): Promise<DeployedDirectory[]> {
+async function directoriesOf(
+  files: Files,
+  plan: Plan,
+  { directories }: Deployed,
+): Promise<DeployedDirectory[]> {
   const found: DeployedDirectory[] = [];
+  const becoming = new Map(directorySteps(plan, 'becomeDirectory').map((step) => [step.target, step]));
   for (const { module, target } of directories) {
-    const stat = await files.stat(target);
+    const stat = becoming.get(target) ?? (await files.stat(target));
     if (stat === undefined) continue;
     const { mode, uid, gid } = stat;
     found.push({ kind: 'directory', module, path: target, mode, uid, gid });

@@ -14,6 +14,7 @@ import { latestId } from '../deploy/past-updates.ts';
 import type { Plan } from '../deploy/plan.ts';
 import { openSteps } from '../deploy/step-list.ts';
 import { checkPlanFits, surveyWants } from '../deploy/survey.ts';
+import { refuseStrangers } from '../deploy/turned.ts';
 import { nextId } from '../deploy/update-id.ts';
 import { UpdateError } from '../errors.ts';
 import { commandsOfRepair, commandsPart } from './commands.ts';
@@ -86,6 +87,7 @@ async function planRepair(
   const services = names.flatMap((name) => modules.get(name)?.service ?? []);
   const facts = await surveyWants(host.files, wants, await ownerOfUpdater(host.files, backupDirectory));
   await refuseOwnFiles(host.files, ownPaths, wants, facts.found, 'DEPLOYMENT_FAILED');
+  await refuseStrangers(host.files, wants, facts);
   const startedMs = host.clock.now();
   const plan = await makePlan(
     {

@@ -15,6 +15,7 @@ import { fileSteps, type Plan } from '../deploy/plan.ts';
 import { stageBackups } from '../deploy/stage.ts';
 import { openSteps } from '../deploy/step-list.ts';
 import { checkPlanFits, surveyWants } from '../deploy/survey.ts';
+import { refuseStrangers } from '../deploy/turned.ts';
 import { nextId } from '../deploy/update-id.ts';
 import { UpdateError } from '../errors.ts';
 import { breathing } from '../host/breathing.ts';
@@ -41,6 +42,7 @@ export async function rollBack(context: TransactionContext, version: string | nu
   const self = chain.some((past) => past.self !== undefined) ? context.executable?.path : undefined;
   const others = filtered(wants, ({ target }) => target !== self);
   await refuseOwnFiles(host.files, context.ownPaths, others, facts.found, 'DEPLOYMENT_FAILED');
+  await refuseStrangers(host.files, wants, facts);
   const startedMs = host.clock.now();
   const made = await makePlan(
     {

@@ -8,9 +8,10 @@
  */
 import * as v from 'valibot';
 import { retakeBackups, saveBackups } from '../deploy/backup.ts';
+import { refuseOneFile } from '../deploy/folded.ts';
 import type { Journal, JournalRecord } from '../deploy/journal.ts';
 import { beginJournal, continueJournal } from '../deploy/journal-file.ts';
-import { holdingDirectories, type Plan } from '../deploy/plan.ts';
+import { type Plan, stagedDirectories } from '../deploy/plan.ts';
 import { withPlanGroup } from '../deploy/plan-group.ts';
 import { makeDirectories, stageLinks } from '../deploy/stage.ts';
 import { switchTargets } from '../deploy/switch.ts';
@@ -50,10 +51,11 @@ export async function runTransaction(
     await withPlanGroup(host.files, plan, [backupDirectory], 'DEPLOYMENT_FAILED', async (group) => {
       await stageLinks(host, plan);
       await stage(group);
+      await refuseOneFile(host.files, plan);
       stopIfAsked(context);
       context.progress(91, 'saving backups');
       const saved = await saveBackups(host, backupDirectory, plan, group);
-      return [...saved, ...holdingDirectories(plan)];
+      return [...saved, ...stagedDirectories(plan)];
     });
     stopIfAsked(context);
     await trySelf(host, plan);

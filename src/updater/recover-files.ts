@@ -15,7 +15,7 @@ import { isUntouched } from '../deploy/untouched.ts';
 import { asUpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import { decideRecovery } from './recover.ts';
-import { readLeftoverJournal, trialOf } from './startup.ts';
+import { countStart, readLeftoverJournal, trialOf } from './startup.ts';
 import { createStore } from './store.ts';
 import { momentOf } from './waiting.ts';
 
@@ -34,8 +34,7 @@ export async function recoverFiles(
   const trial = await trialOf(executable, leftover);
   const saved = await createStore(host, posix.join(workDirectory, 'tmp')).load();
   const decision = decideRecovery({
-    // As the daemon's start counts itself.
-    saved: saved && { ...saved, install_starts: saved.install_starts + 1 },
+    saved: countStart(saved),
     journal: journal.state,
     trial,
     isEnding: journal.error !== undefined,

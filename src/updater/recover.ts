@@ -23,7 +23,8 @@
  * A new updater on trial (deploy/probation.ts): its launcher counts, so that the starts do not, as a power cut ends a start,
  * too. Where it has failed, the journal of the update that brought it is undone, whatever else is found.
  *
- * "installing" is also "rebooting": an install that waits for the machine's restart. "Starts" counts this one: the third start that finds the same unfinished install gives it up.
+ * "installing" is also "rebooting": an install that waits for the machine's restart. "Starts" counts this one, but for the first after a restart that the
+ * update asked for itself: the third start that finds the same unfinished install gives it up.
  */
 import type { JournalState } from '../deploy/journal.ts';
 import { UpdateError } from '../errors.ts';

@@ -40,10 +40,9 @@ export async function findWhatIsLeft(
 ): Promise<WhatIsLeft> {
   await closeBackups(host.files, backups);
   let saved = await store.load();
-  if (saved?.stage === 'installing' || saved?.stage === 'rebooting') {
-    saved = { ...saved, install_starts: saved.install_starts + 1 };
-    await store.save(saved);
-  }
+  const counted = countStart(saved);
+  if (counted !== undefined && counted !== saved) await store.save(counted);
+  saved = counted;
   const leftover = await readLeftoverJournal(host.files, backups);
   const decision = decideRecovery({
     saved,
@@ -56,12 +55,23 @@ export async function findWhatIsLeft(
       (await host.files.stat(packagePath(tmp, saved.package_name))) !== undefined,
     now: momentOf(host.clock),
   });
-  host.log.info(`start: saved stage ${saved?.stage ?? 'none'}, journal ${leftover.kind}: ${decision.do}`);
+  host.log.info(
+    `start: saved stage ${saved?.stage ?? 'none'}, journal ${leftover.kind === 'journal' ? leftover.journal.state : leftover.kind}: ${decision.do}`,
+  );
   await removeLeftovers(host, tmp, filesToKeep(saved, decision));
   await removeHistoryScratch(host.files, backups);
   if (leftover.kind === 'none') await prunePastUpdates(host.files, backups); // a cut may have come before it
   const journal = leftover.kind === 'journal' ? leftover.journal : undefined;
   return { saved, decision, journal, installStarts: saved?.install_starts ?? 0 };
+}
+
+/**
+ * The saved state with this start counted, where it finds an unfinished install. The one that follows a restart of the machine which
+ * the update asked for itself interrupts nothing, and is not counted; those after it are.
+ */
+export function countStart(saved: Saved | undefined): Saved | undefined {
+  if (saved?.stage === 'rebooting') return { ...saved, stage: 'installing' };
+  return saved?.stage === 'installing' ? { ...saved, install_starts: saved.install_starts + 1 } : saved;
 }
 
 /** What the launcher's files say of the journal's transaction. */

@@ -8,10 +8,17 @@ import {
   firstRecordText,
   type JournalRecord,
 } from '../../src/deploy/journal.ts';
-import { beginJournal, journalPath, readJournal, readJournalHead } from '../../src/deploy/journal-file.ts';
+import {
+  beginJournal,
+  checkPlanLength,
+  journalPath,
+  readJournal,
+  readJournalHead,
+} from '../../src/deploy/journal-file.ts';
 import { decodeJournal } from '../../src/deploy/journal-reader.ts';
 import type { Plan } from '../../src/deploy/plan.ts';
 import { openSteps } from '../../src/deploy/step-list.ts';
+import { realClock } from '../../src/host/clock.ts';
 import { limits } from '../../src/limits.ts';
 import { device } from './rig.ts';
 
@@ -161,6 +168,25 @@ test('a journal that was begun is read back with its plan', async () => {
   } finally {
     d.remove();
   }
+});
+
+test('a plan that no journal holds is refused with its numbers before one is begun', async () => {
+  const [step] = planOf(1).steps;
+  const count = limits.journalSureSteps;
+  const long = `/${'x'.repeat(Math.ceil(limits.journalBytes / count))}`;
+  const host = { clock: realClock() };
+  await checkPlanLength(host, { ...plan, steps: new Array(count).fill(step) });
+  const told = await checkPlanLength(host, {
+    ...plan,
+    steps: new Array(count).fill({ ...step, target: long }),
+  }).then(
+    () => 'taken',
+    (thrown: unknown) => String(thrown),
+  );
+  assert.match(
+    told,
+    /DEPLOYMENT_FAILED: the plan of \d+ steps takes \d{8,} bytes, the journal holds \d{8,}: /,
+  );
 });
 
 test('a plan that no journal can hold is refused, and no journal is left', async () => {

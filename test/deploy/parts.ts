@@ -5,7 +5,7 @@ import { makePlan } from '../../src/deploy/make-plan.ts';
 import type { Plan } from '../../src/deploy/plan.ts';
 import { withPlanGroup } from '../../src/deploy/plan-group.ts';
 import { nothingRecorded, type Recorded } from '../../src/deploy/recorded.ts';
-import { createStager, makeDirectories } from '../../src/deploy/stage.ts';
+import { createStager, makeDirectories, stageLinks } from '../../src/deploy/stage.ts';
 import { openSteps } from '../../src/deploy/step-list.ts';
 import { checkPlanFits, surveyRelease } from '../../src/deploy/survey.ts';
 import { UpdateError } from '../../src/errors.ts';
@@ -100,6 +100,7 @@ export async function planFor(
 export async function prepare(d: Device, plan: Plan): Promise<void> {
   await makeDirectories(d.host, plan);
   await withPlanGroup(d.host.files, plan, [d.backups], 'DEPLOYMENT_FAILED', async (group) => {
+    await stageLinks(d.host, plan);
     const stager = await createStager(d.host, plan, group);
     for (const source of stager.sources) {
       const writer = await stager.open(source);

@@ -190,21 +190,31 @@ test('two modules that meet through a symlink are refused', async ({ d }) => {
   assert.match(message, /INVALID_MANIFEST: modules "one" and "two" both lead to/);
 });
 
-test('a directory where a file is due, and a file where a directory is due, are refused before anything changes', async ({
-  d,
-}) => {
+test('a directory of others where a file is due is refused before anything changes', async ({ d }) => {
   d.put('targets/tool/inside', 'old');
-  d.put('targets/app', 'a file');
   const before = d.snapshot();
   assert.match(
     await refusal(() => planFor(d, [moduleOf(d, 'tool', { '': 'new' }, false)])),
-    /tool is a directory, a file is due/,
-  );
-  assert.match(
-    await refusal(() => planFor(d, [moduleOf(d, 'app', { file: 'new' })])),
-    /app is not a directory, one is due/,
+    /tool is a directory, a file is due there; what is not the package's would be lost: .*tool\/inside/,
   );
   assert.equal(d.snapshot(), before);
+});
+
+test('a switch that is taken up again takes what a program has written to a new file meanwhile for the new file', async ({
+  d,
+}) => {
+  d.put('targets/app/file', 'old');
+  const plan = await planFor(d, [moduleOf(d, 'app', { file: 'new' })]);
+  await prepare(d, plan);
+  await switchTargets(d.host, plan);
+  d.put('targets/app/file', 'new, and what a program keeps there');
+  await switchTargets(d.host, plan);
+  await clearAway(d.host, plan, false);
+  assert.equal(standing(d), [
+    'targets/ 755',
+    'targets/app/ 755',
+    'targets/app/file 644 new, and what a program keeps there',
+  ]);
 });
 
 test('sockets and pipes in a tree stay, and so do their directories', async ({ d }) => {

@@ -1,7 +1,8 @@
 /** What an update leaves for later: backups, history, the way back; and packages that come again or in between. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
+import { command } from '../cli/command.ts';
 import { concurrently } from './concurrently.ts';
 import { type Daemon, until } from './daemon.ts';
 import { withDevice } from './harness.ts';
@@ -17,6 +18,7 @@ interface Entry {
   readonly error: string | null;
   readonly bytes: number;
   readonly modules: readonly string[];
+  readonly put_beside?: readonly string[];
 }
 
 const tests = concurrently('what an update leaves for later');
@@ -50,6 +52,30 @@ tests('a rollback of a named version takes back every update down to it', () =>
       await installed(device, daemon, dataOnly(device, version));
     await rolledBack(daemon, '2.0.0');
     assert.equal(device.files(), before);
+  }),
+);
+
+tests('what is put beside an edited file is told by history and status', () =>
+  withDevice(async (device) => {
+    const config = (version: string) => ({
+      ...dataOnly(device, version),
+      modules: [{ name: 'data', src: 'model.bin', dst: device.dataFile, config: true }],
+    });
+    const daemon = await device.start();
+    await installed(device, daemon, dataOnly(device, '2.0.0'));
+    await installed(device, daemon, config('3.0.0'));
+    const told = async (...argv: string[]) => (await command([...argv, '--url', daemon.url])).stdout;
+    assert.not.match(await told('status'), /beside/);
+    writeFileSync(device.dataFile, 'edited');
+    await installed(device, daemon, config('4.0.0'));
+    assert.is(readFileSync(device.dataFile, 'utf8'), 'edited');
+    const [entry] = await historyOf(daemon);
+    assert.equal(entry?.put_beside, [`${device.dataFile}.new`]);
+    for (const argv of [['status'], ['history']])
+      assert.match(await told(...argv), /edited files stay, beside them: .*model\.bin\.new/);
+    const log = readFileSync(join(device.work, 'logs/updater.log'), 'utf8');
+    assert.is(log.match(/ WARN .*model\.bin was edited: it stays/g)?.length, 1, 'once, by the install');
+    assert.is(JSON.parse((await told('history', '--json')).split('\n')[1] ?? '').put_beside, undefined);
   }),
 );
 

@@ -114,6 +114,7 @@ export function faultyFiles(
       list: (path) => through('list', path, () => files.list(path)),
       stat: (path) => through('stat', path, () => files.stat(path)),
       realPath: (path) => through('realPath', path, () => files.realPath(path)),
+      attributeNames: (paths) => files.attributeNames(paths),
       readLink: (path) => through('readLink', path, () => files.readLink(path)),
       makeDirectory: (path, mode, owner) =>
         through('makeDirectory', path, () => files.makeDirectory(path, mode, owner)),

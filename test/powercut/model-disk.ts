@@ -80,6 +80,9 @@ function modelFiles(log: ModelLog): Files {
       if (node.kind !== 'symlink') throw systemError('EINVAL', 'readlink', path);
       return node.target;
     },
+    async attributeNames() {
+      return new Map();
+    },
     async makeDirectory(path, mode, owner) {
       // As the real port does it: mkdir(2), cut by the umask, then what differs.
       const inode = log.add(path, 'mkdir', { kind: 'directory', mode: mode & ~0o022 });

@@ -125,6 +125,32 @@ export function nextLinks(version: string): PackageSpec {
   };
 }
 
+/** A tree in which the next one makes a directory of a file and a file of a directory. */
+export function turning(version: string): PackageSpec {
+  return {
+    version,
+    modules: [
+      { name: 'app', src: 'app', dst: '/opt/tope/app', owner: '7:7', health: { exec: ['/bin/check'] } },
+    ],
+    files: {
+      'app/x': stored(content('x', version), 0o644),
+      'app/y/a': stored(content('a', version), 0o644),
+      'app/y/sub/b': stored(content('b', version), 0o644),
+    },
+  };
+}
+
+export function turned(version: string): PackageSpec {
+  return {
+    ...turning(version),
+    files: {
+      'app/x/a': stored(content('a', version), 0o644),
+      'app/x/sub/b': stored(content('b', version), 0o644),
+      'app/y': stored(content('y', version), 0o644),
+    },
+  };
+}
+
 /** Of what stands on a device before any update. */
 export const versionBefore = '1.0.0';
 

@@ -1,0 +1,83 @@
+/**
+ * Which extended attributes files have (xattr(7)), by name: what replaces a file does not take them over, and that is to be said
+ * before.
+ *
+ * Node has no call for it. With node:ffi (Node 26 and newer) llistxattr(2) is called, which takes microseconds where the inode is at
+ * hand; without it the program getfattr, where it is installed, for many files at once.
+ */
+import { existsSync } from 'node:fs';
+import { limits } from '../limits.ts';
+import { pathBytes } from './raw-text.ts';
+
+/** Of each of the paths that has any. Empty where the system cannot be asked: no promise hangs on it. */
+export async function attributeNames(
+  paths: readonly string[],
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  const found = new Map<string, readonly string[]>();
+  const list = foreignList();
+  if (list !== undefined) {
+    for (const path of paths) {
+      const names = list(Buffer.from(pathBytes(path) as string));
+      if (names.length > 0) found.set(path, names);
+    }
+    return found;
+  }
+  if (!existsSync(getfattr)) return found;
+  for (let at = 0; at < paths.length; at += limits.attributePaths)
+    for (const [path, names] of await byProgram(paths.slice(at, at + limits.attributePaths)))
+      found.set(path, names);
+  return found;
+}
+
+const getfattr = '/usr/bin/getfattr';
+
+interface ForeignFunctions {
+  dlopen(
+    library: null,
+    signatures: Readonly<Record<'llistxattr', { arguments: readonly string[]; return: string }>>,
+  ): { functions: { llistxattr(path: bigint, list: bigint, size: bigint): bigint } };
+  getRawPointer(buffer: Uint8Array): bigint;
+}
+
+function foreignList(): ((path: Buffer) => string[]) | undefined {
+  // Absent from Node 20.11, whatever the types say.
+  const builtin = process.getBuiltinModule as ((id: string) => object | undefined) | undefined;
+  const ffi = builtin?.('node:ffi') as ForeignFunctions | undefined;
+  if (ffi === undefined) return undefined;
+  try {
+    const three = { arguments: ['uint64', 'uint64', 'uint64'], return: 'int64' };
+    const { llistxattr } = ffi.dlopen(null, { llistxattr: three }).functions;
+    const list = Buffer.alloc(limits.attributeNamesBytes);
+    return (path) => {
+      const text = Buffer.concat([path, Buffer.of(0)]);
+      const length = Number(
+        llistxattr(ffi.getRawPointer(text), ffi.getRawPointer(list), BigInt(list.length)),
+      );
+      return namesIn(list.toString('utf8', 0, Math.max(0, length)), '\0');
+    };
+  } catch {
+    return undefined; // a libc or a sandbox without it
+  }
+}
+
+/** `# file: PATH`, a line for each name, an empty line. What it does not know the form of is passed over. */
+async function byProgram(paths: readonly string[]): Promise<ReadonlyMap<string, readonly string[]>> {
+  const { execFile } = await import('node:child_process');
+  const argv = ['--no-dereference', '--absolute-names', '-m', '-', '--', ...paths];
+  const options = { env: { LC_ALL: 'C' }, timeout: 10_000, maxBuffer: limits.attributeNamesBytes * 16 };
+  const text = await new Promise<string>((resolve) =>
+    execFile(getfattr, argv, options, (_, stdout) => resolve(String(stdout))),
+  );
+  const known = new Set(paths);
+  const found = new Map<string, readonly string[]>();
+  for (const block of text.split('\n\n')) {
+    const [head = '', ...names] = block.split('\n');
+    const path = head.replace(/^# file: /, '');
+    if (known.has(path)) found.set(path, namesIn(names.join('\n'), '\n'));
+  }
+  return found;
+}
+
+function namesIn(text: string, separator: string): string[] {
+  return text.split(separator).filter((name) => name !== '');
+}
