@@ -60,7 +60,7 @@ function release(d: Device, standing: Standing) {
     'app',
     Object.fromEntries(Object.entries(standing).map(([name, text]) => [name, text ?? ''])),
   );
-  const files = module.files.map((file) =>
+  const files = [...module.files].map((file) =>
     file.entry.startsWith('-> ')
       ? { ...file, link: file.entry.slice(3), sizeBytes: file.sizeBytes - 3 }
       : file,
