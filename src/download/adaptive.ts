@@ -43,6 +43,8 @@ export interface Adaptive {
   giveUp(position: number, why: string): void;
   /** From now on all is fetched. */
   turnOff(why: string): Promise<void>;
+  /** The same at once, as it got stuck: nothing of it is touched. */
+  leaveBehind(): void;
   /** The store's answers come that fast. */
   measured(bytesPerMs: number): void;
   /** The download has ended well, or begins anew. */
@@ -132,6 +134,9 @@ export function createAdaptive(
       if (!isOn) return;
       log.info(`download: all is fetched: ${why}`);
       await self.forget();
+    },
+    leaveBehind() {
+      isOn = false;
     },
     measured(bytesPerMs) {
       linkBytesPerMs = Math.max(linkBytesPerMs ?? 0, bytesPerMs);

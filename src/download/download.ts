@@ -7,7 +7,7 @@
  */
 import { asUpdateError, UpdateError } from '../errors.ts';
 import type { Clock, Host } from '../host/host.ts';
-import { StuckError } from '../host/watchdog.ts';
+import { StuckError, watched } from '../host/watchdog.ts';
 import { limits } from '../limits.ts';
 import { createAdaptive } from './adaptive.ts';
 import type { Candidates } from './candidates.ts';
@@ -83,13 +83,22 @@ export async function download(
 ): Promise<DownloadedPackage> {
   const start = packageAddress(request.package_url, options.allowHttp);
   const stop = stopSignal(host.clock, request, options);
+  const stallTimeoutMs = options.stallTimeoutMs ?? limits.downloadStallMs;
+  const watch = {
+    boundMs: options.stuckTimeoutMs ?? 2 * stallTimeoutMs,
+    part: () => 'the disk (what an earlier download left)',
+    signal: stop.signal,
+  };
   const open = (name: string, how: Pick<PartFileOptions, 'keep' | 'withThread'>) =>
-    openPartFile(host, options.directory, name, {
-      ...how,
-      withSha256: request.package_sha256 !== undefined,
-      maxBytes: request.package_size,
-      signal: stop.signal,
-    });
+    watched(host.clock, watch, ({ signal, alive }) =>
+      openPartFile(host, options.directory, name, {
+        ...how,
+        withSha256: request.package_sha256 !== undefined,
+        maxBytes: request.package_size,
+        signal,
+        onRehashed: alive,
+      }),
+    );
   try {
     const part = await withoutStuckThread(host, (withThread) =>
       open(partName(request), { keep: options.resume !== undefined, withThread }),
@@ -114,7 +123,7 @@ export async function download(
         {
           ...options,
           bytesPerSecond: options.bytesPerSecond,
-          stallTimeoutMs: options.stallTimeoutMs ?? limits.downloadStallMs,
+          stallTimeoutMs,
           signal: stop.signal,
         },
       );
@@ -126,9 +135,17 @@ export async function download(
       const { path, sizeBytes } = holding.part;
       return { kind: 'downloaded', path, sizeBytes, ...digests, resumed: holding.inPieces } as const;
     });
+  } catch (thrown) {
+    throw thrown instanceof StuckError
+      ? stuckError(thrown, `${options.directory}/${partName(request)}`)
+      : thrown;
   } finally {
     stop.release();
   }
+}
+
+function stuckError(stuck: StuckError, path: string): UpdateError {
+  return new UpdateError('DOWNLOAD_FAILED', `${path}: ${stuck.message}`, { mayPass: 'outage' });
 }
 
 /** Does something with the digest's thread, or again without one where that got stuck. */
@@ -202,7 +219,7 @@ async function closing<T>(host: DownloadHost, holding: Holding, act: () => Promi
     const { part } = holding;
     const error =
       thrown instanceof StuckError
-        ? new UpdateError('DOWNLOAD_FAILED', `${part.path}: ${thrown.message}`, { mayPass: 'outage' })
+        ? stuckError(thrown, part.path)
         : asUpdateError(thrown, 'DOWNLOAD_FAILED', `download to ${part.path}`);
     if (thrown instanceof StuckError) part.leaveBehind();
     else await part.close();

@@ -22,6 +22,8 @@ export interface PartFileOptions {
   /** False: the digests are computed on this thread, however long the file. */
   readonly withThread?: boolean;
   readonly signal: AbortSignal;
+  /** Some of what is on disk was hashed. */
+  readonly onRehashed?: () => void;
 }
 
 /**
@@ -56,7 +58,7 @@ async function opened(
   const startDigests = () => newDigests(memory, options.withSha256, expectedBytes);
   const part = new PartFile(path, file, await startDigests(), startDigests);
   try {
-    if (keep) await part.rehash(options.signal, files);
+    if (keep) await part.rehash(options.signal, files, options.onRehashed);
     return part;
   } catch (thrown) {
     await part.close();
@@ -100,7 +102,7 @@ export class PartFile {
   }
 
   /** Reads the file from its beginning and hashes it; yields to the event loop between reads. */
-  async rehash(signal: AbortSignal, files: Files): Promise<void> {
+  async rehash(signal: AbortSignal, files: Files, onRehashed?: () => void): Promise<void> {
     const buffer = new Uint8Array(limits.writeBufferBytes);
     const file = await files.open(this.#path, 'read'); // its own descriptor may be for writing only
     try {
@@ -110,6 +112,7 @@ export class PartFile {
         if (got === 0) return await this.#out.restartAt(position);
         await this.#digests.update(buffer.subarray(0, got));
         position += got;
+        onRehashed?.();
       }
     } finally {
       await file.close();

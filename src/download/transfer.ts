@@ -80,8 +80,21 @@ export async function transfer(
 
   /** The next step: one question, or bytes that are made here. */
   async function goOn(): Promise<Failure | undefined> {
-    const step = await adaptive.next(holding.part.sizeBytes);
+    const step = await nextStep();
     return step.kind === 'make' ? make(step) : tryOnce(step);
+  }
+
+  async function nextStep(): Promise<Step> {
+    const { signal } = options;
+    const part = () => holding.part.busyWith() ?? 'looking at what is here already';
+    try {
+      return await watched(clock, { boundMs, part, signal }, () => adaptive.next(holding.part.sizeBytes));
+    } catch (thrown) {
+      if (!(thrown instanceof StuckError)) throw thrown;
+      log.error(`download ${where}: ${thrown.message}; all is fetched`);
+      adaptive.leaveBehind();
+      return { kind: 'whole' };
+    }
   }
 
   async function make({
@@ -203,7 +216,8 @@ export async function transfer(
       const { signal } = options;
       return await watched(clock, { boundMs, part, signal }, (trial) => ask(trial, wanted, hearer));
     } catch (thrown) {
-      if (options.signal.aborted) throw thrown;
+      // What broke because of the end that was asked for, or at the same moment, is not what the download ended with.
+      if (options.signal.aborted) throw thrown instanceof UpdateError ? thrown : options.signal.reason;
       if (thrown instanceof StuckError) return openAnew(thrown);
       if (!isNetworkError(thrown)) throw wanted.kind === 'whole' ? thrown : namingSetting(thrown);
       const why = networkErrorText(thrown, clock.now());

@@ -263,4 +263,24 @@ test('a work directory that is gone, or a directory in the way, is told with its
   assert.match(inTheWay.error?.message ?? '', /^DOWNLOAD_FAILED: open .*package\.zip\.part: E(ISDIR|PERM)/);
 });
 
+test('a connection that breaks in the moment of a cancel: the download was cancelled', async (context) => {
+  const stop = new AbortController();
+  const real = realNet({ environment: {} });
+  const net: Net = {
+    ...real,
+    request: async (request) => {
+      const response = await real.request(request);
+      async function* body() {
+        yield new Uint8Array(1_000);
+        stop.abort();
+        response.discard();
+        throw Object.assign(new Error('aborted'), { code: 'ECONNRESET' });
+      }
+      return { ...response, body: body() };
+    },
+  };
+  const outcome = await run(context, [], { signal: stop.signal }, testHost({ net }));
+  assert.is(outcome.error?.code, 'CANCELLED', outcome.error?.message);
+});
+
 test.run();

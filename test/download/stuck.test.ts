@@ -1,6 +1,6 @@
 /** Whatever a download waits for may never come: each part is made to hang, is named, and the download goes on or ends. */
 import { createHash, randomBytes } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { hashPackage } from '../../src/download/verify.ts';
@@ -11,14 +11,15 @@ import { realNet } from '../../src/host/net.ts';
 import { limits } from '../../src/limits.ts';
 import { startFaultServer } from '../network/fault-server.ts';
 import { obtain, requestFor, testHost } from '../network/rig.ts';
-import { asked, assertRight, run, storeSuite } from '../network/store-suite.ts';
+import { asked, assertRight, right, run, storeSuite } from '../network/store-suite.ts';
+import { packageOf } from './adaptive-store.ts';
 
 const test = storeSuite('stuck');
 const never = new Promise<never>(() => undefined);
 const options = { stallTimeoutMs: 2_000, stuckTimeoutMs: 250 };
 
 /** Real files of which the first `count` calls of `what` on a file never return. */
-function hangingFiles(what: 'write' | 'sync', count: number): Files {
+function hangingFiles(what: 'write' | 'sync' | 'read', count: number): Files {
   const real = realFiles();
   let left = count;
   const hangs = () => left-- > 0;
@@ -29,6 +30,7 @@ function hangingFiles(what: 'write' | 'sync', count: number): Files {
       const wrapped: OpenFile = {
         ...file,
         write: (bytes, position) => (what === 'write' && hangs() ? never : file.write(bytes, position)),
+        read: (...at) => (what === 'read' && hangs() ? never : file.read(...at)),
         sync: () => (what === 'sync' && hangs() ? never : file.sync()),
       };
       return wrapped;
@@ -52,6 +54,47 @@ test('a disk that never answers ends the download, by name', async (context) => 
     outcome.error?.message ?? '',
     /^DOWNLOAD_FAILED: .*the disk \(sync \S+\.part\) does not go on/,
   );
+});
+
+test('a disk that does not give back what an earlier download left is tried again, then named', async (context) => {
+  const part = join(context.directory, 'package.zip.part');
+  for (const count of [1, 1_000]) {
+    writeFileSync(part, right.subarray(0, 100_000));
+    const resume = { bytes_downloaded: 100_000, etag: null, last_modified: null, total: null };
+    const outcome = await run(
+      context,
+      [],
+      { ...options, resume },
+      testHost({ files: hangingFiles('read', count) }),
+    );
+    if (count === 1) assertRight(outcome);
+    else
+      assert.match(
+        outcome.error?.message ?? '',
+        /^DOWNLOAD_FAILED: \S+package\.zip\.part: the disk \(what an earlier download left\) does not go on/,
+      );
+    rmSync(join(context.directory, 'package.zip'), { force: true });
+  }
+});
+
+test('files here that cannot be looked at cost what they would have saved', async (context) => {
+  const candidates = {
+    keptPackage: undefined,
+    deployed: () => ({ [Symbol.asyncIterator]: () => ({ next: () => never }) }),
+  };
+  const bytes = await packageOf(join(context.directory, 'new.zip'), {
+    'web/a': { content: randomBytes(400_000), compress: false },
+  });
+  await context.server.close();
+  context.server = await startFaultServer({ versions: [bytes] });
+  const host = testHost();
+  const outcome = await obtain(host, context.directory, requestFor(context.server.url, bytes), {
+    ...options,
+    candidates,
+  });
+  assert.is(outcome.error, undefined, outcome.error?.message);
+  assert.match(host.lines.join('\n'), /looking at what is here already does not go on.*; all is fetched/);
+  await context.server.close();
 });
 
 test('a body whose next chunk never comes, and whose own stall time never ends', async (context) => {
