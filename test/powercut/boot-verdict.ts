@@ -30,12 +30,23 @@ export async function wrongBeforeServices(
           end: () => undefined,
         });
   await recoverFiles({ files: disk.files, clock, log }, workDirectory, executable);
-  const content = (tree: Tree) => deployed(tree, scenario.ownFile);
-  const found = content(treeOf(disk.state(), allowedRoot));
-  const fromOld = difference(content(oldTree), found);
-  const fromNew = difference(content(newTree), found);
+  const found = treeOf(disk.state(), allowedRoot);
+  const wrong = neitherOldNorNew(found, oldTree, newTree, scenario.ownFile);
+  return wrong === undefined ? undefined : `${wrong}\n  log: ${lines.join('\n       ')}`;
+}
+
+/** What services would start on, where that is half of an update; undefined where it is a whole set. */
+export function neitherOldNorNew(
+  found: Tree,
+  oldTree: Tree,
+  newTree: Tree,
+  ownFile?: string,
+): string | undefined {
+  const content = (tree: Tree) => deployed(tree, ownFile);
+  const fromOld = difference(content(oldTree), content(found));
+  const fromNew = difference(content(newTree), content(found));
   if (fromOld.length === 0 || fromNew.length === 0) return undefined;
-  return `before the services: neither old nor new:\n  old: ${fromOld.join('\n       ')}\n  new: ${fromNew.join('\n       ')}\n  log: ${lines.join('\n       ')}`;
+  return `before the services: neither old nor new:\n  old: ${fromOld.join('\n       ')}\n  new: ${fromNew.join('\n       ')}`;
 }
 
 /** Files alone: directories that go stay until the commit, and the names that an undo needs are nobody's. */
@@ -43,7 +54,7 @@ function deployed(tree: Tree, ownFile: string | undefined): Tree {
   return new Map(
     [...tree].filter(
       ([path, what]) =>
-        path !== ownFile && !what.startsWith('directory') && !/\/\.tope-[^/]*(\/|$)/.test(path),
+        path !== ownFile && !what.startsWith('directory') && !/(^|\/)\.tope-[^/]*(\/|$)/.test(path),
     ),
   );
 }

@@ -7,6 +7,7 @@ import { request as httpRequest } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import type { PackageRequest } from '../../src/download/request.ts';
 import type { Stage } from '../../src/updater/state.ts';
+import { run } from './run-tool.ts';
 
 export const program = fileURLToPath(new URL('../../dist/tope-updater.cjs', import.meta.url));
 
@@ -122,6 +123,12 @@ export async function startDaemon(
       if (status !== 0) throw new Error(`SIGTERM ended it with ${status}:\n${output}`);
     },
   };
+}
+
+/** What the boot does before the services; gives what it said, rejects where it fails. */
+export async function recoverAtBoot(place: DaemonPlace): Promise<string> {
+  const options = ['--dir', place.workDirectory, '--allow-root', place.allowedRoot];
+  return await run([process.execPath, program, 'recover', ...options]);
 }
 
 /** Downloads a package and waits until it may be installed. */

@@ -82,7 +82,7 @@ async function isSyncedInEveryImage(filesystem: Filesystem): Promise<void> {
 async function isWholeAfterCuts(filesystem: Filesystem, cuts: number): Promise<void> {
   const result = await cutOnRealDisk({ filesystem, ending: 'success', cuts, seed: 1 });
   console.log(
-    `\nmeasured: ${filesystem.name}: ${result.cuts} power cuts of ${result.writes} writes: ${result.old} old, ${result.new} new, ${result.bad.length} bad, ${(result.ms / 1000).toFixed(1)} s`,
+    `\nmeasured: ${filesystem.name}: ${result.cuts} power cuts of ${result.writes} writes: ${result.old} old, ${result.new} new, ${result.boots} recovered at boot (${result.halves} halves), ${result.bad.length} bad, ${(result.ms / 1000).toFixed(1)} s`,
   );
   assert.equal(result.bad, []);
   assert.is(result.unmountable, 0);

@@ -1,13 +1,16 @@
 /**
  * Power cuts on a real filesystem: the built program updates a device on a recorded block device; then each image the
- * device could hold after a cut is mounted, the program is started on it, and the files are judged.
+ * device could hold after a cut is mounted, the program is started on it, and the files are judged. On every second image the
+ * boot comes first, as `tope-updater recover` before the services: they are judged there, too.
  *
  * Invariant: everything is asynchronous, because this process serves the recorded device (see fuse-disk.ts).
  */
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Daemon, downloadTo, startDaemon } from './daemon.ts';
+import { neitherOldNorNew } from './boot-verdict.ts';
+import { type Daemon, downloadTo, recoverAtBoot, startDaemon } from './daemon.ts';
 import { type Device, type Ending, judgeDevice, makeDevice, servePackage } from './device.ts';
 import { diskCuts } from './disk-cuts.ts';
 import { treeOnDisk } from './disk-tree.ts';
@@ -37,6 +40,9 @@ export interface RealDiskResult {
   readonly cuts: number;
   readonly old: number;
   readonly new: number;
+  /** On how many of them the boot came first, with a journal to act on; and how many of these were half of a switch. */
+  readonly boots: number;
+  readonly halves: number;
   /** What went wrong, image by image. */
   readonly bad: readonly string[];
   /** Images the kernel would not mount: the filesystem's own failure, nothing of ours ran. */
@@ -50,6 +56,8 @@ interface Recorded {
   readonly events: readonly DiskEvent[];
   /** How the files look when the update has succeeded; undefined where it cannot. */
   readonly newTree: Tree | undefined;
+  /** How they look when all are switched, whatever becomes of the update. */
+  readonly switchedTree: Tree;
 }
 
 export async function cutOnRealDisk(options: RealDiskRun): Promise<RealDiskResult> {
@@ -58,17 +66,17 @@ export async function cutOnRealDisk(options: RealDiskRun): Promise<RealDiskResul
   try {
     await mkdir(join(scratch, 'mounted'));
     const recorded = await record(options, scratch);
-    const result = { cuts: 0, old: 0, new: 0, unmountable: 0 };
+    const result = { cuts: 0, old: 0, new: 0, boots: 0, halves: 0, unmountable: 0 };
     const bad: string[] = [];
     for (const cut of diskCuts(recorded.base, recorded.events, options.cuts, options.seed)) {
       result.cuts += 1;
       await writeFile(join(scratch, 'image'), cut.image);
-      const outcome = await recoverImage(
-        options.filesystem,
-        scratch,
-        recorded,
-        cut.marks.includes('success'),
-      );
+      const outcome = await recoverImage(options.filesystem, scratch, recorded, {
+        succeeded: cut.marks.includes('success'),
+        bootsFirst: result.cuts % 2 === 0,
+      });
+      if ('boot' in outcome && outcome.boot !== 'none') result.boots += 1;
+      if ('boot' in outcome && outcome.boot === 'half') result.halves += 1;
       if (outcome.is === 'bad') bad.push(`${cut.what}: ${outcome.why}`);
       else result[outcome.is] += 1;
     }
@@ -116,16 +124,36 @@ async function record({ filesystem, ending }: RealDiskRun, scratch: string): Pro
   const newTree = ending === 'success' ? await treeOnDisk(device.allowedRoot) : undefined;
   await unmount(at('mounted'));
   await disk.stop();
-  return { device, base, events: disk.events, newTree };
+  const switchedTree = newTree ?? (await treeOfSwitched(scratch));
+  return { device, base, events: disk.events, newTree, switchedTree };
 }
 
-type Outcome = { readonly is: 'old' | 'new' | 'unmountable' } | { readonly is: 'bad'; readonly why: string };
+/** The same update on a device whose programs are healthy. */
+async function treeOfSwitched(scratch: string): Promise<Tree> {
+  const directory = join(scratch, 'healthy');
+  const device = await makeDevice(directory, join(scratch, 'healthy-socket'));
+  const served = await servePackage(device, directory, 'success');
+  const daemon = await startDaemon(device);
+  await downloadTo(daemon, served.request);
+  await daemon.post('/api/v1.0/update', { version: served.request.version });
+  const stage = await daemon.rest();
+  await daemon.stop();
+  served.close();
+  if (stage !== 'success') throw new Error(`the healthy update ended as ${stage}:\n${daemon.output()}`);
+  return await treeOnDisk(device.allowedRoot);
+}
+
+type Outcome =
+  /** What the boot found before the services: no journal (or it did not come first), a whole set, half of a switch. */
+  | { readonly is: 'old' | 'new'; readonly boot: 'none' | 'whole' | 'half' }
+  | { readonly is: 'unmountable' }
+  | { readonly is: 'bad'; readonly why: string };
 
 async function recoverImage(
   filesystem: Filesystem,
   scratch: string,
-  { device, newTree }: Recorded,
-  succeeded: boolean,
+  { device, newTree, switchedTree }: Recorded,
+  { succeeded, bootsFirst }: { readonly succeeded: boolean; readonly bootsFirst: boolean },
 ): Promise<Outcome> {
   const mounted = join(scratch, 'mounted');
   try {
@@ -136,11 +164,22 @@ async function recoverImage(
   }
   let daemon: Daemon | undefined;
   try {
+    const wrongNow = async () =>
+      neitherOldNorNew(await treeOnDisk(device.allowedRoot), device.oldTree, switchedTree);
+    let boot: 'none' | 'whole' | 'half' = 'none';
+    // As systemd does it: without a journal the unit is skipped.
+    if (bootsFirst && existsSync(join(device.workDirectory, 'backups/journal'))) {
+      boot = (await wrongNow()) === undefined ? 'whole' : 'half';
+      const said = await recoverAtBoot(device);
+      const wrong = await wrongNow();
+      if (wrong !== undefined) return { is: 'bad', why: `${wrong}\n${said}` };
+    }
     daemon = await startDaemon(device);
     await daemon.rest();
     await daemon.stop();
     const judged = await judgeDevice(device, newTree, succeeded);
-    return judged.is === 'bad' ? { is: 'bad', why: `${judged.why}\n${daemon.output()}` } : judged;
+    if (judged.is === 'bad') return { is: 'bad', why: `${judged.why}\n${daemon.output()}` };
+    return { is: judged.is, boot };
   } catch (thrown) {
     return { is: 'bad', why: thrown instanceof Error ? thrown.message : String(thrown) };
   } finally {

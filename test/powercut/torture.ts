@@ -85,18 +85,37 @@ async function realDisks(): Promise<void> {
       console.log(`skipped: power cuts on ${filesystem.name}: ${why}`);
       continue;
     }
-    const total = { cuts: 0, old: 0, new: 0, bad: 0, unmountable: 0, writes: 0, flushes: 0 };
+    const total = {
+      cuts: 0,
+      old: 0,
+      new: 0,
+      boots: 0,
+      halves: 0,
+      bad: 0,
+      unmountable: 0,
+      writes: 0,
+      flushes: 0,
+    };
     const since = performance.now();
     for (const ending of endings) {
       const result = await cutOnRealDisk({ filesystem, ending, cuts: cutsPerFilesystem[ending], seed });
-      for (const key of ['cuts', 'old', 'new', 'unmountable', 'writes', 'flushes'] as const)
+      for (const key of [
+        'cuts',
+        'old',
+        'new',
+        'boots',
+        'halves',
+        'unmountable',
+        'writes',
+        'flushes',
+      ] as const)
         total[key] += result[key];
       total.bad += result.bad.length;
       for (const bad of result.bad.slice(0, 3)) console.log(bad);
     }
     badCount += total.bad;
     console.log(
-      `disk: ${filesystem.name}: ${total.cuts} power cuts, ${total.bad} bad (${total.old} old, ${total.new} new, ${total.unmountable} not mountable; ${total.writes} writes and ${total.flushes} flushes recorded), ${seconds(since)} s`,
+      `disk: ${filesystem.name}: ${total.cuts} power cuts, ${total.bad} bad (${total.old} old, ${total.new} new, ${total.boots} recovered at boot, ${total.halves} of them halves, ${total.unmountable} not mountable; ${total.writes} writes and ${total.flushes} flushes recorded), ${seconds(since)} s`,
     );
   }
 }
