@@ -2,7 +2,7 @@
  * A real boot: Debian with systemd in a virtual machine, the updater installed by install.sh. Does it start, come back
  * after a crash, update a service, stay within its memory, and survive power cuts in mid-install?
  *
- * Usage: tsx test/boot/boot-test.ts      CUTS=n: that many power cuts (default 6)
+ * Usage: tsx test/boot/boot-test.ts      CUTS=n: that many power cuts (default 6); ACCEL=kvm: not emulated
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
