@@ -5,9 +5,10 @@
  * know nothing of it, and the digest of the whole package stays the judge. Whatever is not understood means: all from the store.
  * Source: spec section 13.
  */
+import { breathingThrough } from '../host/breathing.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
-import { readTail, type TailEntry } from '../zip/tail.ts';
+import { type TailEntry, tailReading } from '../zip/tail.ts';
 import type { Candidates } from './candidates.ts';
 import { findPatched, patchesEnd } from './deltas.ts';
 import { findHeld, kindOf } from './holdings.ts';
@@ -97,7 +98,7 @@ export function createAdaptive(
         }
         if (tail === undefined) return { kind: 'tail', from: sizeBytes - limits.tailBytes, to: sizeBytes };
         if (plan === undefined) {
-          const told = readTail(tail, sizeBytes, limits.archiveEntries);
+          const told = await breathingThrough(tailReading(tail, sizeBytes, limits.archiveEntries));
           if (told.kind === 'need' && sizeBytes - told.from <= limits.tailMostBytes)
             return { kind: 'tail', from: told.from, to: sizeBytes - tail.length };
           if (told.kind !== 'entries') {

@@ -3,10 +3,11 @@
  * kept package with the same coding, too.
  */
 import { errno } from '../errors.ts';
+import { breathing, breathingThrough } from '../host/breathing.ts';
 import type { Files } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { classOf, foretold, hasDescriptor } from '../zip/frame.ts';
-import { readTail, type TailEntry } from '../zip/tail.ts';
+import { type TailEntry, tailReading } from '../zip/tail.ts';
 import type { Candidates } from './candidates.ts';
 import type { Held } from './patchwork.ts';
 import type { Source } from './recreate.ts';
@@ -36,7 +37,7 @@ async function addDeployed(
   held: Map<TailEntry, Held<Source>>,
 ): Promise<void> {
   const wanted = new Map<string, TailEntry[]>();
-  for (const entry of entries) {
+  for await (const entry of breathing(entries)) {
     if (entry.sizeBytes === 0 || held.has(entry) || (entry.method !== 0 && entry.method !== 8)) continue;
     const key = `${entry.sizeBytes} ${entry.crc32}`;
     wanted.set(key, [...(wanted.get(key) ?? []), entry]);
@@ -74,16 +75,19 @@ async function addKept(
         }
         return bytes;
       };
-      let start = Math.max(0, sizeBytes - limits.tailBytes);
-      let tail = readTail(await readAt(start, sizeBytes - start), sizeBytes, limits.archiveEntries);
+      const read = async (from: number) => {
+        const end = await readAt(from, sizeBytes - from);
+        return breathingThrough(tailReading(end, sizeBytes, limits.archiveEntries));
+      };
+      const start = Math.max(0, sizeBytes - limits.tailBytes);
+      let tail = await read(start);
       if (tail.kind === 'need' && sizeBytes - tail.from <= limits.tailMostBytes) {
-        start = tail.from;
-        tail = readTail(await readAt(start, sizeBytes - start), sizeBytes, limits.archiveEntries);
+        tail = await read(tail.from);
       }
       if (tail.kind !== 'entries') return;
       const key = (e: TailEntry) => `${e.method} ${e.crc32} ${e.sizeBytes} ${e.packedBytes}`;
       const kept = new Map(tail.entries.map((entry) => [key(entry), entry]));
-      for (const entry of entries) {
+      for await (const entry of breathing(entries)) {
         const twin = entry.packedBytes === 0 ? undefined : kept.get(key(entry));
         if (twin === undefined) continue;
         const frame = foretold(entry);

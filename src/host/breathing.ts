@@ -13,6 +13,16 @@ export async function* breathing<T>(items: Iterable<T>): AsyncGenerator<T> {
   }
 }
 
+/** Goes through the parts of some work to its result, in the same way. */
+export async function breathingThrough<T>(work: Generator<unknown, T>): Promise<T> {
+  const breathe = breather();
+  for (;;) {
+    const { done, value } = work.next();
+    if (done === true) return value;
+    await breathe();
+  }
+}
+
 /** To be called between two parts of work: a promise where the event loop has not turned for long. */
 export function breather(): () => Promise<void> | undefined {
   let sinceMs = elapsedMs();

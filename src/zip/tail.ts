@@ -41,6 +41,19 @@ const recordBytes = 46;
 
 /** `tail`: the last bytes of a file of `fileBytes`. Never throws, whatever they are. */
 export function readTail(tail: Buffer, fileBytes: number, mostEntries: number): Tail {
+  const reading = tailReading(tail, fileBytes, mostEntries);
+  for (;;) {
+    const { done, value } = reading.next();
+    if (done === true) return value;
+  }
+}
+
+/** The same a part at a time: a directory of thousands of entries takes a tenth of a second and more. */
+export function* tailReading(
+  tail: Buffer,
+  fileBytes: number,
+  mostEntries: number,
+): Generator<undefined, Tail> {
   const tailStart = fileBytes - tail.length;
   const end = endOf(tail);
   if (end === undefined) return { kind: 'fault', why: 'no end record of a ZIP' };
@@ -50,12 +63,16 @@ export function readTail(tail: Buffer, fileBytes: number, mostEntries: number): 
   if (count > mostEntries) return { kind: 'fault', why: `${count} entries, more than ${mostEntries}` };
   if (!(start + bytes <= tailStart + end)) return { kind: 'fault', why: 'a directory beyond the end record' };
   if (start < tailStart) return { kind: 'need', from: start };
-  const records = recordsOf(tail.subarray(start - tailStart, start - tailStart + bytes), count);
-  if (records === undefined) return { kind: 'fault', why: 'a directory that is damaged' };
-  records.sort((a, b) => a.start - b.start);
-  const entries = records.map((record, n) => ({ ...record, end: records[n + 1]?.start ?? start }));
-  const bad = entries.find((entry) => entry.start + 30 + entry.packedBytes > entry.end);
-  return bad === undefined ? { kind: 'entries', entries } : { kind: 'fault', why: 'entries that overlap' };
+  const entries = yield* recordsOf(tail.subarray(start - tailStart, start - tailStart + bytes), count);
+  if (entries === undefined) return { kind: 'fault', why: 'a directory that is damaged' };
+  entries.sort((a, b) => a.start - b.start);
+  for (const [n, entry] of entries.entries()) {
+    entry.end = entries[n + 1]?.start ?? start;
+    if (entry.start + 30 + entry.packedBytes > entry.end)
+      return { kind: 'fault', why: 'entries that overlap' };
+    if (n % recordsPerPart === 0) yield;
+  }
+  return { kind: 'entries', entries };
 }
 
 function endOf(tail: Buffer): number | undefined {
@@ -83,10 +100,17 @@ function directoryOf(tail: Buffer, end: number, tailStart: number) {
   };
 }
 
-function recordsOf(directory: Buffer, count: number): Omit<TailEntry, 'end'>[] | undefined {
-  const records: Omit<TailEntry, 'end'>[] = [];
+const recordsPerPart = 64;
+
+/** Of each the end is not known yet: it is 0. */
+function* recordsOf(
+  directory: Buffer,
+  count: number,
+): Generator<undefined, (TailEntry & { end: number })[] | undefined> {
+  const records: (TailEntry & { end: number })[] = [];
   let at = 0;
   for (let n = 0; n < count; n++) {
+    if (n % recordsPerPart === 0) yield;
     if (at + recordBytes > directory.length || directory.readUInt32LE(at) !== recordSignature)
       return undefined;
     const [nameLength, extraLength, commentLength] = [28, 30, 32].map((o) =>
@@ -107,6 +131,7 @@ function recordsOf(directory: Buffer, count: number): Omit<TailEntry, 'end'>[] |
     records.push({
       name: nameBytes.toString('utf8'),
       start,
+      end: 0,
       versionNeeded: directory.readUInt16LE(at + 6),
       flags: directory.readUInt16LE(at + 8),
       method: directory.readUInt16LE(at + 10),
