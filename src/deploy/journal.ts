@@ -9,7 +9,7 @@
  * rest of a record whose fsync never returned: it does not count. A bad record with a good one behind it is no torn
  * write but damage, and so is a first record that names no plan.
  *
- * What is true in each state (the record is durable before the step it announces is taken, but for `stopping`):
+ * What is true in each state (the record is durable before the step it announces is taken, but for `stopping` and `handover`):
  *
  *     staging    staged files may lie beside their targets; services may be down; no target has changed
  *     staged     every staged file and every backup is complete and durable (written by 0.1.0, still read)
@@ -19,7 +19,7 @@
  *     switched   every target is new and durable; services may run, and commands where the record counts them
  *     rebooting  the same; the machine is to end the boot that the record names, services run after it
  *     handover   every target is new and durable, services run and are healthy; the updater itself is new, too, and has
- *                not yet proven itself: it commits, or the one before takes everything back
+ *                not yet proven itself: it commits, or the one before takes everything back. A power cut may take the record
  *     committed  the update stands; only tidying is left
  *     undoing    targets go back to what the backups hold
  *     undone     every target is old and durable; only tidying is left

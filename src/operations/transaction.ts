@@ -133,7 +133,8 @@ async function finish(run: Run, from: From): Promise<Outcome> {
     else await activate(run, from);
     if (await mustHandOver(context, plan)) {
       context.progress(98, 'restarting the updater');
-      await journal.append({ state: 'handover' });
+      // Where a power cut takes it, the new one starts from the switch, and checks all of it itself.
+      if (from !== 'handedOver') await journal.note({ state: 'handover' });
       await journal.close();
       context.executable?.end();
       return { kind: 'interrupted' };

@@ -7,6 +7,7 @@ import { readHistory } from '../deploy/history-file.ts';
 import { journalPath, readJournal } from '../deploy/journal-file.ts';
 import { pastUpdates } from '../deploy/past-updates.ts';
 import type { OwnExecutable, Probation } from '../deploy/probation.ts';
+import { UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import type { Settings } from '../settings.ts';
@@ -59,8 +60,14 @@ async function takeBack(
   const plan = (await pastUpdates(host, backups)).find(({ id }) => id === update);
   if (plan?.version) {
     await updater.cancel();
-    await updater.rollback(plan.version, condemned());
-    return;
+    try {
+      await updater.rollback(plan.version, condemned());
+      return;
+    } catch (thrown) {
+      // What is left is the updater alone: without one, nothing can ever be repaired.
+      if (!(thrown instanceof UpdateError) || thrown.code !== 'NO_BACKUP') throw thrown;
+      host.log.error(`${thrown.message}: the updater alone is put back`);
+    }
   }
   const isBack = await executable.restorePrevious();
   await executable.endProbation();

@@ -2,7 +2,7 @@
  * What becomes of a device whose new updater is bad in one of many ways, is asked back, or is killed at any instant: one whole
  * version runs in the end, and one true end is told.
  */
-import { existsSync, linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
@@ -158,6 +158,23 @@ test('while one is on probation another one waits, and anything else is installe
     assert.match(String(error), gaveUp);
     await device.tidied();
     assert.equal(device.standing(), { updater: '1.0.0', data: 'model of 1.0.0', left: [] });
+  }));
+
+test('where the backups are gone the updater alone comes back', () =>
+  withSelfDevice(async (device) => {
+    device.supervise();
+    await device.reach('idle');
+    await device.download(device.package('2.0.0', device.executable('2.0.0')));
+    await device.post('update', { version: '2.0.0' });
+    await rest(device, 'new');
+    const backups = join(device.prefix, 'backups');
+    for (const name of readdirSync(backups).filter((each) => /^data\..*\.bak$/.test(each)))
+      rmSync(join(backups, name), { recursive: true });
+    for (let crash = 0; crash < 3; crash++) await kill(device);
+    assert.match(String((await device.reach('failed')).error), gaveUp);
+    await device.tidied();
+    assert.equal(device.standing(), { updater: '1.0.0', data: 'model of 2.0.0', left: [] });
+    assert.is((await device.healthz())?.version, '1.0.0');
   }));
 
 test('an unsigned package, one for another architecture, and a start without the launcher are refused', () =>

@@ -83,8 +83,8 @@ function forcesAllOf(later: Step, sync: Sync): boolean {
 /** The same for the same code and the same kind of file, whatever the scenario: no ids, no target paths. */
 function syncName(sync: Sync): string {
   const what = sync.what
-    .replace(/\/opt\/tope\/.*\.tope-[^/]*$/, 'staged file')
-    .replace(/^(fsync directory) \/opt\/tope.*/, '$1 of targets')
+    .replace(/\/(opt|var\/lib)\/tope\/.*\.tope-[^/]*$/, 'staged file')
+    .replace(/^(fsync directory) (\/opt\/tope.*|\/var\/lib\/tope$)/, '$1 of targets')
     .replace(/(backups\/)[^/]*\.\d{8}T\d{9}Z\.bak.*/, '$1...bak')
     .replace(/\d{8}T\d{9}Z/g, 'ID')
     .replace(/\/var\/lib\/tope\//, '');
