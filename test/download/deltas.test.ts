@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Candidates } from '../../src/download/candidates.ts';
+import { realFiles } from '../../src/host/files.ts';
+import type { Files } from '../../src/host/host.ts';
 import { limits } from '../../src/limits.ts';
 import { readTail } from '../../src/zip/tail.ts';
 import { type FaultServer, type Step, startFaultServer } from '../network/fault-server.ts';
@@ -229,6 +231,31 @@ test('a package of which a device has nothing costs two requests more', async ()
   await withStore(await packageOf(true), async ({ download, bytes, directory }) => {
     const { fetched, asked } = await download({ candidates: deploy(directory, {}) });
     assert.ok(fetched <= bytes.length + 1_000 && asked.length <= 3, `${fetched}, ${asked}`);
+  });
+});
+
+test('a disk that gets full while a file is patched ends it as DISK_FULL', async () => {
+  await withStore(await packageOf(false), async ({ directory, server, bytes, here }) => {
+    const real = realFiles();
+    const full: Files = {
+      ...real,
+      open: async (path, how) => {
+        const file = await real.open(path, how);
+        const write: typeof file.write = async (chunk, position) => {
+          // The patches are here, and what they make begins.
+          if (path.endsWith('.part') && position + chunk.length > 20_000)
+            throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+          return file.write(chunk, position);
+        };
+        return { ...file, write };
+      },
+    };
+    const outcome = await obtain(testHost({ files: full }), directory, requestFor(server.url, bytes), {
+      bytesPerSecond: 1_000,
+      candidates: here,
+    });
+    assert.is(outcome.error?.code, 'DISK_FULL', outcome.error?.message);
+    assert.not(existsSync(join(directory, 'package.zip.part')));
   });
 });
 
