@@ -32,7 +32,7 @@ export async function recoverFiles(
   if (leftover.kind !== 'journal') return 'nothing';
   const { journal } = leftover;
   const trial = await trialOf(executable, leftover);
-  const saved = await createStore(host, posix.join(workDirectory, 'tmp')).load();
+  const saved = await createStore(host, workDirectory).load();
   const decision = decideRecovery({
     saved: countStart(saved),
     journal: journal.state,
