@@ -4,6 +4,10 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import * as assert from 'uvu/assert';
+import { realClock } from '../../src/host/clock.ts';
+import { startServer } from '../../src/http/server.ts';
+import { noFleet } from '../../src/updater/fleet-state.ts';
+import { collectingLog, scriptedUpdater } from '../fixtures/scripted-updater.ts';
 import { concurrently } from '../integration/concurrently.ts';
 import type { Daemon } from '../integration/daemon.ts';
 import { type Device, withDevice } from '../integration/harness.ts';
@@ -68,6 +72,67 @@ withScreen('a whole update, and the way back by the button', async (browser, dev
   await screen.close();
 });
 
+withScreen(
+  'install and cancel by the buttons, where the daemon lets the page offer them',
+  async (browser, device) => {
+    const daemon = await device.start(['--screen-actions', 'install,cancel']);
+    const screen = await openScreen(browser, daemon.url);
+    await screen.shows('title', /^Ready$/);
+    await offerSlowly(device, daemon, '2.0.0');
+    await screen.shows('askCancel', /^Cancel$/);
+    await screen.page.click('#askCancel');
+    await screen.shows('ask', /^Cancel the update to version 2\.0\.0\?$/);
+    await screen.page.click('#act');
+    await screen.shows('title', /^Ready$/);
+    assert.is((await daemon.progress()).stage, 'idle');
+
+    device.store.throttle(undefined);
+    assert.is((await daemon.post('download', await device.offer(device.usual('2.0.0')))).code, 200);
+    await screen.shows('title', /^Ready to install$/);
+    await screen.page.click('#askInstall');
+    await screen.shows('ask', /^Install version 2\.0\.0\?$/);
+    assert.is(await focused(screen.page), 'stay');
+    await screen.page.click('#act');
+    await screen.shows('note', /^You may switch the device off at any time\.$/);
+    await screen.shows('title', /^Update complete$/);
+    assert.equal(device.running(), ['alpha 2.0.0', 'beta 2.0.0']);
+    assert.not(await screen.page.locator('#askRollback').isVisible(), 'it is not in the list');
+    assert.equal(screen.complaints, []);
+  },
+);
+
+tests.needing(missingBrowser, 'consent by the button', async () => {
+  const browser = await launchBrowser();
+  const answers: boolean[] = [];
+  const updater = scriptedUpdater();
+  updater.setProgress({
+    stage: 'idle',
+    progress: 0,
+    message: 'waits for your consent to version 1.6.0',
+    error: null,
+  });
+  const fleet = {
+    state: () => noFleet,
+    poll: () => undefined,
+    answer: async (yes: boolean) => void answers.push(yes),
+  };
+  const options = { host: '127.0.0.1', port: 0, version: '1', log: collectingLog(), clock: realClock() };
+  const server = await startServer(updater, { ...options, fleet, screenActions: ['consent'] });
+  try {
+    const screen = await openScreen(browser, `http://127.0.0.1:${server.port}/`);
+    await screen.shows('title', /^Update available$/);
+    await screen.page.click('#askConsent');
+    await screen.shows('ask', /^Install version 1\.6\.0\?$/);
+    await screen.page.click('#act');
+    await screen.shows('askConsent', /^Allow$/);
+    assert.equal(answers, [true]);
+    await screen.close();
+  } finally {
+    await browser.close();
+    await server.close();
+  }
+});
+
 withScreen('a failure, told in words, in the language of the browser', async (browser, device) => {
   const daemon = await device.start();
   const english = await openScreen(browser, daemon.url);
@@ -80,6 +145,10 @@ withScreen('a failure, told in words, in the language of the browser', async (br
   await english.shows('title', /^Update failed$/);
   await english.shows('reason', /^The new version did not start\. The old one is back\.$/);
   await english.shows('raw', /^SERVICE_START_FAILED: .+/);
+  await english.page.click('#showError');
+  await english.shows('failureText', /^SERVICE_START_FAILED: .+/);
+  await english.page.keyboard.press('Escape');
+  assert.is(await focused(english.page), 'showError');
   await chinese.shows('title', /^更新失败$/);
   await chinese.shows('reason', /^新版本未能启动，已恢复旧版本。$/);
   assert.is(await chinese.page.locator('html').getAttribute('lang'), 'zh-CN');
