@@ -4,8 +4,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { suite } from '../runner/suites.ts';
 
 const launcher = resolve('deploy/launch.sh');
 const thisBoot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
@@ -16,7 +16,8 @@ const shells = [['sh'], ['busybox', 'sh']].filter(([program = '', ...rest]) => {
 });
 
 for (const shell of shells) {
-  const test = suite(`launch.sh under ${shell.join(' ')}`);
+  const tests = suite(`launch.sh under ${shell.join(' ')}`);
+  const test = shell[0] === 'sh' ? tests : tests.long;
 
   test('without a probation the executable is started with its arguments, and knows where it stands', () => {
     const device = place();
@@ -127,7 +128,7 @@ for (const shell of shells) {
       child.on('exit', (code, signal) => done(signal ?? code));
     });
 
-  test.run();
+  tests.run();
 }
 
 const scratch: string[] = [];
