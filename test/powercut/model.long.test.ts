@@ -18,17 +18,7 @@ const depth = {
   seed: 1,
 };
 
-/** A few of their states are bad where a second cut falls into the recovery (docs/reliability.md, what is not shown). */
-const knownBad = new Set([
-  'install that restarts the machine',
-  'install of programs that save to a deployed file while they stop, across filesystems',
-]);
-for (const name of knownBad) console.log(`skipped: ${name}: see docs/reliability.md`);
-
 for (const scenario of scenarios)
-  (knownBad.has(scenario.name) ? test.skip : test)(
-    `${scenario.name}: all old or all new after every cut`,
-    () => isWholeAfterCuts(scenario, depth),
-  );
+  test(`${scenario.name}: all old or all new after every cut`, () => isWholeAfterCuts(scenario, depth));
 
 test.run();
