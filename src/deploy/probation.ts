@@ -31,6 +31,8 @@ export interface OwnExecutable {
   beginProbation(update: string): Promise<void>;
   /** Adds a line for the launcher; a power cut may take it, for it takes the start that the line is about, too. */
   note(word: 'committed' | 'ended'): Promise<void>;
+  /** Without a probation: removes the one before, unless it is what runs, as an installer may be about to begin one. */
+  removeLeftover(): Promise<void>;
   /** Removes both files, where they are there. */
   endProbation(): Promise<void>;
   /** Puts the one before back under the executable's name, durably; false where its bytes stand there already. */
@@ -98,6 +100,11 @@ export async function ownExecutable(
       if ((await files.stat(file)) === undefined) return;
       const lines = await files.open(file, 'append');
       await lines.write(Buffer.from(`${word}\n`), 0).finally(() => lines.close());
+    },
+    removeLeftover: async () => {
+      const found = await files.stat(previous);
+      if (found !== undefined && started !== undefined && !sameFile(found, started))
+        await files.remove(previous);
     },
     endProbation: async () => {
       await removeIfThere(file);

@@ -25,7 +25,7 @@ export async function proveItself(
   if (executable === undefined) return;
   const backups = posix.join(workDirectory, 'backups');
   const probation = await executable.probation();
-  if (probation === undefined) return executable.endProbation();
+  if (probation === undefined) return executable.removeLeftover();
   const isOnTrial = async () => {
     const left = await readJournal(host.files, journalPath(backups));
     return left.kind === 'journal' && left.journal.plan.id === probation.update;

@@ -1,5 +1,5 @@
 /** The executable and its probation on a real disk: what stands there when, and what the launcher reads of it. */
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -79,6 +79,21 @@ test('a fallback that lets another one try stays what comes back', async ({ d, p
   assert.is(readFileSync(`${path}.previous`, 'utf8'), 'version 1');
   assert.is(lines(path), 'update 8\n');
   assert.not.ok(fallback.isFallback());
+});
+
+test('without a probation what is left goes, but never what an installer has just linked', async ({
+  d,
+  path,
+}) => {
+  const executable = await own(d, path);
+  linkSync(path, `${path}.previous`);
+  await executable.removeLeftover();
+  assert.ok(existsSync(`${path}.previous`));
+  replace(path, 'version 2');
+  await executable.removeLeftover();
+  assert.ok(existsSync(`${path}.previous`), 'of the one that runs still');
+  await (await own(d, path)).removeLeftover();
+  assert.not.ok(existsSync(`${path}.previous`));
 });
 
 test('where the executable is gone, what runs is the one before', async ({ d, path }) => {

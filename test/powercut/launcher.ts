@@ -89,7 +89,8 @@ export function wrongUpdater(state: ModelState, isNew: boolean): string | undefi
   const wanted = isNew ? updaterOfPackage : updaterBefore;
   if (stands !== wanted) return `the set is ${isNew ? 'new' : 'old'}, the updater is ${stands}`;
   const names = [...treeOf(state, workDirectory).keys()].map((path) => path.slice(workDirectory.length + 1));
-  const mayBe = ['tope-updater', ...(isNew ? ['probation', 'tope-updater.previous'] : [])];
+  // Where the old set stands, the one before is another name of what stands, and takes no room.
+  const mayBe = ['tope-updater', 'tope-updater.previous', ...(isNew ? ['probation'] : [])];
   const strays = names.filter(
     (name) => name !== '' && !/^(tmp|logs|backups|reserve)(\/|$)/.test(name) && !mayBe.includes(name),
   );
