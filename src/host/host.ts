@@ -182,7 +182,7 @@ export type ProcessFile =
   | 'limits'
   | 'oom_score_adj'
   | 'auxv';
-export type ProcessLink = 'exe' | 'cwd' | 'ns/pid' | 'ns/mnt' | 'fd/1' | 'fd/2';
+export type ProcessLink = 'exe' | 'cwd' | 'ns/pid' | 'ns/mnt' | 'ns/user' | 'ns/net' | 'fd/1' | 'fd/2';
 
 export interface RunOptions {
   /** Undefined: the updater's own. */

@@ -40,6 +40,8 @@ export async function captureProcess(
     return refuse('its /proc entry is closed to the updater');
   if (hasLostCommand(process))
     return refuse('it has written over its command line; "start" in the manifest tells it');
+  if (await isElsewhere(host, pid, 'ns/net'))
+    return refuse('it has a network of its own, which only a unit can give it again');
   const argv = withoutTitlePadding(process);
   const argvBytes = sizeOf(argv);
   if (argvBytes > Math.min(limits.capturedArgumentsBytes, room.leftBytes))
@@ -100,9 +102,13 @@ function boundedEnvironment(
   return Object.fromEntries(kept);
 }
 
-async function traitsOf({ processes }: ProcessesHost, pid: number): Promise<CapturedProcess['traits']> {
+async function traitsOf(host: ProcessesHost, pid: number): Promise<CapturedProcess['traits']> {
+  const { processes } = host;
   const status = parseStatusTraits((await processes.read(pid, 'status')) ?? '');
-  const { cpus, ambientCapabilities, boundingCapabilities, noNewPrivileges } = status;
+  const { cpus, noNewPrivileges } = status;
+  const { ambientCapabilities, boundingCapabilities } = (await isElsewhere(host, pid, 'ns/user'))
+    ? noCapabilities
+    : status;
   return {
     umask: status.umask ?? 0o022,
     nice: parseStat((await processes.read(pid, 'stat')) ?? '')?.nice ?? 0,
@@ -118,6 +124,22 @@ async function traitsOf({ processes }: ProcessesHost, pid: number): Promise<Capt
     ...(boundingCapabilities === undefined ? {} : { boundingCapabilities }),
     ...(noNewPrivileges ? { noNewPrivileges } : {}),
   };
+}
+
+/**
+ * In a user namespace of its own anybody has every capability, over what belongs to that namespace alone: none of them is his
+ * outside, and what he was allowed to have before cannot be told any more.
+ */
+const noCapabilities = { ambientCapabilities: '0', boundingCapabilities: '0' };
+
+/** Whether it lives in another namespace of this kind than the updater; a kernel without the kind has but one. */
+async function isElsewhere(
+  { processes }: ProcessesHost,
+  pid: number,
+  kind: 'ns/user' | 'ns/net',
+): Promise<boolean> {
+  const own = await processes.readLink(processes.ownPid, kind);
+  return own !== undefined && (await processes.readLink(pid, kind)) !== own;
 }
 
 /** Undefined: a pipe, a socket, a terminal, a file that is gone. */

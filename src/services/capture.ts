@@ -7,7 +7,7 @@ import { limits } from '../limits.ts';
 import type { ServiceSpec } from '../release.ts';
 import { type CaptureRoom, captureProcess } from './capture-process.ts';
 import { type OneService, processNameOf } from './one-service.ts';
-import { ofOldestOwner, ofUser, ownersOf } from './owner.ts';
+import { ofLikeliestOwner, ofUser, ownersOf } from './owner.ts';
 import { hasLostCommand } from './proc-text.ts';
 import { namedProcesses, type ProcessesHost, type RunningProcess, title } from './processes.ts';
 import { type CapturedProcess, modulesOf, type ServiceSnapshot, type UnitBefore } from './snapshot.ts';
@@ -45,6 +45,7 @@ export async function captureService(context: CaptureContext, service: OneServic
     .map((each) => each.unit);
   const mayStart = unit !== null || start !== null;
   const runningProcesses = await capturedOf(context, module, processes, mayStart);
+  const lastRan = lastOf(context, module)?.runningProcesses.slice(0, 1) ?? [];
   const past = context.earlier.find((each) => both.some((spec) => modulesOf(each).includes(spec.module)));
   return {
     module,
@@ -58,6 +59,7 @@ export async function captureService(context: CaptureContext, service: OneServic
     moreStarts,
     runningUnits,
     runningProcesses,
+    lastRan: runningProcesses.length > 0 ? [] : lastRan,
     units,
     enables: unitsOf(
       context,
@@ -127,15 +129,20 @@ async function plainAndUnits(
     if (unit === undefined) plain.push(process);
     else if (await systemd?.isOfUnit(unit, owners.get(process))) units.push(unit);
   }
-  const last = known.find((each) => modulesOf(each).includes(module) && each.runningProcesses.length > 0);
+  const last = lastOf({ known }, module);
   const ofKnown = ofUser(plain, owners, last?.runningProcesses[0]?.uid);
-  const ours = ofKnown.length > 0 ? ofKnown : ofOldestOwner(plain, owners);
+  const ours = ofKnown.length > 0 ? ofKnown : ofLikeliestOwner(plain, owners);
   for (const other of plain.filter((process) => !ours.includes(process)))
     host.log.warn(
       `${module}: ${title(other)} has its name, but is another user's: stopped, not started again`,
     );
   // A worker comes back with the process that made it.
   return { processes: ours.filter(({ parentPid }) => !ours.some(({ pid }) => pid === parentPid)), units };
+}
+
+/** How it ran when an update last saw it run. */
+function lastOf({ known }: Pick<CaptureContext, 'known'>, module: string): ServiceSnapshot | undefined {
+  return known.find((each) => modulesOf(each).includes(module) && each.runningProcesses.length > 0);
 }
 
 async function capturedOf(

@@ -1,5 +1,6 @@
 /**
- * Which of the processes that go by a service's name are the service (spec section 9): what runs as the user of the oldest.
+ * Which of the processes that go by a service's name are the service (spec section 9): what runs as root, which nobody else can
+ * pretend, else what runs as the user of the oldest.
  *
  * The others are namesakes, which anybody can make: they are stopped, as two programs cannot have one file, but are neither
  * started again nor judged, and nothing of what they chose themselves is looked at.
@@ -22,14 +23,16 @@ export async function ownersOf(
   return owners;
 }
 
-/** Those of `named` that run as the user of the oldest of them. */
-export function ofOldestOwner(
+/** Those of `named` that run as root, or, if there are none, as the user of the oldest of them. */
+export function ofLikeliestOwner(
   named: readonly RunningProcess[],
   owners: ReadonlyMap<RunningProcess, number>,
 ): RunningProcess[] {
   const byAge = named.filter((process) => owners.has(process)).sort(olderFirst);
   const [oldest] = byAge;
-  return oldest === undefined ? [] : byAge.filter((process) => owners.get(process) === owners.get(oldest));
+  if (oldest === undefined) return [];
+  const uid = byAge.some((process) => owners.get(process) === 0) ? 0 : owners.get(oldest);
+  return byAge.filter((process) => owners.get(process) === uid);
 }
 
 /** Those of `named` that run as `uid`. */

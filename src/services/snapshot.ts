@@ -74,6 +74,8 @@ const ServiceSnapshotSchema = v.object({
   runningUnits: v.array(v.string()),
   /** Processes outside of units, without those another one of them had started. */
   runningProcesses: v.array(CapturedProcessSchema),
+  /** Of a service that did not run: how an earlier update saw it run, which says whose it is. */
+  lastRan: v.optional(v.array(CapturedProcessSchema), []),
   /** Of a rollback: how it ran when the older version was the one that ran. */
   earlier: v.optional(
     v.object({

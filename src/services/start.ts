@@ -1,6 +1,7 @@
 /** What has to be started so that one service of a set runs again, and its start. */
 import { errorText, UpdateError } from '../errors.ts';
 import type { Command } from '../host/host.ts';
+import { strangerAt } from '../host/trust.ts';
 import { fileSize } from './output.ts';
 import {
   findNamed,
@@ -115,7 +116,7 @@ async function unitStarts(
 }
 
 async function commandsOf(host: ProcessesHost, snapshot: ServiceSnapshot, set: WhichSet): Promise<Command[]> {
-  const { runningProcesses, earlier } = snapshot;
+  const { runningProcesses, lastRan, earlier } = snapshot;
   if (set === 'captured') return notRunning(host, snapshot, runningProcesses.map(asCaptured));
   const ran =
     earlier === undefined || earlier.runningProcesses.length === 0
@@ -124,14 +125,26 @@ async function commandsOf(host: ProcessesHost, snapshot: ServiceSnapshot, set: W
   const starts = startsOfTarget(snapshot);
   // Its unit is one that was stopped on purpose, or not there: what ran beside it comes back.
   if (starts.length === 0 || unitsOfTarget(snapshot).length > 0) return ran.map(asCaptured);
-  const [before] = [...ran, ...runningProcesses];
+  const [before] = [...ran, ...runningProcesses, ...lastRan];
   if (before === undefined) {
+    for (const argv of starts) await refuseForStranger(snapshot.module, argv);
     const env = await inheritableEnvironment(host);
     return starts.map((argv) => ({ argv, cwd: '/', env }));
   }
   // The manifest knows the command line, the device knows the user and the environment.
   const { program: _, ...identity } = asCaptured(before);
   return starts.map((argv) => ({ ...identity, argv }));
+}
+
+/** Nobody knows as whom it is to run: as the updater's user only what no other user can exchange. */
+async function refuseForStranger(module: string, [program = '']: readonly string[]): Promise<void> {
+  const stranger = await strangerAt(program);
+  if (stranger === undefined) return;
+  const why = `${program} has never been seen to run, and ${stranger}, who would become the updater's user`;
+  throw new UpdateError(
+    'SERVICE_START_FAILED',
+    `${module}: ${why}: start it once as the user it is to run as, or name its unit in "service"`,
+  );
 }
 
 /** What runs already is not started twice: it could not be stopped, or something else started it meanwhile. */

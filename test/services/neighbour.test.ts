@@ -226,6 +226,79 @@ asRoot('a process of another PID or mount namespace is no service of this device
   }, 5),
 );
 
+asRoot('capabilities of a user namespace of his own are none outside of it', () =>
+  withDevice(async (device) => {
+    const { program, open } = installOpen(device, '/bin/sleep');
+    const contained = spawn('unshare', ['--user', '--map-root-user', '--keep-caps', program, '600'], {
+      uid: neighbour,
+      gid: neighbour,
+      stdio: 'ignore',
+    });
+    try {
+      await eventually('it runs', async () => (await device.running(program)).length === 1);
+      const [snapshot] = await captureServices(device.host, [spec(program)]);
+      const [captured] = snapshot?.runningProcesses ?? [];
+      assert.is(captured?.uid, neighbour);
+      assert.equal(
+        [captured?.traits?.ambientCapabilities, captured?.traits?.boundingCapabilities],
+        ['0', '0'],
+      );
+      contained.kill('SIGKILL');
+      await eventually('it is gone', async () => (await device.running(program)).length === 0);
+      await startServices(device.host, snapshot === undefined ? [] : [snapshot], 'captured');
+      const [back] = await device.running(program);
+      const status = readFileSync(`/proc/${back?.pid}/status`, 'utf8');
+      assert.match(status, /^CapPrm:\t0+$/m);
+      assert.match(status, /^CapAmb:\t0+$/m);
+      assert.match(status, /^CapBnd:\t0+$/m);
+    } finally {
+      contained.kill('SIGKILL');
+      rmSync(open, { recursive: true });
+    }
+  }, 5),
+);
+
+asRoot('what root runs is the service, also where he was there before it', () =>
+  withDevice(async (device) => {
+    const { program, open } = installOpen(device, 'child-service.sh');
+    await runs(device, [program], { MARK: 'his' });
+    await runs(device, [program], { MARK: 'service' }, 0);
+    const [snapshot] = await captureServices(device.host, [spec(program)]);
+    assert.equal(
+      snapshot?.runningProcesses.map(({ uid, env }) => [uid, env.MARK]),
+      [[0, 'service']],
+    );
+    rmSync(open, { recursive: true });
+  }, 5),
+);
+
+asRoot('a service that is down comes back as whom it ran, never as root because it is down', () =>
+  withDevice(async (device) => {
+    const { program, open } = installOpen(device, 'child-service.sh');
+    const started = spec(program, { start: [program, 'new'] });
+    // Never seen to run, and anybody may exchange it.
+    const unknown = await captureServices(device.host, [started]);
+    let refused = '';
+    await startServices(device.host, unknown, 'target').catch((thrown: Error) => {
+      refused = thrown.message;
+    });
+    assert.match(
+      refused,
+      /has never been seen to run, and \/.* may be written by everybody, who would become/,
+    );
+    assert.equal(await usersOf(device, program), []);
+    // Seen by an earlier update.
+    const running = await runs(device, [program], {});
+    const known = await captureServices(device.host, [started]);
+    device.host.processes.signal(running.pid, 'SIGKILL');
+    await eventually('it is gone', async () => (await device.running(program)).length === 0);
+    const down = await captureServices(device.host, [started], { known });
+    await startServices(device.host, down, 'target');
+    assert.equal(await usersOf(device, program), [neighbour]);
+    rmSync(open, { recursive: true });
+  }, 5),
+);
+
 asRoot('no updater is ever a service, neither this one nor that of another work directory', () =>
   withDevice(async (device) => {
     for (const name of ['tope-updater', 'tope-updater-x64']) {
