@@ -40,8 +40,6 @@ export async function captureProcess(
     return refuse('its /proc entry is closed to the updater');
   if (hasLostCommand(process))
     return refuse('it has written over its command line; "start" in the manifest tells it');
-  if (await isElsewhere(host, pid, 'ns/net'))
-    return refuse('it has a network of its own, which only a unit can give it again');
   const argv = withoutTitlePadding(process);
   const argvBytes = sizeOf(argv);
   if (argvBytes > Math.min(limits.capturedArgumentsBytes, room.leftBytes))
@@ -133,7 +131,7 @@ async function traitsOf(host: ProcessesHost, pid: number): Promise<CapturedProce
 const noCapabilities = { ambientCapabilities: '0', boundingCapabilities: '0' };
 
 /** Whether it lives in another namespace of this kind than the updater; a kernel without the kind has but one. */
-async function isElsewhere(
+export async function isElsewhere(
   { processes }: ProcessesHost,
   pid: number,
   kind: 'ns/user' | 'ns/net',

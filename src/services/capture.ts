@@ -5,7 +5,7 @@
 import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { ServiceSpec } from '../release.ts';
-import { type CaptureRoom, captureProcess } from './capture-process.ts';
+import { type CaptureRoom, captureProcess, isElsewhere } from './capture-process.ts';
 import { type OneService, processNameOf } from './one-service.ts';
 import { ofLikeliestOwner, ofUser, ownersOf } from './owner.ts';
 import { hasLostCommand } from './proc-text.ts';
@@ -153,6 +153,11 @@ async function capturedOf(
 ): Promise<CapturedProcess[]> {
   const captured: CapturedProcess[] = [];
   for (const process of processes.slice(0, limits.capturedProcesses)) {
+    if (await isElsewhere(host, process.pid, 'ns/net'))
+      throw new UpdateError(
+        'SERVICE_START_FAILED',
+        `${module}: ${title(process)} has a network namespace of its own, which the updater could not give it again: run it as a unit, named in "service"`,
+      );
     const one = await captureProcess(host, process, room);
     if (one !== undefined) captured.push(one);
     else if (!mayStart && hasLostCommand(process) && known.some((each) => modulesOf(each).includes(module)))

@@ -258,6 +258,25 @@ asRoot('capabilities of a user namespace of his own are none outside of it', () 
   }, 5),
 );
 
+asRoot('a process with a network of its own is not brought back into that of the updater', () =>
+  withDevice(async (device) => {
+    const { program, open } = installOpen(device, '/bin/sleep');
+    const contained = spawn('unshare', ['--net', program, '600'], { stdio: 'ignore' });
+    try {
+      await eventually('it runs', async () => (await device.running(program)).length === 1);
+      let refused = '';
+      await captureServices(device.host, [spec(program)]).catch((thrown: Error) => {
+        refused = thrown.message;
+      });
+      assert.match(refused, /has a network namespace of its own/);
+      assert.is((await device.running(program)).length, 1);
+    } finally {
+      contained.kill('SIGKILL');
+      rmSync(open, { recursive: true });
+    }
+  }, 5),
+);
+
 asRoot('what root runs is the service, also where he was there before it', () =>
   withDevice(async (device) => {
     const { program, open } = installOpen(device, 'child-service.sh');
