@@ -20,6 +20,8 @@ export const limits = {
   socketBufferBytes: 256 * KiB,
   /** TLS may still give so much after it was told to stop: what it had read, and a record begun before (RFC 8446 5.1). */
   tlsBurstBytes: 96 * KiB,
+  /** 1xx answers before the final one: a server sends one or two; without an end they would take the processor. */
+  informationalAnswers: 20,
   /** Size of one write to flash; two such buffers alternate so that disk and network overlap. */
   writeBufferBytes: 512 * KiB,
   /** From this size on a package's digest gets a thread of its own: its start takes 30 ms, its work 1.2 ms a MiB. */

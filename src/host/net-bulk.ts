@@ -8,27 +8,11 @@
  * over before it asks for the next; a body is never longer than declared. Anything else than a length-framed answer, and
  * a head whose end is not where it is looked for, is left to the parser.
  */
-import type { ClientRequestArgs, IncomingMessage } from 'node:http';
-import type { OnReadOpts, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { limits } from '../limits.ts';
 import { type BodyReader, bodyReader } from './net-body.ts';
+import { type AnswerConnection, connectionOf, headByHead } from './net-head.ts';
 import { readBuffers } from './read-buffers.ts';
-
-/** What net.connect and tls.connect have in common; node:http gives them all that a request was given. */
-type Connect = (options: ClientRequestArgs & { onread: OnReadOpts }) => Socket;
-
-export interface BulkConnection {
-  /** The `createConnection` of one request; `connect` is that of node:net or node:tls. */
-  open(connect: unknown): (options: ClientRequestArgs) => Socket;
-  /** To be called by the request's 'response' event. */
-  answered(incoming: IncomingMessage): void;
-  /** The body of that answer; undefined where the parser reads it. */
-  body(
-    incoming: IncomingMessage,
-    stallTimeoutMs: number,
-    signal: AbortSignal,
-  ): AsyncIterable<Uint8Array> | undefined;
-}
 
 /** Who reads the connection: the parser up to the end of the head, then the parser on, or the body's reader. */
 type Phase =
@@ -37,9 +21,9 @@ type Phase =
   | { readonly is: 'body'; missingBytes: number };
 
 /** One connection for one request. */
-export function bulkConnection(): BulkConnection {
+export function bulkConnection(): AnswerConnection {
   const buffers = readBuffers();
-  const head = headEnd();
+  const heads = headByHead(parse);
   let socket: Socket | undefined;
   let phase: Phase = { is: 'head' };
   let reader: BodyReader | undefined;
@@ -48,13 +32,8 @@ export function bulkConnection(): BulkConnection {
   /** False stops the socket. */
   function onRead(lengthBytes: number, into: Uint8Array): boolean {
     const bytes = into.subarray(0, lengthBytes);
-    let start = 0;
-    while (phase.is === 'head' && start < bytes.length) {
-      const end = head.after(bytes, start);
-      parse(bytes.subarray(start, end));
-      start = end;
-    }
-    const rest = bytes.subarray(start);
+    const rest = bytes.subarray(heads(bytes, () => phase.is === 'head' && socket?.destroyed === false));
+    if (socket?.destroyed) return false;
     if (phase.is === 'body') return deliver(phase, rest);
     return rest.length === 0 || parse(rest);
   }
@@ -92,9 +71,7 @@ export function bulkConnection(): BulkConnection {
 
   return {
     open: (connect) => (options) => {
-      const onread = { buffer: buffers.room, callback: onRead };
-      // node:http keeps the request's path in `path`, where older versions of node:net look for a unix socket.
-      socket = (connect as Connect)({ ...options, path: options.socketPath ?? null, onread });
+      socket = connectionOf(connect, options, { buffer: buffers.room, callback: onRead });
       return socket;
     },
     answered({ headers, statusCode }) {
@@ -109,26 +86,6 @@ export function bulkConnection(): BulkConnection {
       reader = bodyReader(incoming, source, stallTimeoutMs, signal);
       if (phase.missingBytes === 0) reader.ended();
       return reader.chunks;
-    },
-  };
-}
-
-/** Finds the empty line that ends a head, also when it comes in pieces. */
-function headEnd() {
-  const [CR, LF] = [13, 10];
-  const ending = [CR, LF, CR, LF];
-  let matched = 0;
-  return {
-    /** The position after the first end of a head at or after `start`; the length of `bytes` where there is none. */
-    after(bytes: Uint8Array, start: number): number {
-      for (let at = start; at < bytes.length; at++) {
-        if (bytes[at] === ending[matched]) matched += 1;
-        else matched = bytes[at] === CR ? 1 : 0;
-        if (matched < ending.length) continue;
-        matched = 0;
-        return at + 1;
-      }
-      return bytes.length;
     },
   };
 }

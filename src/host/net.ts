@@ -13,7 +13,8 @@ import { connect as connectSocket, isIP, type Socket } from 'node:net';
 import { errno, errorText, UpdateError } from '../errors.ts';
 import type { HttpRequest, HttpResponse, Net } from './host.ts';
 import { parsedBody, systemError } from './net-body.ts';
-import { type BulkConnection, bulkConnection } from './net-bulk.ts';
+import { bulkConnection } from './net-bulk.ts';
+import { type AnswerConnection, boundInformational, parsedConnection } from './net-head.ts';
 import { type ProxyTarget, proxyFor, socketHost, socketPort } from './net-proxy.ts';
 
 export interface NetOptions {
@@ -46,14 +47,14 @@ async function request(options: NetOptions, asked: HttpRequest): Promise<HttpRes
     stop.abort(systemError('ETIMEDOUT', `no answer within ${asked.headTimeoutMs} ms`));
   }, asked.headTimeoutMs);
   try {
-    const bulk = asked.isBulk ? bulkConnection() : undefined;
-    const incoming = await headOf(options, asked, bulk, stop.signal);
+    const connection = asked.isBulk ? bulkConnection() : parsedConnection();
+    const incoming = await headOf(options, asked, connection, stop.signal);
     incoming.once('close', () => asked.signal?.removeEventListener('abort', pass));
     const ends = [asked.stallTimeoutMs, stop.signal] as const;
     return {
       status: incoming.statusCode ?? 0,
       headers: headersOf(incoming),
-      body: bulk?.body(incoming, ...ends) ?? parsedBody(incoming, ...ends, produced),
+      body: connection.body(incoming, ...ends) ?? parsedBody(incoming, ...ends, produced),
       discard: () => incoming.destroy(),
     };
   } catch (thrown) {
@@ -68,7 +69,7 @@ async function request(options: NetOptions, asked: HttpRequest): Promise<HttpRes
 async function headOf(
   options: NetOptions,
   asked: HttpRequest,
-  bulk: BulkConnection | undefined,
+  connection: AnswerConnection,
   stop: AbortSignal,
 ): Promise<IncomingMessage> {
   const url = new URL(asked.url);
@@ -89,8 +90,8 @@ async function headOf(
     const secure = { ...target, ...(await tlsMaterial(options)), servername: serverName(url) };
     const tls = await import('node:tls');
     if (proxy === undefined) {
-      const own = bulk === undefined ? { agent: false } : { createConnection: bulk.open(tls.connect) };
-      return answerTo(() => https.request({ ...secure, ...own }), asked.body, bulk, stop);
+      const createConnection = connection.open(tls.connect);
+      return answerTo(() => https.request({ ...secure, createConnection }), asked.body, connection, stop);
     }
     const socket = await tunnel(proxy, url, stop);
     const { host, servername, ca, cert, key } = secure;
@@ -105,27 +106,27 @@ async function headOf(
       stop,
     );
   }
-  const http = await import('node:http');
-  if (proxy === undefined) {
-    const own = bulk === undefined ? { agent: false } : { createConnection: bulk.open(connectSocket) };
-    return answerTo(() => http.request({ ...target, socketPath, ...own }), asked.body, bulk, stop);
+  const plain = { ...target, socketPath, ...(proxy && byProxy(proxy, url, target.headers)) };
+  if (proxy?.protocol === 'https:') {
+    const https = await import('node:https');
+    return answerTo(() => https.request({ ...plain, agent: false }), asked.body, undefined, stop);
   }
-  const module = proxy.protocol === 'https:' ? await import('node:https') : http;
-  const byProxy = {
-    ...target,
-    host: proxy.hostname,
-    port: proxy.port,
-    path: url.href,
-    headers: { ...target.headers, ...proxyHeaders(proxy) },
-  };
-  return answerTo(() => module.request({ ...byProxy, agent: false }), asked.body, undefined, stop);
+  const http = await import('node:http');
+  const createConnection = connection.open(connectSocket);
+  return answerTo(() => http.request({ ...plain, createConnection }), asked.body, connection, stop);
+}
+
+/** What a request for a plain http URL has otherwise when it goes to a proxy (RFC 9112 section 3.2.2). */
+function byProxy(proxy: ProxyTarget, url: URL, headers: Record<string, string>) {
+  const { hostname: host, port } = proxy;
+  return { host, port, path: url.href, headers: { ...headers, ...proxyHeaders(proxy) } };
 }
 
 /** Resolves with the head of the answer; an abort destroys the request and rejects with the signal's reason. */
 function answerTo(
   open: () => ClientRequest,
   body: string | undefined,
-  bulk: BulkConnection | undefined,
+  connection: AnswerConnection | undefined,
   stop: AbortSignal,
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
@@ -136,9 +137,10 @@ function answerTo(
       sent.destroy();
     };
     stop.addEventListener('abort', abandon, { once: true });
+    boundInformational(sent);
     sent.on('response', (incoming) => {
       stop.removeEventListener('abort', abandon);
-      bulk?.answered(incoming);
+      connection?.answered(incoming);
       resolve(incoming);
     });
     // Stays attached: trouble after the head reaches the body's reader by the response itself.
@@ -169,6 +171,7 @@ async function tunnel(proxy: ProxyTarget, url: URL, stop: AbortSignal): Promise<
       sent.destroy();
     };
     stop.addEventListener('abort', abandon, { once: true });
+    // Called with the first answer of any kind: there is no informational one to CONNECT.
     sent.on('connect', (answer, socket: Socket) => {
       stop.removeEventListener('abort', abandon);
       if (answer.statusCode === 200) return resolve(socket);

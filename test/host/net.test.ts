@@ -1,12 +1,15 @@
 /** The real Net against real sockets on loopback: heads, bodies, aborts. */
 import type { ServerResponse } from 'node:http';
+import { createServer, type Socket } from 'node:net';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { errno } from '../../src/errors.ts';
 import { realNet } from '../../src/host/net.ts';
+import { limits } from '../../src/limits.ts';
 import { ask, failure, servers, textOf } from '../network/net-rig.ts';
 
-const { serve, closeAll } = servers();
+const { serve, listening, closeAll } = servers();
 const test = suite('net');
 test.after.each(closeAll);
 
@@ -158,6 +161,78 @@ test('giving a body up closes the connection', async () => {
     assert.is(chunk.length, 1);
     break;
   }
+});
+
+/** A server that answers each connection's request with what `answer` writes. */
+async function answering(answer: (socket: Socket) => void): Promise<string> {
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined); // the client may leave first
+    socket.once('data', () => answer(socket));
+  });
+  return `http://127.0.0.1:${await listening(server)}/`;
+}
+
+const hint = 'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n';
+const final = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+
+for (const isBulk of [false, true]) {
+  const reads = isBulk ? 'bulk reads' : 'the parser';
+
+  test(`informational answers before the final one are passed over, up to their limit: ${reads}`, async () => {
+    const mixed = 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n';
+    for (const before of [hint, mixed, hint.repeat(limits.informationalAnswers)]) {
+      const url = await answering((socket) => void socket.write(before + final));
+      const response = await ask(url, { isBulk });
+      assert.is(response.status, 200);
+      assert.is(await textOf(response), 'ok');
+    }
+    const url = await answering((socket) => socket.end(hint.repeat(limits.informationalAnswers + 1) + final));
+    assert.is(errno(await failure(() => ask(url, { isBulk }))), 'EPROTO');
+  });
+
+  test(`informational answers without end fail the request, and little is done for them: ${reads}`, async () => {
+    const many = 'HTTP/1.1 100\r\n\r\n'.repeat(16_000);
+    const url = await answering((socket) => {
+      const more = () => {
+        while (!socket.destroyed) if (!socket.write(many)) return void socket.once('drain', more);
+      };
+      more();
+    });
+    const worstMs: number[] = [];
+    for (let round = 0; round < 5; round++) {
+      const watch = monitorEventLoopDelay({ resolution: 1 });
+      watch.enable();
+      const error = await failure(() => ask(url, { isBulk }));
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      worstMs.push(watch.max / 1e6);
+      watch.disable();
+      assert.is(errno(error), 'EPROTO');
+      assert.match(error.message, /more than 20 informational answers \(1xx\) before the final one/);
+    }
+    // The best of them: the machine may be busy.
+    assert.ok(Math.min(...worstMs) < 20, `the event loop was blocked for ${worstMs.join(', ')} ms`);
+  });
+
+  test(`slow informational answers do not extend the time for the head: ${reads}`, async () => {
+    const url = await answering((socket) => {
+      const beat = setInterval(() => socket.write(hint), 20);
+      socket.on('close', () => clearInterval(beat));
+    });
+    const begunMs = performance.now();
+    const error = await failure(() => ask(url, { isBulk, headTimeoutMs: 150 }));
+    assert.is(errno(error), 'ETIMEDOUT');
+    assert.match(error.message, /no answer within 150 ms/);
+    assert.ok(performance.now() - begunMs < 1_000);
+  });
+}
+
+test('informational answers without end by a proxy fail the request too', async () => {
+  const proxy = await answering((socket) => void socket.write(hint.repeat(1_000)));
+  const environment = { http_proxy: proxy, https_proxy: proxy };
+  const code = async (url: string) => errno(await failure(() => ask(url, {}, { environment })));
+  assert.is(await code('http://store.invalid/'), 'EPROTO');
+  // To CONNECT the first answer is the final one.
+  assert.is(await code('https://store.invalid/'), 'ERR_PROXY_TUNNEL');
 });
 
 test('connect: somebody listens, nobody listens, nobody answers', async () => {
