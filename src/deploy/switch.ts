@@ -30,6 +30,7 @@ import {
   touchedDirectories,
 } from './plan.ts';
 import { withPlanGroup } from './plan-group.ts';
+import { clearing, forgivingFiles } from './taken-away.ts';
 import { placeAbove, reachableSteps, standingDirectories } from './turned.ts';
 
 /** Makes every target new. Rejects with DEPLOYMENT_FAILED naming the target; then some are new and some are old. */
@@ -59,7 +60,7 @@ export async function switchTargets(host: Pick<Host, 'files' | 'log'>, plan: Pla
 /**
  * After the commit: the directories that go and the names that only an undo needs are removed, durably. A directory that
  * cannot be removed (somebody put files there, it is a mount point) stays, empty or not, and that is logged.
- * `isRepeated`: what an earlier run has removed may not be durable yet.
+ * So it is with what stands where somebody has taken a directory away (taken-away.ts). `isRepeated`: what an earlier run has removed may not be durable yet.
  */
 export async function clearAway(
   host: Pick<Host, 'files' | 'log'>,
@@ -67,17 +68,22 @@ export async function clearAway(
   isRepeated: boolean,
 ): Promise<void> {
   const { files, log } = host;
+  const clear = clearing(host);
   const changed = new Set(isRepeated ? touchedDirectories(plan) : []);
-  await forEachInFlight(fileSteps(plan), limits.filesInFlight, async (step) => {
-    const kept = keptPath(step);
-    const there = await files.stat(kept);
-    if (there === undefined) return;
-    if (there.kind === 'directory') await removeKeptDirectory(files, plan, step.target, kept);
-    else await files.remove(kept);
-    changed.add(directoryOf(kept));
-  });
+  await forEachInFlight(fileSteps(plan), limits.filesInFlight, (step) =>
+    clear(step.target, async () => {
+      const kept = keptPath(step);
+      const there = await files.stat(kept);
+      if (there === undefined) return;
+      if (there.kind === 'directory') await removeKeptDirectory(files, plan, step.target, kept);
+      else await files.remove(kept);
+      changed.add(directoryOf(kept));
+    }),
+  );
   for (const { target } of directorySteps(plan, 'holdDirectory')) {
-    if (await files.stat(target)) await files.removeDirectory(target);
+    await clear(target, async () => {
+      if (await files.stat(target)) await files.removeDirectory(target);
+    });
     changed.add(posix.dirname(target));
   }
   const { turned, fileCount } = summaryOf(plan);
@@ -94,8 +100,9 @@ export async function clearAway(
       );
     changed.add(posix.dirname(target));
   }
-  const standing = await standingDirectories(files, turned, changed);
-  const group = await openWriteGroup(files, standing, fileCount);
+  const forgiving = forgivingFiles(files);
+  const standing = await standingDirectories(forgiving, turned, changed);
+  const group = await openWriteGroup(forgiving, standing, fileCount);
   await group.sync(standing).finally(() => group.close());
 }
 

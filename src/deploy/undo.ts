@@ -4,7 +4,7 @@
  * Invariants: idempotent, so that an undo cut anywhere is finished by running it again; a staged file that is still there
  * beside its target proves that the target was never switched; when it has returned every touched directory is synced. It
  * takes neither room nor a new name: the old file's other name beside the target is renamed back. One target that cannot
- * be restored does not keep the others from it.
+ * be restored does not keep the others from it; one that somebody has taken away (taken-away.ts) does not keep the undo from its end.
  */
 import { asUpdateError, errno, type UpdateError } from '../errors.ts';
 import type { FileStat, Files, Host } from '../host/host.ts';
@@ -27,10 +27,17 @@ import {
   summaryOf,
 } from './plan.ts';
 import { withPlanGroup } from './plan-group.ts';
+import { clearing, forgivingFiles, isTakenAway } from './taken-away.ts';
 import { reachableSteps } from './turned.ts';
 
-/** Puts the old set back. Rejects with ROLLBACK_FAILED naming what is still new; it may be run again. */
-export async function restoreTargets(host: Pick<Host, 'files' | 'log'>, plan: Plan): Promise<void> {
+/**
+ * Puts the old set back. Rejects with ROLLBACK_FAILED naming what is still new; it may be run again. Resolves with that error where
+ * all that is still new was taken away: no further run would do better.
+ */
+export async function restoreTargets(
+  host: Pick<Host, 'files' | 'log'>,
+  plan: Plan,
+): Promise<UpdateError | undefined> {
   const failures: { readonly target: string; readonly why: unknown }[] = [];
   const attemptOn = async (target: string, action: () => Promise<void>) => {
     try {
@@ -44,26 +51,41 @@ export async function restoreTargets(host: Pick<Host, 'files' | 'log'>, plan: Pl
       attemptOn(step.target, () => restoreOne(host, plan, step)),
     );
   // The way of the switch backwards: what came goes first, and with it the directories that came with it.
-  await restoreAll(filtered(putSteps(plan), await reachableSteps(host.files, plan)));
+  await restoreAll(filtered(putSteps(plan), await reachableSteps(forgivingFiles(host.files), plan)));
   for (const { target } of directorySteps(plan, 'becomeDirectory').reverse())
     await attemptOn(target, () => leaveDirectory(host.files, target));
   await restoreAll(filtered(fileSteps(plan), ({ kind }) => kind === 'remove'));
   failures.sort((a, b) => (a.target < b.target ? -1 : 1));
   const [first] = failures;
-  if (first !== undefined) {
+  if (first === undefined) {
+    await discardStaged(host, plan);
+    return undefined;
+  }
+  const error = unrestored(
+    first,
+    failures.map(({ target }) => target),
+    summaryOf(plan).fileCount,
+  );
+  for (const { target, why } of failures) {
+    if (await isTakenAway(host.files, target, why)) continue;
     await syncRestored(host, plan);
-    throw unrestored(
-      first,
-      failures.map(({ target }) => target),
-      summaryOf(plan).fileCount,
-    );
+    throw error;
   }
   await discardStaged(host, plan);
+  return error;
 }
 
 /** Removes staged files and new directories where nothing has been switched yet (or all has been put back), and syncs. */
 export async function discardStaged(host: Pick<Host, 'files' | 'log'>, plan: Plan): Promise<void> {
   const { files, log } = host;
+  const clear = clearing(host);
+  const attempt = async (target: string, action: () => Promise<void>) => {
+    try {
+      await clear(target, action);
+    } catch (thrown) {
+      throw asUpdateError(thrown, 'ROLLBACK_FAILED', `removing what was made for ${target}`);
+    }
+  };
   await forEachInFlight(putSteps(plan), limits.filesInFlight, (step) =>
     attempt(step.target, () => removeIfThere(files, stagedPath(step))),
   );
@@ -71,26 +93,27 @@ export async function discardStaged(host: Pick<Host, 'files' | 'log'>, plan: Pla
     for (const name of [restorePath(step), keptPath(step)])
       await attempt(step.target, () => removeIfThere(files, name));
   });
-  await discardStagedDirectories(files, plan);
+  await discardStagedDirectories(files, plan, attempt);
   const holds = directorySteps(plan, 'holdDirectory');
   // What was renamed out of them must not be lost together with them.
   if (holds.length > 0) await syncRestored(host, plan);
   for (const { target } of holds) await attempt(target, () => removeDirectoryIfThere(files, target));
-  for (const { target } of [...directorySteps(plan, 'makeDirectory')].reverse()) {
-    try {
-      await removeDirectoryIfThere(files, target);
-    } catch (thrown) {
-      if (errno(thrown) !== 'ENOTEMPTY' && errno(thrown) !== 'EEXIST') {
-        throw asUpdateError(thrown, 'ROLLBACK_FAILED', `removing ${target}`);
+  for (const { target } of [...directorySteps(plan, 'makeDirectory')].reverse())
+    await attempt(target, async () => {
+      try {
+        await removeDirectoryIfThere(files, target);
+      } catch (thrown) {
+        if (errno(thrown) !== 'ENOTEMPTY' && errno(thrown) !== 'EEXIST') throw thrown;
+        log.warn(`${target} was made for this update, but somebody put files there: it stays`);
       }
-      log.warn(`${target} was made for this update, but somebody put files there: it stays`);
-    }
-  }
+    });
   await syncRestored(host, plan);
 }
 
+type Attempt = (target: string, action: () => Promise<void>) => Promise<void>;
+
 /** A power cut may have taken the rename of such a directory, and not those of files into it. */
-async function discardStagedDirectories(files: Files, plan: Plan): Promise<void> {
+async function discardStagedDirectories(files: Files, plan: Plan, attempt: Attempt): Promise<void> {
   const stagedOf = new Map<string, string>();
   for (const { target, staged } of directorySteps(plan, 'becomeDirectory'))
     if (staged !== undefined) stagedOf.set(target, staged);
@@ -114,7 +137,7 @@ async function leaveDirectory(files: Files, target: string): Promise<void> {
 }
 
 function syncRestored({ files }: Pick<Host, 'files'>, plan: Plan): Promise<void> {
-  return withPlanGroup(files, plan, [], 'ROLLBACK_FAILED', async () => []);
+  return withPlanGroup(forgivingFiles(files), plan, [], 'ROLLBACK_FAILED', async () => []);
 }
 
 async function restoreOne(
@@ -126,7 +149,8 @@ async function restoreOne(
   const isStaged = step.kind === 'put' && (await files.stat(stagedPath(step))) !== undefined;
   const kept = keptPath(step);
   const isDirectoryKept = step.kind === 'put' && step.replacesDirectory !== undefined;
-  const isKept = (step.backup !== null || isDirectoryKept) && (await files.stat(kept)) !== undefined;
+  const keptKind = step.backup !== null || isDirectoryKept ? (await files.stat(kept))?.kind : undefined;
+  const isKept = keptKind !== undefined && (keptKind === 'directory') === isDirectoryKept;
   if (isStaged && (now !== undefined || !isKept)) return; // never switched
   if (isDirectoryKept && !isKept) return; // restored by an earlier run
   if (now?.kind === 'directory') await putAside(files, log, plan, step.target);
@@ -199,12 +223,4 @@ async function removeIfThere(files: Files, path: string): Promise<void> {
 
 async function removeDirectoryIfThere(files: Files, path: string): Promise<void> {
   if (await files.stat(path)) await files.removeDirectory(path);
-}
-
-async function attempt(target: string, action: () => Promise<void>): Promise<void> {
-  try {
-    await action();
-  } catch (thrown) {
-    throw asUpdateError(thrown, 'ROLLBACK_FAILED', `restoring ${target}`);
-  }
 }

@@ -24,13 +24,23 @@ function above(place: string): string | undefined {
 
 async function faultOf(place: string, isThePathItself: boolean): Promise<string | undefined> {
   const stat = await unlessGone(lstat(place));
-  if (stat === undefined || stat.isSymbolicLink()) return undefined;
-  if (stat.uid !== 0 && stat.uid !== process.geteuid?.()) return `belongs to user ${stat.uid}`;
+  return stat === undefined || stat.isSymbolicLink() ? undefined : whoElse(stat, isThePathItself);
+}
+
+/**
+ * Who else may change what has those attributes, in words; undefined: nobody. Of a directory on a way (not `isThePathItself`): who may
+ * exchange what is ours in it.
+ */
+export function whoElse(
+  { uid, gid, mode }: { readonly uid: number; readonly gid: number; readonly mode: number },
+  isThePathItself = false,
+): string | undefined {
+  if (uid !== 0 && uid !== process.geteuid?.()) return `belongs to user ${uid}`;
   // In a sticky directory (/tmp) everybody may make names, and only their owner may change them.
-  if ((stat.mode & 0o1000) !== 0 && !isThePathItself) return undefined;
-  if ((stat.mode & 0o002) !== 0) return 'may be written by everybody';
-  return (stat.mode & 0o020) !== 0 && stat.gid !== 0 && stat.gid !== process.getegid?.()
-    ? `may be written by group ${stat.gid}`
+  if ((mode & 0o1000) !== 0 && !isThePathItself) return undefined;
+  if ((mode & 0o002) !== 0) return 'may be written by everybody';
+  return (mode & 0o020) !== 0 && gid !== 0 && gid !== process.getegid?.()
+    ? `may be written by group ${gid}`
     : undefined;
 }
 

@@ -208,7 +208,7 @@ async function undo(run: Run, error: UpdateError, reached: Reached = 'not commit
   const { host } = context;
   host.log.error(`${error.message}; everything is put back`);
   context.progress(97, 'putting everything back');
-  let failures: string[];
+  let told: UpdateError;
   try {
     const record = undoRecord(run, 'undoing', error);
     if (reached === 'maybe committed') await journal.append(record);
@@ -219,9 +219,9 @@ async function undo(run: Run, error: UpdateError, reached: Reached = 'not commit
       );
     await stop('before');
     // Once more before giving up: a passing fault must not leave the device between two versions.
-    await restoreTargets(host, plan).catch(() => restoreTargets(host, plan));
+    const unrestored = await restoreTargets(host, plan).catch(() => restoreTargets(host, plan));
     await stop('after'); // what something else has started meanwhile may run files of both sets
-    failures = await undoPlannedCommands(run);
+    told = withFailures(error, unrestored, await undoPlannedCommands(run));
   } catch (thrown) {
     if (thrown === context.shutdown.reason) {
       await journal.close();
@@ -229,7 +229,6 @@ async function undo(run: Run, error: UpdateError, reached: Reached = 'not commit
     }
     return stuck(run, asUpdateError(thrown, 'ROLLBACK_FAILED', `${error.message}; then undoing`));
   }
-  const told = withFailures(error, failures);
   await journal
     .append(undoRecord(run, 'undone', told))
     .catch((thrown: unknown) =>
@@ -238,8 +237,17 @@ async function undo(run: Run, error: UpdateError, reached: Reached = 'not commit
   return tidyUndone(run, told);
 }
 
-/** What has failed on the way back belongs to the one error that is reported. */
-function withFailures(error: UpdateError, failures: readonly string[]): UpdateError {
+/** What has failed on the way back belongs to the one error that is reported. `unrestored`: what somebody has taken away. */
+function withFailures(
+  error: UpdateError,
+  unrestored: UpdateError | undefined,
+  failures: readonly string[],
+): UpdateError {
+  if (unrestored !== undefined)
+    return new UpdateError(
+      'ROLLBACK_FAILED',
+      [`${error.message}; then undoing: ${unrestored.message}`, ...failures].join('; '),
+    );
   if (failures.length === 0) return error;
   return UpdateError.parse(`${error.message}; then, all is put back, ${failures.join('; ')}`);
 }

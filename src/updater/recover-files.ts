@@ -67,7 +67,7 @@ async function goForward(
     const error = asUpdateError(thrown, 'DEPLOYMENT_FAILED', 'finishing the switch');
     host.log.error(`${error.message}; everything is put back`);
     await file.append({ state: 'undoing', error: error.message });
-    await restoreTargets(host, journal.plan);
+    await takeBack(host, journal);
     return 'undone';
   } finally {
     await file.close();
@@ -79,8 +79,14 @@ async function goBack(host: RecoverHost, backups: string, journal: Journal, erro
   try {
     if (journal.state !== 'undoing')
       await file.append({ state: 'undoing', ...(error === undefined ? {} : { error }) });
-    await restoreTargets(host, journal.plan).catch(() => restoreTargets(host, journal.plan));
+    await takeBack(host, journal).catch(() => takeBack(host, journal));
   } finally {
     await file.close();
   }
+}
+
+/** What cannot come back is the daemon's to tell: it takes the same back once more. */
+async function takeBack(host: RecoverHost, { plan }: Journal): Promise<void> {
+  const unrestored = await restoreTargets(host, plan);
+  if (unrestored !== undefined) host.log.error(unrestored.message);
 }

@@ -16,11 +16,12 @@ import fs, {
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Plan } from '../../src/deploy/plan.ts';
+import { fileSteps, keptPath, type Plan, putSteps, restorePath, stagedPath } from '../../src/deploy/plan.ts';
 import { stageBackups } from '../../src/deploy/stage.ts';
 import { clearAway, switchTargets } from '../../src/deploy/switch.ts';
-import { restoreTargets } from '../../src/deploy/undo.ts';
+import { discardStaged, restoreTargets } from '../../src/deploy/undo.ts';
 import { openWriteGroup } from '../../src/host/write-group.ts';
+import { limits } from '../../src/limits.ts';
 import { moduleOf, planFor, prepare, refusal } from './parts.ts';
 import { type Device, device } from './rig.ts';
 
@@ -83,7 +84,7 @@ else {
   for (const [what, before, act] of [
     ['staging', async () => undefined, (d, plan) => prepare(d, plan)],
     ['the switch', prepare, (d, plan) => switchTargets(d.host, plan)],
-    ['an undo', switched, (d, plan) => restoreTargets(d.host, plan)],
+    ['an undo', switched, async (d, plan) => void (await restoreTargets(d.host, plan))],
     ['clearing away after the commit', switched, (d, plan) => clearAway(d.host, plan, true)],
   ] satisfies [
     string,
@@ -103,6 +104,90 @@ else {
       assert.equal(treasure(context), treasured);
     });
   }
+
+  for (const [how, script] of [
+    ['exchanged for a symlink', 'mv bin bin.mine; ln -s / bin'],
+    ['exchanged for a file', 'mv bin bin.mine; echo mine >bin'],
+    ['moved away', 'mv bin bin.mine'],
+    ['exchanged for a symlink, with the one above', 'cd ..; mv svc/bin svc/bin.mine; ln -s . svc/bin'],
+  ] as const)
+    for (const [size, count] of [
+      ['few files', 1],
+      ['many files', limits.groupFromFiles],
+    ] as const)
+      test(`his directory is ${how}, an update of ${size}: he alone is not restored, by name, and the undo ends`, async (context) => {
+        const { d } = context;
+        const names = Array.from({ length: count }, (_, index) => `file${index}`);
+        for (const name of names) d.put(`targets/honest/${name}`, `old ${name}`);
+        const honest = d.snapshot('targets/honest');
+        const plan = await planFor(d, [
+          moduleOf(d, 'honest', Object.fromEntries(names.map((name) => [name, `new ${name}`]))),
+          { ...moduleOf(d, 'svc/bin', { app: 'new', more: 'more' }), name: 'svc' },
+        ]);
+        await switched(d, plan);
+        asNeighbour(`cd ${d.targets}/svc; ${script}`);
+        const his = d.snapshot('targets/svc');
+        for (const run of ['first', 'that of a restart']) {
+          const unrestored = await restoreTargets(d.host, plan);
+          assert.match(
+            String(unrestored?.message),
+            /^ROLLBACK_FAILED: restoring [23] of \d+; still new: \S+svc\/bin\/app, \S+svc\/bin\/gone.*; \d+ old again; /,
+            run,
+          );
+          await discardStaged(d.host, plan);
+          assert.equal(d.snapshot('targets/honest'), honest);
+          assert.equal(d.snapshot('targets/svc'), his);
+        }
+      });
+
+  test('his directory is exchanged after the commit: what lies there stays, and the update ends', async (context) => {
+    const { d } = context;
+    const plan = await update(d);
+    await switched(d, plan);
+    exchange(context);
+    for (const isRepeated of [false, true]) await clearAway(d.host, plan, isRepeated);
+    assert.match(d.logged.join('\n'), /warn \S+svc\/bin\/\w+: somebody has changed its directory/);
+  });
+
+  test('names of ours in his directory are exchanged for full directories: he alone has the harm', async ({
+    d,
+  }) => {
+    const plan = await update(d);
+    await switched(d, plan);
+    const exchangeNames = (names: string[]) => {
+      for (const name of names) asNeighbour(`rm -f '${name}'; mkdir -p '${name}'; echo >'${name}/full'`);
+    };
+    const steps = [...fileSteps(plan)];
+    exchangeNames(steps.flatMap((step) => [keptPath(step), restorePath(step)]));
+    assert.match(
+      String((await restoreTargets(d.host, plan))?.message),
+      /^ROLLBACK_FAILED: restoring 2 of 3; still new: \S+svc\/bin\/app, \S+svc\/bin\/gone;/,
+    );
+    asNeighbour(`cd ${d.targets}/svc/bin; rm -r .tope-*.old`);
+    assert.is(await restoreTargets(d.host, plan), undefined);
+    assert.is(
+      readFileSync(join(d.targets, 'svc/bin/app'), 'utf8'),
+      'old',
+      'the backup, not what he put there',
+    );
+    exchangeNames([...putSteps(plan)].map(stagedPath));
+    await discardStaged(d.host, plan);
+    await clearAway(d.host, plan, true);
+  });
+
+  test('where root alone may write, what is gone is waited for: it may be a filesystem that is not mounted yet', async ({
+    d,
+  }) => {
+    for (const name of ['svc', 'svc/bin']) chownSync(join(d.targets, name), 0, 0);
+    const plan = await update(d);
+    await switched(d, plan);
+    const [there, gone] = [join(d.targets, 'svc/bin'), join(d.targets, 'svc/bin.gone')];
+    fs.renameSync(there, gone);
+    assert.match(await refusal(() => restoreTargets(d.host, plan)), /^ROLLBACK_FAILED: restoring 2 of 3/);
+    fs.renameSync(gone, there);
+    assert.is(await restoreTargets(d.host, plan), undefined);
+    assert.is(readFileSync(join(there, 'app'), 'utf8'), 'old');
+  });
 
   test('between survey and plan of a later rollback: refused by name', async (context) => {
     const { d } = context;

@@ -142,7 +142,7 @@ for (const [what, before, after] of cases) {
       mkdirSync(d.backups);
       await prepare(d, plan);
       isWhole = await cutAfter(calls, d, (host) => switchTargets(host, plan));
-      await cutAfter(calls % 7, d, (host) => restoreTargets(host, plan)); // an undo that is cut itself
+      await cutAfter(calls % 7, d, async (host) => void (await restoreTargets(host, plan))); // an undo that is cut itself
       await restoreTargets(d.host, plan);
       assert.equal(d.snapshot(), old, `after ${calls} calls`);
     }

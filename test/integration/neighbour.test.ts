@@ -7,6 +7,7 @@ import {
   chmodSync,
   chownSync,
   copyFileSync,
+  existsSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -17,10 +18,11 @@ import {
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import * as assert from 'uvu/assert';
+import type { PackageSpec } from '../fixtures/package-builder.ts';
 import { concurrently } from './concurrently.ts';
 import { until } from './daemon.ts';
 import { type Device, withDevice } from './harness.ts';
-import { installed, rolledBack } from './updates.ts';
+import { dataOnly, installed, rolledBack } from './updates.ts';
 
 const tests = concurrently('a neighbour without rights');
 const neighbour = 65534;
@@ -70,6 +72,41 @@ tests.needing(notRoot, 'nothing of his runs as root, decides who a service is, o
   }),
 );
 
+tests.needing(
+  notRoot,
+  'his directory is exchanged for a link in mid-update: that one fails, no later one',
+  () =>
+    withDevice(async (device) => {
+      const daemon = await device.start();
+      await installed(device, daemon, device.usual('2.0.0'));
+      spoilDirectory(device, neighbour);
+      const { stage, error } = await device.install(daemon, withExchange(device, '3.0.0'));
+      assert.is(stage, 'failed');
+      assert.match(error ?? '', /^ROLLBACK_FAILED: .*still new: \S+alpha\/\S+; \d old again; .*ELOOP/);
+      assert.is(readFileSync(device.dataFile, 'utf8'), 'model of 2.0.0');
+      await until('the undo has ended', () => !existsSync(join(device.work, 'backups/journal')));
+      await installed(device, daemon, dataOnly(device, '4.0.0'));
+      await rolledBack(daemon);
+      assert.is(readFileSync(device.dataFile, 'utf8'), 'model of 2.0.0');
+    }),
+);
+
+tests.needing(notRoot, 'an undo that went on for ever by such a link ends at a restart', () =>
+  withDevice(async (device) => {
+    const daemon = await device.start();
+    await installed(device, daemon, device.usual('2.0.0'));
+    spoilDirectory(device, 0); // root's own link: the undo is tried again and again
+    const { error } = await device.install(daemon, withExchange(device, '3.0.0'));
+    assert.match(error ?? '', /^ROLLBACK_FAILED: .*ELOOP/);
+    assert.ok(existsSync(join(device.work, 'backups/journal')));
+    await daemon.end('SIGKILL');
+    spoilDirectory(device, neighbour);
+    const later = await device.start();
+    await until('the undo has ended', () => !existsSync(join(device.work, 'backups/journal')));
+    await installed(device, later, dataOnly(device, '4.0.0'));
+  }),
+);
+
 const noLists = notRoot ?? (spawnSync('setfacl', ['--version']).error && 'setfacl is not installed');
 tests.needing(noLists, 'the mask of an access list gives nobody more after an update', () =>
   withDevice(async (device) => {
@@ -86,6 +123,22 @@ tests.needing(noLists, 'the mask of an access list gives nobody more after an up
 );
 
 tests.run();
+
+/** Gives whom the directory above alpha's. */
+function spoilDirectory(device: Device, uid: number): void {
+  for (const path of [device.folder, device.root]) chmodSync(path, 0o755);
+  chownSync(device.root, uid, uid);
+}
+
+/** Its new version exchanges alpha's directory for a link to the root, and fails. */
+function withExchange(device: Device, version: string): PackageSpec {
+  const usual = device.usual(version);
+  const exchange = `cd ${device.root}; mv alpha alpha.mine; ln -s / alpha; exit 1`;
+  const modules = usual.modules.map((module) =>
+    module.name === 'data' ? { ...module, before_start: [exchange] } : module,
+  );
+  return { ...usual, modules };
+}
 
 function childOf(pid: number): number | undefined {
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
