@@ -5,9 +5,9 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { buildPackage } from '../fixtures/package-builder.ts';
-import { concurrently } from '../integration/concurrently.ts';
 import type { Daemon } from '../integration/daemon.ts';
 import { type Device, withDevice } from '../integration/harness.ts';
+import { concurrently } from '../runner/concurrently.ts';
 import { command } from './command.ts';
 
 const test = concurrently('operate');
@@ -45,7 +45,7 @@ test('a file is installed without any network, in words that follow the stages',
     const history = await command(['history', ...at(daemon)]);
     assert.match(
       history.stdout,
-      /^time \(UTC\).*\n\S+ \S+ +update +- -> 2\.0\.0 .* success +alpha beta data\n$/,
+      /^time \(UTC\).*\n\S+ \S+ +update +- -> 2\.0\.0 .* success +\S+ +alpha beta data\n$/,
     );
     const [line = ''] = (await command(['history', '--json', ...at(daemon)])).stdout.split('\n');
     assert.is(JSON.parse(line).version, '2.0.0');

@@ -3,9 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { appendFileSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { concurrently } from '../integration/concurrently.ts';
 import { until } from '../integration/daemon.ts';
 import { type Device, withDevice } from '../integration/harness.ts';
+import { concurrently } from '../runner/concurrently.ts';
 import { command } from './command.ts';
 
 const tests = concurrently('support', 2);

@@ -9,10 +9,10 @@ import { realFiles } from '../../src/host/files.ts';
 import { command } from '../cli/command.ts';
 import { until } from '../integration/daemon.ts';
 import { withDevice } from '../integration/harness.ts';
-import { suite } from '../runner/suites.ts';
+import { concurrently } from '../runner/concurrently.ts';
 import { askFleet, token, withFleet } from './device.ts';
 
-const test = suite('fleet command');
+const test = concurrently('fleet command');
 
 test('fleet shows the question, answers it, and tells how the order ended', () =>
   withFleet(async (device) => {

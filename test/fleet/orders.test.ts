@@ -2,10 +2,10 @@
 
 import * as assert from 'uvu/assert';
 import { until } from '../integration/daemon.ts';
-import { suite } from '../runner/suites.ts';
+import { concurrently } from '../runner/concurrently.ts';
 import { askFleet, tells, withFleet } from './device.ts';
 
-const test = suite('orders of a fleet');
+const test = concurrently('orders of a fleet');
 const always = { health: { exec: ['/bin/false'], timeout_s: 1 } };
 
 test('a forced order is downloaded, installed and told, and the device tells what it runs', () =>

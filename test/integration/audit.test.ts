@@ -19,7 +19,7 @@ import type { AuditReport } from '../../src/audit/audit-report.ts';
 import { fastestCrc32 } from '../../src/zip/crc32.ts';
 import { command } from '../cli/command.ts';
 import type { PackageSpec } from '../fixtures/package-builder.ts';
-import { concurrently } from './concurrently.ts';
+import { concurrently } from '../runner/concurrently.ts';
 import { type Daemon, until } from './daemon.ts';
 import { type Device, withDevice } from './harness.ts';
 import { installed, rolledBack } from './updates.ts';

@@ -14,7 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { concurrently } from './concurrently.ts';
+import { concurrently } from '../runner/concurrently.ts';
 import { until } from './daemon.ts';
 import { withDevice } from './harness.ts';
 import { dataOnly, installed, rolledBack } from './updates.ts';
@@ -97,7 +97,7 @@ tests.long('directories that are missing on the way to a destination are made, 0
   }),
 );
 
-tests('mode: the manifest, else that of the file it replaces, else that of the ZIP', () =>
+tests.long('mode: the manifest, else that of the file it replaces, else that of the ZIP', () =>
   withDevice(async (device) => {
     const path = (name: string) => join(device.root, name);
     for (const name of ['forced', 'kept']) {

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import type { PackageSpec } from '../fixtures/package-builder.ts';
 import { httpService } from '../fixtures/service-programs.ts';
-import { concurrently } from './concurrently.ts';
+import { concurrently } from '../runner/concurrently.ts';
 import { type Daemon, freePort, until } from './daemon.ts';
 import { type Device, withDevice } from './harness.ts';
 
@@ -61,7 +61,8 @@ const sick: readonly (readonly [string, object, RegExp])[] = [
   ],
 ];
 for (const [what, health, expected] of sick) {
-  tests(`by ${what} is undone`, () =>
+  const test = 'exec' in health ? tests : tests.long;
+  test(`by ${what} is undone`, () =>
     withDevice(async (device) => {
       const daemon = await device.start();
       await failsAndIsUndone(device, daemon, withAlpha(device, { health }), expected);
@@ -73,8 +74,7 @@ for (const [what, health, expected] of sick) {
         ['start alpha 2.0.0', 'stop alpha 2.0.0'],
         'the first of the new services was started, and stopped again; the next waited for its health',
       );
-    }),
-  );
+    }));
 }
 
 tests('by a service that answers its health check with an error is undone', () =>

@@ -2,7 +2,7 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { concurrently } from './concurrently.ts';
+import { concurrently } from '../runner/concurrently.ts';
 import { type Daemon, until } from './daemon.ts';
 import { type Device, withDevice } from './harness.ts';
 
@@ -43,7 +43,7 @@ tests('is launched when an install begins, and may outlive the update', () =>
   }),
 );
 
-tests('that is missing is logged, and the update goes on', () =>
+tests.long('that is missing is logged, and the update goes on', () =>
   withDevice(async (device) => {
     const daemon = await updatesWith(device, join(device.folder, 'nowhere'));
     assert.match(daemon.printed(), /no progress display: .*nowhere is not there/);
@@ -56,7 +56,7 @@ const broken: readonly (readonly [string, string, RegExp])[] = [
   ['is no program', 'text\u0000', /WARN .*progress display/],
 ];
 for (const [what, script, says] of broken) {
-  tests(`that ${what} is logged, and the update goes on`, () =>
+  tests.long(`that ${what} is logged, and the update goes on`, () =>
     withDevice(async (device) => {
       const daemon = await updatesWith(device, displayOf(device, script));
       await until(
@@ -68,7 +68,7 @@ for (const [what, script, says] of broken) {
   );
 }
 
-tests('that cannot be executed is logged, and the update goes on', () =>
+tests.long('that cannot be executed is logged, and the update goes on', () =>
   withDevice(async (device) => {
     const path = join(device.folder, `gui-${basename(device.folder)}`);
     mkdirSync(path);

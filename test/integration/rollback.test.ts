@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { command } from '../cli/command.ts';
-import { concurrently } from './concurrently.ts';
+import { concurrently } from '../runner/concurrently.ts';
 import { type Daemon, until } from './daemon.ts';
 import { withDevice } from './harness.ts';
 import { dataOnly, installed, rolledBack } from './updates.ts';
@@ -127,7 +127,7 @@ tests('the history tells version, times, outcome, error, bytes and modules, newe
   }),
 );
 
-tests('the same package again: while it downloads and when it waits, one download is made', () =>
+tests.long('the same package again: while it downloads and when it waits, one download is made', () =>
   withDevice(async (device) => {
     const daemon = await device.start();
     const spec = dataOnly(device, '2.0.0');

@@ -5,7 +5,7 @@ import { basename, join } from 'node:path';
 import * as assert from 'uvu/assert';
 import type { PackageSpec } from '../fixtures/package-builder.ts';
 import { commandLine } from '../fixtures/service-programs.ts';
-import { concurrently } from './concurrently.ts';
+import { concurrently } from '../runner/concurrently.ts';
 import { type Daemon, until } from './daemon.ts';
 import { type Device, withDevice } from './harness.ts';
 import { installed, rolledBack } from './updates.ts';

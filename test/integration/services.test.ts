@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import * as assert from 'uvu/assert';
 import type { PackageSpec } from '../fixtures/package-builder.ts';
 import { commandLine, httpService, startService } from '../fixtures/service-programs.ts';
-import { concurrently } from './concurrently.ts';
+import { concurrently } from '../runner/concurrently.ts';
 import { type Daemon, freePort, until } from './daemon.ts';
 import { type Device, type ServiceName, withDevice } from './harness.ts';
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { stopwatch } from '../fixtures/own-time.ts';
 import type { PackageSpec } from '../fixtures/package-builder.ts';
-import { concurrently } from './concurrently.ts';
+import { concurrently } from '../runner/concurrently.ts';
 import { type Daemon, until } from './daemon.ts';
 import { type Device, withDevice } from './harness.ts';
 
@@ -33,13 +33,13 @@ async function isInstalledBy(device: Device, daemon: Daemon): Promise<void> {
 }
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  tests(`${signal} while it rests ends it with 0`, () =>
+  const test = signal === 'SIGTERM' ? tests : tests.long;
+  test(`${signal} while it rests ends it with 0`, () =>
     withDevice(async (device) => {
       const daemon = await device.start();
       await endsInTime(daemon, signal, 'at rest');
       assert.match(daemon.printed(), / stopped\n$/);
-    }),
-  );
+    }));
 }
 
 tests('SIGTERM during a download ends it with 0; the next start goes on with the bytes it had', () =>

@@ -12,7 +12,7 @@ import { realProcesses } from '../../src/host/processes.ts';
 import { limits } from '../../src/limits.ts';
 import { createUpdater } from '../../src/updater/runner.ts';
 import type { RunningUpdater } from '../../src/updater/state.ts';
-import { concurrently } from './concurrently.ts';
+import { concurrently } from '../runner/concurrently.ts';
 import { until } from './daemon.ts';
 import { type Device, withDevice } from './harness.ts';
 import { dataOnly } from './updates.ts';

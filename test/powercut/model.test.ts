@@ -1,4 +1,4 @@
-/** Some scenarios cut on the model disk: an install, a restart, a download. model.long.test.ts has them all. */
+/** Some scenarios cut on the model disk: an install, a download. model.long.test.ts has them all. */
 import { suite } from 'uvu';
 import { isWholeAfterCuts } from './model-run.ts';
 import { scenarioNamed } from './scenarios.ts';
@@ -17,7 +17,6 @@ const depth = {
 
 for (const name of [
   'install of 3 modules in 3 directories',
-  'second restart after cuts when the programs were started',
   'download that breaks off while device-api does not answer',
 ])
   test(`${name}: all old or all new after every cut`, () => isWholeAfterCuts(scenarioNamed(name), depth));

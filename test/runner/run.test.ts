@@ -17,6 +17,7 @@ test.after(() => rmSync(folder, { recursive: true, force: true }));
 
 const { whyShared } = isolation();
 const whenIsolated = whyShared === undefined ? test : test.skip;
+const whenIsolatedLong = whyShared === undefined ? test.long : test.skip;
 if (whyShared !== undefined) console.log(`skipped: files apart from each other: ${whyShared}`);
 
 const start = `import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -161,13 +162,13 @@ whenIsolated('a file sees no process and no port of another', async () => {
   assert.equal(reasons, ['2 passed, 0 failed']);
 });
 
-whenIsolated('what a file leaves running ends with it', async () => {
+whenIsolatedLong('what a file leaves running ends with it', async () => {
   const { reasons } = await runnerOn(['leaving']);
   assert.equal(reasons, ['1 passed, 0 failed']);
   await isStill(join(folder, 'alive'));
 });
 
-whenIsolated('a runner that is told to end ends its files', async () => {
+whenIsolatedLong('a runner that is told to end ends its files', async () => {
   rmSync(join(folder, 'alive'), { force: true });
   const { status } = await runnerOn(['with-child'], {}, async (end) => {
     for (let tries = 0; tries < 400 && !existsSync(join(folder, 'alive')); tries++) await sleep(25);

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import * as assert from 'uvu/assert';
-import { concurrently } from '../integration/concurrently.ts';
+import { concurrently } from '../runner/concurrently.ts';
 import { launchBrowser, missingBrowser, openScreen } from './browser.ts';
 import { type Face, faces, startFaces } from './faces.ts';
 import { layoutFaults } from './layout.ts';

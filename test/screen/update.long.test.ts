@@ -8,9 +8,9 @@ import { realClock } from '../../src/host/clock.ts';
 import { startServer } from '../../src/http/server.ts';
 import { noFleet } from '../../src/updater/fleet-state.ts';
 import { collectingLog, scriptedUpdater } from '../fixtures/scripted-updater.ts';
-import { concurrently } from '../integration/concurrently.ts';
 import type { Daemon } from '../integration/daemon.ts';
 import { type Device, withDevice } from '../integration/harness.ts';
+import { concurrently } from '../runner/concurrently.ts';
 import { launchBrowser, missingBrowser, openScreen } from './browser.ts';
 
 const tests = concurrently('the screen over the daemon', 2);

@@ -7,11 +7,11 @@ import type { ServiceSpec } from '../../src/release.ts';
 import { findProcesses } from '../../src/services/processes.ts';
 import { captureServices, startServices, stopServices } from '../../src/services/services.ts';
 import { type ServiceSnapshot, ServiceSnapshotsSchema } from '../../src/services/snapshot.ts';
-import { suite } from '../runner/suites.ts';
+import { concurrently } from '../runner/concurrently.ts';
 import { type Device, eventually, factsIn, withDevice } from './device.ts';
 import { rejects } from './outcome.ts';
 
-const test = suite('services');
+const test = concurrently('services', 4);
 
 /** What stays up stays up: those tests need not wait the whole two seconds for each start. */
 const quickly = (body: (device: Device) => Promise<void>) => withDevice(body, 5);

@@ -3,7 +3,7 @@
  * wait. They are reported in the order they are written in.
  */
 import { suite } from 'uvu';
-import { wantedSuite } from '../runner/test-files.ts';
+import { wantedSuite } from './test-files.ts';
 
 export interface ConcurrentSuite {
   (name: string, work: () => Promise<void>): void;
