@@ -27,6 +27,8 @@ export interface Container {
   updater(...args: string[]): Promise<{ status: number; output: string }>;
   /** Puts a file there, with its directories. */
   put(path: string, content: string | Buffer, mode?: number): void;
+  /** Ends all that runs at once and boots again; resolves when systemd is up. */
+  crash(): Promise<void>;
   end(): Promise<void>;
 }
 
@@ -102,20 +104,36 @@ export async function bootContainer(release: Release): Promise<Container> {
     stdio: 'ignore',
   });
   const console_: string[] = [];
-  const child = spawn(
-    'systemd-nspawn',
-    [
-      ...['--quiet', '--boot', `--directory=${root}`, '--register=no', '--keep-unit', '--private-network'],
-      ...[
-        `--bind-ro=${process.execPath}:/opt/node`,
-        `--bind-ro=${join(process.cwd(), 'dist/tope-updater.cjs')}:/opt/tope-updater.cjs`,
+  const boot = () => {
+    const booted = spawn(
+      'systemd-nspawn',
+      [
+        ...['--quiet', '--boot', `--directory=${root}`, '--register=no', '--keep-unit', '--private-network'],
+        ...[
+          `--bind-ro=${process.execPath}:/opt/node`,
+          `--bind-ro=${join(process.cwd(), 'dist/tope-updater.cjs')}:/opt/tope-updater.cjs`,
+        ],
+        `--machine=device-${process.pid}-${Math.random().toString(36).slice(2, 6)}`,
       ],
-      `--machine=device-${process.pid}-${Math.random().toString(36).slice(2, 6)}`,
-    ],
-    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, SYSTEMD_LOG_LEVEL: 'warning' } },
-  );
-  for (const stream of [child.stdout, child.stderr])
-    stream.on('data', (chunk: Buffer) => void console_.push(chunk.toString('latin1')));
+      { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, SYSTEMD_LOG_LEVEL: 'warning' } },
+    );
+    for (const stream of [booted.stdout, booted.stderr])
+      stream.on('data', (chunk: Buffer) => void console_.push(chunk.toString('latin1')));
+    return booted;
+  };
+  let child: ChildProcess = boot();
+  const kill = async () => {
+    const leader = await initOf(child).catch(() => undefined);
+    if (leader !== undefined) process.kill(leader, 'SIGKILL');
+    // It takes its mounts away; where it does not, it is ended, too.
+    await Promise.race([new Promise((resolve) => child.once('exit', resolve)), sleep(2000)]);
+    child.kill('SIGKILL');
+    await sleep(300);
+  };
+  const isUp = () =>
+    until('systemd is up', async () =>
+      /running|degraded/.test(await container.sh('systemctl is-system-running || true')),
+    );
   const inside = async (argv: readonly string[]) =>
     run(['nsenter', '-t', String(await initOf(child)), '-m', '-u', '-i', '-n', '-p', '--', ...argv]);
   const container: Container = {
@@ -126,20 +144,20 @@ export async function bootContainer(release: Release): Promise<Container> {
     },
     updater: (...args) => inside(['/opt/tope/updater/tope-updater', ...args]),
     put,
+    async crash() {
+      await kill();
+      child = boot();
+      await isUp();
+    },
     async end() {
-      const leader = await initOf(child).catch(() => undefined);
-      if (leader !== undefined) process.kill(leader, 'SIGKILL');
-      child.kill('SIGKILL');
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      await kill();
       spawnSync('umount', ['-l', root]);
       spawnSync('umount', ['-l', scratch]);
       rmSync(scratch, { recursive: true, force: true });
     },
   };
   try {
-    await until('systemd is up', async () =>
-      /running|degraded/.test(await container.sh('systemctl is-system-running || true')),
-    );
+    await isUp();
     await until('the updater answers', async () => (await container.updater('status')).status === 0);
   } catch (error) {
     await container.end();
