@@ -37,6 +37,7 @@ const connectionFlags = ['url', 'socket', 'token-file', 'release', 'md5', 'sha25
 export async function installImage(
   { flags, operands }: CommandInvocation,
   rootFlag: string,
+  updater: string,
 ): Promise<number> {
   const [place = ''] = operands;
   const wrong = connectionFlags.find((flag) => flags[flag] !== undefined);
@@ -52,7 +53,7 @@ export async function installImage(
   const files = rootedFiles({ root, files: realFiles(), owners: await treeOwners(root), writtenMs });
   const host = imageHost(files, writtenMs);
   const settings = await imageSettings(flags, root, files);
-  const context = await imageContext(host, settings.workDirectory);
+  const context = await imageContext(host, settings.workDirectory, updater);
   await endWhatWasCut(context);
   const facts = await readFacts(plainFiles(), path);
   const release = await check(context, settings, path, facts, flags);
@@ -116,7 +117,7 @@ function imageHost(files: Files, nowMs: number): Host {
 }
 
 /** Makes the directories of an updater that never ran. */
-async function imageContext(host: Host, workDirectory: string): Promise<TransactionContext> {
+async function imageContext(host: Host, workDirectory: string, updater: string): Promise<TransactionContext> {
   const { files } = host;
   for (const name of ['tmp', 'logs', 'backups']) await makeDirectories(files, join(workDirectory, name));
   const backups = join(workDirectory, 'backups');
@@ -136,7 +137,8 @@ async function imageContext(host: Host, workDirectory: string): Promise<Transact
     goesOn: () => false,
     onEnd: async (plan, error) => {
       // A device's first install has no failed one before it.
-      if (error === null) await addToHistory(files, backups, entryOfPlan(plan, null, host.clock.now()));
+      if (error !== null) return;
+      await addToHistory(files, backups, { ...entryOfPlan(plan, null, host.clock.now()), updater });
     },
   };
 }

@@ -28,10 +28,11 @@ interface Offer {
   close(): Promise<void>;
 }
 
-export async function install(invocation: CommandInvocation): Promise<number> {
+/** `updater`: this program's own version. */
+export async function install(invocation: CommandInvocation, updater: string): Promise<number> {
   const { flags, operands } = invocation;
   const root = textFlag(flags, 'root');
-  if (root !== undefined) return (await import('./install-image.ts')).installImage(invocation, root);
+  if (root !== undefined) return (await import('./install-image.ts')).installImage(invocation, root, updater);
   const alone = imageFlags.find(({ flag }) => flags[flag] !== undefined);
   if (alone !== undefined) throw new UsageError(`--${alone.flag} has a meaning with --root only`);
   const [place = ''] = operands;

@@ -63,7 +63,7 @@ async function carryOut(invocation: CommandInvocation, memory: Memory): Promise<
     case 'status':
       return (await import('./status.ts')).status(invocation);
     case 'install':
-      return (await import('./install.ts')).install(invocation);
+      return (await import('./install.ts')).install(invocation, version);
     case 'rollback':
       return (await import('./rollback.ts')).rollback(invocation);
     case 'cancel':

@@ -93,8 +93,9 @@ export async function makePlan(
   list: StepList,
 ): Promise<Plan> {
   const { backupDirectory: _directory, moduleRoots: _roots, ...rest } = header;
-  for (const target of facts.missingParents)
-    list.addFirst(newDirectory(target, undefined, undefined, facts.self));
+  const newDirectories = facts.missingParents.map((target) =>
+    newDirectory(target, undefined, undefined, facts.self),
+  );
   const holdDirectories: DirectoryStep[] = [];
   const becomeSteps: DirectoryStep[] = [];
   const removedDirectories: DirectoryStep[] = [];
@@ -162,7 +163,7 @@ export async function makePlan(
           becomeSteps.push({ ...step, kind: 'becomeDirectory', staged: `${beside}.new` });
         } else if (found === undefined) {
           if (!made.has(want.target))
-            list.addFirst(newDirectory(want.target, want.mode, want.owner, facts.self));
+            newDirectories.push(newDirectory(want.target, want.mode, want.owner, facts.self));
           made.add(want.target);
         }
         break;
@@ -179,6 +180,9 @@ export async function makePlan(
         want satisfies never;
     }
   }
+  // Parents first: of a rollback they come as they were removed, the deepest first.
+  newDirectories.sort((a, b) => a.target.length - b.target.length);
+  for (const step of newDirectories) list.addFirst(step);
   for (const step of holdDirectories) list.addFirst(step);
   for (const step of inEachOther(becomeSteps)) list.addFirst(step);
   removedDirectories.sort((a, b) => b.target.length - a.target.length);

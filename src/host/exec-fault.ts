@@ -72,8 +72,10 @@ function isElf(bytes: Buffer): boolean {
 
 async function programFault(bytes: Buffer): Promise<string | undefined> {
   const machineName = foreignMachine(bytes);
-  if (machineName !== undefined)
-    return (await hasEmulators()) ? undefined : `is a program for ${machineName}, and this is ${machine()}`;
+  if (machineName !== undefined) {
+    if ((await hasEmulators()) || (await isOfInit(bytes))) return undefined;
+    return `is a program for ${machineName}, and this is ${machine()}`;
+  }
   const loader = loaderOf(bytes);
   if (loader === undefined || (await isThere(loader))) return undefined;
   return `needs the loader ${loader}, which is not there: it was built for another C library`;
@@ -95,6 +97,12 @@ function foreignMachine(bytes: Buffer): string | undefined {
   const runs = runnable[machine()];
   if (runs === undefined || (name !== undefined && runs.includes(name))) return undefined;
   return name ?? `machine ${number}`;
+}
+
+/** Made for the machine that pid 1 is made for, whatever machine this process is shown: it may be emulated itself. */
+async function isOfInit(bytes: Buffer): Promise<boolean> {
+  const init = await beginning('/proc/1/exe');
+  return init === undefined || !isElf(init) || init.subarray(18, 20).equals(bytes.subarray(18, 20));
 }
 
 /** Something may run what the kernel cannot: binfmt_misc(5). */

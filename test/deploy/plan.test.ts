@@ -131,6 +131,22 @@ test('missing directories come first, parents before children; removed ones last
   ]);
 });
 
+test('directories that a rollback brings back are made parents first, though they were removed deepest first', async () => {
+  const directory = (target: string): Want => ({
+    kind: 'directory',
+    module: '',
+    target,
+    mode: 0o755,
+    owner: undefined,
+  });
+  const wants = ['/opt/tope/web/old/deep', '/opt/tope/web/old'].map(directory);
+  const { steps } = await planOf(wants, facts({}));
+  assert.equal(
+    [...steps].map(({ target }) => target),
+    ['/opt/tope/web/old', '/opt/tope/web/old/deep'],
+  );
+});
+
 test('what is wanted absent and is not there needs no step', async () => {
   assert.equal([...(await planOf([{ kind: 'absent', module: 'app', target: '/x' }], facts({}))).steps], []);
 });
