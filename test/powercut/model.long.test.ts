@@ -11,10 +11,10 @@ const test = suite('power cuts on the model disk');
  */
 const depth = {
   exhaustiveUpTo: 7,
-  nestedExhaustiveUpTo: 2,
+  nestedExhaustiveUpTo: 1,
   samples: 0,
-  nestedEvery: 150,
-  killEvery: 3,
+  nestedEvery: 500,
+  killEvery: 9,
   seed: 1,
 };
 
