@@ -1,4 +1,4 @@
-/** Some scenarios cut on the model disk: an install, a download. model.long.test.ts has them all. */
+/** Some scenarios cut on the model disk: an install, a download. model-1.long.test.ts and model-2.long.test.ts has them all. */
 import { suite } from 'uvu';
 import { isWholeAfterCuts } from './model-run.ts';
 import { scenarioNamed } from './scenarios.ts';

@@ -1,0 +1,25 @@
+/** What the long suite cuts on the model disk: every scenario, in two files that run side by side. */
+import { suite } from 'uvu';
+import { isWholeAfterCuts } from './model-run.ts';
+import { scenarios } from './scenarios.ts';
+
+/**
+ * A part of what `make torture` looks at: every subset of up to 5 unforced operations, few second cuts and kills, nothing at
+ * random.
+ */
+const depth = {
+  exhaustiveUpTo: 5,
+  nestedExhaustiveUpTo: 1,
+  samples: 0,
+  nestedEvery: 500,
+  killEvery: 9,
+  seed: 1,
+};
+
+/** Runs every second scenario as a test, from the first or from the second on. */
+export function runShare(first: 0 | 1): void {
+  const test = suite(`power cuts on the model disk, share ${first + 1} of 2`);
+  for (const scenario of scenarios.filter((_, index) => index % 2 === first))
+    test(`${scenario.name}: all old or all new after every cut`, () => isWholeAfterCuts(scenario, depth));
+  test.run();
+}
