@@ -88,9 +88,11 @@ export async function prepareScenario(scenario: Scenario): Promise<PreparedScena
     throw new Error(`${scenario.name}: undisturbed it ends as ${stage}\n${last.host.lines.join('\n')}`);
   const oldTree = treeOf(old, allowedRoot);
   const succeed = async (healthy: ModelDisk) => {
+    const script = scriptFor(healthy);
     const luck = {
-      ...scriptFor(healthy),
+      ...script,
       healthStatus: 0,
+      onCommand: (argv: readonly string[]) => script.onCommand(argv)?.then(() => 0),
       newUpdater: scenario.newUpdater && 'works',
     } as const;
     const lucky = await startSession(healthy.files, luck);
@@ -110,7 +112,7 @@ export async function prepareScenario(scenario: Scenario): Promise<PreparedScena
   const ended = stage === 'rebooting' ? await rebooted(modelDisk(disk.state())) : disk.state();
   const newTree = await treeAfterSuccess(scenario, old, ended, succeed);
   // Also an update that fails in the end is all new for a while: a boot may find that.
-  const isGood = scenario.healthStatus === 0 && scenario.newUpdater !== 'crashes';
+  const isGood = scenario.healthStatus === 0 && scenario.newUpdater !== 'crashes' && scenario.ends !== 'old';
   const switchedTree = isGood ? newTree : await treeOfSwitched(before, succeed);
 
   const judge: PreparedScenario['judge'] = (judged, after, marks) => {
