@@ -1,5 +1,5 @@
 /** What the long suite cuts on the model disk: every scenario, in two files that run side by side. */
-import { suite } from 'uvu';
+import { suite, type Test } from 'uvu';
 import { isWholeAfterCuts } from './model-run.ts';
 import { scenarios } from './scenarios.ts';
 
@@ -16,10 +16,10 @@ const depth = {
   seed: 1,
 };
 
-/** Runs every second scenario as a test, from the first or from the second on. */
-export function runShare(first: 0 | 1): void {
+/** Every second scenario as a test, from the first or from the second on. */
+export function share(first: 0 | 1): Test {
   const test = suite(`power cuts on the model disk, share ${first + 1} of 2`);
   for (const scenario of scenarios.filter((_, index) => index % 2 === first))
     test(`${scenario.name}: all old or all new after every cut`, () => isWholeAfterCuts(scenario, depth));
-  test.run();
+  return test;
 }
