@@ -7,6 +7,6 @@ const test = suite('power cuts under an order of a fleet, all');
 
 for (const scenario of fleetScenarios)
   test(`${scenario.name}: one end, and it is true`, () =>
-    hasOneTrueEnd(scenario, { exhaustiveUpTo: 4, every: 1, nestedEvery: 160 }));
+    hasOneTrueEnd(scenario, { exhaustiveUpTo: 3, every: 1, nestedEvery: 400 }));
 
 test.run();

@@ -4,11 +4,11 @@ import { isWholeAfterCuts } from './model-run.ts';
 import { scenarios } from './scenarios.ts';
 
 /**
- * A part of what `make torture` looks at: every subset of up to 5 unforced operations, few second cuts and kills, nothing at
+ * A part of what `make torture` looks at: every subset of up to 4 unforced operations, few second cuts and kills, nothing at
  * random.
  */
 const depth = {
-  exhaustiveUpTo: 5,
+  exhaustiveUpTo: 4,
   nestedExhaustiveUpTo: 1,
   samples: 0,
   nestedEvery: 500,
