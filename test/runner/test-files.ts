@@ -18,6 +18,8 @@ export function testFiles(path: string, suite: Suite): string[] {
 
 /** Which tests of its files the runner wants; all where a file is run by itself. */
 export function wantedSuite(): Suite {
+  // All of a long file is long.
+  if (/\.long\.test\.\w+$/.test(process.argv[1] ?? '')) return 'all';
   const { TEST_SUITE } = process.env;
   return TEST_SUITE === 'quick' || TEST_SUITE === 'long' ? TEST_SUITE : 'all';
 }
