@@ -4,20 +4,39 @@
  */
 import type { Clock, Memory } from '../host/host.ts';
 import { limits } from '../limits.ts';
-import type { Stage } from '../updater/state.ts';
+import type { ProgressListener, Stage } from '../updater/state.ts';
 
-/** `stage`: what the updater is at. */
-export function collectAfterStart(clock: Clock, memory: Memory, stage: () => Stage): void {
-  // Before an update may begin, which is where the process is largest.
-  clock.after(limits.collectAfterStartMs, memory.collect);
-  const whenAtRest = (wasAtRest: boolean) => {
-    clock.after(limits.shrinkAtRestMs, () => {
-      const isAtRest = !busy.has(stage());
-      if (isAtRest && wasAtRest) memory.shrink();
-      else whenAtRest(isAtRest);
-    });
+export interface AfterStart {
+  /** Hears what the updater does. */
+  readonly listener: ProgressListener;
+  /** The port listens. */
+  begin(): void;
+}
+
+export function createAfterStart(clock: Clock, memory: Memory): AfterStart {
+  let stage: Stage = 'idle';
+  let changedMs = clock.elapsed();
+
+  /** At rest means that nothing has changed all the while: a whole update may lie between two looks. */
+  const shrinkAtRest = (): void => {
+    const leftMs = changedMs + limits.shrinkAtRestMs - clock.elapsed();
+    if (leftMs > 0) clock.after(leftMs, shrinkAtRest);
+    else if (busy.has(stage)) clock.after(limits.shrinkAtRestMs, shrinkAtRest);
+    else memory.shrink();
   };
-  whenAtRest(!busy.has(stage()));
+
+  return {
+    listener: (progress) => {
+      stage = progress.stage;
+      changedMs = clock.elapsed();
+    },
+    begin() {
+      changedMs = clock.elapsed();
+      // Before an update may begin, which is where the process is largest.
+      clock.after(limits.collectAfterStartMs, memory.collect);
+      clock.after(limits.shrinkAtRestMs, shrinkAtRest);
+    },
+  };
 }
 
 /** Whoever asks in these waits for a progress, and the machine for the end. */

@@ -27,7 +27,7 @@ import type { Settings } from '../settings.ts';
 import { proveItself } from '../updater/prove.ts';
 import { createUpdater } from '../updater/runner.ts';
 import type { RunningUpdater } from '../updater/state.ts';
-import { collectAfterStart } from './after-start.ts';
+import { createAfterStart } from './after-start.ts';
 import { fleetOptionsOf } from './fleet-options.ts';
 import { loadConfig } from './load-config.ts';
 import { answersAt, findOwnExecutable } from './own-executable.ts';
@@ -82,7 +82,8 @@ export async function run(flags: Flags, version: string, memory: Memory): Promis
     watchers: events.watchers,
     fleet: () => fleet,
   });
-  const listeners = [reporter, events, metrics, ...(fleet === undefined ? [] : [fleet])];
+  const afterStart = createAfterStart(host.clock, memory);
+  const listeners = [reporter, events, metrics, afterStart, ...(fleet === undefined ? [] : [fleet])];
   const updater = createUpdater(
     host,
     { ...settings, authorizationFor: fleet?.authorizationFor },
@@ -123,7 +124,7 @@ export async function run(flags: Flags, version: string, memory: Memory): Promis
   listens(server.port);
   proveItself(host, settings, updater).catch((thrown: unknown) => log.error(`probation: ${String(thrown)}`));
   fleet?.begin();
-  collectAfterStart(host.clock, memory, () => updater.progress().stage);
+  afterStart.begin();
 }
 
 /** Says so at once where the port is taken at this address, before anything else is done. */

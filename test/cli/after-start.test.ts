@@ -1,52 +1,68 @@
 /** When the memory of a start is given back: soon after the first answers, and the rest only while nothing is done. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { collectAfterStart } from '../../src/cli/after-start.ts';
+import { createAfterStart } from '../../src/cli/after-start.ts';
 import { realClock } from '../../src/host/clock.ts';
-import type { Clock } from '../../src/host/host.ts';
 import { freeMemory } from '../../src/host/memory.ts';
 import { limits } from '../../src/limits.ts';
-import type { Stage } from '../../src/updater/state.ts';
+import type { Progress, Stage } from '../../src/updater/state.ts';
 
 const test = suite('after the start');
+const [soon, rest] = [limits.collectAfterStartMs, limits.shrinkAtRestMs];
 
-/** Runs the timers of a start by hand: what was done to the memory, `stages` being what the updater is at when asked. */
-function done(stages: readonly Stage[]): string[] {
+/** Runs timers and changes of stage in the order of their times: what was done to the memory. */
+function done(changes: readonly (readonly [atMs: number, stage: Stage])[]): string[] {
   const calls: string[] = [];
-  const timers: { readonly atMs: number; readonly action: () => void }[] = [];
   let nowMs = 0;
-  const left = [...stages];
-  const after: Clock['after'] = (ms, action) => {
-    timers.push({ atMs: nowMs + ms, action });
-    return () => undefined;
-  };
-  collectAfterStart(
-    { ...realClock(), after },
-    {
-      ...freeMemory,
-      collect: () => void calls.push(`collect at ${nowMs}`),
-      shrink: () => void calls.push(`shrink at ${nowMs}`),
+  const due: { readonly atMs: number; readonly action: () => void }[] = changes.map(([atMs, stage]) => ({
+    atMs,
+    action: () => {
+      void afterStart.listener({ stage } as Progress, true, null);
     },
-    () => left.shift() ?? 'idle',
-  );
-  for (let next = timers.shift(); next !== undefined; next = timers.shift()) {
-    nowMs = next.atMs;
-    next.action();
+  }));
+  const clock = {
+    ...realClock(),
+    elapsed: () => nowMs,
+    after: (ms: number, action: () => void) => {
+      due.push({ atMs: nowMs + ms, action });
+      return () => undefined;
+    },
+  };
+  const afterStart = createAfterStart(clock, {
+    ...freeMemory,
+    collect: () => void calls.push(`collect at ${nowMs}`),
+    shrink: () => void calls.push(`shrink at ${nowMs}`),
+  });
+  afterStart.begin();
+  while (due.length > 0) {
+    due.sort((a, b) => a.atMs - b.atMs);
+    const next = due.shift();
+    nowMs = next?.atMs ?? nowMs;
+    next?.action();
   }
   return calls;
 }
 
 test('is within the first second, and when it has been at rest for a while', () => {
-  const [soon, rest] = [limits.collectAfterStartMs, limits.shrinkAtRestMs];
   assert.ok(soon < 1000);
-  assert.equal(done(['idle', 'idle']), [`collect at ${soon}`, `shrink at ${rest}`]);
+  assert.equal(done([]), [`collect at ${soon}`, `shrink at ${rest}`]);
 });
 
-test('an update that runs, or ran a moment ago, is not disturbed', () => {
-  const [soon, rest] = [limits.collectAfterStartMs, limits.shrinkAtRestMs];
-  const stages: Stage[] = ['idle', 'downloading', 'installing', 'success', 'success'];
-  assert.equal(done(stages), [`collect at ${soon}`, `shrink at ${4 * rest}`]);
-  assert.equal(done(['installing', 'idle', 'toInstall']), [`collect at ${soon}`, `shrink at ${2 * rest}`]);
+test('an update that runs is not disturbed, however long nothing of it changes', () => {
+  const changes = [
+    [1000, 'downloading'],
+    [1000 + 3.5 * rest, 'success'],
+  ] as const;
+  assert.equal(done(changes), [`collect at ${soon}`, `shrink at ${1000 + 4.5 * rest}`]);
+});
+
+test('nor one that has just ended, though it was at rest when it was looked at before', () => {
+  const changes = [
+    [1000, 'downloading'],
+    [3000, 'installing'],
+    [rest - 10, 'success'],
+  ] as const;
+  assert.equal(done(changes), [`collect at ${soon}`, `shrink at ${2 * rest - 10}`]);
 });
 
 test.run();
