@@ -7,13 +7,14 @@
  * at hand; without it the program getfacl, where it is installed: nobody sets lists on a device without their programs.
  */
 import fs from 'node:fs';
+import { cText, foreign } from './foreign.ts';
 
 /** What the list of a file lets its owning group do, as three bits; undefined: there is no list. */
 export interface GroupReader {
   /** A program is started for each. */
   readonly isCostly: boolean;
   /** Of the thing itself, no symlink's. */
-  ofName(name: fs.PathLike): Promise<number | undefined>;
+  ofName(name: string | Buffer): Promise<number | undefined>;
   /** `fd` may have been opened with O_PATH. */
   ofDescriptor(fd: number): Promise<number | undefined>;
 }
@@ -43,39 +44,23 @@ export function groupBitsOf(value: Buffer): number | undefined {
 
 type Call = (path: bigint, name: bigint, value: bigint, size: bigint) => bigint;
 
-/** The part of node:ffi used here; experimental, so its absence is an ordinary case. */
-interface ForeignFunctions {
-  dlopen(
-    library: null,
-    signatures: Readonly<Record<'getxattr' | 'lgetxattr', { arguments: readonly string[]; return: string }>>,
-  ): { functions: Readonly<Record<'getxattr' | 'lgetxattr', Call>> };
-  getRawPointer(buffer: Uint8Array): bigint;
-}
-
 function byForeignCall(): GroupReader | undefined {
-  // Absent from Node 20.11, whatever the types say.
-  const builtin = process.getBuiltinModule as ((id: string) => object | undefined) | undefined;
-  const ffi = builtin?.('node:ffi') as ForeignFunctions | undefined;
-  if (ffi === undefined) return undefined;
-  try {
-    const four = { arguments: ['uint64', 'uint64', 'uint64', 'uint64'], return: 'int64' };
-    const { getxattr, lgetxattr } = ffi.dlopen(null, { getxattr: four, lgetxattr: four }).functions;
-    const value = Buffer.alloc(longestList);
-    const attribute = Buffer.from('system.posix_acl_access\0');
-    const read = (call: Call, name: fs.PathLike) => {
-      const path = Buffer.concat([Buffer.from(name as string), Buffer.of(0)]);
-      const [at, what, into] = [path, attribute, value].map((buffer) => ffi.getRawPointer(buffer));
-      const length = Number(call(at ?? 0n, what ?? 0n, into ?? 0n, BigInt(value.length)));
-      return length > 0 ? groupBitsOf(value.subarray(0, length)) : undefined;
-    };
-    return {
-      isCostly: false,
-      ofName: async (name) => read(lgetxattr, name),
-      ofDescriptor: async (fd) => read(getxattr, `/proc/self/fd/${fd}`),
-    };
-  } catch {
-    return undefined; // a libc or a sandbox without it
-  }
+  const call = { arguments: ['uint64', 'uint64', 'uint64', 'uint64'], return: 'int64' } as const;
+  const libc = foreign<Readonly<Record<'getxattr' | 'lgetxattr', Call>>>({ getxattr: call, lgetxattr: call });
+  if (libc === undefined) return undefined;
+  const { functions, pointerTo } = libc;
+  const value = Buffer.alloc(longestList);
+  const attribute = cText('system.posix_acl_access');
+  const read = (of: Call, name: string | Uint8Array) => {
+    const path = cText(name);
+    const length = of(pointerTo(path), pointerTo(attribute), pointerTo(value), BigInt(value.length));
+    return length > 0n ? groupBitsOf(value.subarray(0, Number(length))) : undefined;
+  };
+  return {
+    isCostly: false,
+    ofName: async (name) => read(functions.lgetxattr, name),
+    ofDescriptor: async (fd) => read(functions.getxattr, `/proc/self/fd/${fd}`),
+  };
 }
 
 const byProgram: GroupReader = {

@@ -7,6 +7,7 @@
  */
 import { existsSync } from 'node:fs';
 import { limits } from '../limits.ts';
+import { cText, foreign } from './foreign.ts';
 import { pathBytes } from './raw-text.ts';
 
 /** Of each of the paths that has any. Empty where the system cannot be asked: no promise hangs on it. */
@@ -17,7 +18,7 @@ export async function attributeNames(
   const list = foreignList();
   if (list !== undefined) {
     for (const path of paths) {
-      const names = list(Buffer.from(pathBytes(path) as string));
+      const names = list(pathBytes(path));
       if (names.length > 0) found.set(path, names);
     }
     return found;
@@ -31,33 +32,22 @@ export async function attributeNames(
 
 const getfattr = '/usr/bin/getfattr';
 
-interface ForeignFunctions {
-  dlopen(
-    library: null,
-    signatures: Readonly<Record<'llistxattr', { arguments: readonly string[]; return: string }>>,
-  ): { functions: { llistxattr(path: bigint, list: bigint, size: bigint): bigint } };
-  getRawPointer(buffer: Uint8Array): bigint;
+interface Functions {
+  readonly llistxattr: (path: bigint, list: bigint, size: bigint) => bigint;
 }
 
-function foreignList(): ((path: Buffer) => string[]) | undefined {
-  // Absent from Node 20.11, whatever the types say.
-  const builtin = process.getBuiltinModule as ((id: string) => object | undefined) | undefined;
-  const ffi = builtin?.('node:ffi') as ForeignFunctions | undefined;
-  if (ffi === undefined) return undefined;
-  try {
-    const three = { arguments: ['uint64', 'uint64', 'uint64'], return: 'int64' };
-    const { llistxattr } = ffi.dlopen(null, { llistxattr: three }).functions;
-    const list = Buffer.alloc(limits.attributeNamesBytes);
-    return (path) => {
-      const text = Buffer.concat([path, Buffer.of(0)]);
-      const length = Number(
-        llistxattr(ffi.getRawPointer(text), ffi.getRawPointer(list), BigInt(list.length)),
-      );
-      return namesIn(list.toString('utf8', 0, Math.max(0, length)), '\0');
-    };
-  } catch {
-    return undefined; // a libc or a sandbox without it
-  }
+function foreignList(): ((path: string | Buffer) => string[]) | undefined {
+  const libc = foreign<Functions>({
+    llistxattr: { arguments: ['uint64', 'uint64', 'uint64'], return: 'int64' },
+  });
+  if (libc === undefined) return undefined;
+  const { functions, pointerTo } = libc;
+  const list = Buffer.alloc(limits.attributeNamesBytes);
+  return (name) => {
+    const path = cText(name);
+    const length = Number(functions.llistxattr(pointerTo(path), pointerTo(list), BigInt(list.length)));
+    return namesIn(list.toString('utf8', 0, Math.max(0, length)), '\0');
+  };
 }
 
 /** `# file: PATH`, a line for each name, an empty line. What it does not know the form of is passed over. */

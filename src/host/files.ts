@@ -5,7 +5,7 @@
  * Invariants: the daemon's port (realFiles) follows no symlink in whatever place of a path, as each directory below an allowed root may
  * belong to a service that is not trusted; nothing is given a mode or an owner by its name.
  */
-import fs, { type PathLike } from 'node:fs';
+import fs from 'node:fs';
 import { posix } from 'node:path';
 import { errno } from '../errors.ts';
 import { limits } from '../limits.ts';
@@ -29,10 +29,13 @@ const openFlags: Record<OpenHow, number> = {
   append: O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK,
 };
 
+/** What the system takes for a path, see pathBytes. */
+type SystemName = string | Buffer;
+
 /** How a path becomes a name for the system: `at` of the thing in its last place, `inside` of a directory as such. */
 interface Names {
-  at<T>(path: string, action: (name: PathLike) => Promise<T>): Promise<T>;
-  inside<T>(directory: string, action: (name: PathLike) => Promise<T>): Promise<T>;
+  at<T>(path: string, action: (name: SystemName) => Promise<T>): Promise<T>;
+  inside<T>(directory: string, action: (name: SystemName) => Promise<T>): Promise<T>;
 }
 
 /** The disk as the daemon uses it: a symlink on the way to any name is an error (ELOOP), whoever has put it there. `memory`: hears of each call. */
@@ -143,7 +146,7 @@ function filesOf({ at, inside }: Names): Files {
  * Mode (mkdir's is cut by the umask) and owner of a directory that was just made, by its descriptor. Whoever owns the
  * directory above may have moved another one there meanwhile: one that is not ours, or not empty, is left alone.
  */
-async function dressDirectory(name: PathLike, mode: number, owner: FileOwner | undefined): Promise<void> {
+async function dressDirectory(name: SystemName, mode: number, owner: FileOwner | undefined): Promise<void> {
   await withDescriptor(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, async (fd) => {
     const made = toFileStat(await call<fs.BigIntStats>((done) => fs.fstat(fd, { bigint: true }, done)));
     const { uid, gid } = owner ?? made;
@@ -159,7 +162,7 @@ async function dressDirectory(name: PathLike, mode: number, owner: FileOwner | u
 }
 
 /** The owner of a symlink that was just made, by its descriptor: chown(2) of that does not go on to where the link leads. */
-async function giveLink(name: PathLike, owner: FileOwner | undefined): Promise<void> {
+async function giveLink(name: SystemName, owner: FileOwner | undefined): Promise<void> {
   if (owner === undefined) return;
   await withDescriptor(name, O_PATH | O_NOFOLLOW, async (fd) => {
     const made = toFileStat(await call<fs.BigIntStats>((done) => fs.fstat(fd, { bigint: true }, done)));
@@ -185,7 +188,7 @@ function mountPointsIn(text: Buffer): Set<string> {
 }
 
 async function withDescriptor<T>(
-  name: PathLike,
+  name: SystemName,
   flags: number,
   action: (fd: number) => Promise<T>,
 ): Promise<T> {

@@ -12,6 +12,7 @@
 import { readFileSync } from 'node:fs';
 import { limits } from '../limits.ts';
 import { elapsedMs } from './clock.ts';
+import { foreign } from './foreign.ts';
 import type { Memory } from './host.ts';
 
 /**
@@ -119,12 +120,8 @@ async function garbageCollector(): Promise<Collect | undefined> {
 
 const MADV_DONTNEED = 4;
 
-/** The part of node:ffi (Node >= 26) used here; experimental, so its absence is an ordinary case. */
-interface ForeignFunctions {
-  dlopen(
-    library: null,
-    signatures: { madvise: { arguments: readonly string[]; return: string } },
-  ): { functions: { madvise: (address: bigint, length: bigint, advice: number) => number } };
+interface Functions {
+  readonly madvise: (address: bigint, length: bigint, advice: number) => number;
 }
 
 /**
@@ -132,20 +129,18 @@ interface ForeignFunctions {
  * up once: those of the executable stay as they are as long as the process lives, and nothing writes to them.
  */
 function pageReleaser(): (() => void) | undefined {
-  // Absent from Node 20.11, whatever the types say.
-  const builtin = process.getBuiltinModule as ((id: string) => object | undefined) | undefined;
-  const ffi = builtin?.('node:ffi') as ForeignFunctions | undefined;
-  if (ffi === undefined) return undefined;
+  const libc = foreign<Functions>({
+    madvise: { arguments: ['uint64', 'uint64', 'int32'], return: 'int32' },
+  });
+  if (libc === undefined) return undefined;
+  const { madvise } = libc.functions;
   try {
-    const { madvise } = ffi.dlopen(null, {
-      madvise: { arguments: ['uint64', 'uint64', 'int32'], return: 'int32' },
-    }).functions;
     const clean = cleanFileMappings(readFileSync('/proc/self/smaps', 'latin1'), process.execPath);
     return () => {
       for (const { address, length } of clean) madvise(address, length, MADV_DONTNEED);
     };
   } catch {
-    return undefined; // a libc or a sandbox without it: the product works the same, some 12 MB larger
+    return undefined; // a sandbox without it: the product works the same, some 12 MB larger
   }
 }
 

@@ -13,6 +13,7 @@
 import fs from 'node:fs';
 import { release } from 'node:os';
 import { limits } from '../limits.ts';
+import { type Foreign, foreign } from './foreign.ts';
 import type { Filesystem } from './host.ts';
 
 /** Opens the filesystem of a directory. Undefined where syncfs cannot be called or does not promise enough. */
@@ -48,30 +49,18 @@ interface Functions {
   readonly pthread_tryjoin_np: (thread: bigint, result: bigint) => number;
 }
 
-/** The part of node:ffi (Node >= 26) used here; experimental, so its absence is an ordinary case. */
-interface ForeignFunctions {
-  dlopen(
-    library: null,
-    signatures: Readonly<Record<keyof Functions, { arguments: readonly string[]; return: string }>>,
-  ): { lib: { getSymbol(name: string): bigint }; functions: Functions };
-  getRawPointer(buffer: BigUint64Array): bigint;
-}
-
 function systemCall(): ((fd: number) => Promise<void>) | undefined {
   if (process.arch !== 'x64' && process.arch !== 'arm64') return undefined;
-  // Absent from Node 20.11, whatever the types say.
-  const builtin = process.getBuiltinModule as ((id: string) => object | undefined) | undefined;
-  const ffi = builtin?.('node:ffi') as ForeignFunctions | undefined;
-  if (ffi === undefined) return undefined;
+  const libc = foreign<Functions>({
+    pthread_create: { arguments: ['uint64', 'uint64', 'uint64', 'uint64'], return: 'int32' },
+    pthread_tryjoin_np: { arguments: ['uint64', 'uint64'], return: 'int32' },
+  });
+  if (libc === undefined) return undefined;
   try {
-    const { lib, functions } = ffi.dlopen(null, {
-      pthread_create: { arguments: ['uint64', 'uint64', 'uint64', 'uint64'], return: 'int32' },
-      pthread_tryjoin_np: { arguments: ['uint64', 'uint64'], return: 'int32' },
-    });
-    const syncfs = lib.getSymbol('syncfs');
-    return (fd) => onThread(ffi, functions, syncfs, fd);
+    const syncfs = libc.address('syncfs');
+    return (fd) => onThread(libc, syncfs, fd);
   } catch {
-    return undefined; // a libc or a sandbox without it
+    return undefined; // a libc without it
   }
 }
 
@@ -79,17 +68,16 @@ const EBUSY = 16;
 
 /** Runs an `int f(int)` of the C library on a thread of its own. */
 async function onThread(
-  ffi: ForeignFunctions,
-  functions: Functions,
+  { functions, pointerTo }: Foreign<Functions>,
   f: bigint,
   argument: number,
 ): Promise<void> {
   const thread = new BigUint64Array(1);
   const result = new BigUint64Array(1);
-  const begun = functions.pthread_create(ffi.getRawPointer(thread), 0n, f, BigInt(argument));
+  const begun = functions.pthread_create(pointerTo(thread), 0n, f, BigInt(argument));
   if (begun !== 0) throw systemError('EAGAIN', `syncfs: no thread for it (${begun})`);
   for (;;) {
-    const joined = functions.pthread_tryjoin_np(thread[0] ?? 0n, ffi.getRawPointer(result));
+    const joined = functions.pthread_tryjoin_np(thread[0] ?? 0n, pointerTo(result));
     if (joined === 0) break;
     if (joined !== EBUSY) throw systemError('EINVAL', `syncfs: its thread cannot be joined (${joined})`);
     await new Promise((resolve) => setTimeout(resolve, limits.syncPollMs));

@@ -1,0 +1,51 @@
+/**
+ * Functions of the C library that Node has no call for, through node:ffi (Node 26 and newer). It is experimental, so its absence is
+ * an ordinary case. A function runs on the thread that calls it: what may wait for a disk needs a thread of its own.
+ */
+
+interface Signature {
+  readonly arguments: readonly ('uint64' | 'int32')[];
+  readonly return: 'int64' | 'int32';
+}
+
+export interface Foreign<Functions> {
+  readonly functions: Functions;
+  /** Where the bytes lie; they stay there as long as somebody holds the buffer. */
+  pointerTo(buffer: Uint8Array | BigUint64Array): bigint;
+  /** Where another function or variable of the library lies. Throws where there is none of that name. */
+  address(symbol: string): bigint;
+}
+
+/** What is used of node:ffi. */
+interface NodeFfi {
+  dlopen(
+    library: null,
+    signatures: object,
+  ): { readonly lib: { getSymbol(name: string): bigint }; readonly functions: object };
+  getRawPointer(buffer: Uint8Array | BigUint64Array): bigint;
+}
+
+/** `signatures`: of each of `Functions`, words of the machine. Undefined where this Node, libc or sandbox has none of it. */
+export function foreign<Functions>(
+  signatures: Readonly<Record<keyof Functions, Signature>>,
+): Foreign<Functions> | undefined {
+  // Absent from Node 20.11, whatever the types say.
+  const builtin = process.getBuiltinModule as ((id: string) => object | undefined) | undefined;
+  const ffi = builtin?.('node:ffi') as NodeFfi | undefined;
+  if (ffi === undefined) return undefined;
+  try {
+    const { lib, functions } = ffi.dlopen(null, signatures);
+    return {
+      functions: functions as Functions,
+      pointerTo: (buffer) => ffi.getRawPointer(buffer),
+      address: (symbol) => lib.getSymbol(symbol),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+/** A text of the C library: the bytes and a zero. */
+export function cText(text: string | Uint8Array): Buffer {
+  return Buffer.concat([typeof text === 'string' ? Buffer.from(text) : text, Buffer.of(0)]);
+}
