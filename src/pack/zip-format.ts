@@ -2,6 +2,19 @@
  * The records of a ZIP as `pack` writes them. Pure. PKWARE APPNOTE 6.3.10. Every time stamp is 1980-02-01 00:00, and nothing tells
  * the user or the machine that packed. Numbers are little-endian; what 32 bits cannot hold goes into zip64 fields.
  */
+import {
+  endBytes,
+  endSignature,
+  localBytes,
+  localSignature,
+  locatorBytes,
+  locatorSignature,
+  recordBytes,
+  recordSignature,
+  zip64EndBytes,
+  zip64EndSignature,
+  zip64ExtraId,
+} from '../zip/signatures.ts';
 
 /** An entry, complete. */
 export interface WrittenEntry {
@@ -19,7 +32,6 @@ export interface WrittenEntry {
 /** Beyond this a size is written in zip64: room is left for what deflate adds to bytes that it cannot pack. */
 const narrowBytes = 0xf0000000;
 const saturated = 0xffffffff;
-const zip64ExtraId = 0x0001;
 const zip64Version = 45;
 const plainVersion = 20;
 /** Names are UTF-8. */
@@ -30,8 +42,8 @@ const dosDate = (2 << 5) | 1;
 
 export function localHeader(entry: WrittenEntry): Buffer {
   const extra = isWide(entry) ? zip64Extra([entry.sizeBytes, entry.packedBytes]) : Buffer.alloc(0);
-  const head = Buffer.alloc(30);
-  head.writeUInt32LE(0x04034b50, 0);
+  const head = Buffer.alloc(localBytes);
+  head.writeUInt32LE(localSignature, 0);
   writeShared(head, 4, entry);
   head.writeUInt16LE(entry.nameBytes.length, 26);
   head.writeUInt16LE(extra.length, 28);
@@ -43,8 +55,8 @@ export function centralRecord(entry: WrittenEntry): Buffer {
   const sizes = isWide(entry) ? [entry.sizeBytes, entry.packedBytes] : [];
   const wide = isFar ? [...sizes, entry.start] : sizes;
   const extra = wide.length > 0 ? zip64Extra(wide) : Buffer.alloc(0);
-  const head = Buffer.alloc(46);
-  head.writeUInt32LE(0x02014b50, 0);
+  const head = Buffer.alloc(recordBytes);
+  head.writeUInt32LE(recordSignature, 0);
   head.writeUInt16LE(madeOnUnix | zip64Version, 4);
   writeShared(head, 6, entry, isFar);
   head.writeUInt16LE(entry.nameBytes.length, 28);
@@ -57,22 +69,22 @@ export function centralRecord(entry: WrittenEntry): Buffer {
 /** The end of a file whose directory of `count` entries takes `bytes` from `start` on. */
 export function endRecords(count: number, start: number, bytes: number): Buffer {
   const isWide = count >= 0xffff || start >= saturated || bytes >= saturated;
-  const end = Buffer.alloc(22);
-  end.writeUInt32LE(0x06054b50, 0);
+  const end = Buffer.alloc(endBytes);
+  end.writeUInt32LE(endSignature, 0);
   for (const at of [8, 10]) end.writeUInt16LE(isWide ? 0xffff : count, at);
   end.writeUInt32LE(isWide ? saturated : bytes, 12);
   end.writeUInt32LE(isWide ? saturated : start, 16);
   if (!isWide) return end;
-  const wide = Buffer.alloc(56);
-  wide.writeUInt32LE(0x06064b50, 0);
-  wide.writeBigUInt64LE(44n, 4);
+  const wide = Buffer.alloc(zip64EndBytes);
+  wide.writeUInt32LE(zip64EndSignature, 0);
+  wide.writeBigUInt64LE(BigInt(zip64EndBytes - 12), 4);
   wide.writeUInt16LE(madeOnUnix | zip64Version, 12);
   wide.writeUInt16LE(zip64Version, 14);
   for (const at of [24, 32]) wide.writeBigUInt64LE(BigInt(count), at);
   wide.writeBigUInt64LE(BigInt(bytes), 40);
   wide.writeBigUInt64LE(BigInt(start), 48);
-  const locator = Buffer.alloc(20);
-  locator.writeUInt32LE(0x07064b50, 0);
+  const locator = Buffer.alloc(locatorBytes);
+  locator.writeUInt32LE(locatorSignature, 0);
   locator.writeBigUInt64LE(BigInt(start + bytes), 8);
   locator.writeUInt32LE(1, 16);
   return Buffer.concat([wide, locator, end]);

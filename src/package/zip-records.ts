@@ -8,18 +8,19 @@
  * All numbers are little-endian.
  */
 import { UpdateError } from '../errors.ts';
-
-const endSignature = Buffer.from('PK\x05\x06', 'latin1');
-const endBytes = 22;
-const zip64EndSignature = 0x06064b50;
-const zip64EndBytes = 56;
-const zip64LocatorSignature = 0x07064b50;
-const zip64LocatorBytes = 20;
-const descriptorSignature = 0x08074b50;
-const zip64ExtraId = 0x0001;
+import {
+  descriptorSignature,
+  endBytes,
+  endSignature,
+  locatorBytes,
+  locatorSignature,
+  zip64EndBytes,
+  zip64EndSignature,
+  zip64ExtraId,
+} from '../zip/signatures.ts';
 
 /** As many bytes of a file's end as checkEnd needs to see: the records and the longest comment. */
-export const endRecordsBytes = 0xffff + endBytes + zip64LocatorBytes + zip64EndBytes;
+export const endRecordsBytes = 0xffff + endBytes + locatorBytes + zip64EndBytes;
 
 /** As many bytes after an entry's data as descriptorLength needs to see. */
 export const descriptorMaxBytes = 24;
@@ -64,8 +65,8 @@ export function checkEnd(tail: Buffer, facts: ArchiveFacts): number {
     counts: [tail.readUInt16LE(end + 8), tail.readUInt16LE(end + 10)],
     directory: [directoryBytes, tail.readUInt32LE(end + 16)],
   };
-  const locator = end - zip64LocatorBytes;
-  const isZip64 = locator >= 0 && tail.readUInt32LE(locator) === zip64LocatorSignature;
+  const locator = end - locatorBytes;
+  const isZip64 = locator >= 0 && tail.readUInt32LE(locator) === locatorSignature;
   if (!isZip64) {
     expect('disk number', told.disks, [0, 0]);
     expect('number of entries', told.counts, [facts.entryCount, facts.entryCount]);
@@ -86,7 +87,9 @@ export function checkEnd(tail: Buffer, facts: ArchiveFacts): number {
 
 /** Another end record whose comment would reach exactly to the end of the file shows another archive. */
 function refuseSecondEnd(tail: Buffer, end: number): void {
-  for (let at = tail.indexOf(endSignature); at !== -1; at = tail.indexOf(endSignature, at + 1)) {
+  const signature = Buffer.alloc(4);
+  signature.writeUInt32LE(endSignature);
+  for (let at = tail.indexOf(signature); at !== -1; at = tail.indexOf(signature, at + 1)) {
     if (at === end || at + endBytes > tail.length) continue;
     if (at + endBytes + tail.readUInt16LE(at + 20) === tail.length)
       throw invalidPackage('two end of central directory records: it is not clear which archive is meant');

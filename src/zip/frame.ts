@@ -4,6 +4,7 @@
  * They can be foretold where their lengths leave no room for anything else: no extra field, and a descriptor of 16 bytes where
  * flag bit 3 announces one. PKWARE APPNOTE 4.3.7, 4.3.9.
  */
+import { descriptorSignature, localBytes, localSignature } from './signatures.ts';
 import type { TailEntry } from './tail.ts';
 
 export interface Frame {
@@ -11,7 +12,6 @@ export interface Frame {
   readonly foot: Buffer;
 }
 
-const headBytes = 30;
 const footBytes = 16;
 const saturated = 0xffffffff;
 
@@ -23,16 +23,16 @@ export function foretold(entry: TailEntry): Frame | undefined {
   const hasFoot = hasDescriptor(entry);
   const nameLength = entry.nameBytes.length;
   const around = entry.end - entry.start - entry.packedBytes;
-  if (around !== headBytes + nameLength + (hasFoot ? footBytes : 0)) return undefined;
-  const head = Buffer.alloc(headBytes + nameLength);
-  head.writeUInt32LE(0x04034b50, 0);
+  if (around !== localBytes + nameLength + (hasFoot ? footBytes : 0)) return undefined;
+  const head = Buffer.alloc(localBytes + nameLength);
+  head.writeUInt32LE(localSignature, 0);
   entry.shared.copy(head, 4); // version needed to uncompressed size: same order and width as in the local header
   if (hasFoot) head.fill(0, 14, 26); // CRC-32 and sizes follow the data
   head.writeUInt16LE(nameLength, 26);
-  entry.nameBytes.copy(head, headBytes);
+  entry.nameBytes.copy(head, localBytes);
   const foot = Buffer.alloc(hasFoot ? footBytes : 0);
   if (hasFoot) {
-    foot.writeUInt32LE(0x08074b50, 0);
+    foot.writeUInt32LE(descriptorSignature, 0);
     foot.writeUInt32LE(entry.crc32, 4);
     foot.writeUInt32LE(entry.packedBytes, 8);
     foot.writeUInt32LE(entry.sizeBytes, 12);

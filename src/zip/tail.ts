@@ -5,6 +5,18 @@
  * understood is no error, only a tail that tells nothing.
  */
 
+import {
+  endBytes,
+  endSignature,
+  locatorBytes,
+  locatorSignature,
+  recordBytes,
+  recordSignature,
+  zip64EndBytes,
+  zip64EndSignature,
+  zip64ExtraId,
+} from './signatures.ts';
+
 /** One entry as the central directory tells it, and the extent between it and the next. */
 export interface TailEntry {
   readonly name: string;
@@ -29,15 +41,6 @@ export type Tail =
   /** The directory begins before the tail does. */
   | { readonly kind: 'need'; readonly from: number }
   | { readonly kind: 'fault'; readonly why: string };
-
-const endSignature = 0x06054b50;
-const endBytes = 22;
-const locatorSignature = 0x07064b50;
-const locatorBytes = 20;
-const zip64EndSignature = 0x06064b50;
-const zip64EndBytes = 56;
-const recordSignature = 0x02014b50;
-const recordBytes = 46;
 
 /** `tail`: the last bytes of a file of `fileBytes`. Never throws, whatever they are. */
 export function readTail(tail: Buffer, fileBytes: number, mostEntries: number): Tail {
@@ -149,7 +152,7 @@ function* recordsOf(
 /** The numbers of a zip64 extra field, one after another. */
 function largeNumbers(extra: Buffer): () => number | undefined {
   for (let at = 0; at + 4 <= extra.length; at += 4 + extra.readUInt16LE(at + 2)) {
-    if (extra.readUInt16LE(at) !== 0x0001) continue;
+    if (extra.readUInt16LE(at) !== zip64ExtraId) continue;
     const data = extra.subarray(at + 4, at + 4 + extra.readUInt16LE(at + 2));
     let next = 0;
     return () => {
