@@ -33,6 +33,7 @@ mkdirSync('dist', { recursive: true });
 const scratch = mkdtempSync(resolve('dist/tests-'));
 process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
 const counts = join(scratch, 'coverage');
+const coverage = wanted.coverage ? counted(counts) : {};
 const scripts = await compile(files, join(scratch, 'compiled')).catch((thrown: Error) => {
   console.log(`${thrown.message}\n0 passed, 1 failed`);
   process.exit(1);
@@ -40,7 +41,8 @@ const scripts = await compile(files, join(scratch, 'compiled')).catch((thrown: E
 const runner = fileRunner({
   scripts,
   timeoutMs: (file) => Number(TEST_FILE_TIMEOUT_MS ?? (suite === 'long' || isLong(file) ? 900_000 : 120_000)),
-  env: { TEST_SUITE: suite, ...(wanted.coverage ? counted(counts) : {}) },
+  // All of a long file is long.
+  env: (file) => ({ TEST_SUITE: isLong(file) ? 'all' : suite, ...coverage }),
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.once(signal, () => {

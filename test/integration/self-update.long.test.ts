@@ -123,11 +123,7 @@ for (const { what, make, ends, starts, error } of faults)
 
 test('a rollback brings the old updater back by the same hand-over', () =>
   withSelfDevice(async (device) => {
-    device.supervise();
-    await device.reach('idle');
-    await device.download(device.package('2.0.0', device.executable('2.0.0')));
-    await device.post('update', { version: '2.0.0' });
-    await rest(device, 'new');
+    await updated(device);
     await device.post('rollback');
     await until('the old updater', async () => (await device.healthz())?.version === '1.0.0');
     await device.reach('success');
@@ -140,11 +136,7 @@ test('a rollback brings the old updater back by the same hand-over', () =>
 
 test('while one is on probation another one waits, and anything else is installed', () =>
   withSelfDevice(async (device) => {
-    device.supervise();
-    await device.reach('idle');
-    await device.download(device.package('2.0.0', device.executable('2.0.0')));
-    await device.post('update', { version: '2.0.0' });
-    await rest(device, 'new');
+    await updated(device);
     const refused = await device.download(device.package('3.0.0', device.executable('3.0.0')));
     assert.match(String(refused.error), /^DEPLOYMENT_FAILED: the updater is new itself and on probation/);
     const [, data] = device.package('2.1.0', '').modules;
@@ -162,11 +154,7 @@ test('while one is on probation another one waits, and anything else is installe
 
 test('where the backups are gone the updater alone comes back', () =>
   withSelfDevice(async (device) => {
-    device.supervise();
-    await device.reach('idle');
-    await device.download(device.package('2.0.0', device.executable('2.0.0')));
-    await device.post('update', { version: '2.0.0' });
-    await rest(device, 'new');
+    await updated(device);
     const backups = join(device.prefix, 'backups');
     for (const name of readdirSync(backups).filter((each) => /^data\..*\.bak$/.test(each)))
       rmSync(join(backups, name), { recursive: true });
@@ -272,6 +260,15 @@ for (const [what, before, ends] of [
     }));
 
 test.run();
+
+/** Starts the updater and has it replaced by a good one, which has committed. */
+async function updated(device: SelfDevice): Promise<void> {
+  device.supervise();
+  await device.reach('idle');
+  await device.download(device.package('2.0.0', device.executable('2.0.0')));
+  await device.post('update', { version: '2.0.0' });
+  await rest(device, 'new');
+}
 
 /** Waits for the end, and that nothing but the probation of a new one is left. */
 async function rest(device: SelfDevice, ends: 'old' | 'new') {

@@ -27,7 +27,7 @@ export function fileRunner(options: {
   /** How long a file may take before it is ended. */
   readonly timeoutMs: (file: string) => number;
   /** For the files' processes, beside the runner's own environment. */
-  readonly env: NodeJS.ProcessEnv;
+  readonly env: (file: string) => NodeJS.ProcessEnv;
 }): FileRunner {
   const { isolate, whyShared } = isolation();
   const running = new Set<number>();
@@ -41,7 +41,8 @@ export function fileRunner(options: {
       const { scripts, timeoutMs, env } = options;
       const script = scripts.get(file) ?? file;
       const argv = isolate([process.execPath, '--enable-source-maps', '--expose-gc', script]);
-      const outcome = neverRuns(file) ?? (await result(argv, { timeoutMs: timeoutMs(file), env, running }));
+      const outcome =
+        neverRuns(file) ?? (await result(argv, { timeoutMs: timeoutMs(file), env: env(file), running }));
       return { file, ...outcome, seconds: (Date.now() - started) / 1000 };
     },
   };
@@ -71,6 +72,8 @@ async function result(argv: readonly string[], setting: Setting): Promise<Result
   if (counts.length === 0) return failure(`${output}\nno test ran`);
   const sum = (label: string) => counts.filter((m) => m[1] === label).reduce((n, m) => n + Number(m[2]), 0);
   const [passed, skipped] = [sum('Passed'), sum('Skipped')];
+  // Tests of a whole file may be left out, but never without a word.
+  if (sum('Total') + skipped === 0 && !/^skipped:/m.test(output)) return failure(`${output}\nno test ran`);
   const failed = Math.max(sum('Total') - passed - skipped, status === 0 ? 0 : 1);
   return { passed, failed, skipped, output };
 }

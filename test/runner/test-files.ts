@@ -16,10 +16,8 @@ export function testFiles(path: string, suite: Suite): string[] {
   });
 }
 
-/** Which tests of its files the runner wants; all where a file is run by itself. */
+/** Which tests of this file the runner wants; all of a file that is run by itself. */
 export function wantedSuite(): Suite {
-  // All of a long file is long.
-  if (/\.long\.test\.\w+$/.test(process.argv[1] ?? '')) return 'all';
   const { TEST_SUITE } = process.env;
   return TEST_SUITE === 'quick' || TEST_SUITE === 'long' ? TEST_SUITE : 'all';
 }
