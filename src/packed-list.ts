@@ -106,6 +106,8 @@ function packedMap<T>(zlib: Deflate): PackedMap<T> {
   /** Open addressing, at most half full: the place of a pair plus one, and the hash of its key. */
   let places = new Uint32Array(64);
   let hashes = new Uint32Array(64);
+  /** Another one for each map: who writes a package cannot choose names that all fall into one place. */
+  const seed = Math.floor(Math.random() * 0x1_0000_0000);
 
   const enter = (hash: number, place: number): void => {
     const mask = places.length - 1;
@@ -123,7 +125,7 @@ function packedMap<T>(zlib: Deflate): PackedMap<T> {
   };
   const find = (key: string): readonly [string, T] | undefined => {
     const mask = places.length - 1;
-    const hash = hashOf(key);
+    const hash = hashOf(key, seed);
     for (let slot = hash & mask; places[slot] !== 0; slot = (slot + 1) & mask) {
       if (hashes[slot] !== hash) continue;
       const pair = pairs.at((places[slot] ?? 0) - 1);
@@ -139,7 +141,7 @@ function packedMap<T>(zlib: Deflate): PackedMap<T> {
     set(key, value) {
       if (2 * pairs.length >= places.length) grow();
       pairs.add([key, value]);
-      enter(hashOf(key), pairs.length);
+      enter(hashOf(key, seed), pairs.length);
     },
     get: (key) => find(key)?.[1],
     has: (key) => find(key) !== undefined,
@@ -147,9 +149,9 @@ function packedMap<T>(zlib: Deflate): PackedMap<T> {
   };
 }
 
-/** FNV-1a over the text's UTF-16 units, 32 bits, its high bits mixed into the low ones. */
-function hashOf(key: string): number {
-  let hash = 0x811c9dc5;
+/** FNV-1a over the text's UTF-16 units from a basis of its own, 32 bits, its high bits mixed into the low ones. */
+function hashOf(key: string, seed: number): number {
+  let hash = seed;
   for (let at = 0; at < key.length; at++) hash = Math.imul(hash ^ key.charCodeAt(at), 0x01000193);
   return (hash ^ (hash >>> 15)) >>> 0;
 }
