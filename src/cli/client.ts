@@ -189,6 +189,7 @@ const uncounted = {
   bytes: 0,
   total_bytes: 0,
   bytes_per_second: null,
+  download: null,
 };
 
 /** Each block of lines up to an empty one is an event; one without data keeps the connection alive. */

@@ -2,7 +2,7 @@
 import type { HistoryEntry } from '../history.ts';
 import type { CommandInvocation } from './arguments.ts';
 import { clientOf } from './client.ts';
-import { durationText, tableLines } from './figures.ts';
+import { bytesText, durationText, tableLines } from './figures.ts';
 import { isSet } from './flags.ts';
 import { createOutput, type Output } from './output.ts';
 
@@ -13,6 +13,13 @@ export async function history({ flags }: CommandInvocation): Promise<number> {
   else if (entries.length === 0) output.line('nothing was installed yet');
   else printTable(output, entries);
   return 0;
+}
+
+/** What an update's download took, where the device had a part of it. */
+export function downloadTexts({ download }: HistoryEntry): string[] {
+  if (!download?.bytes_reused) return [];
+  const { bytes_fetched, bytes_reused } = download;
+  return [`downloaded ${bytesText(bytes_fetched)}, ${bytesText(bytes_reused)} were here already`];
 }
 
 /** What a person has to look at: an edited file stayed, the package's own is there to compare. */
@@ -28,7 +35,7 @@ function printTable(output: Output, entries: readonly HistoryEntry[]): void {
     durationText(Date.parse(entry.ended_at) - Date.parse(entry.started_at)),
     entry.outcome,
     entry.updater ?? '-',
-    entry.error ?? [entry.modules.join(' '), ...besideTexts(entry)].join('; '),
+    entry.error ?? [entry.modules.join(' '), ...downloadTexts(entry), ...besideTexts(entry)].join('; '),
   ]);
   const header = ['time (UTC)', 'what', 'version', 'took', 'outcome', 'updater', 'modules, or why not'];
   const [first = '', ...lines] = tableLines([header, ...rows]);

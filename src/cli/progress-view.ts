@@ -13,7 +13,7 @@ type Stage = ProgressEvent['stage'];
 export function plainLine(event: ProgressEvent): string {
   if (event.error !== null) return `${event.stage}: ${event.error}`;
   const percent = hasBar(event.stage) ? ` ${event.progress} %` : '';
-  return `${event.stage}${percent}: ${tailOf(event)}`;
+  return `${event.stage}${percent}: ${tailOf(event)}${reusedText(event)}`;
 }
 
 /** `downloading  [=====>          ]  35 %  17.5 of 50.0 MB, 4.2 MB/s, 8 s left`, cut to the terminal's width. */
@@ -40,6 +40,12 @@ function tailOf({ stage, message, bytes, total_bytes, bytes_per_second: rate }: 
   if (rate !== null && rate > 0)
     figures.push(`${bytesText(rate)}/s`, `${durationText((1000 * (total_bytes - bytes)) / rate)} left`);
   return figures.join(', ');
+}
+
+/** Not on the live line, which has no room for it. */
+function reusedText({ stage, download }: ProgressEvent): string {
+  if (stage !== 'downloading' || !download?.bytes_reused) return '';
+  return `; ${bytesText(download.bytes_reused)} of it were here already`;
 }
 
 function barOf(percent: number, width: number): string {

@@ -4,7 +4,7 @@ import type { CommandInvocation } from './arguments.ts';
 import { clientOf } from './client.ts';
 import { isSet } from './flags.ts';
 import { follow } from './follow.ts';
-import { besideTexts } from './history.ts';
+import { besideTexts, downloadTexts } from './history.ts';
 import { createOutput } from './output.ts';
 import { plainLine } from './progress-view.ts';
 
@@ -21,6 +21,7 @@ export async function status({ flags }: CommandInvocation): Promise<number> {
   output.line(isJson ? JSON.stringify(event) : plainLine(event));
   const isAtRest = event.stage === 'idle' || event.stage === 'success';
   const [last] = isJson || !isAtRest ? [] : await client.history();
-  for (const text of last === undefined ? [] : besideTexts(last)) output.line(text);
+  for (const text of last === undefined ? [] : [...downloadTexts(last), ...besideTexts(last)])
+    output.line(text);
   return event.stage === 'failed' ? 1 : 0;
 }

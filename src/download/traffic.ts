@@ -13,14 +13,25 @@ export const TrafficSchema = v.object({
 export type Traffic = v.InferOutput<typeof TrafficSchema>;
 
 /**
- * In words for a screen: "4.9 of 66.7 MB downloaded, the rest is already here"; undefined where all was fetched, or where nothing
- * is known.
+ * In words for a screen: "4.9 of 66.7 MB downloaded, the rest is already here"; undefined where all was fetched (also: in the end,
+ * as what was here did not fit), or where nothing is known.
  */
 export function trafficText(
   traffic: Traffic | undefined,
   packageBytes: number | null | undefined,
 ): string | undefined {
   if (traffic === undefined || traffic.bytes_reused === 0 || !packageBytes) return undefined;
-  const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);
-  return `${megabytes(traffic.bytes_fetched)} of ${megabytes(packageBytes)} MB downloaded, the rest is already here`;
+  if (traffic.bytes_fetched >= packageBytes) return undefined;
+  const [unit, scale] = packageBytes < 1e6 ? (['kB', 1e3] as const) : (['MB', 1e6] as const);
+  const figure = (bytes: number) => (bytes / scale).toFixed(1);
+  return `${figure(traffic.bytes_fetched)} of ${figure(packageBytes)} ${unit} downloaded, the rest is already here`;
+}
+
+/** Counts what a download takes while it runs. */
+export interface TrafficMeter {
+  received(bytes: number): void;
+  reused(bytes: number): void;
+  requested(): void;
+  /** So far, with what earlier runs took. */
+  traffic(): Traffic;
 }

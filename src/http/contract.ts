@@ -7,6 +7,7 @@
 import * as v from 'valibot';
 import { AuditRequestSchema, AuditStateSchema } from '../audit/audit-report.ts';
 import { PackageSchema } from '../download/request.ts';
+import { TrafficSchema } from '../download/traffic.ts';
 import { type ErrorCode, errorCodes } from '../errors.ts';
 import { HistoryEntrySchema, operationKinds } from '../history.ts';
 import { FleetRequestSchema, FleetStateSchema } from '../updater/fleet-state.ts';
@@ -49,6 +50,8 @@ export const EventSchema = v.object({
   total_bytes: ByteCountSchema,
   /** Null where nothing is counted, or not long enough. */
   bytes_per_second: v.nullable(ByteCountSchema),
+  /** What the download of the update takes, or took. */
+  download: v.nullable(TrafficSchema),
 });
 
 export const HealthSchema = v.object({

@@ -119,7 +119,14 @@ const streamHeaders = {
 type Event = ReturnType<typeof eventOf>;
 
 function eventOf({ stage, progress, message, error, facts }: Progress, bytesPerSecond: number | null) {
-  const { kind = null, version = null, module = null, bytes = 0, totalBytes = 0 } = facts ?? {};
+  const {
+    kind = null,
+    version = null,
+    module = null,
+    bytes = 0,
+    totalBytes = 0,
+    download = null,
+  } = facts ?? {};
   return {
     stage,
     progress,
@@ -131,6 +138,7 @@ function eventOf({ stage, progress, message, error, facts }: Progress, bytesPerS
     bytes,
     total_bytes: totalBytes,
     bytes_per_second: totalBytes > 0 ? bytesPerSecond : null,
+    download,
   };
 }
 

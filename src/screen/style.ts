@@ -9,7 +9,7 @@ export const style = `
 *{box-sizing:border-box;margin:0;padding:0}
 [hidden]{display:none!important}
 html{font-size:4vmin;height:100%}
-body{height:100%;background:var(--ground);color:var(--text);font-family:-apple-system,"Segoe UI",Roboto,"Noto Sans","DejaVu Sans","PingFang SC","Noto Sans CJK SC","Microsoft YaHei",sans-serif;line-height:1.25;overflow:hidden}
+body{height:100%;background:var(--ground);color:var(--text);font-family:-apple-system,"Segoe UI",Roboto,"Noto Sans","DejaVu Sans","Noto Sans CJK SC",sans-serif;font-variant-numeric:tabular-nums;line-height:1.25;overflow:hidden}
 main,.sheet{height:100%;padding:1.2rem 1.6rem;display:flex;flex-direction:column}
 nav{margin-left:auto}
 nav button:first-child{margin-left:0}
@@ -37,18 +37,19 @@ circle,path{fill:none;stroke:currentColor;stroke-width:9;stroke-linecap:round;st
 .ok .sign.ok,.bad .sign.bad,.held .sign.held,.back .sign.back{display:inline}
 .ok #figure,.bad #figure,.held #figure,.back #figure{display:none}
 #figure{position:absolute;top:0;left:0;width:100%;line-height:12.5rem;text-align:center;color:var(--text);font-weight:700;font-size:1rem;white-space:nowrap}
-#percent{font-size:4.6rem;letter-spacing:-.04em;font-variant-numeric:tabular-nums}
+#percent{font-size:4.6rem;letter-spacing:-.04em}
 small{font-size:1.7rem;color:var(--soft);margin-left:.15rem}
 #words{flex:1 1 0;min-width:0}
 h1{font-size:3rem;line-height:1.1;font-weight:700;letter-spacing:-.02em}
-#version{font-size:1.5rem;color:var(--soft);margin-top:.3rem}
-#detail{font-size:1.5rem;margin-top:.5rem;max-height:3.8em;overflow:hidden;word-wrap:break-word}
-#facts{font-size:1.5rem;margin-top:.5rem;font-variant-numeric:tabular-nums}
+#version,#detail,#facts,#reason,#failureReason{font-size:1.5rem}
+#version{color:var(--soft);margin-top:.3rem}
+#detail{margin-top:.5rem;max-height:3.8em;overflow:hidden;word-wrap:break-word}
+#facts{margin-top:.5rem}
 #facts span{display:inline-block;margin-right:1.4rem}
 #facts #amount{display:block}
 #facts span+span{color:var(--soft)}
 #note{font-size:1.2rem;color:var(--soft);margin-top:.6rem}
-#reason{font-size:1.5rem;margin-top:.6rem}
+#reason{margin-top:.6rem}
 #raw{font:.85rem/1.4 Menlo,"DejaVu Sans Mono",monospace;color:var(--soft);margin-top:.6rem;max-height:4.2em;overflow:auto;word-wrap:break-word}
 #steps{flex:1;list-style:none;min-width:0}
 #steps li{color:var(--soft);font-size:1.1rem;white-space:nowrap}
@@ -66,11 +67,10 @@ button:disabled{opacity:.4}
 .good{background:var(--accent);border-color:var(--accent);color:var(--on)}
 h2{font-size:2.2rem;line-height:1.15;letter-spacing:-.01em}
 #entries,#failureWords{list-style:none;overflow:auto;flex:1 1 0;margin-top:1rem;outline:0}
-#failureReason{font-size:1.5rem}
 #failureText{font:1.1rem/1.4 Menlo,"DejaVu Sans Mono",monospace;color:var(--soft);margin-top:.8rem;word-wrap:break-word}
 #entries li{background:var(--raised);border-left:.35rem solid var(--ok);border-radius:.4rem;padding:.7rem 1.1rem;margin-bottom:.6rem;font-size:1.25rem}
 #entries .failed{border-color:var(--bad)}
-#entries time{float:right;color:var(--soft);font-size:1.05rem;font-variant-numeric:tabular-nums}
+#entries time{float:right;color:var(--soft);font-size:1.05rem}
 #entries p{color:var(--soft);font-size:1.05rem;margin-top:.2rem}
 #question{justify-content:center;align-items:center;text-align:center}
 #question p{font-size:1.4rem;color:var(--soft);margin:.8rem 0 1.6rem;max-width:30em}

@@ -57,8 +57,6 @@ export interface JobContext {
   forget(): Promise<void>;
 }
 
-const noTraffic: Traffic = { bytes_fetched: 0, bytes_reused: 0, requests: 0 };
-
 /**
  * `current`: what is being downloaded, which a caller may ask for in another way meanwhile. `isTakenUp`: an earlier run began it,
  * and this start may have come before the network.
@@ -74,7 +72,7 @@ export async function runDownload(
   const { request } = operation;
   const startedMs = host.clock.now();
   let bytesBefore = 0;
-  const traffic = { ...(resume?.traffic ?? noTraffic) };
+  const meter = progress.downloads(resume?.traffic);
   let verified: VerifiedPackage;
   try {
     verified = await obtainPackage(host, request, {
@@ -86,23 +84,14 @@ export async function runDownload(
         const totalBytes = request.package_size;
         progress.advance((100 * bytes) / totalBytes, undefined, { bytes, totalBytes });
       },
-      onReceived: (bytes) => {
-        traffic.bytes_fetched += bytes;
-        progress.received(bytes);
-      },
-      onReused: (bytes) => {
-        traffic.bytes_reused += bytes;
-        progress.reused(bytes);
-      },
-      onRequest: () => {
-        traffic.requests += 1;
-        progress.requested();
-      },
+      onReceived: meter.received,
+      onReused: meter.reused,
+      onRequest: meter.requested,
       candidates: settings.adaptiveDownload ? await candidatesFor(host, context.backups) : undefined,
       onRetry: progress.retried,
       onWaiting: progress.waiting,
       waitForNetworkMs: isTakenUp ? settings.networkWaitMs : undefined,
-      saveResume: (info) => context.saveResume({ ...info, traffic: { ...traffic } }),
+      saveResume: (info) => context.saveResume({ ...info, traffic: meter.traffic() }),
       signal: AbortSignal.any([context.cancel, context.shutdown]),
       allowHttp: settings.allowHttp,
       authorizationFor: settings.authorizationFor,
@@ -116,7 +105,7 @@ export async function runDownload(
     return { kind: 'failed', error: asUpdateError(thrown, 'DOWNLOAD_FAILED', request.package_name) };
   }
   host.memory.trim();
-  const { bytes_fetched, bytes_reused, requests } = traffic;
+  const { bytes_fetched, bytes_reused, requests } = meter.traffic();
   host.log.info(
     `downloaded ${bytes_fetched} bytes in ${requests} requests; ${bytes_reused} of ${request.package_size} were here already`,
   );

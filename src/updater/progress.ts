@@ -1,6 +1,6 @@
 /** What GET /progress answers, kept in memory, and told to the listeners on every change. */
 import type { ResumeInfo } from '../download/resume.ts';
-import { trafficText } from '../download/traffic.ts';
+import { type Traffic, type TrafficMeter, trafficText } from '../download/traffic.ts';
 import type { UpdateError } from '../errors.ts';
 import type { OperationKind } from '../history.ts';
 import type { Counted } from '../operations/transaction-context.ts';
@@ -22,12 +22,8 @@ export interface ProgressKeeper {
   advance(percent: number, message?: string, counted?: Counted): void;
   /** A download that starts over: the one case where the figure goes back. */
   restart(): void;
-  /** So many bytes more came over the network. */
-  received(bytes: number): void;
-  /** So many bytes more of a package were made of what the device has. */
-  reused(bytes: number): void;
-  /** One more request of a download. */
-  requested(): void;
+  /** A download begins, or goes on: counts what it takes. `before`: what earlier runs took. */
+  downloads(before: Traffic | undefined): TrafficMeter;
   /** A try failed and is followed by another. */
   retried(): void;
   /** Nobody answers, and what is waited for; undefined: no longer. */
@@ -69,6 +65,7 @@ export function createProgress(listeners: readonly ProgressListener[]): Progress
     action: null,
   };
   let counted: Counted = notCounted;
+  let download: Traffic | null = null;
   let receivedBytes = 0;
   let reusedBytes = 0;
   let requests = 0;
@@ -78,7 +75,7 @@ export function createProgress(listeners: readonly ProgressListener[]): Progress
   const current = (): Progress => {
     const { bytes, totalBytes, module = null } = counted;
     const sinceStart = { receivedBytes, reusedBytes, requests, retries, waits };
-    return { ...progress, facts: { ...subject, module, bytes, totalBytes, ...sinceStart } };
+    return { ...progress, facts: { ...subject, module, bytes, totalBytes, download, ...sinceStart } };
   };
   const tell = async (urgent: boolean, error: UpdateError | null) => {
     const told = current();
@@ -91,9 +88,14 @@ export function createProgress(listeners: readonly ProgressListener[]): Progress
       const percent = stage === 'failed' ? progress.progress : (initialPercent[stage] ?? 0);
       const saved = stage === 'toInstall' ? trafficText(downloaded?.traffic, downloaded?.total) : undefined;
       const message = saved ?? otherMessages[operation?.kind ?? 'update']?.[stage] ?? messages[stage];
+      const before = progress.stage;
       progress = { stage, progress: percent, message, error: error?.message ?? null };
       // What has ended is still spoken of.
-      if (operation) subject = subjectOf(operation);
+      if (operation) {
+        subject = subjectOf(operation);
+        const begins = operation.kind !== 'update' || (stage === 'downloading' && before !== 'verifying');
+        download = begins ? null : (download ?? downloaded?.traffic ?? null);
+      }
       counted = notCounted;
       return tell(true, error);
     },
@@ -111,14 +113,26 @@ export function createProgress(listeners: readonly ProgressListener[]): Progress
     restart: () => {
       progress = { ...progress, progress: 0 };
     },
-    received: (bytes) => {
-      receivedBytes += bytes;
-    },
-    reused: (bytes) => {
-      reusedBytes += bytes;
-    },
-    requested: () => {
-      requests += 1;
+    downloads: (earlier) => {
+      let traffic = earlier ?? { bytes_fetched: 0, bytes_reused: 0, requests: 0 };
+      const add = (fetched: number, reused: number, asked: number) => {
+        receivedBytes += fetched;
+        reusedBytes += reused;
+        requests += asked;
+        traffic = {
+          bytes_fetched: traffic.bytes_fetched + fetched,
+          bytes_reused: traffic.bytes_reused + reused,
+          requests: traffic.requests + asked,
+        };
+        download = traffic;
+      };
+      add(0, 0, 0);
+      return {
+        received: (bytes) => add(bytes, 0, 0),
+        reused: (bytes) => add(0, bytes, 0),
+        requested: () => add(0, 0, 1),
+        traffic: () => traffic,
+      };
     },
     retried: () => {
       retries += 1;

@@ -267,7 +267,7 @@ export function createUpdater(
     installStarts = found.installStarts;
     resume = resumeOf(found.saved);
     state = stateOf(found.saved, found.decision);
-    if (state.stage !== 'idle') await progress.enter(state.stage, state.error, state.operation);
+    if (state.stage !== 'idle') await progress.enter(state.stage, state.error, state.operation, resume);
     const { decision } = found;
     switch (decision.do) {
       case 'rest':

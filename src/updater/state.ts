@@ -5,6 +5,7 @@
 import * as v from 'valibot';
 import type { AuditRequest, AuditState } from '../audit/audit-report.ts';
 import type { PackageRequest } from '../download/request.ts';
+import type { Traffic } from '../download/traffic.ts';
 import type { UpdateError } from '../errors.ts';
 import type { HistoryEntry, OperationKind } from '../history.ts';
 import { limits } from '../limits.ts';
@@ -58,12 +59,14 @@ export interface ProgressFacts {
   readonly totalBytes: number;
   /** Bytes that came over the network, and tries that failed and were followed by another, since the start. */
   readonly receivedBytes: number;
-  /** Bytes of packages that were made of what the device has, and requests of downloads. */
+  /** Bytes of packages that were made of what the device has, and requests of downloads, since the start. */
   readonly reusedBytes: number;
   readonly requests: number;
   readonly retries: number;
   /** Questions that nobody answered, where the download waits for that. */
   readonly waits: number;
+  /** What the download of the update takes, or took, over all runs; null: there is none, or nothing is known. */
+  readonly download: Traffic | null;
 }
 
 const OwnerSchema = v.pipe(

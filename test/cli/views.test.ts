@@ -25,6 +25,7 @@ const idle: ProgressEvent = {
   bytes: 0,
   total_bytes: 0,
   bytes_per_second: null,
+  download: null,
 };
 const counted = { stage: 'downloading', progress: 35, bytes: 17_500_000, total_bytes: 50_000_000 } as const;
 const unpacking = { stage: 'installing', progress: 50, message: 'unpacking web', module: 'web' } as const;
@@ -47,6 +48,11 @@ const lines: readonly (readonly [Partial<ProgressEvent>, string, string])[] = [
     { ...counted, bytes_per_second: 4_200_000 },
     'downloading 35 %: 17.5 of 50.0 MB, 4.2 MB/s, 8 s left',
     'downloading  [======>             ]   35 %  17.5 of 50.0 MB, 4.2 MB/s, 8 s left',
+  ],
+  [
+    { ...counted, download: { bytes_fetched: 5_000_000, bytes_reused: 12_500_000, requests: 4 } },
+    'downloading 35 %: 17.5 of 50.0 MB; 12.5 MB of it were here already',
+    'downloading  [=============>                          ]   35 %  17.5 of 50.0 MB',
   ],
   [{ ...counted, bytes_per_second: 0 }, 'downloading 35 %: 17.5 of 50.0 MB', ''],
   [unpacking, 'installing 50 %: unpacking web', ''],

@@ -111,6 +111,7 @@ test('an order has its server in its name, and is at hand while something is don
     waits: 0,
     reusedBytes: 0,
     requests: 0,
+    download: null,
   } as const;
   const progress = { progress: 0, message: '', error: null, facts };
   assert.equal(deviceOf({ ...progress, stage: 'toInstall' }, tag), at('toInstall'));

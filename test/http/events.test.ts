@@ -33,6 +33,7 @@ const facts = {
   waits: 0,
   reusedBytes: 0,
   requests: 0,
+  download: { bytes_fetched: 20_000, bytes_reused: 21_000, requests: 3 },
 } as const;
 const downloading: Progress = {
   stage: 'downloading',
@@ -78,6 +79,7 @@ test('a stream begins with the current state, whenever it is opened', async (con
     bytes: 41_000,
     total_bytes: 100_000,
     bytes_per_second: null,
+    download: { bytes_fetched: 20_000, bytes_reused: 21_000, requests: 3 },
   });
 });
 

@@ -26,6 +26,7 @@ const facts = {
   module: null,
   bytes: 0,
   totalBytes: 0,
+  download: null,
 } as const;
 
 test.before.each((context) => {

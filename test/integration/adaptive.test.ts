@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
+import { command } from '../cli/command.ts';
 import { concurrently } from '../runner/concurrently.ts';
 import { until } from './daemon.ts';
 import { type Device, withDevice } from './harness.ts';
@@ -58,6 +59,10 @@ tests('a third is fetched, and history, message, metrics and log say so', () =>
     assert.is(download.requests, requests.length);
     const metrics = await (await fetch(`${daemon.url}/metrics`)).text();
     assert.match(metrics, new RegExp(`^tope_updater_reused_bytes_total ${download.bytes_reused}$`, 'm'));
+    const event = await command(['status', '--json', '--url', daemon.url]);
+    assert.equal(JSON.parse(event.stdout).download, download);
+    const { stdout } = await command(['status', '--url', daemon.url]);
+    assert.match(stdout, /\ndownloaded 1\.[56] MB, [23]\.\d MB were here already\n$/);
     const log = readFileSync(join(device.work, 'logs/updater.log'), 'utf8');
     assert.match(log, /downloaded 15\d{5} bytes in \d requests; \d+ of \d+ were here already/);
   }),
@@ -79,10 +84,16 @@ tests('killed on the way, it goes on, and an edited file is fetched', () =>
     device.store.throttle(undefined);
     const second = await device.start();
     await second.reach('toInstall');
-    await second.post('update', { version: '3.0.0' });
-    const { stage, error } = await second.reach('success', 'failed');
+    const { message } = await second.progress();
+    assert.match(message, / MB downloaded, the rest is already here$/);
+    await second.end('SIGTERM');
+    const third = await device.start();
+    await third.reach('toInstall');
+    assert.is((await third.progress()).message, message, 'a start that finds it waiting says the same');
+    await third.post('update', { version: '3.0.0' });
+    const { stage, error } = await third.reach('success', 'failed');
     assert.is(stage, 'success', error ?? '');
-    const [entry] = (await second.get<{ updates: Entry[] }>('history')).data.updates;
+    const [entry] = (await third.get<{ updates: Entry[] }>('history')).data.updates;
     assert.ok((entry?.download?.bytes_fetched ?? 0) < 4_000_000, JSON.stringify(entry));
     await until('no tail stays', () => device.namesBelow(join(device.work, 'tmp')).length === 0);
   }),

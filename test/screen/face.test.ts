@@ -2,6 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type * as v from 'valibot';
+import { trafficText } from '../../src/download/traffic.ts';
 import type { ErrorCode } from '../../src/errors.ts';
 import type { HistoryEntry } from '../../src/history.ts';
 import type { EventSchema } from '../../src/http/contract.ts';
@@ -30,6 +31,23 @@ test('what the page takes for an event is one, and all of it has words', () => {
   for (const [english, chinese] of [...Object.values(stages), ...Object.values(errors)])
     assert.ok(english !== '' && chinese !== '');
   for (const compiled of [event, remembered]) assert.type(compiled, 'function');
+});
+
+test('what need not be fetched is said on the way and in the end, and nothing where all is fetched', () => {
+  const counted = { bytes: 13_800_000, total_bytes: 33_600_000 };
+  const download = { bytes_fetched: 4_900_000, bytes_reused: 8_900_000, requests: 3 };
+  const onTheWay = state('downloading', { ...counted, download });
+  assert.equal(
+    [shown(onTheWay).amount, shown(onTheWay).note],
+    ['13.8 MB of 33.6 MB', '8.9 MB of it is already here'],
+  );
+  assert.is(shown(onTheWay, 'zh').note, '其中 8.9 MB 已在设备上');
+  assert.is(shown({ ...onTheWay, download: { ...download, bytes_reused: 0 } }).note, '');
+  const message = trafficText(download, 33_600_000) ?? '';
+  const waiting = state('toInstall', { message });
+  assert.is(shown(waiting).note, '4.9 of 33.6 MB downloaded, the rest is already here');
+  assert.is(shown(waiting, 'zh').note, '已下载 4.9 / 33.6 MB，其余已在设备上');
+  assert.is(shown(state('toInstall')).note, '');
 });
 
 test('after a failure the working version is named, and that the way back leads further', () => {

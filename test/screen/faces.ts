@@ -21,16 +21,25 @@ const longError =
   'its start, the last answer was {"status":"starting","database":"migrating"}';
 const done = progress('success', 100);
 const idle = progress('idle', 0, { kind: null, version: null });
+const download = { bytes_fetched: 4_937_216, bytes_reused: 8_819_105, requests: 5 };
+const waits = {
+  ...progress('toInstall', 100),
+  message: '4.9 of 33.6 MB downloaded, the rest is already here',
+};
 const counted = { bytes: 13_756_321, totalBytes: 33_554_432 };
 
 export const faces: readonly Face[] = [
   { name: 'idle', progress: idle, title: '^(Ready|就绪)$' },
-  { name: 'downloading', progress: progress('downloading', 41, counted), title: '^(Downloading|正在下载)$' },
+  {
+    name: 'downloading',
+    progress: progress('downloading', 41, { ...counted, download }),
+    title: '^(Downloading|正在下载)$',
+  },
   { name: 'verifying', progress: progress('verifying', 0), title: '^(Checking|正在校验)$' },
-  { name: 'toInstall', progress: progress('toInstall', 100), title: '^(Ready to install|可以安装)$' },
+  { name: 'toInstall', progress: waits, title: '^(Ready to install|可以安装)$' },
   {
     name: 'install question',
-    progress: progress('toInstall', 100),
+    progress: waits,
     title: '^(Ready to install|可以安装)$',
     opensBy: 'askInstall',
   },
@@ -148,6 +157,7 @@ function progress(stage: Progress['stage'], percent: number, facts: Partial<Prog
       waits: 0,
       reusedBytes: 0,
       requests: 0,
+      download: null,
       ...facts,
     },
   };

@@ -13,26 +13,23 @@ export const buttons: readonly (readonly [Action, string])[] = [
   ['rollback', 'askRollback'],
 ];
 
+/** Lines of a face that stand in the element of their name. */
+const lines = ['title', 'version', 'detail', 'amount', 'rate', 'left', 'note', 'reason', 'raw'] as const;
+
 export function draw(face: Face, state: State | null, isLost: boolean, { say }: Voice): void {
   const percent = state ? state.progress : 0;
   const shown = face.tone ? 100 : percent;
   const acts = !isLost && face.actions.length > 0;
   $('screen').className = `${face.tone}${isLost ? ' lost' : ''}${shown ? '' : ' zero'}${acts ? ' acts' : ''}`;
   put('link', say(isLost ? words.text.lost : words.text.live));
-  put('title', face.title);
-  put('version', face.version);
-  put('detail', face.detail);
-  put('amount', face.amount);
-  put('rate', face.rate);
-  put('left', face.left);
+  lines.forEach((line) => {
+    put(line, face[line]);
+  });
   $('facts').hidden = !face.amount;
-  put('note', face.note);
   put('percent', String(percent));
   $('ring').setAttribute('aria-valuenow', String(percent));
   $('arc').style.strokeDashoffset = String(333 * (1 - shown / 100));
   $('error').hidden = !face.reason;
-  put('reason', face.reason);
-  put('raw', face.raw);
   drawSteps(face);
   $('showError').hidden = !face.raw;
   $('showHistory').hidden = isLost;

@@ -56,7 +56,10 @@ export function faceOf(
       return but({
         tone: 'ok wait',
         detail: usual.actions.indexOf('install') < 0 ? say(text.ready) : '',
+        note: reusedLine(state, voice),
       });
+    case 'downloading':
+      return but({ note: reusedLine(state, voice) });
     case 'success':
       return but({ tone: 'ok' });
     case 'failed':
@@ -144,12 +147,21 @@ function messageLine({ message, module }: State, { language }: Voice): string {
   return module ? `${line} \u00b7 ${module}` : line;
 }
 
+/** What of a package does not have to be fetched: on the way, and in the end. */
+function reusedLine({ stage, download, message }: State, { say }: Voice): string {
+  const { text } = words;
+  if (stage === 'downloading')
+    return download?.bytes_reused ? say(text.reused, size(download.bytes_reused)) : '';
+  const found = /^(\S+) of (\S+ .B) downloaded/.exec(message);
+  return found ? say(text.saved, say(text.amount, found[1] || '', found[2] || '')) : '';
+}
+
 /** What the updater waits for, and that it goes on by itself then. */
 function waitOf(state: State, voice: Voice): Partial<Face> | undefined {
   const { say } = voice;
   const { text } = words;
   const { stage, message } = state;
-  if (/^waits for your consent/.test(message)) {
+  if (asksConsent(state)) {
     const version = consentVersion(state);
     return {
       tone: 'ok wait',
@@ -175,6 +187,10 @@ const longestOwner = 14;
 function holdOf({ message }: State): [string, string] | undefined {
   const found = /^waiting for ([^:]*): (.*) \(until .* at the latest\)$/.exec(message);
   return found ? [found[1] || '', found[2] || ''] : undefined;
+}
+
+function asksConsent({ message }: State): boolean {
+  return /^waits for your consent/.test(message);
 }
 
 function consentVersion({ message, version }: State): string | null | undefined {
@@ -219,8 +235,8 @@ function stepsOf(
 
 /** What the API takes in this state. */
 function actionsOf(state: State, past: readonly Past[]): Action[] {
-  const { stage, kind, message } = state;
-  if (/^waits for your consent/.test(message)) return ['consent'];
+  const { stage, kind } = state;
+  if (asksConsent(state)) return ['consent'];
   if (stage === 'toInstall') return ['cancel', 'install'];
   if (stage === 'downloading' || stage === 'verifying') return ['cancel'];
   if (stage === 'installing') return holdOf(state) && kind === 'update' ? ['cancel'] : [];

@@ -37,19 +37,17 @@ export function createSheets(): Sheets {
 
 export function fillHistory(past: readonly Past[], voice: Voice): void {
   const { say } = voice;
-  const { text } = words;
-  const names = { update: text.update, rollback: text.rolled, repair: text.repaired };
   const list = empty('entries');
   past.slice(0, mostEntries).forEach(({ kind, version, outcome, error, modules, ended_at }, index) => {
     const item = add(list, 'li', '');
     item.className = outcome;
     add(item, 'time', day(ended_at));
-    add(item, 'b', say(names[kind]) + (isKnown(version) ? ` ${version}` : ''));
+    add(item, 'b', say(words.kinds[kind]) + (isKnown(version) ? ` ${version}` : ''));
     add(item, 'p', error ? inWords(error, voice) : modules.join(', '));
     const updater = newUpdater(past, index);
     if (updater) add(item, 'p', `tope-updater ${updater}`);
   });
-  if (past.length === 0) add(list, 'li', say(text.empty));
+  if (past.length === 0) add(list, 'li', say(words.text.empty));
 }
 
 export function fillFailure(reason: string, raw: string): void {

@@ -27,6 +27,7 @@ export interface State {
   readonly bytes?: number;
   readonly total_bytes?: number;
   readonly bytes_per_second?: number | null;
+  readonly download?: { readonly bytes_reused: number } | null;
 }
 
 /** An entry of the history. */

@@ -16,6 +16,13 @@ export interface Asking {
 
 const stops: Pair = ['Programs stop for a moment and start again.', '程序将短暂停止后重新启动。'];
 const notNow: Pair = ['Not now', '暂不'];
+const goBack: Pair = ['Roll back', '回退'];
+const install: Pair = ['Install', '安装'];
+const allow: Pair = ['Allow', '同意'];
+const askInstall: Pair = ['Install version {}?', '安装版本 {}？'];
+const askThis: Pair = ['Install this version?', '安装此版本？'];
+const damaged: Pair = ['The update was damaged on its way.', '更新包在传输中损坏。'];
+const invalid: Pair = ['This is not a valid update.', '更新包无效。'];
 
 export const words = {
   stages: {
@@ -49,11 +56,11 @@ export const words = {
     ],
     DOWNLOAD_FAILED: ['The download broke off. Check the network connection.', '下载中断，请检查网络连接。'],
     SIZE_MISMATCH: ['The update has the wrong size.', '更新包大小不符。'],
-    MD5_MISMATCH: ['The update was damaged on its way.', '更新包在传输中损坏。'],
-    SHA256_MISMATCH: ['The update was damaged on its way.', '更新包在传输中损坏。'],
+    MD5_MISMATCH: damaged,
+    SHA256_MISMATCH: damaged,
     DISK_FULL: ['There is not enough free space.', '存储空间不足。'],
-    INVALID_PACKAGE: ['This is not a valid update.', '更新包无效。'],
-    INVALID_MANIFEST: ['This is not a valid update.', '更新包无效。'],
+    INVALID_PACKAGE: invalid,
+    INVALID_MANIFEST: invalid,
     SIGNATURE_INVALID: ['The update is not from a trusted source.', '更新包来源不受信任。'],
     INCOMPATIBLE: ['The update is not made for this device.', '更新包不适用于本设备。'],
     DOWNGRADE_REFUSED: ['A newer version is installed already.', '已安装更新的版本。'],
@@ -86,6 +93,8 @@ export const words = {
     name: ['Device update', '设备更新'],
     version: ['Version {}', '版本 {}'],
     amount: ['{} of {}', '{} / {}'],
+    saved: ['{} downloaded, the rest is already here', '已下载 {}，其余已在设备上'],
+    reused: ['{} of it is already here', '其中 {} 已在设备上'],
     rate: ['{}/s', '{}/秒'],
     left: ['{} left', '剩余 {}'],
     seconds: ['{} s', '{} 秒'],
@@ -110,25 +119,28 @@ export const words = {
     empty: ['Nothing has been installed yet.', '尚未安装过更新。'],
     details: ['Details', '详情'],
     failure: ['What went wrong', '错误详情'],
-    update: ['Update', '更新'],
-    rolled: ['Rollback', '回退'],
-    repaired: ['Repair', '修复'],
     close: ['Close', '关闭'],
+  },
+  /** Of an entry of the history. */
+  kinds: {
+    update: ['Update', '更新'],
+    rollback: ['Rollback', '回退'],
+    repair: ['Repair', '修复'],
   },
   actions: {
     rollback: {
-      open: ['Roll back', '回退'],
+      open: goBack,
       ask: ['Go back to version {}?', '回退到版本 {}？'],
       consequence: stops,
       stay: ['Keep', '保持现状'],
-      act: ['Roll back', '回退'],
+      act: goBack,
     },
     install: {
-      open: ['Install', '安装'],
-      ask: ['Install version {}?', '安装版本 {}？'],
+      open: install,
+      ask: askInstall,
       consequence: stops,
       stay: notNow,
-      act: ['Install', '安装'],
+      act: install,
     },
     cancel: {
       open: ['Cancel', '取消'],
@@ -138,19 +150,19 @@ export const words = {
       act: ['Cancel the update', '取消更新'],
     },
     consent: {
-      open: ['Allow', '同意'],
-      ask: ['Install version {}?', '安装版本 {}？'],
+      open: allow,
+      ask: askInstall,
       consequence: stops,
       stay: notNow,
-      act: ['Allow', '同意'],
+      act: allow,
     },
   },
   /** The questions where the version is not known. */
   unknown: {
     rollback: ['Go back to the earlier version?', '回退到之前的版本？'],
-    install: ['Install this version?', '安装此版本？'],
+    install: askThis,
     cancel: ['Cancel the update?', '取消更新？'],
-    consent: ['Install this version?', '安装此版本？'],
+    consent: askThis,
   },
   /** After a failure: the rollback does not undo that, it takes back what works. */
   further: {
@@ -174,10 +186,5 @@ export const words = {
     'restarting the machine': '正在重启设备',
   },
   /** Download, check, install, done. */
-  steps: [
-    ['Download', '下载'],
-    ['Check', '校验'],
-    ['Install', '安装'],
-    ['Done', '完成'],
-  ],
+  steps: [['Download', '下载'], ['Check', '校验'], install, ['Done', '完成']],
 } as const;
