@@ -1,11 +1,13 @@
 /**
- * `make demo`: one whole update of a small device on this machine, through the daemon's HTTP API, and back again.
+ * `make demo`: a whole update of a small device on this machine, through the daemon's HTTP API; the next one, which fetches only
+ * what is not there yet; and one step back.
  *
  * Everything is real (package, services, daemon) and lives in a scratch folder and on free ports. What was started is
  * ended by its pid, also on Ctrl-C and on a failure. Exit code 0 only where everything was as it should be.
  */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { HistoryEntry } from '../../src/history.ts';
 import { type DeviceApi, startDeviceApi } from '../fixtures/device-api-server.ts';
 import { buildPackage } from '../fixtures/package-builder.ts';
 import { type Daemon, startDaemon } from '../integration/daemon.ts';
@@ -15,6 +17,7 @@ import { makeScreen, type Screen } from './screen.ts';
 
 const oldVersion = '1.4.0';
 const newVersion = '1.5.0';
+const nextVersion = '1.6.0';
 const storeBytesPerSecond = 5_500_000;
 
 interface Stand {
@@ -51,17 +54,23 @@ async function demo(): Promise<void> {
   const stand = await setUp();
   const before = stand.printer.files();
 
-  await download(stand);
-  await install(stand);
+  screen.heading('2. Download and verify');
+  await download(stand, newVersion);
+  screen.heading('3. Install');
+  await install(stand, newVersion);
   const after = stand.printer.files();
   await showChanges(stand, before, after);
-  await rollBack(stand, before);
+  screen.heading('5. The next update fetches only what is missing');
+  const sizeBytes = await download(stand, nextVersion);
+  await install(stand, nextVersion);
+  await showSaving(stand, sizeBytes);
+  await rollBack(stand, after);
 
   const failures = screen.failures();
   const seconds = ((performance.now() - started) / 1000).toFixed(0);
   screen.title(
     failures.length === 0
-      ? `Done in ${seconds} s: updated to ${newVersion} and rolled back to ${oldVersion}.`
+      ? `Done in ${seconds} s: updated to ${newVersion} and ${nextVersion}, and rolled back to ${newVersion}.`
       : `Not as it should be: ${failures.join('; ')}`,
   );
 }
@@ -93,13 +102,13 @@ async function setUp(): Promise<Stand> {
   return { screen, printer, store, daemon };
 }
 
-async function download({ printer, store, daemon }: Stand): Promise<void> {
-  screen.heading('2. Download and verify');
-  const name = `printer-${newVersion}.zip`;
-  const built = await buildPackage(printer.packageOf(newVersion), join(printer.shelf, name));
+/** Resolves with the size of the package, in bytes. */
+async function download({ printer, store, daemon }: Stand, version: string): Promise<number> {
+  const name = `printer-${version}.zip`;
+  const built = await buildPackage(printer.packageOf(version), join(printer.shelf, name));
   screen.line(`POST /api/v1.0/download   ${name}, ${size(built.sizeBytes)}, MD5 ${built.md5}`);
   const reply = await daemon.post('download', {
-    version: newVersion,
+    version,
     package_url: `${store.url}/${name}`,
     package_name: name,
     package_size: built.sizeBytes,
@@ -108,18 +117,18 @@ async function download({ printer, store, daemon }: Stand): Promise<void> {
   if (reply.code !== 200) throw new Error(reply.msg);
   const stage = await follow(daemon, ['downloading', 'verifying']);
   screen.check('the package is verified and waits to be installed', stage === 'toInstall');
+  return built.sizeBytes;
 }
 
-async function install({ printer, daemon }: Stand): Promise<void> {
-  screen.heading('3. Install');
-  screen.line(`POST /api/v1.0/update   {"version":"${newVersion}"}`);
+async function install({ printer, daemon }: Stand, version: string): Promise<void> {
+  screen.line(`POST /api/v1.0/update   {"version":"${version}"}`);
   const oldPids = printer.pids();
-  const reply = await daemon.post('update', { version: newVersion });
+  const reply = await daemon.post('update', { version });
   if (reply.code !== 200) throw new Error(reply.msg);
   const stage = await follow(daemon, ['installing']);
   screen.check('the update was installed', stage === 'success');
   const answers = await printer.answers();
-  screen.check(`both services answer ${newVersion}`, allAnswer(answers, newVersion));
+  screen.check(`both services answer ${version}`, allAnswer(answers, version));
   screen.check(
     `they are new processes: ${oldPids.join(', ')} -> ${printer.pids().join(', ')}`,
     printer.pids().length === oldPids.length && printer.pids().every((pid) => !oldPids.includes(pid)),
@@ -147,17 +156,36 @@ async function showChanges(
   screen.note(`backups are kept in ${join(printer.work, 'backups')}`);
 }
 
+/** What the history says of the last download. */
+async function showSaving({ daemon }: Stand, sizeBytes: number): Promise<void> {
+  screen.line('GET /api/v1.0/history');
+  const [entry] = (await daemon.get<{ updates: HistoryEntry[] }>('history')).data.updates;
+  const { bytes_fetched = sizeBytes, bytes_reused = 0, requests = 0 } = entry?.download ?? {};
+  screen.table([
+    ['package', size(sizeBytes)],
+    [
+      'downloaded',
+      `${size(bytes_fetched)}, ${Math.round((100 * bytes_fetched) / sizeBytes)} %, in ${requests} requests`,
+    ],
+    ['here already', size(bytes_reused)],
+  ]);
+  screen.check(
+    'a quarter of the package was downloaded at most: one model is new, the other was here',
+    bytes_fetched <= sizeBytes / 4,
+  );
+}
+
 async function rollBack({ printer, daemon }: Stand, before: Record<string, FileFacts>): Promise<void> {
-  screen.heading('5. Roll back');
+  screen.heading('6. Roll back');
   screen.line('POST /api/v1.0/rollback');
   const reply = await daemon.post('rollback');
   if (reply.code !== 200) throw new Error(reply.msg);
   const stage = await follow(daemon, ['installing']);
   screen.check('the rollback is done', stage === 'success');
   const answers = await printer.answers();
-  screen.check(`both services answer ${oldVersion} again`, allAnswer(answers, oldVersion));
+  screen.check(`both services answer ${newVersion} again`, allAnswer(answers, newVersion));
   screen.check(
-    'every file is what it was before the update',
+    'every file is what it was before the last update',
     JSON.stringify(printer.files()) === JSON.stringify(before),
   );
 }

@@ -97,7 +97,11 @@ export async function makePrinter(version: string): Promise<Printer> {
         ...Object.fromEntries(
           parts.map((part) => [`programs/${part.name}`, { content: textOf(part, newVersion), mode: 0o755 }]),
         ),
-        'models/bed-level.bin': { content: { random: 6 * MB, seed: 2 }, compress: false },
+        // Another one in each version; the large one stays.
+        'models/bed-level.bin': {
+          content: { random: 6 * MB, seed: Number(newVersion.replaceAll('.', '')) },
+          compress: false,
+        },
         'models/first-layer.bin': { content: { random: 24 * MB, seed: 3 }, compress: false },
       },
     }),
