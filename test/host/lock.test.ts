@@ -25,7 +25,7 @@ let count = 0;
 test.after(() => rmSync(folder, { recursive: true, force: true }));
 
 test('one of many that start at once has the lock, also where a killed one left its own', async () => {
-  for (let round = 0; round < 10; round += 1) {
+  for (let round = 0; round < 4; round += 1) {
     const work = newWork();
     if (round % 2 === 0) leaveDeadSocket(work);
     const taken = await Promise.all(Array.from({ length: 16 }, () => lockDirectory(work)));
@@ -38,9 +38,9 @@ test('one of many that start at once has the lock, also where a killed one left 
 
 test('one of many processes has the lock, and a kill -9 frees it', async () => {
   const work = newWork();
-  const starters = Array.from({ length: 4 }, () => starter(work));
+  const starters = Array.from({ length: 3 }, () => starter(work));
   const answers = await Promise.all(starters.map(({ answer }) => answer));
-  assert.equal(answers.sort(), ['false', 'false', 'false', 'true']);
+  assert.equal(answers.sort(), ['false', 'false', 'true']);
   assert.not(await lockDirectory(work));
   for (const { child } of starters) child.kill('SIGKILL');
   await Promise.all(starters.map(({ ended }) => ended));

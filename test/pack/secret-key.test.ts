@@ -3,17 +3,17 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openSecretKey, scryptCost } from '../../src/pack/secret-key.ts';
 import { parseTrustedKey, verifyManifestSignature } from '../../src/package/signature.ts';
 import { cheapKeyFile } from '../fixtures/secret-key-file.ts';
+import { suite } from '../runner/suites.ts';
 import { usualManifest, withSource, writeUsual } from './source-folder.ts';
 
 const test = suite('secret key');
 const hasMinisign = spawnSync('minisign', ['-v']).error === undefined;
 if (!hasMinisign) console.log('skipped: minisign: the Debian package is not installed');
-const testWithMinisign = hasMinisign ? test : test.skip;
+const testWithMinisign = hasMinisign ? test.long : test.skip;
 
 const never = () => Promise.reject(new Error('no password is needed'));
 

@@ -1,24 +1,29 @@
 /** Every package of the hostile corpus is refused with its own error, leaves no file behind and takes little memory. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Attempt } from '../fixtures/hostile/attempt.ts';
 import { hostileCases } from '../fixtures/hostile/corpus.ts';
 import { packageWith } from '../fixtures/hostile/honest.ts';
+import { compile } from '../runner/compiled.ts';
 
 const hostile = suite('hostile packages');
 const directory = mkdtempSync(join(tmpdir(), 'hostile-'));
 const packages = join(directory, 'packages');
 const device = join(directory, 'device');
+const cases = hostileCases();
 const attempts = new Map<string, Attempt>();
 
 hostile.before(async () => {
-  await runTsx(['test/fixtures/hostile/make.ts', packages]);
+  mkdirSync(packages);
+  for (const { name, expected, bytes } of cases)
+    writeFileSync(join(packages, `${expected}.${name}.zip`), bytes());
   writeFileSync(join(packages, 'honest.zip'), packageWith([]));
-  const output = await runTsx(['--expose-gc', 'test/fixtures/hostile/attempt.ts', packages, device]);
+  const output = await tryAll();
   for (const line of output.trim().split('\n')) {
     const attempt: Attempt = JSON.parse(line);
     attempts.set(attempt.file, attempt);
@@ -31,7 +36,6 @@ hostile('the package that all of them vary is accepted', () => {
   assert.equal(readdirSync(join(device, 'opt/tope')), ['app']);
 });
 
-const cases = hostileCases();
 for (const { name, expected, says } of cases) {
   hostile(`${name} is refused as ${expected}`, () => {
     const attempt = attempts.get(`${expected}.${name}.zip`);
@@ -72,20 +76,17 @@ function isOneLine(text: string): boolean {
   return [...text].every((character) => character >= ' ' && !/[\u007f-\u009f\u2028-\u202e]/.test(character));
 }
 
-/** Runs a TypeScript program to its end and gives its output; fails when it fails or takes over a minute. */
-function runTsx(args: readonly string[]): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child: ChildProcess = spawn(process.execPath, ['--import', 'tsx', ...args], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-      timeout: 60_000,
-    });
-    let output = '';
-    child.stdout?.on('data', (chunk: Buffer) => {
-      output += chunk.toString();
-    });
-    child.on('error', reject);
-    child.on('close', (status) =>
-      status === 0 ? resolve(output) : reject(new Error(`${args.join(' ')} ended with ${status}\n${output}`)),
-    );
-  });
+/** What attempt.ts says of each package; rejects where it fails or takes over a minute. In a process of its own: its memory is measured. */
+async function tryAll(): Promise<string> {
+  mkdirSync('dist', { recursive: true });
+  const compiled = mkdtempSync(resolve('dist/hostile-'));
+  try {
+    const program = 'test/fixtures/hostile/attempt.ts';
+    const script = (await compile([program], compiled)).get(program) ?? program;
+    const argv = ['--enable-source-maps', '--expose-gc', script, packages, device];
+    return (await promisify(execFile)(process.execPath, argv, { timeout: 60_000, maxBuffer: 2 ** 24 }))
+      .stdout;
+  } finally {
+    rmSync(compiled, { recursive: true, force: true });
+  }
 }

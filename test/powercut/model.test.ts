@@ -5,9 +5,9 @@ import { scenarioNamed } from './scenarios.ts';
 
 const test = suite('power cuts on the model disk, some');
 
-/** Every subset of up to 7 unforced operations, as in the long run; few cuts inside recoveries, few kills. */
+/** Every subset of up to 5 unforced operations; few cuts inside recoveries, few kills. */
 const depth = {
-  exhaustiveUpTo: 7,
+  exhaustiveUpTo: 5,
   nestedExhaustiveUpTo: 1,
   samples: 0,
   nestedEvery: 400,

@@ -15,26 +15,18 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { limits } from '../../src/limits.ts';
 import type { ServiceSpec } from '../../src/release.ts';
 import { findProcesses, type RunningProcess } from '../../src/services/processes.ts';
 import { captureServices, startServices, stopServices } from '../../src/services/services.ts';
+import { concurrently } from '../runner/concurrently.ts';
 import { type Device, eventually, fixtures, withDevice } from './device.ts';
 
-const test = suite('services/neighbour');
-const isRoot = process.getuid?.() === 0;
+const tests = concurrently('services/neighbour');
+const notRoot = process.getuid?.() === 0 ? undefined : 'needs root';
 const neighbour = 65534;
 const path = process.env.PATH ?? '/usr/bin:/bin';
-
-function asRoot(name: string, body: () => Promise<void>): void {
-  if (isRoot) test(name, body);
-  else {
-    console.log(`skipped: ${name}: needs root`);
-    test.skip(name, body);
-  }
-}
 
 function spec(program: string, more: Partial<ServiceSpec> = {}): ServiceSpec {
   const processName = program.slice(program.lastIndexOf('/') + 1);
@@ -82,7 +74,7 @@ async function usersOf(device: Device, program: string): Promise<number[]> {
   return found.map(({ pid }) => statSync(`/proc/${pid}`).uid).sort();
 }
 
-asRoot('his environment is seen by nothing that runs as root', () =>
+tests.needing(notRoot, 'his environment is seen by nothing that runs as root', () =>
   withDevice(async (device) => {
     const { program, open } = installOpen(device, '/bin/sleep');
     const evil = join(open, 'evil');
@@ -134,7 +126,7 @@ asRoot('his environment is seen by nothing that runs as root', () =>
   }, 5),
 );
 
-asRoot('a younger namesake is stopped, decides nothing, and its environment is nowhere', () =>
+tests.needing(notRoot, 'a younger namesake is stopped, decides nothing, and its environment is nowhere', () =>
   withDevice(async (device) => {
     const { program, open } = installOpen(device, 'child-service.sh');
     await runs(device, [program], { MARK: 'service' }, 0);
@@ -158,7 +150,7 @@ asRoot('a younger namesake is stopped, decides nothing, and its environment is n
   }, 5),
 );
 
-asRoot('a namesake that comes back for ever does not make a stop fail', () =>
+tests.needing(notRoot, 'a namesake that comes back for ever does not make a stop fail', () =>
   withDevice(async (device) => {
     const { program, open } = installOpen(device, 'child-service.sh');
     await runs(device, [program], {}, 0);
@@ -180,7 +172,8 @@ asRoot('a namesake that comes back for ever does not make a stop fail', () =>
   }, 5),
 );
 
-asRoot(
+tests.needing(
+  notRoot,
   'a service whose own environment is beyond the bound comes back with what fits, and that is said',
   () =>
     withDevice(async (device) => {
@@ -197,36 +190,39 @@ asRoot(
     }, 5),
 );
 
-asRoot('a process of another PID or mount namespace is no service of this device, whatever its name', () =>
-  withDevice(async (device) => {
-    const { program, open } = installOpen(device, '/bin/sleep');
-    const name = program.split('/').at(-1) ?? '';
-    const containers = [['--pid', '--fork', '--kill-child'], ['--mount']].map((how) =>
-      spawn('unshare', [...how, program, '600'], { stdio: 'ignore' }),
-    );
-    try {
-      const named = () =>
-        readdirSync('/proc').filter((pid) => {
-          try {
-            return /^\d+$/.test(pid) && statSync(`/proc/${pid}`) && commOf(pid) === name;
-          } catch {
-            return false;
-          }
-        });
-      await eventually('both run', async () => named().length === 2);
-      assert.equal(await findProcesses(device.host, name), []);
-      const snapshots = await captureServices(device.host, [spec(program)]);
-      assert.equal(snapshots[0]?.runningProcesses, []);
-      await stopServices(device.host, snapshots);
-      assert.is(named().length, 2);
-    } finally {
-      for (const container of containers) container.kill('SIGKILL');
-      rmSync(open, { recursive: true });
-    }
-  }, 5),
+tests.needing(
+  notRoot,
+  'a process of another PID or mount namespace is no service of this device, whatever its name',
+  () =>
+    withDevice(async (device) => {
+      const { program, open } = installOpen(device, '/bin/sleep');
+      const name = program.split('/').at(-1) ?? '';
+      const containers = [['--pid', '--fork', '--kill-child'], ['--mount']].map((how) =>
+        spawn('unshare', [...how, program, '600'], { stdio: 'ignore' }),
+      );
+      try {
+        const named = () =>
+          readdirSync('/proc').filter((pid) => {
+            try {
+              return /^\d+$/.test(pid) && statSync(`/proc/${pid}`) && commOf(pid) === name;
+            } catch {
+              return false;
+            }
+          });
+        await eventually('both run', async () => named().length === 2);
+        assert.equal(await findProcesses(device.host, name), []);
+        const snapshots = await captureServices(device.host, [spec(program)]);
+        assert.equal(snapshots[0]?.runningProcesses, []);
+        await stopServices(device.host, snapshots);
+        assert.is(named().length, 2);
+      } finally {
+        for (const container of containers) container.kill('SIGKILL');
+        rmSync(open, { recursive: true });
+      }
+    }, 5),
 );
 
-asRoot('capabilities of a user namespace of his own are none outside of it', () =>
+tests.needing(notRoot, 'capabilities of a user namespace of his own are none outside of it', () =>
   withDevice(async (device) => {
     const { program, open } = installOpen(device, '/bin/sleep');
     const contained = spawn('unshare', ['--user', '--map-root-user', '--keep-caps', program, '600'], {
@@ -258,26 +254,29 @@ asRoot('capabilities of a user namespace of his own are none outside of it', () 
   }, 5),
 );
 
-asRoot('a process with a network of its own is not brought back into that of the updater', () =>
-  withDevice(async (device) => {
-    const { program, open } = installOpen(device, '/bin/sleep');
-    const contained = spawn('unshare', ['--net', program, '600'], { stdio: 'ignore' });
-    try {
-      await eventually('it runs', async () => (await device.running(program)).length === 1);
-      let refused = '';
-      await captureServices(device.host, [spec(program)]).catch((thrown: Error) => {
-        refused = thrown.message;
-      });
-      assert.match(refused, /has a network namespace of its own/);
-      assert.is((await device.running(program)).length, 1);
-    } finally {
-      contained.kill('SIGKILL');
-      rmSync(open, { recursive: true });
-    }
-  }, 5),
+tests.needing(
+  notRoot,
+  'a process with a network of its own is not brought back into that of the updater',
+  () =>
+    withDevice(async (device) => {
+      const { program, open } = installOpen(device, '/bin/sleep');
+      const contained = spawn('unshare', ['--net', program, '600'], { stdio: 'ignore' });
+      try {
+        await eventually('it runs', async () => (await device.running(program)).length === 1);
+        let refused = '';
+        await captureServices(device.host, [spec(program)]).catch((thrown: Error) => {
+          refused = thrown.message;
+        });
+        assert.match(refused, /has a network namespace of its own/);
+        assert.is((await device.running(program)).length, 1);
+      } finally {
+        contained.kill('SIGKILL');
+        rmSync(open, { recursive: true });
+      }
+    }, 5),
 );
 
-asRoot('what root runs is the service, also where he was there before it', () =>
+tests.needing(notRoot, 'what root runs is the service, also where he was there before it', () =>
   withDevice(async (device) => {
     const { program, open } = installOpen(device, 'child-service.sh');
     await runs(device, [program], { MARK: 'his' });
@@ -291,52 +290,58 @@ asRoot('what root runs is the service, also where he was there before it', () =>
   }, 5),
 );
 
-asRoot('a service that is down comes back as whom it ran, never as root because it is down', () =>
-  withDevice(async (device) => {
-    const { program, open } = installOpen(device, 'child-service.sh');
-    const started = spec(program, { start: [program, 'new'] });
-    // Never seen to run, and anybody may exchange it.
-    const unknown = await captureServices(device.host, [started]);
-    let refused = '';
-    await startServices(device.host, unknown, 'target').catch((thrown: Error) => {
-      refused = thrown.message;
-    });
-    assert.match(
-      refused,
-      /has never been seen to run, and \/.* may be written by everybody, who would become/,
-    );
-    assert.equal(await usersOf(device, program), []);
-    // Seen by an earlier update.
-    const running = await runs(device, [program], {});
-    const known = await captureServices(device.host, [started]);
-    device.host.processes.signal(running.pid, 'SIGKILL');
-    await eventually('it is gone', async () => (await device.running(program)).length === 0);
-    const down = await captureServices(device.host, [started], { known });
-    await startServices(device.host, down, 'target');
-    assert.equal(await usersOf(device, program), [neighbour]);
-    rmSync(open, { recursive: true });
-  }, 5),
+tests.needing(
+  notRoot,
+  'a service that is down comes back as whom it ran, never as root because it is down',
+  () =>
+    withDevice(async (device) => {
+      const { program, open } = installOpen(device, 'child-service.sh');
+      const started = spec(program, { start: [program, 'new'] });
+      // Never seen to run, and anybody may exchange it.
+      const unknown = await captureServices(device.host, [started]);
+      let refused = '';
+      await startServices(device.host, unknown, 'target').catch((thrown: Error) => {
+        refused = thrown.message;
+      });
+      assert.match(
+        refused,
+        /has never been seen to run, and \/.* may be written by everybody, who would become/,
+      );
+      assert.equal(await usersOf(device, program), []);
+      // Seen by an earlier update.
+      const running = await runs(device, [program], {});
+      const known = await captureServices(device.host, [started]);
+      device.host.processes.signal(running.pid, 'SIGKILL');
+      await eventually('it is gone', async () => (await device.running(program)).length === 0);
+      const down = await captureServices(device.host, [started], { known });
+      await startServices(device.host, down, 'target');
+      assert.equal(await usersOf(device, program), [neighbour]);
+      rmSync(open, { recursive: true });
+    }, 5),
 );
 
-asRoot('no updater is ever a service, neither this one nor that of another work directory', () =>
-  withDevice(async (device) => {
-    for (const name of ['tope-updater', 'tope-updater-x64']) {
-      const program = device.install('child-service.sh', name);
-      const other = spawn(program, { stdio: 'ignore' });
-      try {
-        await eventually('it runs', async () => commOf(String(other.pid)) === name.slice(0, 15));
-        const snapshots = await captureServices(device.host, [spec(program)]);
-        await stopServices(device.host, snapshots);
-        assert.is(commOf(String(other.pid)), name.slice(0, 15));
-      } finally {
-        other.kill('SIGKILL');
+tests.needing(
+  notRoot,
+  'no updater is ever a service, neither this one nor that of another work directory',
+  () =>
+    withDevice(async (device) => {
+      for (const name of ['tope-updater', 'tope-updater-x64']) {
+        const program = device.install('child-service.sh', name);
+        const other = spawn(program, { stdio: 'ignore' });
+        try {
+          await eventually('it runs', async () => commOf(String(other.pid)) === name.slice(0, 15));
+          const snapshots = await captureServices(device.host, [spec(program)]);
+          await stopServices(device.host, snapshots);
+          assert.is(commOf(String(other.pid)), name.slice(0, 15));
+        } finally {
+          other.kill('SIGKILL');
+        }
       }
-    }
-  }, 5),
+    }, 5),
 );
 
 function commOf(pid: string): string {
   return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
 }
 
-test.run();
+tests.run();
