@@ -125,13 +125,20 @@ function afterFailure(memory: Memory, order: Order, heard: Heard): Memory {
     if (tries < limits.fleetTries && (hasNewBytes || triedMs < limits.fleetBudgetMs))
       return { ...memory, order: { ...order, tries, tried_ms: hasNewBytes ? 0 : Math.round(triedMs) } };
   }
-  const isInstall = !downloadFaults.includes(error.code);
-  const failures = isInstall
+  const failures = isOfPackage(error.code)
     ? [...memory.failures, { md5: order.request.package_md5, at: heard.nowMs }].slice(
         -limits.fleetFailures * 3,
       )
     : memory.failures;
   return ended({ ...memory, failures }, order, failed(error, heard.installed));
+}
+
+/**
+ * True where the same package would fail the same way: it stopped services for nothing, or was downloaded for nothing. A refused
+ * downgrade did neither (the package waits), and the operator's answer to it is this very package, allowed.
+ */
+function isOfPackage(code: ErrorCode): boolean {
+  return code !== 'DOWNGRADE_REFUSED' && !downloadFaults.includes(code);
 }
 
 const downloadFaults: readonly ErrorCode[] = [

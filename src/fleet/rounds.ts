@@ -7,13 +7,14 @@
 import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { type Deployment, type Link, readDeployment, readPoll } from './answers.ts';
+import { begun, cancelling, offeredAgain, owing } from './beginnings.ts';
 import { onCancel } from './cancel.ts';
 import { type Consent, createConsent } from './consent.ts';
 import { type FleetContext, pastOf } from './context.ts';
 import { type Device, deviceOf, isKnown, type Move, nameOf, onDeployment, onLink } from './decide.ts';
 import { afterClosed, afterHistory, downloadedEnd, refusedOrder } from './ends.ts';
 import { createInventory, type Inventory } from './inventory.ts';
-import type { Memory, Order } from './memory.ts';
+import type { Order } from './memory.ts';
 import { readWith } from './read-with.ts';
 import { retryMs, sameIdMs } from './schedule.ts';
 import type { Teller } from './teller.ts';
@@ -40,7 +41,9 @@ export function createRounds(context: FleetContext, teller: Teller): Rounds {
   const inventory = createInventory(context);
   const consent = createConsent(context);
   let known: { readonly link: Link; readonly deployment: Deployment } | undefined;
+  /** As the last poll that was answered found it, and as the one under way has found it so far. */
   let waitsFor: WaitsFor = null;
+  let found: WaitsFor = null;
   let retryAtMs = 0;
   let stampedAtMs = Number.NEGATIVE_INFINITY;
   let sameIdAtMs = 0;
@@ -48,24 +51,35 @@ export function createRounds(context: FleetContext, teller: Teller): Rounds {
 
   const device = (): Device => deviceOf(updater().progress(), tag);
 
+  /** Once somebody on the device installs or replaces the package, it waits no longer, whatever the last poll found. */
+  function isAtHand(): boolean {
+    const { order, stage } = device();
+    return stage === 'toInstall' && order !== null && order === remembered.current().order?.id;
+  }
+
   async function once(): Promise<boolean> {
+    found = null;
+    const mayHaveMore = await poll();
+    waitsFor = found;
+    return mayHaveMore;
+  }
+
+  async function poll(): Promise<boolean> {
     if (await teller.end()) {
       sameIdAtMs = clock.elapsed() + sameIdMs(remembered.current().last?.again ?? 0);
       inventory.changed();
     }
     const { body } = await exchange.ask('GET', '', undefined, limits.fleetPollBytes);
-    const poll = readWith(readPoll, body, 'poll');
-    if (poll.sleepMs !== undefined && poll.sleepMs !== remembered.current().sleep_ms) {
-      const { sleepMs } = poll;
+    const answer = readWith(readPoll, body, 'poll');
+    const { sleepMs, cancel, confirmation } = answer;
+    if (sleepMs !== undefined && sleepMs !== remembered.current().sleep_ms)
       await remembered.change((memory) => ({ ...memory, sleep_ms: sleepMs }));
-    }
-    await inventory.tell(poll.wantsAttributes);
-    waitsFor = null;
-    if (poll.confirmation === undefined) consent.withdraw();
-    if (poll.cancel !== undefined) return onCancelled(poll.cancel.id);
+    await inventory.tell(answer.wantsAttributes);
+    if (confirmation === undefined) consent.withdraw();
+    if (cancel !== undefined) return onCancelled(cancel.id);
     const { order } = remembered.current();
-    if (poll.confirmation !== undefined && order === null) return consent.asked(poll.confirmation);
-    return onOffered(poll.deployment);
+    if (confirmation !== undefined && order === null) return consent.asked(confirmation);
+    return onOffered(answer.deployment);
   }
 
   async function onOffered(link: Link | undefined): Promise<boolean> {
@@ -148,7 +162,7 @@ export function createRounds(context: FleetContext, teller: Teller): Rounds {
       case 'install':
         return order === null ? false : install(order);
       case 'wait':
-        waitsFor = move.waitsFor;
+        found = move.waitsFor;
         if (move.message !== '') updater().say(move.message);
         if (known !== undefined) await teller.say(known.deployment.id, move.word);
         if (order !== null && device().order === order.id) await stamp(order);
@@ -264,37 +278,10 @@ export function createRounds(context: FleetContext, teller: Teller): Rounds {
     inventory,
     consent,
     once,
-    waitsFor: () => waitsFor,
+    waitsFor: () => (waitsFor === 'device' || isAtHand() ? waitsFor : null),
     failed: (order) => {
       retryAtMs = clock.elapsed() + retryMs(Math.max(1, order.tries));
     },
     searchHistory,
-  };
-}
-
-/** Nothing is begun while another order is open, or an end is owed. */
-function begun(memory: Memory, { order, isAgain }: Extract<Move, { do: 'begin' }>): Memory {
-  if (memory.order !== null || memory.owed !== null) return memory;
-  const { last } = memory;
-  return { ...memory, order, last: isAgain && last !== null ? { ...last, again: last.again + 1 } : last };
-}
-
-function owing(memory: Memory, { owed }: Extract<Move, { do: 'owe' }>): Memory {
-  if (memory.order !== null || memory.owed !== null) return memory;
-  const { last } = memory;
-  return { ...memory, owed, last: last?.id === owed.id ? { ...last, again: last.again + 1 } : last };
-}
-
-function cancelling(memory: Memory, id: string): Memory {
-  return memory.order?.id === id ? { ...memory, order: { ...memory.order, cancelling: true } } : memory;
-}
-
-/** Offered as before: a cancellation that comes now is a new one. */
-function offeredAgain(memory: Memory, id: string): Memory {
-  const { order } = memory;
-  if (order?.id !== id || (!order.cancelling && !order.told.includes('rejected'))) return memory;
-  return {
-    ...memory,
-    order: { ...order, cancelling: false, told: order.told.filter((key) => key !== 'rejected') },
   };
 }

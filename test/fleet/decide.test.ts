@@ -1,7 +1,7 @@
 /** The table of decisions row by row, and what the updater's stages make of an order. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { UpdateError } from '../../src/errors.ts';
+import { type ErrorCode, UpdateError } from '../../src/errors.ts';
 import { type Deployment, readDeployment } from '../../src/fleet/answers.ts';
 import { onCancel } from '../../src/fleet/cancel.ts';
 import {
@@ -281,6 +281,14 @@ test('success and failure are owed, with what runs; of another order nothing is'
   assert.is(after({ stage: 'success', order: '8' }), busy);
   assert.is(after({ stage: 'success', order: null }), busy);
   assert.is(after({ stage: 'installing' }), busy);
+});
+
+test('a refused downgrade is no failure of the package, which may be allowed at once; one that is refused as such is', () => {
+  const refused = (code: ErrorCode) => after({ error: new UpdateError(code, 'why') });
+  assert.equal(refused('DOWNGRADE_REFUSED').failures, []);
+  assert.is(refused('DOWNGRADE_REFUSED').owed?.finished, 'failure');
+  for (const code of ['INVALID_PACKAGE', 'SIGNATURE_INVALID', 'INCOMPATIBLE'] as const)
+    assert.equal(refused(code).failures, [{ md5, at: 5 }], code);
 });
 
 test('a cancellation on the device ends the order, one of the server does not', () => {

@@ -1,6 +1,7 @@
 /** Orders of a fleet's server, carried out by the built daemon on a whole device, and told truly. */
 
 import * as assert from 'uvu/assert';
+import { type DdiRequest, hawkbit11 } from '../fixtures/ddi-model.ts';
 import { until } from '../integration/daemon.ts';
 import { concurrently } from '../runner/concurrently.ts';
 import { askFleet, tells, withFleet } from './device.ts';
@@ -35,6 +36,30 @@ test('an order whose new version is not well ends with the reason, and the old v
     assert.equal(device.running(), ['alpha 1.0.0', 'beta 1.0.0']);
     await tells(device, { last_outcome: 'failed', last_error: 'HEALTH_CHECK_FAILED' });
   }));
+
+test.long('what an order waits for is told in mid-poll too, and consent is taken then', () =>
+  withFleet(
+    async (device) => {
+      await device.order(device.usual('2.0.0'), { type: 'soft' });
+      const daemon = await device.join(['--fleet-soft', 'ask']);
+      const waitsFor = async () => (await askFleet(daemon)).data.order?.waits_for;
+      await until('it waits', async () => {
+        await askFleet(daemon, { poll: true });
+        return (await waitsFor()) === 'consent';
+      });
+      const isStuck = ({ method, path }: DdiRequest) => method === 'GET' && path.includes('/deploymentBase/');
+      device.server.fail((request) => (isStuck(request) ? { kind: 'stallHead' } : undefined));
+      const asked = device.server.seen.length;
+      await askFleet(daemon, { poll: true });
+      await until('a poll is under way', () => device.server.seen.slice(asked).some(isStuck));
+      assert.is(await waitsFor(), 'consent');
+      assert.is((await askFleet(daemon, { confirm: true })).code, 200);
+      await daemon.reach('success');
+      assert.is(await waitsFor(), undefined, 'nothing waits any more');
+    },
+    { flavour: { ...hawkbit11, hasQuery: false } },
+  ),
+);
 
 test.long('an order to download alone ends with that; ordered for good, the package is there', () =>
   withFleet(async (device) => {
