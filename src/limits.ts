@@ -90,6 +90,10 @@ export const limits = {
   linkBytes: 4095,
   /** Names of one file's extended attributes: what Linux gives at most (XATTR_LIST_MAX). */
   attributeNamesBytes: 64 * KiB,
+  /** Names and values, in base64, of one file's attributes that go over: ext4 keeps 4 KiB of them in one block. */
+  attributeBytes: 16 * KiB,
+  /** Of all files of a plan: they stand in its journal and are held until it is staged. */
+  attributesBytes: 2 * MiB,
   /** Files that getfattr(1) is asked of at once: some 100 KB of arguments. */
   attributePaths: 500,
   /** No tree of programs is this deep; bounds the directories one name can imply. */

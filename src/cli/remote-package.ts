@@ -92,6 +92,8 @@ function remoteFile(net: Net, address: Address, sizeBytes: number): OpenFile {
       modifiedMs: 0,
     }),
     close: async () => undefined,
+    attributes: async () => ({ values: {}, beyond: [] }),
+    setAttribute: refuse,
     write: refuse,
     sync: refuse,
     syncData: refuse,

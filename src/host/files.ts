@@ -12,6 +12,7 @@ import { limits } from '../limits.ts';
 import { type GroupReader, groupReader } from './acl.ts';
 import { openAnchors } from './anchors.ts';
 import { attributeNames } from './attribute-names.ts';
+import { type AttributeCalls, attributeCalls } from './attributes.ts';
 import type { FileOwner, FileStat, Files, Memory, OpenFile, OpenHow } from './host.ts';
 import { pathBytes, rawText } from './raw-text.ts';
 import { openFilesystem } from './syncfs.ts';
@@ -78,12 +79,13 @@ export function plainFiles(): Files {
 /** Every call runs on libuv's worker; none blocks the event loop. */
 function filesOf({ at, inside }: Names): Files {
   const groups = groupReader();
+  const attributes = attributeCalls();
   return {
     open: async (path, how) =>
       openedFile(
         await at(path, (name) => call<number>((done) => fs.open(name, openFlags[how], 0o600, done))),
         how,
-        groups,
+        { groups, attributes },
       ),
     list: (path) =>
       inside(path, async (name) =>
@@ -200,7 +202,12 @@ async function withDescriptor<T>(
   }
 }
 
-function openedFile(fd: number, how: OpenHow, groups: GroupReader | undefined): OpenFile {
+interface Calls {
+  readonly groups: GroupReader | undefined;
+  readonly attributes: AttributeCalls;
+}
+
+function openedFile(fd: number, how: OpenHow, { groups, attributes }: Calls): OpenFile {
   return {
     read: (buffer, offset, length, position) =>
       call<number>((done) => fs.read(fd, buffer, offset, length, position, done)),
@@ -220,6 +227,8 @@ function openedFile(fd: number, how: OpenHow, groups: GroupReader | undefined): 
       const stat = toFileStat(await call<fs.BigIntStats>((done) => fs.fstat(fd, { bigint: true }, done)));
       return withoutMask(stat, groups, (reader) => reader.ofDescriptor(fd));
     },
+    attributes: () => attributes.read(fd),
+    setAttribute: (name, value) => attributes.write(fd, name, value),
     close: () => callVoid((done) => fs.close(fd, done)),
   };
 }

@@ -14,6 +14,8 @@ export interface Foreign<Functions> {
   pointerTo(buffer: Uint8Array | BigUint64Array): bigint;
   /** Where another function or variable of the library lies. Throws where there is none of that name. */
   address(symbol: string): bigint;
+  /** errno of the call that failed just now: to be asked at once. */
+  errorNumber(): number;
 }
 
 /** What is used of node:ffi. */
@@ -23,7 +25,11 @@ interface NodeFfi {
     signatures: object,
   ): { readonly lib: { getSymbol(name: string): bigint }; readonly functions: object };
   getRawPointer(buffer: Uint8Array | BigUint64Array): bigint;
+  getInt32(pointer: bigint, offset: number): number;
 }
+
+/** A function of glibc and musl: where the calling thread has its errno. */
+const errorPlace = { arguments: [], return: 'uint64' };
 
 /** `signatures`: of each of `Functions`, words of the machine. Undefined where this Node, libc or sandbox has none of it. */
 export function foreign<Functions>(
@@ -34,11 +40,13 @@ export function foreign<Functions>(
   const ffi = builtin?.('node:ffi') as NodeFfi | undefined;
   if (ffi === undefined) return undefined;
   try {
-    const { lib, functions } = ffi.dlopen(null, signatures);
+    const { lib, functions } = ffi.dlopen(null, { ...signatures, __errno_location: errorPlace });
+    const { __errno_location: placeOfError } = functions as { readonly __errno_location: () => bigint };
     return {
       functions: functions as Functions,
       pointerTo: (buffer) => ffi.getRawPointer(buffer),
       address: (symbol) => lib.getSymbol(symbol),
+      errorNumber: () => ffi.getInt32(placeOfError(), 0),
     };
   } catch {
     return undefined;

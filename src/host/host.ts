@@ -35,6 +35,17 @@ export interface FileOwner {
   readonly gid: number;
 }
 
+/** Name -> value in base64 of what attributes.ts tells of. */
+export type Attributes = Readonly<Record<string, string>>;
+
+export interface FileAttributes {
+  readonly values: Attributes;
+  /** Names of those that cannot be had, or are more than limits.attributeBytes hold. */
+  readonly beyond: readonly string[];
+  /** The machine cannot tell. */
+  readonly isUnknown?: true;
+}
+
 /**
  * How a file is opened; a symlink in the last place is never followed (ELOOP).
  * read: existing, read only. update: existing, read and write. create: must not exist, mode 0600.
@@ -57,6 +68,10 @@ export interface OpenFile {
   /** The time of the last change of its content, epoch milliseconds. */
   setModified(epochMs: number): Promise<void>;
   stat(): Promise<FileStat>;
+  /** Its capabilities, access list and `user.` attributes (attributes.ts); none where the machine cannot tell. May cost a process. */
+  attributes(): Promise<FileAttributes>;
+  /** `value` in base64; undefined removes it, if it is there. ENOTSUP where the filesystem or the machine has no such attributes. */
+  setAttribute(name: string, value: string | undefined): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -41,6 +41,7 @@ const growing: readonly CallName[] = [
   'file.sync',
   'filesystem.sync',
   'file.truncate',
+  'file.setAttribute',
   'makeDirectory',
   'rename',
   'hardLink',
@@ -96,6 +97,8 @@ export function faultyFiles(
     setOwner: (uid, gid) => through('file.setOwner', path, () => file.setOwner(uid, gid)),
     setModified: (epochMs) => through('file.setModified', path, () => file.setModified(epochMs)),
     stat: () => through('file.stat', path, () => file.stat()),
+    attributes: () => through('file.attributes', path, () => file.attributes()),
+    setAttribute: (name, value) => through('file.setAttribute', path, () => file.setAttribute(name, value)),
     close: () => through('file.close', path, () => file.close()),
   });
 

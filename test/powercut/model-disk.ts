@@ -80,8 +80,14 @@ function modelFiles(log: ModelLog): Files {
       if (node.kind !== 'symlink') throw systemError('EINVAL', 'readlink', path);
       return node.target;
     },
-    async attributeNames() {
-      return new Map();
+    async attributeNames(paths) {
+      const found = new Map<string, string[]>();
+      for (const path of paths) {
+        const { inode } = lookup(log.state, path, false, 'llistxattr');
+        const names = inode === undefined ? [] : Object.keys(nodeAt(log.state, inode).named ?? {});
+        if (names.length > 0) found.set(path, names);
+      }
+      return found;
     },
     async makeDirectory(path, mode, owner) {
       // As the real port does it: mkdir(2), cut by the umask, then what differs.

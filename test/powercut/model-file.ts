@@ -55,6 +55,16 @@ export function openModelFile(log: ModelLog, inode: number, path: string, how: O
       alive('fstat');
       return modelStat(nodeAt(log.state, inode), inode);
     },
+    async attributes() {
+      alive('fgetxattr');
+      const { named } = nodeAt(log.state, inode);
+      return { values: named ?? {}, beyond: [] };
+    },
+    async setAttribute(name, value) {
+      alive('fsetxattr');
+      if (value === undefined && nodeAt(log.state, inode).named?.[name] === undefined) return;
+      log.change({ kind: 'attribute', inode, name, value }, `fsetxattr ${name} ${path}`);
+    },
     async close() {
       alive('close');
       closed = true;

@@ -16,6 +16,8 @@ interface Attributes {
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
+  /** Extended attributes, name -> value in base64; undefined: none. */
+  readonly named?: Readonly<Record<string, string>>;
 }
 
 export type ModelNode =
@@ -38,7 +40,14 @@ export type MicroOperation =
   | { readonly kind: 'size'; readonly inode: number; readonly sizeBytes: number }
   | { readonly kind: 'data'; readonly inode: number; readonly offset: number; readonly bytes: Buffer }
   | { readonly kind: 'mode'; readonly inode: number; readonly mode: number }
-  | { readonly kind: 'owner'; readonly inode: number; readonly uid: number; readonly gid: number };
+  | { readonly kind: 'owner'; readonly inode: number; readonly uid: number; readonly gid: number }
+  | {
+      readonly kind: 'attribute';
+      readonly inode: number;
+      readonly name: string;
+      /** Undefined: it goes. */
+      readonly value: string | undefined;
+    };
 
 export interface ModelState {
   readonly nodes: Map<number, ModelNode>;
@@ -130,7 +139,23 @@ export function applyOperation(state: ModelState, operation: MicroOperation): vo
       if (node === undefined) return;
       // Linux drops set-uid and set-gid of a file whose owner changes, also for root.
       const mode = node.kind === 'file' ? node.mode & ~0o6000 : node.mode;
-      nodes.set(operation.inode, { ...node, mode, uid: operation.uid, gid: operation.gid });
+      // And its capabilities.
+      const named = node.kind === 'file' ? without(node.named, 'security.capability') : node.named;
+      nodes.set(operation.inode, {
+        ...node,
+        mode,
+        uid: operation.uid,
+        gid: operation.gid,
+        ...withNamed(named),
+      });
+      return;
+    }
+    case 'attribute': {
+      const node = nodes.get(operation.inode);
+      if (node === undefined) return;
+      const { name, value } = operation;
+      const named = { ...without(node.named, name), ...(value !== undefined && { [name]: value }) };
+      nodes.set(operation.inode, { ...node, ...withNamed(named) });
       return;
     }
     default:
@@ -150,6 +175,7 @@ export function inodesOf(operation: MicroOperation): readonly number[] {
     case 'data':
     case 'mode':
     case 'owner':
+    case 'attribute':
       return [operation.inode];
     default:
       return operation satisfies never;
@@ -167,7 +193,7 @@ export function fingerprint(state: ModelState): string {
     const node = state.nodes.get(inode);
     if (node === undefined) throw new Error(`the name ${name} points at inode ${inode}, which is not there`);
     const order = seen.get(inode) ?? seen.size;
-    words.push(`${name}\0${order} ${node.kind} ${node.mode} ${node.uid} ${node.gid}`);
+    words.push(`${name}\0${order} ${node.kind} ${node.mode} ${node.uid} ${node.gid}${namedText(node)}`);
     if (seen.has(inode)) return;
     seen.set(inode, order);
     if (node.kind === 'file') words.push(contentDigest(node.content));
@@ -181,6 +207,22 @@ export function fingerprint(state: ModelState): string {
   };
   visit('/', rootInode);
   return createHash('sha1').update(words.join('\0')).digest('base64');
+}
+
+/** Empty where there are none. */
+export function namedText({ named = {} }: ModelNode): string {
+  return Object.keys(named)
+    .sort()
+    .map((name) => ` ${name}=${named[name]}`)
+    .join('');
+}
+
+function without(named: Attributes['named'] = {}, name: string): Record<string, string> {
+  return Object.fromEntries(Object.entries(named).filter(([other]) => other !== name));
+}
+
+function withNamed(named: Attributes['named']): Pick<Attributes, 'named'> {
+  return named === undefined ? {} : { named };
 }
 
 function entriesOf(nodes: ReadonlyMap<number, ModelNode>, inode: number): Map<string, number> | undefined {

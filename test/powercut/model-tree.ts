@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { contentDigest, type FileContent, wholeContent } from './file-content.ts';
 import { lookup, nodeAt } from './model-lookup.ts';
-import type { ModelState } from './model-state.ts';
+import { type ModelState, namedText } from './model-state.ts';
 
 /** Absolute path -> kind, permission bits, owner, and what is in it. */
 export type Tree = ReadonlyMap<string, string>;
@@ -14,7 +14,7 @@ export function treeOf(state: ModelState, root: string): Tree {
     const { inode } = lookup(state, path, false, 'lstat');
     if (inode === undefined) return;
     const node = nodeAt(state, inode);
-    const attributes = `${node.mode.toString(8)} ${node.uid}:${node.gid}`;
+    const attributes = `${node.mode.toString(8)} ${node.uid}:${node.gid}${namedText(node)}`;
     if (path !== root)
       tree.set(path, `${node.kind} ${attributes}${node.kind === 'directory' ? '' : ` ${contentOf(node)}`}`);
     if (node.kind === 'directory')
