@@ -24,6 +24,10 @@ export interface ReleaseFile {
   readonly whenThere: WhenThere;
   /** Of a symlink: where it leads to, relative to its directory and inside the module's tree. */
   readonly link?: string | undefined;
+  /** Of a program: their value (capabilities.ts), where the manifest states them. */
+  readonly capabilities?: string | undefined;
+  /** What a replaced file has of extended attributes does not go over to it. */
+  readonly dropsAttributes?: true | undefined;
 }
 
 /**

@@ -1,6 +1,8 @@
 /** `tope-updater verify`: what a package would deploy where, and whether a device would take it. */
+
 import { realpath } from 'node:fs/promises';
 import { basename } from 'node:path';
+import { capabilitiesText } from '../capabilities.ts';
 import { errno } from '../errors.ts';
 import { plainFiles } from '../host/files.ts';
 import { freeMemory } from '../host/memory.ts';
@@ -88,11 +90,12 @@ function report({ release, sizeBytes, md5, sha256, hasSignature, signed, warning
     modules: release.modules.map((module) => ({
       name: module.name,
       dst: module.target,
-      files: [...module.files].map(({ target, sizeBytes: size, sha256: digest, link }) => ({
+      files: [...module.files].map(({ target, sizeBytes: size, sha256: digest, link, capabilities }) => ({
         dst: target,
         size,
         sha256: digest ?? null,
         ...(link !== undefined && { link }),
+        ...(capabilities !== undefined && { capabilities: capabilitiesText(capabilities) }),
       })),
       exact: module.exact,
       config: module.isTree
@@ -147,6 +150,9 @@ function notesOf({ name, exact, config, keep, commands, files, isTree }: Release
     ...(isConfig ? [`${name}: stays where it was edited`] : []),
     ...(config.length > 0 ? [`${name}: stays where it was edited: ${config.join(', ')}`] : []),
     ...(keep.length > 0 ? [`${name}: never replaced or removed: ${keep.join(', ')}`] : []),
+    ...[...files].flatMap(({ target, capabilities }) =>
+      capabilities === undefined ? [] : `${name}: ${target} gets ${capabilitiesText(capabilities)}`,
+    ),
     ...(commands?.beforeStart ?? []).map((argv) => `${name}: runs before the start: ${commandText(argv)}`),
     ...(commands?.onUndo ?? []).map((argv) => `${name}: runs where that is undone: ${commandText(argv)}`),
   ];

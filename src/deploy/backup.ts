@@ -6,12 +6,14 @@
  * (plan.ts, keptPath), for an undo. Both are other names of the same file where the filesystem can do that.
  */
 import { posix } from 'node:path';
+import { attributesInWords } from '../attribute-kinds.ts';
 import { asUpdateError, errno, UpdateError } from '../errors.ts';
 import type { FileStat, Files, Host } from '../host/host.ts';
 import { forEachInFlight } from '../host/in-flight.ts';
 import type { WriteGroup } from '../host/write-group.ts';
 import { limits } from '../limits.ts';
-import { cloneFile, linkFile, sameFile } from './clone.ts';
+import { attributeFinder } from './attributes.ts';
+import { type CopyOptions, cloneFile, linkFile, sameFile } from './clone.ts';
 import { closedBackup } from './closed-backup.ts';
 import { renamedCases } from './folded.ts';
 import { type FileStep, fileSteps, keptPath, type Plan, stagedPath, summaryOf } from './plan.ts';
@@ -24,18 +26,23 @@ const backupDirectoryMode = 0o700;
  * of the plan.
  */
 export async function saveBackups(
-  { files }: Pick<Host, 'files'>,
+  host: Pick<Host, 'files' | 'log'>,
   backupDirectory: string,
   plan: Plan,
   group: WriteGroup,
 ): Promise<Iterable<string>> {
   const touched = new Set<string>([backupDirectory]);
+  const options = { group, hasAttributes: attributeFinder(host.files, backedUp(plan)) };
   await forEachInFlight(fileSteps(plan), limits.filesInFlight, async (step) => {
     const { backup } = step;
     if (backup === null) return;
-    await saving(step.target, () => saveOne(files, backupDirectory, step, backup, touched, group));
+    await saving(step.target, () => saveOne(host, backupDirectory, step, backup, touched, options));
   });
   return touched;
+}
+
+function* backedUp(plan: Plan): Generator<string> {
+  for (const { target, backup } of fileSteps(plan)) if (backup !== null) yield target;
 }
 
 /**
@@ -75,7 +82,7 @@ export async function retakeBackups(
       log.info(`${step.target} was changed while the services were stopped: it is backed up again`);
       if (saved) await files.remove(backup);
       if (other) await files.remove(kept);
-      await saveOne(files, backupDirectory, step, backup, touched);
+      await saveOne({ files, log }, backupDirectory, step, backup, touched);
       for (const path of [backup, kept]) touched.add(posix.dirname(path));
     }),
   );
@@ -90,15 +97,19 @@ export async function backupOf(files: Files, step: FileStep): Promise<string | n
 }
 
 async function saveOne(
-  files: Files,
+  { files, log }: Pick<Host, 'files' | 'log'>,
   backupDirectory: string,
   step: FileStep,
   backup: string,
   touched: Set<string>,
-  group?: WriteGroup,
+  options: CopyOptions = {},
 ): Promise<void> {
   await makeParents(files, backupDirectory, posix.dirname(backup), touched);
-  await cloneFile(files, step.target, backup, group);
+  const { lost } = await cloneFile(files, step.target, backup, options);
+  if (lost.length > 0)
+    log.warn(
+      `${step.target} has ${attributesInWords(lost)}, which its backup ${backup} cannot hold: a later rollback will not bring that back`,
+    );
   await linkFile(files, step.target, keptPath(step));
 }
 

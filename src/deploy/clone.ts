@@ -3,24 +3,36 @@ import { errno } from '../errors.ts';
 import type { FileStat, Files, OpenFile } from '../host/host.ts';
 import type { WriteGroup } from '../host/write-group.ts';
 import { limits } from '../limits.ts';
+import { giveAttributes } from './attributes.ts';
 
 /** What a filesystem answers that has no hard links, or none across this border, or none for this file. */
 const noHardLink = new Set(['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
 
 /**
- * Makes `to` (nothing may stand there) the same file as `from`, or an equal one: mode, owner and time of change kept, content
- * durable at once, or with `group` where one is given. The directory of `to` is the caller's to sync. A symlink is cloned as
+ * Makes `to` (nothing may stand there) the same file as `from`, or an equal one: mode, owner, extended attributes and time of change
+ * kept, content durable at once, or with `group` where one is given. The directory of `to` is the caller's to sync. A symlink is cloned as
  * a link. Rejects with a system error.
  */
 export async function cloneFile(
   files: Files,
   from: string,
   to: string,
-  group?: WriteGroup,
-): Promise<'linked' | 'copied'> {
-  if (await linkFile(files, from, to)) return 'linked';
-  await copyFile(files, from, to, group);
-  return 'copied';
+  options: CopyOptions = {},
+): Promise<Cloned> {
+  if (await linkFile(files, from, to)) return { how: 'linked', lost: [] };
+  return copyFile(files, from, to, options);
+}
+
+export interface CopyOptions {
+  readonly group?: WriteGroup | undefined;
+  /** Whether a file has extended attributes, where that was found out for many at once: to ask one may cost a process. */
+  readonly hasAttributes?: (path: string) => Promise<boolean>;
+}
+
+export interface Cloned {
+  readonly how: 'linked' | 'copied';
+  /** Names of extended attributes that the copy has not. */
+  readonly lost: readonly string[];
 }
 
 /** Makes `to` another name of `from`; false where the filesystem cannot. Rejects with any other system error. */
@@ -35,12 +47,18 @@ export async function linkFile(files: Files, from: string, to: string): Promise<
 }
 
 /** Makes `to` a file of its own with all that `from` has; see cloneFile. */
-export async function copyFile(files: Files, from: string, to: string, group?: WriteGroup): Promise<void> {
+export async function copyFile(
+  files: Files,
+  from: string,
+  to: string,
+  { group, hasAttributes }: CopyOptions = {},
+): Promise<Cloned> {
   const stat = await files.stat(from);
   if (stat?.kind === 'symlink') {
     await files.symbolicLink(await files.readLink(from), to, stat);
-    return;
+    return { how: 'copied', lost: [] };
   }
+  const isDressed = (await hasAttributes?.(from)) ?? true;
   const source = await files.open(from, 'read');
   try {
     const target = await files.open(to, 'create');
@@ -49,16 +67,25 @@ export async function copyFile(files: Files, from: string, to: string, group?: W
       const sizeBytes = await copyContent(source, target);
       const was = await source.stat();
       await setAttributes(target, was);
+      const lost = isDressed ? await copyAttributes(source, target) : [];
       await target.setModified(was.modifiedMs);
       isTaken = group !== undefined;
       if (group === undefined) await target.sync();
       else await group.finish(target, sizeBytes);
+      return { how: 'copied', lost };
     } finally {
       if (!isTaken) await target.close();
     }
   } finally {
     await source.close();
   }
+}
+
+/** Gives the names of those that the copy cannot have. */
+async function copyAttributes(source: OpenFile, target: OpenFile): Promise<readonly string[]> {
+  const { values, beyond } = await source.attributes();
+  if (Object.keys(values).length === 0) return beyond;
+  return [...beyond, ...(await giveAttributes(target, values))];
 }
 
 /** Two names of one file. */

@@ -5,8 +5,10 @@
  */
 import type * as Crypto from 'node:crypto';
 import { posix } from 'node:path';
+import { accessList, capability } from '../attribute-kinds.ts';
+import { capabilitiesText } from '../capabilities.ts';
 import { errno } from '../errors.ts';
-import type { FileStat, Files } from '../host/host.ts';
+import type { Attributes, FileStat, Files } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import type { DeployedDirectory, DeployedFile, DeployedLink } from './deployed-record.ts';
 import { type Fingerprint, isSame, newFingerprinting } from './fingerprint.ts';
@@ -14,7 +16,7 @@ import { type Fingerprint, isSame, newFingerprinting } from './fingerprint.ts';
 /**
  * missing: nothing is there. kind: something else is (a symlink, a directory), also in the place of a directory above
  * it. unreadable: the disk does not give it. content: other bytes, or a link that leads elsewhere. attributes: the right bytes,
- * another mode or owner.
+ * another mode or owner, other capabilities or another access list than it was given.
  */
 export const differenceKinds = ['missing', 'kind', 'unreadable', 'content', 'attributes'] as const;
 export type DifferenceKind = (typeof differenceKinds)[number];
@@ -80,6 +82,17 @@ export function createComparer(files: Files, { signal, pace }: Comparison): Comp
     }
   };
 
+  const lackOf = async ({ path, attributes }: DeployedFile): Promise<string[]> => {
+    if (attributes === undefined) return [];
+    const file = await files.open(path, 'read');
+    try {
+      const { values, isUnknown } = await file.attributes();
+      return isUnknown === true ? [] : lackingAttributes(values, attributes);
+    } finally {
+      await file.close();
+    }
+  };
+
   const place = async (
     path: string,
     wanted: 'file' | 'directory' | 'symlink',
@@ -121,7 +134,7 @@ export function createComparer(files: Files, { signal, pace }: Comparison): Comp
           };
         const now = await fingerprint(file.path, file.sizeBytes, file);
         if (!isSame(now, file)) return { kind: 'content', text: otherBytes(now, file) };
-        return attributesOf(found, file);
+        return attributesOf(found, file, await lackOf(file));
       }),
     link: (link) =>
       reading(async () => {
@@ -131,7 +144,7 @@ export function createComparer(files: Files, { signal, pace }: Comparison): Comp
         const to = await files.readLink(link.path);
         if (to !== link.to)
           return { kind: 'content', text: `leads to ${to}, deployed was a symlink to ${link.to}` };
-        return attributesOf(found, { ...link, mode: found.mode });
+        return attributesOf(found, { ...link, mode: found.mode }, []);
       }),
     directory: (directory) =>
       reading(async () => {
@@ -172,12 +185,32 @@ const nameOf: Record<FileStat['kind'], string> = {
 function attributesOf(
   found: FileStat,
   file: Pick<DeployedFile, 'mode' | 'uid' | 'gid'>,
+  lack: readonly string[],
 ): Difference | undefined {
   const texts: string[] = [];
   if (found.mode !== file.mode) texts.push(`has mode ${octal(found.mode)}, ${octal(file.mode)} was deployed`);
   if (found.uid !== file.uid || found.gid !== file.gid)
     texts.push(`belongs to ${found.uid}:${found.gid}, ${file.uid}:${file.gid} was deployed`);
+  texts.push(...lack);
   return texts.length === 0 ? undefined : { kind: 'attributes', text: texts.join('; ') };
+}
+
+/** What it has beyond those that were deployed is the matter of whoever gave it that: a command of the package, a person. */
+function lackingAttributes(found: Attributes, deployed: Attributes): string[] {
+  const texts: string[] = [];
+  const [now, was] = [found[capability], deployed[capability]];
+  if (was !== undefined && now !== was)
+    texts.push(
+      `has ${now === undefined ? 'no capabilities' : `the capabilities ${capabilitiesText(now)}`}, ${capabilitiesText(was)} was deployed`,
+    );
+  const [list, deployedList] = [found[accessList], deployed[accessList]];
+  if (deployedList !== undefined && list !== deployedList)
+    texts.push(
+      list === undefined
+        ? 'has no access list (ACL), one was deployed'
+        : 'has another access list (ACL) than was deployed',
+    );
+  return texts;
 }
 
 /** A seal tells nothing to anybody else. */

@@ -10,7 +10,7 @@
  * Which of the records counts: current-record.ts. Reading takes one line of memory at a time.
  */
 import { UpdateError } from '../errors.ts';
-import type { Files } from '../host/host.ts';
+import type { Attributes, Files } from '../host/host.ts';
 import type { WriteGroup } from '../host/write-group.ts';
 import { limits } from '../limits.ts';
 import type { ModuleCommands, ServiceSpec } from '../release.ts';
@@ -66,6 +66,8 @@ interface FileFacts {
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
+  /** Its capabilities and access list, where it was given any: absent where not, and in records of 0.1.0, which ignores them. */
+  readonly attributes?: Attributes;
 }
 
 /** A symlink of a tree. */

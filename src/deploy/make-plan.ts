@@ -7,7 +7,7 @@
  */
 import { posix } from 'node:path';
 import { UpdateError } from '../errors.ts';
-import type { FileOwner } from '../host/host.ts';
+import type { Attributes, FileOwner } from '../host/host.ts';
 import type { WhenThere } from '../release.ts';
 import type { Seal } from '../seal.ts';
 import type { Found } from './findings.ts';
@@ -36,6 +36,17 @@ export interface FileWant {
   readonly link?: string | undefined;
   /** Its bytes stand there already: it gets a step only where mode or owner differ. */
   readonly stands?: boolean;
+  /** Extended attributes that are stated, by the manifest or by the record: they outrank those of the file that is replaced. */
+  readonly attributes?: Attributes | undefined;
+  /** It is to have none but those. */
+  readonly dropsAttributes?: boolean | undefined;
+}
+
+/** The extended attributes that a file is to have (carried-attributes.ts). */
+export interface WantedAttributes {
+  readonly values: Attributes;
+  /** What stands has others than the package states. */
+  readonly isOther: boolean;
 }
 
 /** One thing that shall be so when the transaction is committed. */
@@ -60,6 +71,8 @@ export interface Facts {
   readonly otherCases: ReadonlySet<string>;
   /** Missing directories above wanted paths, parents first. */
   readonly missingParents: readonly string[];
+  /** Of the files that are to have extended attributes; absent: none is. */
+  readonly attributes?: { get(path: string): WantedAttributes | undefined };
   /** The updater's own ids: what new files belong to unless something says otherwise. */
   readonly self: FileOwner;
 }
@@ -124,8 +137,9 @@ export async function makePlan(
           );
         const replaced = found?.kind === 'file' ? found : undefined;
         const isOtherCase = facts.otherCases.has(want.target);
-        if (!isOtherCase && isLeftAlone(want, found, facts.self)) break;
-        const owner = want.owner ?? (want.link === undefined ? replaced : found) ?? facts.self;
+        if (!isOtherCase && isLeftAlone(want, found, facts)) break;
+        const owner = ownerOf(want, found, facts.self);
+        const attributes = facts.attributes?.get(want.target)?.values;
         const mode = want.link === undefined ? modeOf(want, replaced) : linkMode;
         const temp = tempName(beside, mode | (replaced?.mode ?? 0));
         list.add({
@@ -145,6 +159,7 @@ export async function makePlan(
           ...(want.crc32 !== undefined && { crc32: want.crc32 }),
           ...(found?.kind === 'directory' && { replacesDirectory: attributesOf(found) }),
           ...(want.seal && { seal: want.seal }),
+          ...(attributes && { attributes }),
         });
         break;
       }
@@ -190,11 +205,22 @@ export async function makePlan(
   return { format: 1, keepsNames: true, ...rest, steps: list.steps };
 }
 
-/** The file is all that is wanted, its mode and owner too: it gets no step. `found`: what stands there. */
-export function isLeftAlone(want: FileWant, found: Found | undefined, self: FileOwner): boolean {
+/** The file is all that is wanted, its mode, owner and stated attributes too: it gets no step. `found`: what stands there. */
+export function isLeftAlone(
+  want: FileWant,
+  found: Found | undefined,
+  { self, attributes }: Pick<Facts, 'self' | 'attributes'>,
+): boolean {
   if (want.stands !== true || found === undefined) return false;
+  if (attributes?.get(want.target)?.isOther === true) return false;
   const mode = want.link === undefined ? modeOf(want, found) : linkMode;
   return isDressed(found, mode, want.owner ?? found ?? self);
+}
+
+/** Whom it belongs to in the end; `found`: what stands there now. */
+export function ownerOf(want: FileWant, found: Found | undefined, self: FileOwner): FileOwner {
+  const replaced = want.link !== undefined || found?.kind === 'file' ? found : undefined;
+  return want.owner ?? replaced ?? self;
 }
 
 /** The mode that a file has in the end; `replaced`: what stands there now. */

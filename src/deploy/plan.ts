@@ -3,6 +3,7 @@
  * each step uses. Made by make-plan.ts. Pure; the plan is what the journal stores, so it is plain JSON.
  */
 
+import type { Attributes } from '../host/host.ts';
 import type { List } from '../packed-list.ts';
 import type { ServiceSpec } from '../release.ts';
 import type { Seal } from '../seal.ts';
@@ -33,6 +34,8 @@ export interface PutStep {
   readonly crc32?: number;
   /** Of a repair, whose file was remembered by its seal. */
   readonly seal?: Seal | undefined;
+  /** Its extended attributes, where it is to have any (carried-attributes.ts). Not of a rollback: there the backup has them. */
+  readonly attributes?: Attributes | undefined;
 }
 
 export interface RemoveStep {

@@ -14,7 +14,7 @@ export interface Recorded {
 }
 
 /** What tells whether a file still is what was deployed. */
-export type RecordedFile = Pick<DeployedFile, 'sizeBytes'> & Fingerprint;
+export type RecordedFile = Pick<DeployedFile, 'sizeBytes' | 'attributes'> & Fingerprint;
 export type RecordedLink = Pick<DeployedLink, 'to'>;
 
 export const nothingRecorded: Recorded = { files: new Map(), links: new Map(), directories: new Set() };
@@ -44,6 +44,7 @@ export async function readRecorded(files: Files, backupDirectory: string): Promi
   }
 }
 
-function recordedOf({ sizeBytes, sha256, seal }: DeployedFile): RecordedFile {
-  return sha256 === undefined ? { sizeBytes, seal } : { sizeBytes, sha256 };
+function recordedOf({ sizeBytes, sha256, seal, attributes }: DeployedFile): RecordedFile {
+  const facts = { sizeBytes, ...(attributes && { attributes }) };
+  return sha256 === undefined ? { ...facts, seal } : { ...facts, sha256 };
 }

@@ -5,14 +5,16 @@
  * target has been touched. Directories that are new stand already: they must, for a staged file lies in its target's directory.
  */
 import type * as Crypto from 'node:crypto';
+import { attributesInWords } from '../attribute-kinds.ts';
 import { asUpdateError, UpdateError } from '../errors.ts';
 import { breathing } from '../host/breathing.ts';
-import type { Files, Host } from '../host/host.ts';
+import type { Host, OpenFile } from '../host/host.ts';
 import { forEachInFlight } from '../host/in-flight.ts';
 import { writeBehind } from '../host/write-behind.ts';
 import type { WriteGroup } from '../host/write-group.ts';
 import { limits } from '../limits.ts';
 import { loadPacking, type PackedMap } from '../packed-list.ts';
+import { attributeFinder, giveAttributes } from './attributes.ts';
 import { cloneFile, copyFile, setAttributes } from './clone.ts';
 import { type Fingerprint, isSame, newFingerprinting } from './fingerprint.ts';
 import { directorySteps, type Plan, type PutStep, putSteps, stagedPath } from './plan.ts';
@@ -45,6 +47,8 @@ export interface Stager {
   readonly sources: Sources;
   /** Of the staged files that are complete and whose digest the plan does not tell, by target: what a later audit compares with. */
   readonly fingerprints: Pick<PackedMap<Fingerprint>, 'get'>;
+  /** Names of extended attributes that the filesystem of a target cannot hold, by target. */
+  readonly unheld: ReadonlyMap<string, readonly string[]>;
   /** The first module that takes content from there. */
   moduleOf(source: string): string | undefined;
   /** Opens the staged files that take the content of `source`: usually one, but a source may serve several targets. */
@@ -60,7 +64,7 @@ export interface Sources extends Iterable<string> {
 
 /** Stages an update: the package's entries are pushed into the staged files. From `sealFromBytes` on, see Fingerprint. */
 export async function createStager(
-  host: Pick<Host, 'files'>,
+  host: Pick<Host, 'files' | 'log'>,
   plan: Plan,
   group: WriteGroup,
   sealFromBytes: number = limits.sealFromBytes,
@@ -76,6 +80,7 @@ export async function createStager(
   }
   const unfinished = new Set<() => Promise<void>>();
   const fingerprints = packing.map<Fingerprint>();
+  const unheld = new Map<string, readonly string[]>();
   let crypto: typeof Crypto | undefined;
   return {
     sources: {
@@ -88,10 +93,11 @@ export async function createStager(
       },
     },
     fingerprints,
+    unheld,
     moduleOf: (source) => first.get(source)?.module,
     open: async (source) => {
       crypto ??= await import('node:crypto');
-      const parts = { files: host.files, group, crypto, sealFromBytes, unfinished, fingerprints };
+      const parts = { ...host, group, crypto, sealFromBytes, unfinished, fingerprints, unheld };
       const writers: StagedFileWriter[] = [];
       const step = first.get(source);
       for (const each of step === undefined ? [] : [step, ...(more.get(source) ?? [])]) {
@@ -120,21 +126,47 @@ export async function createStager(
  * Stages a rollback: each file comes from the backup that its step names. It is a copy, as what is put back may be written to
  * before it is found to fail, and the backup must not be; but see Plan.sharesBackups.
  */
-export async function stageBackups(host: Pick<Host, 'files'>, plan: Plan, group: WriteGroup): Promise<void> {
+export async function stageBackups(
+  { files, log }: Pick<Host, 'files' | 'log'>,
+  plan: Plan,
+  group: WriteGroup,
+): Promise<void> {
   const clone = plan.sharesBackups === true ? cloneFile : copyFile;
+  const hasAttributes = attributeFinder(files, sourcesOf(plan));
   await forEachInFlight(putSteps(plan), limits.filesInFlight, (step) =>
-    attempt(step.target, async () => void (await clone(host.files, step.source, stagedPath(step), group))),
+    attempt(step.target, async () => {
+      const options = { group, hasAttributes };
+      const { lost } = await clone(files, step.source, stagedPath(step), options);
+      if (lost.length > 0)
+        log.warn(
+          `${step.target} comes back without ${attributesInWords(lost)}: its filesystem cannot hold that`,
+        );
+    }),
   );
 }
 
-interface Parts {
-  readonly files: Files;
+function* sourcesOf(plan: Plan): Generator<string> {
+  for (const { source } of putSteps(plan)) yield source;
+}
+
+interface Parts extends Pick<Host, 'files' | 'log'> {
   readonly group: WriteGroup;
   readonly crypto: typeof Crypto;
   readonly sealFromBytes: number;
   /** How to close what is open, each until it is closed. */
   readonly unfinished: Set<() => Promise<void>>;
   readonly fingerprints: Pick<PackedMap<Fingerprint>, 'set'>;
+  readonly unheld: Map<string, readonly string[]>;
+}
+
+/** Owner, mode and extended attributes of a staged file. */
+async function dress({ log, unheld }: Parts, file: OpenFile, step: PutStep): Promise<void> {
+  await setAttributes(file, step);
+  if (step.attributes === undefined) return;
+  const names = await giveAttributes(file, step.attributes);
+  if (names.length === 0) return;
+  unheld.set(step.target, names);
+  log.warn(`${step.target} is to have ${attributesInWords(names)}, which its filesystem cannot hold`);
 }
 
 /** Held whole until its end, and then written beside others: each step of it would have to be waited for otherwise. */
@@ -158,7 +190,7 @@ function openSmall(parts: Parts, step: PutStep): StagedFileWriter {
           let isTaken = false;
           try {
             await file.write(content, 0);
-            await setAttributes(file, step);
+            await dress(parts, file, step);
             isTaken = true;
             await group.finish(file, step.sizeBytes);
           } finally {
@@ -190,7 +222,7 @@ async function openLarge(parts: Parts, step: PutStep): Promise<StagedFileWriter>
       attempt(step.target, async () => {
         await out.flush();
         checking.finish(out.position());
-        await setAttributes(file, step);
+        await dress(parts, file, step);
         unfinished.delete(close);
         await group.finish(file, step.sizeBytes);
       }),

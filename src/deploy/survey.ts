@@ -13,10 +13,10 @@ import { forEachInFlight } from '../host/in-flight.ts';
 import { limits } from '../limits.ts';
 import { filtered } from '../packed-list.ts';
 import type { Release } from '../release.ts';
+import { carryAttributes } from './carried-attributes.ts';
 import { findExtras } from './extras.ts';
 import { type Findings, openFindings } from './findings.ts';
 import { otherCases } from './folded.ts';
-import { warnOfLostAttributes } from './lost-attributes.ts';
 import type { Facts, Want } from './make-plan.ts';
 import { refuseOwnFiles } from './own-files.ts';
 import { readOwners } from './owner.ts';
@@ -86,7 +86,7 @@ export async function surveyRelease(
   const look = async (path: string) =>
     placeAbove(turned, path) === undefined ? files.stat(path) : undefined;
   const judged = await judgeStanding(host, wanted.files, recorded, found, look);
-  await warnOfLostAttributes(host, judged.wants, found);
+  const attributes = await carryAttributes(host, judged.wants, { found, self }, recorded);
   const others = new Set([...wanted.directories.map(({ target }) => target), ...judged.besides]);
   const isKnown = (path: string) => others.has(path) || found.has(path);
   const givenUp = release.modules.flatMap(({ name, target, isTree }) => {
@@ -96,7 +96,7 @@ export async function surveyRelease(
   });
   const extras = await findExtras(host, [...wanted.trees, ...givenUp], isKnown, recorded);
   const all = chained<Want>(wanted.directories, judged.wants, extras);
-  const facts = await surveyWants(files, all, self, found);
+  const facts = { ...(await surveyWants(files, all, self, found)), attributes };
   const updater = new Set(release.modules.flatMap(({ name, isSelf }) => (isSelf ? [name] : [])));
   const notUpdater = filtered(all, ({ module }) => !updater.has(module));
   await refuseOwnFiles(files, territory.ownPaths ?? [], notUpdater, facts.found, 'INVALID_MANIFEST');

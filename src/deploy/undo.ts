@@ -6,6 +6,7 @@
  * takes neither room nor a new name: the old file's other name beside the target is renamed back. One target that cannot
  * be restored does not keep the others from it; one that somebody has taken away (taken-away.ts) does not keep the undo from its end.
  */
+import { attributesInWords } from '../attribute-kinds.ts';
 import { asUpdateError, errno, type UpdateError } from '../errors.ts';
 import type { FileStat, Files, Host } from '../host/host.ts';
 import { forEachInFlight } from '../host/in-flight.ts';
@@ -172,7 +173,8 @@ async function restoreOne(
   }
   const restore = restorePath(step);
   await removeIfThere(files, restore);
-  await copyFile(files, backup, restore);
+  const { lost } = await copyFile(files, backup, restore);
+  if (lost.length > 0) log.warn(`${step.target} comes back without ${attributesInWords(lost)}`);
   await files.rename(restore, step.target);
 }
 

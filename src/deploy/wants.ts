@@ -1,4 +1,5 @@
 /** What a release asks of the disk, as the list of wants that the plan is made from. */
+import { capability } from '../attribute-kinds.ts';
 import { UpdateError } from '../errors.ts';
 import { breathing } from '../host/breathing.ts';
 import type { FileOwner } from '../host/host.ts';
@@ -64,14 +65,15 @@ export async function wantsOfRelease(
   return wanted;
 }
 
-function wantOf(
-  module: string,
-  { entry, sizeBytes, mode, modeIsForced, md5, sha256, crc32, whenThere, link }: ReleaseFile,
-  target: string,
-  owner: FileOwner | undefined,
-): FileWant {
+function wantOf(module: string, file: ReleaseFile, target: string, owner: FileOwner | undefined): FileWant {
+  const { entry, sizeBytes, mode, modeIsForced, md5, sha256, crc32, whenThere, link } = file;
+  const { capabilities, dropsAttributes } = file;
+  const attributes = {
+    ...(capabilities !== undefined && { attributes: { [capability]: capabilities } }),
+    ...(dropsAttributes && { dropsAttributes }),
+  };
   const content = { source: entry, sizeBytes, md5, sha256, crc32, link };
-  return { kind: 'file', module, target, ...content, mode, modeIsForced, owner, whenThere };
+  return { kind: 'file', module, target, ...content, mode, modeIsForced, owner, whenThere, ...attributes };
 }
 
 async function refuseMeetings({ directories, files, trees }: Wanted): Promise<void> {

@@ -60,15 +60,8 @@ export async function installPackage(
       context,
       plan,
       async (group) => {
-        const fingerprints = await stagePackage(context, plan, group, archive, { request, place, seal });
-        await rememberDeployed(
-          host,
-          context.backupDirectory,
-          plan,
-          deployed,
-          { request, fingerprints },
-          group,
-        );
+        const staged = await stagePackage(context, plan, group, archive, { request, place, seal });
+        await rememberDeployed(host, context.backupDirectory, plan, deployed, { request, ...staged }, group);
       },
       { known: await lastServices(host, context.backupDirectory) },
     );
@@ -95,14 +88,14 @@ interface StoredPackage {
   readonly seal: Seal | null;
 }
 
-/** Fills the staged files from the package; see Stager.fingerprints. */
+/** Fills the staged files from the package; what it gives is the stager's. */
 async function stagePackage(
   context: TransactionContext,
   plan: Plan,
   group: WriteGroup,
   archive: Archive,
   stored: StoredPackage,
-): Promise<Stager['fingerprints']> {
+): Promise<Pick<Stager, 'fingerprints' | 'unheld'>> {
   const { host } = context;
   const sealFromBytes = context.isImage === true ? Number.POSITIVE_INFINITY : limits.sealFromBytes;
   const stager = await createStager(host, plan, group, sealFromBytes);
@@ -144,7 +137,7 @@ async function stagePackage(
         `${stored.place.path} gave other bytes in two readings: is the disk failing?`,
       );
     }
-    return stager.fingerprints;
+    return stager;
   } finally {
     // What is stuck is left behind: waiting for it would be the same again.
     if (!isStuck) await stager.close();

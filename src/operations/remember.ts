@@ -1,4 +1,5 @@
 /** What an update deploys becomes the record that a later audit compares with (deploy/deployed-record.ts). */
+import { accessList, capability } from '../attribute-kinds.ts';
 import {
   type DeployedDirectory,
   type DeployedFile,
@@ -15,7 +16,7 @@ import type { Survey } from '../deploy/survey.ts';
 import type { PackageRequest } from '../download/request.ts';
 import { asUpdateError } from '../errors.ts';
 import { breathing } from '../host/breathing.ts';
-import type { Files, Host } from '../host/host.ts';
+import type { Attributes, Files, Host } from '../host/host.ts';
 import type { WriteGroup } from '../host/write-group.ts';
 import { loadPacking } from '../packed-list.ts';
 import type { Release } from '../release.ts';
@@ -37,6 +38,8 @@ export interface Staged {
   readonly request: PackageRequest;
   /** Of the staged files whose digest the plan does not tell, by target. */
   readonly fingerprints: { get(target: string): Fingerprint | undefined };
+  /** See Stager. */
+  readonly unheld: ReadonlyMap<string, readonly string[]>;
 }
 
 /** Without the survey, which takes more: to be made before thousands of files are unpacked. */
@@ -52,8 +55,8 @@ export async function deployedOf(release: Release, { wants, facts, moduleRoots }
     if (want.whenThere === 'config') config.add(target);
     if (want.whenThere === 'keep') kept.add(target);
     const found = want.stands ? facts.found.get(target) : undefined;
-    if (found === undefined || !isLeftAlone(want, found, facts.self)) continue;
-    const line = lineOf(want, found);
+    if (found === undefined || !isLeftAlone(want, found, facts)) continue;
+    const line = lineOf(want, found, facts.attributes?.get(target)?.values);
     if (line !== undefined) standing.add(line);
   }
   return {
@@ -69,12 +72,25 @@ export async function deployedOf(release: Release, { wants, facts, moduleRoots }
 function lineOf(
   { module, target: path, source: entry, sizeBytes, sha256, crc32, whenThere, link }: FileWant,
   { mode, uid, gid }: Found,
+  attributes: Attributes | undefined,
 ): DeployedFile | DeployedLink | undefined {
   const edited = whenThere === 'config' ? { isConfig: true as const } : {};
   if (link !== undefined) return { kind: 'link', module, path, to: link, ...edited, uid, gid };
   if (sha256 === undefined) return undefined;
   const content = { entry, sizeBytes, ...(crc32 !== undefined && { crc32 }), sha256 };
-  return { kind: 'file', module, path, mode, uid, gid, ...content, ...edited };
+  const dress = { mode, uid, gid, ...recordedAttributes(attributes) };
+  return { kind: 'file', module, path, ...dress, ...content, ...edited };
+}
+
+/** Those that an audit compares: what programs note under `user.` is their own affair. `unheld`: what could not be given. */
+function recordedAttributes(
+  attributes: Attributes = {},
+  unheld: readonly string[] = [],
+): Pick<DeployedFile, 'attributes'> {
+  const names = [capability, accessList].filter((name) => attributes[name] !== undefined);
+  const held = names.filter((name) => !unheld.includes(name));
+  if (held.length === 0) return {};
+  return { attributes: Object.fromEntries(held.map((name) => [name, attributes[name] ?? ''])) };
 }
 
 /**
@@ -115,7 +131,7 @@ function* linesOf(
   plan: Plan,
   { modules, config, kept, standing }: Deployed,
   directories: readonly DeployedDirectory[],
-  { fingerprints }: Staged,
+  { fingerprints, unheld }: Staged,
 ): Generator<RecordLine> {
   for (const module of modules) yield { ...module, id: plan.id };
   yield* directories;
@@ -131,7 +147,8 @@ function* linesOf(
     const fingerprint = sha256 === null ? fingerprints.get(target) : { sha256 };
     if (fingerprint === undefined) throw new Error(`${target} was not staged`);
     const content = { entry: source, sizeBytes, ...(crc32 !== undefined && { crc32 }), ...fingerprint };
-    yield { kind: 'file', module, path: target, mode, uid, gid, ...content, ...edited };
+    const dress = { mode, uid, gid, ...recordedAttributes(step.attributes, unheld.get(target)) };
+    yield { kind: 'file', module, path: target, ...dress, ...content, ...edited };
   }
   yield* standing;
 }

@@ -8,10 +8,12 @@
 
 import { type AuditResult, audit, type Damage, type Mended, reportOf } from '../audit/audit.ts';
 import type { AuditReport } from '../audit/audit-report.ts';
+import { carryAttributes } from '../deploy/carried-attributes.ts';
 import { makePlan, type Want } from '../deploy/make-plan.ts';
 import { refuseOwnFiles } from '../deploy/own-files.ts';
 import { latestId } from '../deploy/past-updates.ts';
 import type { Plan } from '../deploy/plan.ts';
+import { nothingRecorded } from '../deploy/recorded.ts';
 import { openSteps } from '../deploy/step-list.ts';
 import { checkPlanFits, surveyWants } from '../deploy/survey.ts';
 import { refuseStrangers } from '../deploy/turned.ts';
@@ -85,7 +87,10 @@ async function planRepair(
   ];
   const names = [...new Set(damages.map(({ file }) => file.module))];
   const services = names.flatMap((name) => modules.get(name)?.service ?? []);
-  const facts = await surveyWants(host.files, wants, await ownerOfUpdater(host.files, backupDirectory));
+  const self = await ownerOfUpdater(host.files, backupDirectory);
+  const surveyed = await surveyWants(host.files, wants, self);
+  const files = wants.filter((want) => want.kind === 'file');
+  const facts = { ...surveyed, attributes: await carryAttributes(host, files, surveyed, nothingRecorded) };
   await refuseOwnFiles(host.files, ownPaths, wants, facts.found, 'DEPLOYMENT_FAILED');
   await refuseStrangers(host.files, wants, facts);
   const startedMs = host.clock.now();
@@ -126,7 +131,7 @@ function wantOf({ file }: Damage, { restorable }: Sources): Want {
     const nothing = { source: path, mode: undefined, md5: undefined, sha256: undefined };
     return { ...common, ...nothing, sizeBytes, link: file.to };
   }
-  const { sizeBytes, mode, sha256, seal } = file;
+  const { sizeBytes, mode, sha256, seal, attributes } = file;
   return {
     ...common,
     source: restorable.get(path)?.source ?? path,
@@ -135,6 +140,7 @@ function wantOf({ file }: Damage, { restorable }: Sources): Want {
     md5: undefined,
     sha256,
     seal,
+    attributes,
   };
 }
 

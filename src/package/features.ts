@@ -18,6 +18,8 @@ export const features = [
   'restart',
   'symlinks',
   'self',
+  'capabilities',
+  'xattrs',
 ] as const;
 
 export type Feature = (typeof features)[number];
@@ -54,6 +56,8 @@ export function featuresUsed(manifest: {
     restart: has('restart'),
     symlinks: Array.isArray(manifest.links) && manifest.links.length > 0,
     self: has('self'),
+    capabilities: has('capabilities'),
+    xattrs: has('xattrs'),
   };
   return features.filter((feature) => used[feature]);
 }

@@ -1,5 +1,6 @@
 /** The values of a manifest's keys: paths, digests, modes, command lines, patterns. Pure. Spec sections 4 and 10. */
 import * as v from 'valibot';
+import { capabilitiesValue } from '../capabilities.ts';
 import { patternFault } from '../glob.ts';
 import { limits } from '../limits.ts';
 import { isPrintable, pathFault } from './path-fault.ts';
@@ -64,20 +65,45 @@ export const ShellText = v.pipe(
 );
 export const CommandLine = v.lazy((input) => (typeof input === 'string' ? ShellText : Argv));
 
-/** Patterns of glob.ts over paths below a module's `dst`. */
+/** A pattern of glob.ts over paths below a module's `dst`. */
+const Pattern = v.pipe(
+  v.string(),
+  v.rawCheck(({ dataset, addIssue }) => {
+    if (!dataset.typed) return;
+    const fault = pathFault(withoutSlash(dataset.value)) ?? patternFault(dataset.value);
+    if (fault !== undefined) addIssue({ message: `must be a pattern below dst; it ${fault}` });
+  }),
+);
+
 export const Patterns = v.pipe(
-  v.array(
-    v.pipe(
-      v.string(),
-      v.rawCheck(({ dataset, addIssue }) => {
-        if (!dataset.typed) return;
-        const fault = pathFault(withoutSlash(dataset.value)) ?? patternFault(dataset.value);
-        if (fault !== undefined) addIssue({ message: `must be a pattern below dst; it ${fault}` });
-      }),
-    ),
-  ),
+  v.array(Pattern),
   v.minLength(1, 'must have a pattern'),
   v.maxLength(limits.modulePatterns, `must not have more than ${limits.modulePatterns} patterns`),
+);
+
+/** Capabilities as setcap(8) takes them; becomes their value, see capabilities.ts. */
+const Capabilities = v.pipe(
+  Text(1024),
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    const made = capabilitiesValue(dataset.value);
+    if ('value' in made) return made.value;
+    addIssue({ message: `must be capabilities such as "cap_net_raw+ep"; it ${made.fault}` });
+    return NEVER;
+  }),
+);
+
+/** Of a file, or of a tree's files by pattern. */
+export const FileCapabilities = v.lazy((input) =>
+  typeof input === 'string'
+    ? Capabilities
+    : v.pipe(
+        v.record(Pattern, Capabilities),
+        v.check((byPattern) => Object.keys(byPattern).length > 0, 'must have a pattern'),
+        v.check(
+          (byPattern) => Object.keys(byPattern).length <= limits.modulePatterns,
+          `must not have more than ${limits.modulePatterns} patterns`,
+        ),
+      ),
 );
 
 /** A path of the manifest without the "/" that may end a directory. */

@@ -11,6 +11,7 @@ import {
   Argv,
   CommandLine,
   Digest,
+  FileCapabilities,
   Mode,
   Patterns,
   ShellText,
@@ -110,6 +111,10 @@ export const ModuleSchema = v.object({
   keep: v.optional(Patterns),
   /** Of a tree: what is not in the package goes, whoever put it there. */
   exact: v.optional(v.boolean()),
+  /** Of a program, or of a tree's by pattern: as setcap(8) takes them. */
+  capabilities: v.optional(FileCapabilities),
+  /** What else a replaced file had (user.*, access lists, capabilities) does not go over to the new one. */
+  xattrs: v.optional(v.literal('drop', 'must be "drop"')),
 });
 
 /** Size, SHA-256 and mode of one file of the package, so that a signature of the manifest covers every file. */

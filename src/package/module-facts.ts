@@ -57,9 +57,13 @@ function refuseMisplaced(module: ManifestModule, isTree: boolean, place: string)
   const refuse = (key: string, why: string) => invalid(`${place}.${key}: src is ${what}; ${why}`);
   if (isTree) {
     if (module.config === true) throw refuse('config', 'name what people edit in it, as a list of patterns');
+    if (typeof module.capabilities === 'string')
+      throw refuse('capabilities', 'name what has them in it: {"bin/ping": "cap_net_raw+ep"}');
     return;
   }
   if (Array.isArray(module.config)) throw refuse('config', 'patterns are for a directory, write true');
+  if (typeof module.capabilities === 'object')
+    throw refuse('capabilities', 'patterns are for a directory, write the text');
   if (module.keep !== undefined) throw refuse('keep', 'patterns are for a directory');
   if (module.exact !== undefined) throw refuse('exact', 'it is for a directory');
 }

@@ -7,6 +7,7 @@ import { checkLinks } from './links.ts';
 import { invalidManifest as invalid } from './manifest.ts';
 import { withoutSlash } from './manifest-fields.ts';
 import type { ListedFile as FileFacts } from './manifest-schema.ts';
+import { moduleAttributes } from './module-attributes.ts';
 import { moduleFacts, whenThere } from './module-facts.ts';
 import { quoted } from './path-fault.ts';
 import type { PackageEntry } from './release.ts';
@@ -33,6 +34,7 @@ export function moduleParts(module: PlacedModule, index: number, packing: Packin
   const directories = new Set<string>([target]);
   const files = packing.list<ReleaseFile>();
   const links = new Map<string, string>();
+  const attributes = moduleAttributes(module);
   let own: { readonly entry: PackageEntry; readonly facts: FileFacts | undefined } | undefined;
   let isTree = false;
 
@@ -50,8 +52,9 @@ export function moduleParts(module: PlacedModule, index: number, packing: Packin
       return;
     }
     if (entry.link !== undefined) links.set(entry.name.slice(source.length + 1), entry.link);
-    const when = whenThere(module, path.slice(target.length + 1));
-    files.add({ ...releaseFile(module, entry, path, facts), whenThere: when });
+    const name = path.slice(target.length + 1);
+    const stated = entry.link === undefined ? attributes.of(name) : {};
+    files.add({ ...releaseFile(module, entry, path, facts), ...stated, whenThere: whenThere(module, name) });
   };
 
   return {
@@ -73,6 +76,7 @@ export function moduleParts(module: PlacedModule, index: number, packing: Packin
           );
       }
       checkLinks(source, links);
+      attributes.checkAllUsed(place);
       const facts = moduleFacts(module, true, place);
       return { ...facts, target, isTree: true, files, directories: [...directories].sort() };
     },
@@ -96,7 +100,8 @@ function fileModule(
   if (facts !== undefined && module.sha256 !== undefined && facts.sha256 !== module.sha256)
     throw invalid(`${place}.sha256: differs from the one listed in files for ${quoted(entry.name)}`);
   checkSize(entry, module.size, `${place}.size`);
-  const file = { ...releaseFile(module, entry, module.dst, facts), md5: module.md5 };
+  const stated = moduleAttributes(module).of(undefined);
+  const file = { ...releaseFile(module, entry, module.dst, facts), ...stated, md5: module.md5 };
   return {
     ...moduleFacts(module, false, place),
     target: module.dst,

@@ -71,6 +71,10 @@ function asMember(script: string): number | null {
   return spawnSync('/bin/sh', ['-c', script], { uid: 65531, gid: group }).status;
 }
 
+function asFriend(script: string): number | null {
+  return spawnSync('/bin/sh', ['-c', script], { uid: friend, gid: 65530 }).status;
+}
+
 const missing = whatIsMissing();
 if (missing !== undefined) console.log(`skipped: access lists: ${missing}`);
 else {
@@ -84,7 +88,8 @@ else {
       await switchTargets(d.host, plan);
       assert.is(readFileSync(path, 'utf8'), 'a new secret');
       assert.is.not(asMember(`cat ${path}`), 0);
-      assert.is(statSync(path).mode & 0o777, 0o600);
+      assert.is(asFriend(`cat ${path} >/dev/null`), 0, 'whom the list lets in, it still does');
+      assert.is(statSync(path).mode & 0o777, 0o660);
     } finally {
       d.remove();
     }
@@ -95,7 +100,8 @@ else {
     try {
       const path = putSecret(d, 'token');
       await copyFile(d.host.files, path, `${path}.copy`);
-      assert.is(statSync(`${path}.copy`).mode & 0o777, 0o600);
+      assert.is.not(asMember(`cat ${path}.copy`), 0);
+      assert.is(asFriend(`cat ${path}.copy >/dev/null`), 0);
       writeFileSync(path, 'of everybody but the group');
       chmodSync(path, 0o644);
       execFileSync('setfacl', ['-m', `u:${friend}:rw,g::-,o::r`, path]);

@@ -266,14 +266,23 @@ test('a tree of more files than a manifest can list has its list in an entry, wh
 });
 
 test('what the manifest asks for is required of the device', async () => {
-  const module = { name: 'a', src: 'tree', dst: '/opt/tope/a', keep: ['x'], before_start: ['true'] };
+  const module = {
+    name: 'a',
+    src: 'tree',
+    dst: '/opt/tope/a',
+    keep: ['x'],
+    before_start: ['true'],
+    xattrs: 'drop',
+    capabilities: { file: 'cap_net_raw+ep' },
+  };
   await withSource({ version: '1.0.0', requires: ['exact'], modules: [module] }, async (source) => {
     source.write('tree/file', 'x');
     await source.pack();
     const packed = await openArchive(packHost, join(source.folder, 'package.zip'));
     const written = JSON.parse(Buffer.from((await packed.readSmall('manifest.json', 1e6)) ?? '').toString());
     await packed.close();
-    assert.equal(written.requires, ['exact', 'keep', 'commands']);
+    assert.equal(written.requires, ['exact', 'keep', 'commands', 'capabilities', 'xattrs']);
+    assert.equal(written.modules[0].capabilities, module.capabilities);
   });
 });
 

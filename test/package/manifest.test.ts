@@ -300,6 +300,52 @@ resolving('of a tree, patterns say what people edit and what is only theirs', as
   assert.equal([tree?.config, tree?.keep, tree?.exact], [keys.config, keys.keep, true]);
 });
 
+resolving(
+  'capabilities are those of a file, or of a tree by pattern, the first that matches; xattrs are dropped for all',
+  async () => {
+    const netRaw = 'AQAAAgAgAAAAAAAAAAAAAAAAAAA=';
+    const stated = async (keys: object, ...names: string[]) =>
+      [
+        ...((
+          await resolve(
+            [{ ...module, ...keys }],
+            names.map((name) => file(name)),
+          )
+        ).modules[0]?.files ?? []),
+      ].map(({ target, capabilities, dropsAttributes }) => [
+        target.slice('/opt/tope/app'.length),
+        capabilities,
+        dropsAttributes,
+      ]);
+    assert.equal(await stated({ capabilities: 'cap_net_raw+ep' }, 'modules/app'), [['', netRaw, undefined]]);
+    assert.equal(await stated({ xattrs: 'drop' }, 'modules/app'), [['', undefined, true]]);
+    const capabilities = { 'bin/ping': 'cap_net_raw=ep', 'bin/*': 'cap_chown+p' };
+    assert.equal(
+      await stated({ src: 'web', capabilities, xattrs: 'drop' }, 'web/bin/ping', 'web/bin/x', 'web/y'),
+      [
+        ['/bin/ping', netRaw, true],
+        ['/bin/x', 'AAAAAgEAAAAAAAAAAAAAAAAAAAA=', true],
+        ['/y', undefined, true],
+      ],
+    );
+  },
+);
+
+for (const [src, keys, why] of [
+  ['app', { capabilities: 'cap_net_rwa+ep' }, /modules\[0\]\.capabilities: .*"cap_net_rwa" is no capability/],
+  ['app', { capabilities: { x: 'cap_chown+p' } }, /capabilities: src is a file; .*write the text/],
+  ['web', { capabilities: 'cap_chown+p' }, /capabilities: src is a directory; /],
+  ['web', { capabilities: { y: 'cap_chown+p' } }, /capabilities: no file of the package matches "y"/],
+  ['web', { capabilities: { '../x': 'cap_chown+p' } }, /must be a pattern below dst/],
+  ['web', { capabilities: {} }, /must have a pattern/],
+  ['app', { xattrs: 'keep' }, /xattrs: must be "drop"/],
+] as const) {
+  resolving(`${JSON.stringify(keys)} is refused of ${src}`, async () => {
+    const entries = [file('web/x'), file('app')];
+    assert.match(await refusal(() => resolve([{ ...module, src, ...keys }], entries)), why);
+  });
+}
+
 resolving('commands are argument lists; a text is one for the shell', async () => {
   const app = async (keys: object) =>
     (await resolve([{ ...module, ...keys }], [file('modules/app')])).modules[0]?.commands;
