@@ -24,7 +24,7 @@ import { openSteps, type StepList } from './step-list.ts';
 export interface JournalFile {
   /**
    * Writes `record` behind the earlier ones: a killed daemon's successor reads it, a power cut may take it. Durable with
-   * the next append(), which must follow: behind two records that were only noted, a torn write would look like damage.
+   * the next append().
    */
   note(record: JournalRecord): Promise<void>;
   /** Makes `record` durable behind the earlier ones. */
@@ -75,7 +75,7 @@ export async function beginJournal(
     await file.write(new Uint8Array(limits.journalRoomBytes), endOffset);
     await file.sync();
     await host.files.syncDirectory(backupDirectory);
-    return journalWriter(file, endOffset, await loadDigest());
+    return journalWriter(file, { endOffset, durable: endOffset }, await loadDigest());
   } catch (thrown) {
     await file.close();
     if (thrown instanceof UpdateError) await host.files.remove(path);
@@ -108,7 +108,7 @@ export async function continueJournal(
   journal: Journal,
 ): Promise<JournalFile> {
   const file = await files.open(journalPath(backupDirectory), 'update');
-  return journalWriter(file, journal.endOffset, await loadDigest());
+  return journalWriter(file, journal, await loadDigest());
 }
 
 /** Reads the journal at `path`; `empty` where there is none. A journal beyond its limit is damage. */
@@ -149,21 +149,32 @@ async function loadDigest(): Promise<Digest> {
   return (text) => createHash('sha256').update(text).digest('hex');
 }
 
-function journalWriter(file: OpenFile, start: number, digest: Digest): JournalFile {
-  let position = start;
+/** Behind a record: a stale one that an earlier life has left there is none any more. */
+const noRecord = Buffer.alloc(1);
+
+function journalWriter(
+  file: OpenFile,
+  { endOffset, durable: known }: Pick<Journal, 'endOffset' | 'durable'>,
+  digest: Digest,
+): JournalFile {
+  let position = endOffset;
+  let durable = known;
   const add = async (record: JournalRecord, bring: (bytes: Uint8Array) => Promise<void>) => {
-    const bytes = encodeRecord(record, digest);
+    const bytes = encodeRecord({ ...record, durable }, digest);
+    const ended = Buffer.concat([bytes, noRecord]);
     // One repetition: a passing fault (EIO of a tired flash, EINTR of a signal) must not cost the undo its record.
-    await bring(bytes).catch(() => bring(bytes));
+    await bring(ended).catch(() => bring(ended));
     position += bytes.length;
   };
   return {
     note: (record) => add(record, (bytes) => file.write(bytes, position)),
-    append: (record) =>
-      add(record, async (bytes) => {
+    append: async (record) => {
+      await add(record, async (bytes) => {
         await file.write(bytes, position);
         await file.sync();
-      }),
+      });
+      durable = position;
+    },
     close: () => file.close(),
   };
 }

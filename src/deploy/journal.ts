@@ -61,6 +61,8 @@ export interface JournalRecord {
   readonly bootId?: string;
   /** Of `switched`: so many of the plan's commands have begun, the last of them begins now. */
   readonly begun?: number;
+  /** All before this byte of the file was durable when the record was written; absent in journals of 0.1.0. */
+  readonly durable?: number;
   /** Of `undoing` and `undone`: why, as `CODE: text`; absent where the operation is tried again afterwards. */
   readonly error?: string;
 }
@@ -74,6 +76,8 @@ export interface Journal {
   /** So many of the plan's commands had begun. */
   readonly begun: number;
   readonly error: string | undefined;
+  /** All before this byte is certainly durable. */
+  readonly durable: number;
   /** Where the next record goes, in bytes. */
   readonly endOffset: number;
 }
@@ -118,11 +122,12 @@ export function* firstRecordText(plan: Plan): Generator<string> {
 }
 
 /** What the records say together, from the first one on. */
-export type Told = Omit<Journal, 'endOffset'>;
+export type Told = Omit<Journal, 'endOffset' | 'durable'>;
 
 /** Goes on from the first record, `told`, with those in `bytes`, which begin at `start` of the file. */
 export function decodeLater(bytes: Buffer, start: number, told: Told, digest: Digest): DecodedJournal {
   let { state, services, bootId, begun, error } = told;
+  let durable = start;
   let offset = 0;
   for (;;) {
     const found = recordAt(bytes, offset, digest);
@@ -132,22 +137,32 @@ export function decodeLater(bytes: Buffer, start: number, told: Told, digest: Di
     bootId = found.record.bootId ?? bootId;
     begun = Math.max(begun, found.record.begun ?? 0);
     error = found.record.error ?? error;
+    durable = Math.max(durable, found.record.durable ?? 0);
     offset = found.endOffset;
   }
+  const badAt = start + offset;
   const end = bytes.indexOf(lineFeed, offset);
-  if (end >= 0 && anyRecordIn(bytes, end + 1, digest))
-    return { kind: 'damaged', why: `bad record at byte ${start + offset}` };
+  // A record that was never durable itself says nothing: a power cut may take what was only noted before it, and leave it.
+  const wasDurable = ({ durable: before }: JournalRecord) => before === undefined || before > badAt;
+  if (end >= 0 && anyRecordIn(bytes, end + 1, digest, wasDurable))
+    return { kind: 'damaged', why: `bad record at byte ${badAt}` };
   const { plan } = told;
   return {
     kind: 'journal',
-    journal: { plan, state, services, bootId, begun, error, endOffset: start + offset },
+    journal: { plan, state, services, bootId, begun, error, durable, endOffset: badAt },
   };
 }
 
-/** True where a good record begins at `start` or at any line behind it. */
-export function anyRecordIn(bytes: Buffer, start: number, digest: Digest): boolean {
+/** True where a good record that counts begins at `start` or at any line behind it. */
+export function anyRecordIn(
+  bytes: Buffer,
+  start: number,
+  digest: Digest,
+  counts: (record: JournalRecord) => boolean = () => true,
+): boolean {
   for (let at = start; ; ) {
-    if (recordAt(bytes, at, digest) !== undefined) return true;
+    const found = recordAt(bytes, at, digest);
+    if (found !== undefined && counts(found.record)) return true;
     const end = bytes.indexOf(lineFeed, at);
     if (end < 0) return false;
     at = end + 1;

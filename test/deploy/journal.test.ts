@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
@@ -11,6 +11,7 @@ import {
 import {
   beginJournal,
   checkPlanLength,
+  continueJournal,
   journalPath,
   readJournal,
   readJournalHead,
@@ -77,6 +78,7 @@ test('what was written is read back, with or without the padding behind it, in p
         bootId: undefined,
         begun: 0,
         error: 'HEALTH_CHECK_FAILED: no',
+        durable: ends[0],
         endOffset: whole.length,
       },
     });
@@ -109,6 +111,42 @@ test('any flipped bit is a torn tail in the last record and damage before it', a
       else if (index < lastStart) assert.is(found.kind, 'damaged', `byte ${index}`);
       else assert.is(found.kind === 'journal' && found.journal.state, 'switching', `byte ${index}`);
     }
+  }
+});
+
+test('a power cut may take what was only noted, and leave the record behind it whose sync never returned', async () => {
+  const d = device();
+  try {
+    const first = await beginJournal(d.host, d.backups, plan);
+    const path = journalPath(d.backups);
+    const lost = { from: readFileSync(path).indexOf(0), to: 0 };
+    await first.note({ state: 'stopping', services: [{ module: 'a'.repeat(5000) }] });
+    lost.to = readFileSync(path).indexOf(0);
+    await first.append({ state: 'switching' });
+    const bytes = readFileSync(path);
+    await first.append({ state: 'switched' });
+    const later = readFileSync(path);
+    await first.close();
+    for (const [text, kind, state] of [
+      [bytes, 'journal', 'staging'], // so nothing was switched
+      [later, 'damaged', undefined], // what was durable once is lost
+    ] as const) {
+      writeFileSync(path, text.fill(0, lost.from, lost.to));
+      const found = await readJournal(d.host.files, path);
+      assert.is(found.kind, kind);
+      assert.is(found.kind === 'journal' ? found.journal.state : undefined, state);
+    }
+    // What goes on from there is not mixed up with what that life has left, also where both are as long.
+    writeFileSync(path, bytes);
+    const found = await readJournal(d.host.files, path);
+    if (found.kind !== 'journal') throw new Error(found.kind);
+    const second = await continueJournal(d.host.files, d.backups, found.journal);
+    await second.note({ state: 'stopping', services: [{ module: 'b'.repeat(5000) }] });
+    await second.close();
+    const again = await readJournal(d.host.files, path);
+    assert.is(again.kind === 'journal' && again.journal.state, 'stopping');
+  } finally {
+    d.remove();
   }
 });
 
