@@ -14,10 +14,12 @@ test('a soft order is installed by itself', () =>
     await device.ends(daemon, id, 'finished');
   }));
 
-for (const how of ['here', 'locally', 'forced'] as const)
-  test(`a soft order that asks is installed with consent: ${how}`, () =>
+for (const how of ['here', 'locally', 'by the operator', 'at its hour'] as const)
+  test(`a soft order that asks is installed with consent, or as soon as it is forced: ${how}`, () =>
     withFleet(async (device) => {
-      const id = await device.order(device.usual('2.0.0'), { type: 'soft' });
+      const forcedFromMs = Date.now() + 3_600_000;
+      const type = how === 'at its hour' ? 'timeforced' : 'soft';
+      const id = await device.order(device.usual('2.0.0'), { type, forcedFromMs });
       const daemon = await device.join(['--fleet-soft', 'ask']);
       await until('it waits', async () => {
         await askFleet(daemon, { poll: true });
@@ -26,7 +28,8 @@ for (const how of ['here', 'locally', 'forced'] as const)
       assert.match((await daemon.progress()).message, /waits for your consent/);
       if (how === 'here') assert.is((await askFleet(daemon, { confirm: true })).code, 200);
       if (how === 'locally') assert.is((await daemon.post('update', { version: '2.0.0' })).code, 200);
-      if (how === 'forced') device.server.ddi.change(id, { type: 'forced' });
+      if (how === 'at its hour') device.server.ddi.now = () => forcedFromMs;
+      if (how === 'by the operator') device.server.ddi.change(id, { type: 'forced' });
       const told = await device.ends(daemon, id, 'finished');
       assert.ok(told.includes('scheduled/none'));
     }));

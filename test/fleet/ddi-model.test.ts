@@ -270,6 +270,30 @@ test('a GET of an ended order takes its end back, as on hawkBit', () => {
   assert.equal(ddi.action('1').told, ['retrieved']);
 });
 
+test('a time-forced order is an attempt until its hour, and its link changes then', () => {
+  const ddi = ddiModel({
+    flavour: hawkbit11,
+    device: 'd',
+    tenant: 'T',
+    authorization: undefined,
+    linkBase: () => '',
+    files: new Map(),
+  });
+  const modules = [{ name: 'printer', version: '1.5.0', files: [] }];
+  const id = ddi.assign({ type: 'timeforced', forcedFromMs: 1000, modules });
+  const get = (path: string) => {
+    const request = { method: 'GET', path: `/T/controller/v1/d${path}`, headers: {}, body: '' };
+    return JSON.parse(String(ddi.handle(request).body));
+  };
+  const plan = () => get(`/deploymentBase/${id}`).deployment;
+  ddi.now = () => 999;
+  assert.equal([plan().download, plan().update], ['attempt', 'attempt']);
+  const before = get('')._links.deploymentBase.href;
+  ddi.now = () => 1000;
+  assert.equal([plan().download, plan().update], ['forced', 'forced']);
+  assert.is.not(get('')._links.deploymentBase.href, before);
+});
+
 /** Keys and kinds; where the recording was trimmed to a text, nothing of what is there. */
 function shapeOf(value: unknown, recorded: unknown): unknown {
   if (typeof recorded === 'string' || recorded === undefined) return 'text';
