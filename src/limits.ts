@@ -55,10 +55,14 @@ export const limits = {
   syncPollMs: 2,
   /** Small buffers share a piece of memory of this size, which lives as long as one of them does: Node 26 takes 64 KiB. */
   bufferPoolBytes: 8 * KiB,
+  /** From this size on the C library maps a buffer by itself, which costs some microseconds: its own first bound. */
+  mappedBufferBytes: 128 * KiB,
   /** What one file call leaves to the collector, roughly; and how often, and from how much growth on, everything is collected. */
   fileCallGarbageBytes: 1 * KiB,
-  memoryLookMs: 250,
-  memoryGrowthBytes: 5 * MiB,
+  memoryLookMs: 50,
+  memoryGrowthBytes: 4 * MiB,
+  /** Nobody has told of anything for so many looks: the process rests, and shall not wake for nothing. */
+  memoryRestingLooks: 20,
   /** Short-lived buffers made between two young-generation collections: keeps the heap from growing. */
   garbageBytes: 256 * KiB,
   /** After the port listens: whoever waits for the start has had the first answer, and no update has begun yet. */

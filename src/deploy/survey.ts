@@ -117,14 +117,20 @@ export async function surveyWants(
   known?: Findings,
 ): Promise<Survey['facts']> {
   const found = known ?? (await openFindings());
-  const directories = [...filtered(wants, ({ kind }) => kind === 'directory')];
+  const directories: Want[] = [];
+  for await (const want of breathing(wants)) if (want.kind === 'directory') directories.push(want);
   const coming = await lookAtDirectories(files, directories, found);
   const turned = new Set(coming);
-  await forEachInFlight(wants, limits.filesInFlight, async (want) => {
+  const note = (want: Want) => {
+    if (isTurned(want, found.get(want.target))) turned.add(want.target);
+  };
+  await forEachInFlight(wants, limits.filesInFlight, (want) => {
     const { target } = want;
-    if (!found.has(target))
+    if (found.has(target)) return void note(want);
+    return (async () => {
       found.set(target, placeAbove(coming, target) === undefined ? await files.stat(target) : undefined);
-    if (isTurned(want, found.get(target))) turned.add(target);
+      note(want);
+    })();
   });
   const wanted = new Set<string>();
   const missing = new Set<string>();

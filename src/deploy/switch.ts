@@ -12,7 +12,6 @@ import type { FileStat, Files, Host } from '../host/host.ts';
 import { forEachInFlight } from '../host/in-flight.ts';
 import { openWriteGroup } from '../host/write-group.ts';
 import { limits } from '../limits.ts';
-import { filtered } from '../packed-list.ts';
 import { backupOf } from './backup.ts';
 import { sameFile } from './clone.ts';
 import { below, directoryOf, inDirectory } from './paths.ts';
@@ -24,7 +23,6 @@ import {
   keptPath,
   type Plan,
   type PutStep,
-  putSteps,
   stagedPath,
   summaryOf,
   touchedDirectories,
@@ -43,16 +41,16 @@ export async function switchTargets(host: Pick<Host, 'files' | 'log'>, plan: Pla
         throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', `replacing ${target}`);
       }
     };
-    const switchAll = (steps: Iterable<FileStep>) =>
-      forEachInFlight(steps, limits.filesInFlight, (step) =>
-        attempt(step.target, () => switchOne(host.files, step)),
+    const switchAll = (isMeant: (step: FileStep) => boolean) =>
+      forEachInFlight(fileSteps(plan), limits.filesInFlight, (step) =>
+        isMeant(step) ? attempt(step.target, () => switchOne(host.files, step)) : undefined,
       );
     // What goes makes room for what comes: a directory where a file was, a file where a directory was.
     const isReachable = await reachableSteps(host.files, plan);
-    await switchAll(filtered(fileSteps(plan), (step) => step.kind === 'remove' && isReachable(step)));
+    await switchAll((step) => step.kind === 'remove' && isReachable(step));
     for (const step of directorySteps(plan, 'becomeDirectory'))
       await attempt(step.target, () => becomeDirectory(host.files, step));
-    await switchAll(putSteps(plan));
+    await switchAll(({ kind }) => kind === 'put');
     return [];
   });
 }

@@ -11,7 +11,6 @@ import { asUpdateError, errno, type UpdateError } from '../errors.ts';
 import type { FileStat, Files, Host } from '../host/host.ts';
 import { forEachInFlight } from '../host/in-flight.ts';
 import { limits } from '../limits.ts';
-import { filtered } from '../packed-list.ts';
 import { backupOf } from './backup.ts';
 import { copyFile, isEqual } from './clone.ts';
 import { createComparer } from './compare.ts';
@@ -47,15 +46,16 @@ export async function restoreTargets(
       failures.push({ target, why });
     }
   };
-  const restoreAll = (steps: Iterable<FileStep>) =>
-    forEachInFlight(steps, limits.filesInFlight, (step) =>
-      attemptOn(step.target, () => restoreOne(host, plan, step)),
+  const restoreAll = (isMeant: (step: FileStep) => boolean) =>
+    forEachInFlight(fileSteps(plan), limits.filesInFlight, (step) =>
+      isMeant(step) ? attemptOn(step.target, () => restoreOne(host, plan, step)) : undefined,
     );
   // The way of the switch backwards: what came goes first, and with it the directories that came with it.
-  await restoreAll(filtered(putSteps(plan), await reachableSteps(forgivingFiles(host.files), plan)));
+  const isReachable = await reachableSteps(forgivingFiles(host.files), plan);
+  await restoreAll((step) => step.kind === 'put' && isReachable(step));
   for (const { target } of directorySteps(plan, 'becomeDirectory').reverse())
     await attemptOn(target, () => leaveDirectory(host.files, target));
-  await restoreAll(filtered(fileSteps(plan), ({ kind }) => kind === 'remove'));
+  await restoreAll(({ kind }) => kind === 'remove');
   failures.sort((a, b) => (a.target < b.target ? -1 : 1));
   const [first] = failures;
   if (first === undefined) {

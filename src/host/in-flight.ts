@@ -4,6 +4,7 @@
  *
  * Invariant: nothing is under way any more when a call here has rejected, so that nothing races with what is done about it.
  */
+import { breather } from './breathing.ts';
 
 export interface InFlight {
   /** Begins an action; waits only where too many run. Rejects with the first error of any that ended. */
@@ -51,23 +52,30 @@ export function inFlight(most: number): InFlight {
   };
 }
 
-/** Runs `action` for each item, begun in their order, up to `most` at a time. */
+/**
+ * Runs `action` for each item, begun in their order, up to `most` at a time. An action that has nothing to wait for may give nothing:
+ * where many do, the event loop turns in between all the same.
+ */
 export async function forEachInFlight<T>(
   items: Iterable<T>,
   most: number,
-  action: (item: T) => Promise<void>,
+  action: (item: T) => Promise<void> | undefined,
 ): Promise<void> {
   const iterator = items[Symbol.iterator]();
+  const breathe = breather();
   let failure: { readonly reason: unknown } | undefined;
   const worker = async (): Promise<void> => {
     while (failure === undefined) {
       const next = iterator.next();
       if (next.done === true) return;
       try {
-        await action(next.value);
+        const pending = action(next.value);
+        if (pending !== undefined) await pending;
       } catch (reason) {
         failure ??= { reason };
       }
+      const pause = breathe();
+      if (pause !== undefined) await pause;
     }
   };
   await Promise.all(Array.from({ length: most }, worker));

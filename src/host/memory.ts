@@ -1,18 +1,13 @@
 /**
  * Keeps the resident size of the process under its bound (FR: peak below 50 MB, docs/performance.md).
  *
- * Three means, each of which may be missing without harm: young-generation collections in step with the short-lived
+ * Four means, each of which may be missing without harm: young-generation collections in step with the short-lived
  * buffers that are made, full collections between two phases where the heap has become large or where much has come to it, and, in the packed
- * executable on Node 26 or newer, handing back clean pages of the executable itself (they come back from the page cache
- * when they are used again).
- *
- * Invariant: only mappings of the executable that are read-only and without one private page are handed back; dropping
- * anything else would lose data.
+ * executable on Node 26 or newer, handing back what the C library keeps of freed memory, and clean pages of the executable itself (they
+ * come back from the page cache when they are used again).
  */
-import { readFileSync } from 'node:fs';
 import { limits } from '../limits.ts';
-import { elapsedMs } from './clock.ts';
-import { foreign } from './foreign.ts';
+import { freedReleaser, pageReleaser } from './hand-back.ts';
 import type { Memory } from './host.ts';
 
 /**
@@ -24,21 +19,34 @@ export async function realMemory(): Promise<Memory> {
   Buffer.poolSize = limits.bufferPoolBytes;
   const releasePages = isPacked() ? pageReleaser() : undefined;
   releasePages?.();
+  const releaseFreed = isPacked() ? freedReleaser() : undefined;
   const collect = await garbageCollector();
   let producedBytes = 0;
-  let lookedMs = elapsedMs();
+  let watching: NodeJS.Timeout | undefined;
+  let restingLooks = 0;
   /** What was in use after the last full collection. */
   let keptBytes = usedBytes();
   /** What a small collection leaves: objects of Node's own that hold memory outside of V8's heap, and garbage that was held for a while. */
   const look = (): void => {
-    const nowMs = elapsedMs();
-    if (collect === undefined || nowMs - lookedMs < limits.memoryLookMs) return;
-    lookedMs = nowMs;
+    if (collect === undefined) return;
     if (usedBytes() > keptBytes + limits.memoryGrowthBytes) {
       collect({ type: 'major' });
+      releaseFreed?.();
       keptBytes = usedBytes();
     }
     releasePages?.();
+  };
+  /** Looks now and then, as long as something is made: what only computes leaves garbage, too, and tells of none. */
+  const watch = (): void => {
+    restingLooks = 0;
+    if (collect === undefined || watching !== undefined) return;
+    watching = setInterval(() => {
+      look();
+      restingLooks += 1;
+      if (restingLooks < limits.memoryRestingLooks) return;
+      clearInterval(watching);
+      watching = undefined;
+    }, limits.memoryLookMs).unref();
   };
   return {
     // What a thread takes, pages handed back make up for; plain Node has no bound to keep.
@@ -48,22 +56,25 @@ export async function realMemory(): Promise<Memory> {
       if (producedBytes < limits.garbageBytes) return;
       producedBytes = 0;
       collect?.({ type: 'minor' });
-      look();
+      watch();
     },
     releasePages() {
       releasePages?.();
     },
     collect() {
       collect?.({ type: 'major' });
+      releaseFreed?.();
       releasePages?.();
     },
     shrink() {
       collect?.({ type: 'major', flavor: 'last-resort' });
+      releaseFreed?.();
       releasePages?.();
     },
     trim() {
       const isLarge = process.memoryUsage().heapTotal > largeHeapBytes;
       collect?.({ type: isLarge ? 'major' : 'minor' });
+      releaseFreed?.();
       releasePages?.();
     },
   };
@@ -116,54 +127,4 @@ async function garbageCollector(): Promise<Collect | undefined> {
     return runInNewContext('gc') as Collect;
   }
   return globalThis.gc as Collect | undefined;
-}
-
-const MADV_DONTNEED = 4;
-
-interface Functions {
-  readonly madvise: (address: bigint, length: bigint, advice: number) => number;
-}
-
-/**
- * A function that hands the clean pages of the executable back, or undefined where Node cannot. The mappings are looked
- * up once: those of the executable stay as they are as long as the process lives, and nothing writes to them.
- */
-function pageReleaser(): (() => void) | undefined {
-  const libc = foreign<Functions>({
-    madvise: { arguments: ['uint64', 'uint64', 'int32'], return: 'int32' },
-  });
-  if (libc === undefined) return undefined;
-  const { madvise } = libc.functions;
-  try {
-    const clean = cleanFileMappings(readFileSync('/proc/self/smaps', 'latin1'), process.execPath);
-    return () => {
-      for (const { address, length } of clean) madvise(address, length, MADV_DONTNEED);
-    };
-  } catch {
-    return undefined; // a sandbox without it: the product works the same, some 12 MB larger
-  }
-}
-
-interface Mapping {
-  readonly address: bigint;
-  readonly length: bigint;
-}
-
-/** From the text of /proc/self/smaps: the private read-only mappings of the file `path` that hold no page of their own. */
-export function cleanFileMappings(smaps: string, path: string): Mapping[] {
-  const clean: Mapping[] = [];
-  let candidate: Mapping | undefined;
-  for (const line of smaps.split('\n')) {
-    const head = /^([0-9a-f]+)-([0-9a-f]+) (\S{4}) \S+ \S+ \d+ *(.*)$/.exec(line);
-    if (head !== null) {
-      const [, start = '', end = '', permissions = '', file = ''] = head;
-      const isCode = /^r-[x-]p$/.test(permissions) && file === path;
-      const address = BigInt(`0x${start}`);
-      candidate = isCode ? { address, length: BigInt(`0x${end}`) - address } : undefined;
-    } else if (candidate !== undefined && /^Anonymous:\s+0 kB$/.test(line)) {
-      clean.push(candidate);
-      candidate = undefined;
-    }
-  }
-  return clean;
 }

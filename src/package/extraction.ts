@@ -155,20 +155,23 @@ function readAhead({ file, sizeBytes }: Source) {
 /** Cuts the file's chunks into the wanted entries and passes each on to its decoder. */
 function entryFeed(source: Source, { open, wanted }: Extraction) {
   const remaining = wantedOf(source, wanted);
-  let entry = remaining.next().value;
+  let entry: ArchiveEntry | undefined;
+  let isBegun = false;
   let count = 0;
   let current: { decoder: Decoder; sink: EntrySink } | undefined;
   const start = async (begun: ArchiveEntry) => {
     const sink = await open(begun);
     return { sink, decoder: entryDecoder(begun, (chunk) => sink.write(chunk), source.parts) };
   };
-  const next = (): void => {
-    count += 1;
-    entry = remaining.next().value;
+  const next = async (): Promise<void> => {
+    if (entry !== undefined) count += 1;
+    entry = (await remaining.next()).value;
   };
   return {
     async take(chunk: Uint8Array, position: number): Promise<void> {
       const chunkEnd = position + chunk.length;
+      if (!isBegun) await next();
+      isBegun = true;
       while (entry !== undefined && entry.dataStart < chunkEnd) {
         const end = entry.dataStart + entry.compressedBytes;
         if (isSmall(entry) && entry.dataStart >= position && end <= chunkEnd) {
@@ -177,7 +180,7 @@ function entryFeed(source: Source, { open, wanted }: Extraction) {
           const content = decodeWhole(entry, stored, source.parts);
           if (content.length > 0) await sink.write(content);
           await sink.end();
-          next();
+          await next();
           continue;
         }
         current ??= await start(entry);
@@ -189,7 +192,7 @@ function entryFeed(source: Source, { open, wanted }: Extraction) {
         await current.sink.end();
         current.decoder.abort();
         current = undefined;
-        next();
+        await next();
       }
     },
     end(): void {
@@ -201,8 +204,9 @@ function entryFeed(source: Source, { open, wanted }: Extraction) {
   };
 }
 
-function* wantedOf({ entries }: Source, wanted: Names): Generator<ArchiveEntry, undefined> {
-  for (const entry of entries) if (!entry.isDirectory && wanted.has(entry.name)) yield entry;
+/** Where few of many are wanted, as in an update that changes a few files, going through the others takes long. */
+async function* wantedOf({ entries }: Source, wanted: Names): AsyncGenerator<ArchiveEntry, undefined> {
+  for await (const entry of breathing(entries)) if (!entry.isDirectory && wanted.has(entry.name)) yield entry;
 }
 
 function isSmall({ sizeBytes, compressedBytes }: ArchiveEntry): boolean {

@@ -43,7 +43,15 @@ export async function measureManyFiles(bench: Bench): Promise<Row[]> {
 
 async function measureCount(bench: Bench, files: number): Promise<Row[]> {
   const folder = join(bench.scratch, 'many');
-  const trees = await makeTrees(files, bench.plain, bench.www, join(targetsOf(folder), 'tree'));
+  const allowedRoot = targetsOf(folder);
+  const { executable, plain, www } = bench;
+  const trees = await makeTrees(files, {
+    executable,
+    plain,
+    www,
+    target: join(allowedRoot, 'tree'),
+    allowedRoot,
+  });
   const peers = prepareTreePeers(trees, bench.scratch, bench.www, bench.store.url(''));
   const rounds: Round[] = [];
   for (let round = 0; round < Math.max(1, Math.min(3, bench.rounds)); round++) {

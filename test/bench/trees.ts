@@ -2,11 +2,11 @@
  * Trees of very many small files in four versions, as folders and as packages: the first, a tenth of the files changed, the
  * same again under another version. Half of each file's bytes are digits, so that it deflates as a usual text does.
  */
-import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { digestsOf, xorshift } from '../fixtures/package-builder.ts';
 import type { BenchPackage } from './packages.ts';
+import { packFolder } from './tree-peers.ts';
 
 export interface TreeVersion {
   readonly version: string;
@@ -25,8 +25,20 @@ export interface Trees {
 const fileBytes = 4096;
 const filesPerDirectory = 100;
 
-/** The folders below `plain`, the packages in `www`; both are used again where they are there. */
-export async function makeTrees(files: number, plain: string, www: string, target: string): Promise<Trees> {
+export interface TreePlaces {
+  readonly executable: string;
+  /** Gets the folders. */
+  readonly plain: string;
+  /** Gets the packages. */
+  readonly www: string;
+  /** Where the tree goes on the device, below an allowed root. */
+  readonly target: string;
+  readonly allowedRoot: string;
+}
+
+/** Packages as `pack` makes them, with digests: `unzip` takes the same. Both are used again where they are there. */
+export async function makeTrees(files: number, places: TreePlaces): Promise<Trees> {
+  const { executable, plain, www, target, allowedRoot } = places;
   const version = async (number: string, isChanged: (index: number) => boolean): Promise<TreeVersion> => {
     const folder = join(plain, `tree-${files}-${number}`);
     const name = `tree-${files}-${number}.zip`;
@@ -35,7 +47,7 @@ export async function makeTrees(files: number, plain: string, www: string, targe
       writeTree(folder, files, isChanged);
       const modules = [{ name: 'tree', src: 'tree', dst: target }];
       writeFileSync(join(folder, 'manifest.json'), JSON.stringify({ version: number, modules }));
-      execFileSync('zip', ['-qrX', path, 'manifest.json', 'tree'], { cwd: folder });
+      packFolder(executable, folder, path, allowedRoot);
     }
     const made = { ...(await digestsOf(path)), path, name, version: number, files: [] };
     return { version: number, folder, made };

@@ -2,7 +2,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { errno } from '../../src/errors.ts';
+import { elapsedMs } from '../../src/host/clock.ts';
 import { forEachInFlight, inFlight } from '../../src/host/in-flight.ts';
+import { limits } from '../../src/limits.ts';
 
 const test = suite('in flight');
 
@@ -62,6 +64,23 @@ test('after the first error nothing is begun, and what runs has ended when it is
   });
   assert.is(await failure(all), 'EIO');
   assert.equal([begun, now], [[1, 2], 0]);
+});
+
+test('the event loop turns between items that only compute', async () => {
+  let turns = 0;
+  let isOver = false;
+  const count = () => {
+    turns += 1;
+    if (!isOver) setImmediate(count);
+  };
+  setImmediate(count);
+  await forEachInFlight([1, 2, 3, 4], 2, () => {
+    const until = elapsedMs() + limits.breathMs;
+    while (elapsedMs() < until);
+    return undefined;
+  });
+  isOver = true;
+  assert.ok(turns >= 2, `${turns} turns`);
 });
 
 test.run();

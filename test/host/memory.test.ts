@@ -1,6 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { cleanFileMappings, realMemory } from '../../src/host/memory.ts';
+import { cleanFileMappings } from '../../src/host/hand-back.ts';
+import { realMemory } from '../../src/host/memory.ts';
 import { limits } from '../../src/limits.ts';
 
 const smaps = `00400000-0a000000 r--p 00000000 fe:00 1049 /opt/tope/updater/tope-updater
