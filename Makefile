@@ -17,7 +17,7 @@ BUNDLE  := dist/tope-updater.cjs
 TOOLS   := build/packaging/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo fleet-demo test test-long test-all systemd-roots check bench build dist deb deb-roots recipes dist-twice test-executables test-dist install uninstall torture fuzz boot-test release-check clean
+.PHONY: help demo fleet-demo fleet-test test test-long test-all systemd-roots check bench build dist deb deb-roots recipes dist-twice test-executables test-dist install uninstall torture fuzz boot-test release-check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
@@ -27,6 +27,9 @@ demo: $(BUNDLE) ## a whole update on this machine, live, in under a minute
 
 fleet-demo: $(BUNDLE) ## three devices of a fleet, a rollout that stops, in under two minutes
 	@$(TSX) test/demo/fleet-demo.ts
+
+fleet-test: $(BUNDLE) ## the fleet client against gooseBit, a real server from PyPI (Python 3.11; network the first time)
+	@$(TSX) test/fleet/goosebit/fleet-test.ts
 
 test: $(BUNDLE) ## the quick tests, with the line coverage of src (T=test/package runs a part)
 	@$(TSX) test/run.ts --quick --coverage $(T)

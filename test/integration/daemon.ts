@@ -27,7 +27,10 @@ export interface Daemon {
   /** Everything it printed so far. */
   printed(): string;
   /** POST to `/api/v1.0/NAME`. */
-  post(name: 'download' | 'update' | 'cancel' | 'rollback' | 'audit', body?: object): Promise<Reply>;
+  post(
+    name: 'download' | 'update' | 'cancel' | 'rollback' | 'audit' | 'hold' | 'release',
+    body?: object,
+  ): Promise<Reply>;
   /** GET from `/api/v1.0/NAME`. */
   get<Data>(name: 'progress' | 'history'): Promise<Reply<Data>>;
   progress(): Promise<Progress>;
