@@ -22,6 +22,8 @@ export const HistoryEntrySchema = v.object({
   error: v.nullable(v.string()),
   bytes: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
   modules: v.array(v.string()),
+  /** Modules that the update took from the device; absent: none. */
+  removed: v.optional(v.array(v.string())),
   /** Version of the updater that ended it; absent: one of before that wrote none. */
   updater: v.optional(v.string()),
   /** Of an update whose package was downloaded: what that took. */
@@ -32,8 +34,9 @@ export const HistoryEntrySchema = v.object({
   fleet_action: v.optional(FleetActionSchema),
 });
 export type HistoryEntry = Readonly<
-  Omit<v.InferOutput<typeof HistoryEntrySchema>, 'modules' | 'put_beside'>
+  Omit<v.InferOutput<typeof HistoryEntrySchema>, 'modules' | 'removed' | 'put_beside'>
 > & {
   readonly modules: readonly string[];
+  readonly removed?: readonly string[] | undefined;
   readonly put_beside?: readonly string[] | undefined;
 };

@@ -99,4 +99,7 @@ export interface Release {
   readonly compatible: readonly string[] | undefined;
   readonly minVersion: string | undefined;
   readonly reboot: boolean;
+  /** Names of modules that go, where an earlier update has deployed them; `complete`: and all that are not in `modules`. */
+  readonly remove?: readonly string[];
+  readonly complete?: true;
 }

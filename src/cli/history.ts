@@ -27,6 +27,10 @@ export function besideTexts({ put_beside: places = [] }: HistoryEntry): string[]
   return places.length === 0 ? [] : [`edited files stay, beside them: ${places.join(', ')}`];
 }
 
+function removedTexts({ removed = [] }: HistoryEntry): string[] {
+  return removed.length === 0 ? [] : [`removed: ${removed.join(' ')}`];
+}
+
 function printTable(output: Output, entries: readonly HistoryEntry[]): void {
   const rows = entries.map((entry) => [
     entry.started_at.slice(0, 19).replace('T', ' '),
@@ -35,7 +39,10 @@ function printTable(output: Output, entries: readonly HistoryEntry[]): void {
     durationText(Date.parse(entry.ended_at) - Date.parse(entry.started_at)),
     entry.outcome,
     entry.updater ?? '-',
-    entry.error ?? [entry.modules.join(' '), ...downloadTexts(entry), ...besideTexts(entry)].join('; '),
+    entry.error ??
+      [entry.modules.join(' '), ...removedTexts(entry), ...downloadTexts(entry), ...besideTexts(entry)].join(
+        '; ',
+      ),
   ]);
   const header = ['time (UTC)', 'what', 'version', 'took', 'outcome', 'updater', 'modules, or why not'];
   const [first = '', ...lines] = tableLines([header, ...rows]);

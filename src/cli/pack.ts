@@ -7,6 +7,7 @@ import { plainFiles } from '../host/files.ts';
 import { freeMemory } from '../host/memory.ts';
 import { downloadBody, packFolder, readSource } from '../pack/pack.ts';
 import { openSecretKey, type SigningKey } from '../pack/secret-key.ts';
+import type { Release } from '../release.ts';
 import type { CommandInvocation } from './arguments.ts';
 import { CommandError } from './failure.ts';
 import { bytesText, countText } from './figures.ts';
@@ -51,6 +52,7 @@ export async function pack({ flags, operands }: CommandInvocation): Promise<numb
   const files = release.modules.reduce((sum, module) => sum + module.files.length, 0);
   say(
     `${outputPath}: version ${release.version}, ${countText(release.modules.length, 'module')}, ${countText(files, 'file')}, ${bytesText(sizeBytes)}, ` +
+      removalText(release) +
       (signed === undefined ? 'not signed' : `signed with key ${signed.keyId}`),
   );
   if (textFlag(flags, 'package-url') === undefined)
@@ -58,6 +60,11 @@ export async function pack({ flags, operands }: CommandInvocation): Promise<numb
   const body = downloadBody({ version: release.version, ...inspection }, name, url);
   createOutput(process.stdout, process.env).line(JSON.stringify(body, null, 2));
   return 0;
+}
+
+function removalText({ remove = [], complete }: Release): string {
+  if (complete === true) return 'removes every module that it does not name, ';
+  return remove.length === 0 ? '' : `removes ${remove.join(' ')}, `;
 }
 
 /** A folder with a manifest.json, or the manifest itself. */

@@ -9,7 +9,7 @@ import { freeMemory } from '../host/memory.ts';
 import { type Inspection, inspectPackage } from '../pack/inspect.ts';
 import { downloadBody } from '../pack/pack.ts';
 import type { TargetRules } from '../package/targets.ts';
-import type { ReleaseModule } from '../release.ts';
+import type { Release, ReleaseModule } from '../release.ts';
 import type { CommandInvocation } from './arguments.ts';
 import { CommandError } from './failure.ts';
 import { bytesText, countText, exactText, tableLines } from './figures.ts';
@@ -105,6 +105,8 @@ function report({ release, sizeBytes, md5, sha256, hasSignature, signed, warning
       before_start: module.commands?.beforeStart ?? [],
       on_undo: module.commands?.onUndo ?? [],
     })),
+    remove: release.remove ?? [],
+    complete: release.complete ?? false,
     warnings,
   };
 }
@@ -135,7 +137,7 @@ function print(output: Output, name: string, inspection: Inspection, roots: read
   output.line(output.paint('bold', header));
   for (const line of lines) output.line(line);
   output.line('');
-  const notes = release.modules.flatMap(notesOf);
+  const notes = [...release.modules.flatMap(notesOf), ...removalTexts(release)];
   for (const note of notes) output.line(note);
   if (notes.length > 0) output.line('');
   for (const warning of warnings) output.line(output.paint('yellow', `warning: ${warning}`));
@@ -155,6 +157,13 @@ function notesOf({ name, exact, config, keep, commands, files, isTree }: Release
     ),
     ...(commands?.beforeStart ?? []).map((argv) => `${name}: runs before the start: ${commandText(argv)}`),
     ...(commands?.onUndo ?? []).map((argv) => `${name}: runs where that is undone: ${commandText(argv)}`),
+  ];
+}
+
+function removalTexts({ remove = [], complete }: Release): string[] {
+  return [
+    ...remove.map((name) => `${name}: is removed from the device, its service stopped and disabled`),
+    ...(complete ? ['every other module that an update has deployed is removed likewise'] : []),
   ];
 }
 

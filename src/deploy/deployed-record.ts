@@ -35,6 +35,8 @@ export interface DeployedModule {
   readonly id: string;
   /** Of a directory module: what else stands below it is not the package's. Null: a single file. */
   readonly tree: string | null;
+  /** The updater's own executable. */
+  readonly isSelf?: true;
   readonly service: ServiceSpec;
   /** What it ran; absent where nothing, and in records of 0.1.0. */
   readonly commands?: ModuleCommands;
@@ -87,8 +89,16 @@ export interface DeployedLink {
 export type RecordLine = DeployedModule | DeployedDirectory | DeployedFile | DeployedLink;
 type AnyLine = RecordHeader | RecordLine | { readonly kind: 'end'; readonly lines: number };
 
+/** What an update makes of the record before it. */
+export interface RecordChange {
+  /** Of the update's own modules; gone through twice. */
+  readonly lines: Iterable<RecordLine>;
+  /** Modules that go. */
+  readonly removed?: readonly string[];
+}
+
 /**
- * Writes the record of an update: its own lines, which are gone through twice, and of the record before it what belongs to other modules. Its content
+ * Writes the record of an update: its own lines, and of the record before it what belongs to other modules that stay. Its content
  * is durable with `group`, its name when backups/ is synced. A damaged record before it counts as
  * none: those modules are known again when they are installed again.
  */
@@ -96,10 +106,10 @@ export async function writeRecord(
   files: Files,
   backupDirectory: string,
   header: RecordHeader,
-  lines: Iterable<RecordLine>,
+  { lines, removed = [] }: RecordChange,
   group: WriteGroup,
 ): Promise<void> {
-  const kept = await keptLines(files, backupDirectory, lines);
+  const kept = await keptLines(files, backupDirectory, { lines, removed });
   const { createHash } = await import('node:crypto');
   const encode = (line: AnyLine) => {
     const text = JSON.stringify(line);
@@ -165,15 +175,15 @@ async function* bodyOf(files: Files, path: string): AsyncGenerator<RecordLine> {
   throw damaged(path, 'it has no end');
 }
 
-/** Of the record that counts now, what belongs to other modules than those of `lines`; nothing where it is damaged. */
+/** Of the record that counts now, what belongs to other modules than those of `lines` and `removed`; nothing where it is damaged. */
 async function keptLines(
   files: Files,
   backupDirectory: string,
-  lines: Iterable<RecordLine>,
+  { lines, removed }: Required<RecordChange>,
 ): Promise<AsyncIterable<RecordLine> | readonly RecordLine[]> {
   const id = await currentRecord(files, backupDirectory);
   if (id === undefined) return [];
-  const modules = new Set<string>();
+  const modules = new Set(removed);
   const paths = new Set<string>();
   for (const line of lines) {
     if (line.kind === 'module') modules.add(line.name);

@@ -11,6 +11,7 @@ import { forEachInFlight } from '../host/in-flight.ts';
 import { limits } from '../limits.ts';
 import { loadPacking, type PackedList } from '../packed-list.ts';
 import type { Want } from './make-plan.ts';
+import { filesText, listText, type NameList, nameList } from './name-list.ts';
 import { below, inDirectory } from './paths.ts';
 import type { Recorded } from './recorded.ts';
 import type { Tree } from './wants.ts';
@@ -28,23 +29,22 @@ export async function findExtras(
     const stat = await host.files.stat(tree.root);
     if (stat?.kind !== 'directory') continue;
     const first = extras.length;
-    const others: Others = { count: 0, names: [] };
+    const others = nameList();
     await walk(tree, tree.root, others);
     if (others.count > 0)
       host.log.info(
-        `${countText(others.count)} below ${tree.root} are not the package's and stay: ${listText(others)}`,
+        `${filesText(others.count)} below ${tree.root} are not the package's and stay: ${listText(others)}`,
       );
     if (tree.exact && extras.length > first) {
-      const count = extras.length - first;
-      const shown = Array.from({ length: Math.min(count, namesShown) }, (_, index) => first + index);
-      const names = shown.flatMap((index) => extras.at(index)?.target ?? []);
-      host.log.info(`${countText(count)} below ${tree.root} go: ${listText({ count, names })}`);
+      const going = nameList();
+      for (let index = first; index < extras.length; index++) going.add(extras.at(index)?.target ?? '');
+      host.log.info(`${filesText(going.count)} below ${tree.root} go: ${listText(going)}`);
     }
   }
   return extras;
 
   /** True where something stays that the module does not want, so that the directory must stay too. */
-  async function walk(tree: Tree, directory: string, others: Others): Promise<boolean> {
+  async function walk(tree: Tree, directory: string, others: NameList): Promise<boolean> {
     let somethingStays = false;
     const names = (await host.files.list(directory)).sort();
     const stats = new Map<string, FileStat | undefined>();
@@ -74,7 +74,7 @@ export async function findExtras(
         : recorded.files.has(target) || recorded.links.has(target);
       const isOurs = tree.exact || isRecorded;
       if (!isOurs || matchesAny(tree.keep, below(tree.root, target) ?? '')) {
-        if (!isDirectory) add(others, target);
+        if (!isDirectory) others.add(target);
         somethingStays = true;
         continue;
       }
@@ -88,26 +88,4 @@ export async function findExtras(
     }
     return somethingStays;
   }
-}
-
-interface Others {
-  count: number;
-  readonly names: string[];
-}
-
-/** Of a list in one line of the log. */
-const namesShown = 20;
-
-function add(others: Others, name: string): void {
-  others.count += 1;
-  if (others.names.length < namesShown) others.names.push(name);
-}
-
-function countText(count: number): string {
-  return count === 1 ? '1 file' : `${count} files`;
-}
-
-function listText({ count, names }: Others): string {
-  const more = count - names.length;
-  return `${names.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }

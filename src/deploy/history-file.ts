@@ -58,6 +58,7 @@ export function entryOfPlan(
     error: error?.message ?? null,
     bytes: summaryOf(plan).bytes,
     modules: plan.modules,
+    ...(plan.removed === undefined ? {} : { removed: plan.removed }),
     ...(download === undefined ? {} : { download }),
     ...(plan.beside === undefined || error !== null ? {} : { put_beside: plan.beside }),
     ...(plan.action === undefined ? {} : { fleet_action: plan.action }),

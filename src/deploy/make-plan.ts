@@ -5,7 +5,6 @@
  * filesystem, so that rename is atomic); a step that replaces or removes something names a backup of its own; what has
  * the set-uid or set-gid bit gets no second name that others can reach.
  */
-import { posix } from 'node:path';
 import { UpdateError } from '../errors.ts';
 import type { Attributes, FileOwner } from '../host/host.ts';
 import type { WhenThere } from '../release.ts';
@@ -269,6 +268,6 @@ function backupPath(
   const root = moduleRoots.get(module);
   const own = inDirectory(backupDirectory, `${module}.${id}.bak`);
   const inside = root === undefined ? `${index}` : below(root, target);
-  if (inside === undefined) return posix.join(own, posix.relative(root ?? '/', target));
-  return inDirectory(own, inside === '' ? baseOf(target) : inside);
+  // A single file, or what is put beside one.
+  return inDirectory(own, inside === undefined || inside === '' ? baseOf(target) : inside);
 }

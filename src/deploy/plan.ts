@@ -91,6 +91,8 @@ export interface Plan {
   /** Epoch milliseconds. */
   readonly startedMs: number;
   readonly modules: readonly string[];
+  /** Modules of the device that an update takes away; absent where none goes. */
+  readonly removed?: readonly string[];
   /** Of the set that the transaction leads to; `servicesBefore` of the one that is there (not in a plan of 0.1.0). */
   readonly services: readonly ServiceSpec[];
   readonly servicesBefore?: readonly ServiceSpec[] | undefined;

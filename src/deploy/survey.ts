@@ -17,6 +17,8 @@ import { carryAttributes } from './carried-attributes.ts';
 import { findExtras } from './extras.ts';
 import { type Findings, openFindings } from './findings.ts';
 import { otherCases } from './folded.ts';
+import { type Leaving, nothingLeaves } from './leaving.ts';
+import { findLeaving, type Staying } from './leaving-files.ts';
 import type { Facts, Want } from './make-plan.ts';
 import { refuseOwnFiles } from './own-files.ts';
 import { readOwners } from './owner.ts';
@@ -41,10 +43,12 @@ export interface Territory {
 export interface Survey {
   readonly wants: Iterable<Want>;
   readonly facts: Facts & { readonly found: Findings };
-  /** Root of each module, resolved. */
+  /** Root of each module, resolved, also of those that go. */
   readonly moduleRoots: ReadonlyMap<string, string>;
   /** Targets of what is put beside an edited file. */
   readonly beside: readonly string[];
+  /** What stays of modules that go. */
+  readonly staying: readonly Staying[];
 }
 
 /** Surveys what a release will touch. INVALID_MANIFEST where a target leads out of the territory or to the updater itself. */
@@ -54,6 +58,7 @@ export async function surveyRelease(
   territory: Territory,
   self: FileOwner,
   recorded: Recorded = nothingRecorded,
+  leaving: Leaving = nothingLeaves,
 ): Promise<Survey> {
   const { files } = host;
   const inside = await insideTerritory(files, territory);
@@ -95,7 +100,8 @@ export async function surveyRelease(
     return isTurned ? [{ module: name, root, exact: false, keep: [] }] : [];
   });
   const extras = await findExtras(host, [...wanted.trees, ...givenUp], isKnown, recorded);
-  const all = chained<Want>(wanted.directories, judged.wants, extras);
+  const left = await findLeaving(host, leaving, { inside, wanted: isKnown, roots: [...roots.values()] });
+  const all = chained<Want>(wanted.directories, judged.wants, extras, left.wants);
   const facts = { ...(await surveyWants(files, all, self, found)), attributes };
   const updater = new Set(release.modules.flatMap(({ name, isSelf }) => (isSelf ? [name] : [])));
   const notUpdater = filtered(all, ({ module }) => !updater.has(module));
@@ -105,7 +111,11 @@ export async function surveyRelease(
     wants: all,
     facts,
     beside: judged.besides,
-    moduleRoots: new Map(release.modules.map(({ name, target }) => [name, resolve(target, target)])),
+    staying: left.staying,
+    moduleRoots: new Map([
+      ...left.roots,
+      ...release.modules.map(({ name, target }) => [name, resolve(target, target)] as const),
+    ]),
   };
 }
 

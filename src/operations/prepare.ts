@@ -5,6 +5,7 @@
  */
 import { installedVersion } from '../deploy/installed-version.ts';
 import { checkPlanLength } from '../deploy/journal-file.ts';
+import { readLeaving } from '../deploy/leaving.ts';
 import { makePlan } from '../deploy/make-plan.ts';
 import { latestId } from '../deploy/past-updates.ts';
 import type { Plan } from '../deploy/plan.ts';
@@ -24,7 +25,7 @@ import type { Settings } from '../settings.ts';
 import { commandsOfRelease, commandsPart } from './commands.ts';
 import { checkFit, checkNoDowngrade } from './fit.ts';
 import { markSelf, selfRuleOf } from './self-update.ts';
-import { recordedServices } from './service-changes.ts';
+import { servicesOfInstall } from './service-changes.ts';
 
 type LookingHost = Pick<Host, 'files' | 'clock' | 'log' | 'memory'>;
 
@@ -85,7 +86,9 @@ async function planRelease(
   try {
     const self = await ownerOfUpdater(host.files, backupDirectory);
     const recorded = await readRecorded(host.files, backupDirectory);
-    const survey = await surveyRelease(host, release, settings, self, recorded);
+    const leaving = await readLeaving(host, backupDirectory, release);
+    const removed = leaving.modules.map(({ name }) => name);
+    const survey = await surveyRelease(host, release, settings, self, recorded, leaving);
     const startedMs = host.clock.now();
     const made = await makePlan(
       {
@@ -95,12 +98,8 @@ async function planRelease(
         previousVersion: installed ?? null,
         startedMs,
         modules: release.modules.map((module) => module.name),
-        services: release.modules.map((module) => module.service),
-        servicesBefore: await recordedServices(
-          host.files,
-          backupDirectory,
-          new Set(release.modules.map(({ name }) => name)),
-        ),
+        ...(removed.length > 0 && { removed }),
+        ...(await servicesOfInstall(host.files, backupDirectory, release, removed)),
         reboot: release.reboot,
         ...commandsPart(commandsOfRelease(release, installed ?? null)),
         ...(action === null ? {} : { action }),

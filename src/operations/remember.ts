@@ -62,9 +62,16 @@ export async function deployedOf(release: Release, { wants, facts, moduleRoots }
   return {
     ...{ config, kept, standing, directories },
     version: release.version,
-    modules: release.modules.map(({ name, isTree, target, service, commands }) => {
+    modules: release.modules.map(({ name, isTree, isSelf, target, service, commands }) => {
       const tree = isTree ? (moduleRoots.get(name) ?? target) : null;
-      return { kind: 'module', name, tree, service, ...(commands && { commands }) };
+      return {
+        kind: 'module',
+        name,
+        tree,
+        ...(isSelf && { isSelf }),
+        service,
+        ...(commands && { commands }),
+      };
     }),
   };
 }
@@ -120,7 +127,8 @@ export async function rememberDeployed(
   try {
     const directories = await directoriesOf(host.files, plan, deployed);
     const lines = { [Symbol.iterator]: () => linesOf(plan, deployed, directories, staged) };
-    await writeRecord(host.files, backupDirectory, header, lines, group);
+    const { removed = [] } = plan;
+    await writeRecord(host.files, backupDirectory, header, { lines, removed }, group);
   } catch (thrown) {
     throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', 'writing the record of what is deployed');
   }

@@ -51,9 +51,9 @@ export async function rollBack(context: TransactionContext, version: string | nu
       version: chain.at(-1)?.previousVersion ?? null,
       previousVersion: chain[0]?.version ?? null,
       startedMs,
-      modules: [...new Set(chain.flatMap((past) => past.modules))],
+      modules: [...new Set(chain.flatMap(({ modules, removed = [] }) => [...modules, ...removed]))],
       services: await servicesBack(host, backupDirectory, chain),
-      servicesBefore: servicesOf(chain),
+      servicesBefore: specsIn(servicesOf(chain)),
       reboot: chain.some((past) => past.reboot),
       ...commandsPart(commandsOfRollback(chain)),
       consumes: chain.map((past) => past.id),
@@ -110,13 +110,18 @@ export async function updatesToTakeBack(
   return chain;
 }
 
-/** Of each module what its newest update said: that is what runs. */
-function servicesOf(chain: readonly PlanHead[]): ServiceSpec[] {
-  const specs = new Map<string, ServiceSpec>();
-  for (const plan of chain) {
-    for (const spec of plan.services) if (!specs.has(spec.module)) specs.set(spec.module, spec);
+/** Of each module what its newest update said: that is what runs. Null: it took the module away. */
+function servicesOf(chain: readonly PlanHead[]): ReadonlyMap<string, ServiceSpec | null> {
+  const specs = new Map<string, ServiceSpec | null>();
+  for (const { services, removed = [] } of chain) {
+    for (const spec of services) if (!specs.has(spec.module)) specs.set(spec.module, spec);
+    for (const name of removed) if (!specs.has(name)) specs.set(name, null);
   }
-  return [...specs.values()];
+  return specs;
+}
+
+function specsIn(specs: ReadonlyMap<string, ServiceSpec | null>): ServiceSpec[] {
+  return [...specs.values()].filter((spec) => spec !== null);
 }
 
 /**
@@ -129,17 +134,15 @@ async function servicesBack(
   chain: readonly Plan[],
 ): Promise<ServiceSpec[]> {
   const now = servicesOf(chain);
-  const modules = new Set(now.map(({ module }) => module));
   const record = await recordBefore(host.files, backupDirectory, chain.at(-1)?.id ?? '');
-  const recorded =
-    record === undefined ? [] : await recordedServices(host.files, backupDirectory, modules, record);
+  const recorded = record === undefined ? [] : await recordedServices(host.files, backupDirectory, record);
   const older = servicesOf((await pastUpdates(host, backupDirectory)).slice(chain.length));
   const comingBack = await modulesComingBack(chain);
-  return now.flatMap((spec) => {
-    const known = [...recorded, ...older].find(({ module }) => module === spec.module);
-    if (known !== undefined) return known;
-    const { module, processName, restartOrder, start } = spec;
-    if (!comingBack.has(module)) return [];
+  return [...now].flatMap(([module, spec]) => {
+    const known = recorded.find((each) => each.module === module) ?? older.get(module);
+    if (known !== undefined) return known ?? [];
+    if (spec === null || !comingBack.has(module)) return [];
+    const { processName, restartOrder, start } = spec;
     return {
       module,
       processName: processName ?? commandName(start ?? []),

@@ -8,7 +8,7 @@ import { openRecord } from '../deploy/deployed-record.ts';
 import { type Plan, summaryOf } from '../deploy/plan.ts';
 import { UpdateError } from '../errors.ts';
 import type { Files } from '../host/host.ts';
-import type { ServiceSpec } from '../release.ts';
+import type { Release, ServiceSpec } from '../release.ts';
 import { oneServices } from '../services/one-service.ts';
 
 /** The specs of a plan whose services are stopped and started, of the set it leads to and of the one that is there. */
@@ -59,11 +59,33 @@ function textOf(specs: readonly ServiceSpec[]): string {
   return JSON.stringify(sorted.map((spec) => keys.map((key) => spec[key] ?? null)));
 }
 
-/** What the record of an update says of the services of these modules; nothing where there is none, or it is damaged. */
+/**
+ * Of an install. Where a module that goes shares its service with one that stays and is not in the package, the service stays, and
+ * is restarted without it. `leaving`: names of the modules that go.
+ */
+export async function servicesOfInstall(
+  files: Files,
+  backupDirectory: string,
+  { modules }: Release,
+  leaving: readonly string[],
+): Promise<Required<Pick<Plan, 'services' | 'servicesBefore'>>> {
+  const recorded = await recordedServices(files, backupDirectory);
+  const coming = new Set(modules.map(({ name }) => name));
+  const going = recorded.filter(({ module }) => leaving.includes(module));
+  const others = recorded.filter(({ module }) => !coming.has(module) && !leaving.includes(module));
+  const shared = oneServices(others, going).flatMap(({ target, before }) =>
+    before.length > 0 ? target : [],
+  );
+  return {
+    services: [...modules.map(({ service }) => service), ...shared],
+    servicesBefore: [...recorded.filter(({ module }) => coming.has(module)), ...going, ...shared],
+  };
+}
+
+/** What the record of an update says of services; nothing where there is none, or it is damaged. */
 export async function recordedServices(
   files: Files,
   backupDirectory: string,
-  modules: ReadonlySet<string>,
   id?: string,
 ): Promise<ServiceSpec[]> {
   const record = id ?? (await currentRecord(files, backupDirectory));
@@ -71,7 +93,7 @@ export async function recordedServices(
   const specs: ServiceSpec[] = [];
   try {
     for await (const line of (await openRecord(files, backupDirectory, record)).lines())
-      if (line.kind === 'module' && modules.has(line.name)) specs.push(line.service);
+      if (line.kind === 'module') specs.push(line.service);
     return specs;
   } catch (thrown) {
     if (thrown instanceof UpdateError) return [];

@@ -20,6 +20,7 @@ export const features = [
   'self',
   'capabilities',
   'xattrs',
+  'remove',
 ] as const;
 
 export type Feature = (typeof features)[number];
@@ -43,6 +44,8 @@ export function featuresUsed(manifest: {
   readonly modules: readonly Readonly<Record<string, unknown>>[];
   readonly files?: unknown;
   readonly links?: unknown;
+  readonly remove?: unknown;
+  readonly complete?: unknown;
 }): Feature[] {
   const has = (...keys: string[]) =>
     manifest.modules.some((module) => keys.some((key) => module[key] !== undefined && module[key] !== false));
@@ -58,6 +61,7 @@ export function featuresUsed(manifest: {
     self: has('self'),
     capabilities: has('capabilities'),
     xattrs: has('xattrs'),
+    remove: manifest.remove !== undefined || manifest.complete === true,
   };
   return features.filter((feature) => used[feature]);
 }

@@ -54,15 +54,17 @@ const DeltasSchema = v.pipe(
   v.maxLength(limits.deltasOfFile, `must not name more than ${limits.deltasOfFile} patches`),
 );
 
-export const ModuleSchema = v.object({
-  /** Becomes part of a backup's file name. */
-  name: v.pipe(
-    v.string(),
-    v.regex(
-      /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
-      'must be 1 to 64 letters, digits, ".", "_" or "-", the first a letter or digit',
-    ),
+/** Becomes part of a backup's file name. */
+const ModuleName = v.pipe(
+  v.string(),
+  v.regex(
+    /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
+    'must be 1 to 64 letters, digits, ".", "_" or "-", the first a letter or digit',
   ),
+);
+
+export const ModuleSchema = v.object({
+  name: ModuleName,
   src: SourcePath,
   /** Left out where the module is the updater itself: the device knows its place. */
   dst: v.optional(TargetPath),
@@ -140,9 +142,18 @@ export const ManifestSchema = v.object({
   version: VersionSchema,
   modules: v.pipe(
     v.array(ModuleSchema),
-    v.minLength(1, 'must name at least one module'),
     v.maxLength(limits.modules, `must not name more than ${limits.modules} modules`),
   ),
+  /** Modules that go from the device (removal.ts). */
+  remove: v.optional(
+    v.pipe(
+      v.array(ModuleName),
+      v.minLength(1, 'must name a module'),
+      v.maxLength(limits.modules, `must not name more than ${limits.modules} modules`),
+    ),
+  ),
+  /** The package names all that there is to be: every other module that an update has deployed goes. */
+  complete: v.optional(v.boolean()),
   /** The list itself, or the entry of the package that holds it (listed-files.ts). */
   files: v.optional(v.lazy((input) => (Array.isArray(input) ? FilesSchema : FilesEntrySchema))),
   /** Directories that no file implies, so that a signature covers them, too. */

@@ -15,6 +15,7 @@ import { withoutSlash } from './manifest-fields.ts';
 import type { ListedFile as FileFacts } from './manifest-schema.ts';
 import { checkSize, type ModuleParts, moduleParts } from './module-parts.ts';
 import { quoted } from './path-fault.ts';
+import { removalOf } from './removal.ts';
 import { placeModules, type SelfRule } from './self-module.ts';
 import { checkTargets, parents, type TargetRules } from './targets.ts';
 
@@ -50,6 +51,7 @@ export async function resolveRelease(
   const packing = await loadPacking();
   const placed = placeModules(manifest.modules, await selfNames(manifest, entries), rules.self ?? noSelf);
   checkTargets(placed, rules);
+  const removal = removalOf(manifest);
 
   const deltas = namedDeltas();
   const listed = await listedFiles(manifest, packing, deltas);
@@ -80,6 +82,7 @@ export async function resolveRelease(
     compatible: manifest.compatible,
     minVersion: manifest.min_version,
     reboot: manifest.reboot ?? false,
+    ...removal,
   };
 }
 

@@ -10,7 +10,13 @@ import { type OneService, processNameOf } from './one-service.ts';
 import { ofLikeliestOwner, ofUser, ownersOf } from './owner.ts';
 import { hasLostCommand } from './proc-text.ts';
 import { namedProcesses, type ProcessesHost, type RunningProcess, title } from './processes.ts';
-import { type CapturedProcess, modulesOf, type ServiceSnapshot, type UnitBefore } from './snapshot.ts';
+import {
+  type CapturedProcess,
+  modulesOf,
+  type ServiceSnapshot,
+  type UnitBefore,
+  wasEnabled,
+} from './snapshot.ts';
 import type { Systemd } from './systemd.ts';
 
 export interface CaptureContext {
@@ -65,6 +71,7 @@ export async function captureService(context: CaptureContext, service: OneServic
       context,
       target.filter(({ enable }) => enable === true),
     ),
+    enablesAgain: disabledThen(past).filter((each) => each === unit || moreUnits.includes(each)),
     disables: disablesOf(context, service, past),
     leaves: mayStart
       ? unitsOf(context, before).filter((name) => name !== unit && !moreUnits.includes(name))
@@ -109,6 +116,12 @@ function disablesOf(
   return unitsOf(context, gone).filter(
     (unit) => past?.units.find((each) => each.unit === unit)?.file !== 'enabled',
   );
+}
+
+/** What an update disabled because its module went. */
+function disabledThen(past: ServiceSnapshot | undefined): string[] {
+  if (past === undefined || !past.goes) return [];
+  return past.disables.filter((name) => wasEnabled(past, name));
 }
 
 /** The processes of these names that are the service, and the units that others of them belong to. */

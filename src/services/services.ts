@@ -12,7 +12,7 @@ import { captureService } from './capture.ts';
 import { checkHealth } from './health.ts';
 import { type OneService, oneServices, processNameOf } from './one-service.ts';
 import { runningProcesses, type ServicesHost } from './processes.ts';
-import { modulesOf, type ServiceSnapshot, type WhichSet } from './snapshot.ts';
+import { modulesOf, type ServiceSnapshot, type WhichSet, wasEnabled } from './snapshot.ts';
 import { type Launched, launch, type Start, startsOf } from './start.ts';
 import { stopService } from './stop.ts';
 import { findSystemd, type Systemd, type SystemdPlaces } from './systemd.ts';
@@ -173,8 +173,9 @@ async function enable(
   snapshot: ServiceSnapshot,
   set: WhichSet,
 ): Promise<void> {
+  const { enables, enablesAgain, disables } = snapshot;
   const units =
-    set === 'target' ? snapshot.enables : snapshot.disables.filter((unit) => wasEnabled(snapshot, unit));
+    set === 'target' ? [...enables, ...enablesAgain] : disables.filter((unit) => wasEnabled(snapshot, unit));
   for (const unit of units) {
     if (systemd === undefined || (await systemd.show(unit)).UnitFileState === 'enabled') continue;
     host.log.info(`${snapshot.module}: enabling unit ${unit}`);
@@ -188,17 +189,17 @@ async function disable(
   snapshot: ServiceSnapshot,
   towards: WhichSet,
 ): Promise<void> {
+  const { enables, enablesAgain, disables } = snapshot;
   const units =
-    towards === 'target' ? snapshot.disables : snapshot.enables.filter((unit) => !wasEnabled(snapshot, unit));
+    towards === 'target'
+      ? disables
+      : [...enables, ...enablesAgain].filter((unit) => !wasEnabled(snapshot, unit));
   for (const unit of units) {
     if (systemd === undefined || (await systemd.show(unit)).UnitFileState !== 'enabled') continue;
     host.log.info(`${snapshot.module}: disabling unit ${unit}`);
     await systemd.setEnabled(unit, false);
   }
 }
-
-const wasEnabled = ({ units }: ServiceSnapshot, name: string) =>
-  units.some(({ unit, file }) => unit === name && file === 'enabled');
 
 /** The snapshots by restart order, ascending, those without one last. */
 function inRestartOrder(snapshots: readonly ServiceSnapshot[]): ServiceSnapshot[][] {

@@ -88,6 +88,8 @@ const ServiceSnapshotSchema = v.object({
   units: v.optional(v.array(UnitBeforeSchema), []),
   /** Units that the target set enables, and those that it does not enable any more. */
   enables: v.optional(v.array(v.string()), []),
+  /** Of a rollback: units that come back with a module which an update took away, enabled as they were. */
+  enablesAgain: v.optional(v.array(v.string()), []),
   disables: v.optional(v.array(v.string()), []),
   /** Units that only the set before names, where the target set says another way to start the service. */
   leaves: v.optional(v.array(v.string()), []),
@@ -115,4 +117,9 @@ export function startsOfTarget({ start, moreStarts }: ServiceSnapshot): string[]
 
 export function modulesOf({ module, modules }: ServiceSnapshot): string[] {
   return modules.length > 0 ? modules : [module];
+}
+
+/** Whether a unit was enabled when the service was captured. */
+export function wasEnabled({ units }: Pick<ServiceSnapshot, 'units'>, name: string): boolean {
+  return units.some(({ unit, file }) => unit === name && file === 'enabled');
 }

@@ -1,13 +1,14 @@
 /** The parts of a transaction on a temporary device, as tests put them together: module -> plan -> staged and backed up. */
 import { join } from 'node:path';
 import { saveBackups } from '../../src/deploy/backup.ts';
+import { readLeaving } from '../../src/deploy/leaving.ts';
 import { makePlan } from '../../src/deploy/make-plan.ts';
 import type { Plan } from '../../src/deploy/plan.ts';
 import { withPlanGroup } from '../../src/deploy/plan-group.ts';
 import { nothingRecorded, type Recorded } from '../../src/deploy/recorded.ts';
 import { createStager, makeDirectories, stageLinks } from '../../src/deploy/stage.ts';
 import { openSteps } from '../../src/deploy/step-list.ts';
-import { checkPlanFits, surveyRelease } from '../../src/deploy/survey.ts';
+import { checkPlanFits, surveyRelease, type Territory } from '../../src/deploy/survey.ts';
 import { UpdateError } from '../../src/errors.ts';
 import type { Release, ReleaseModule } from '../../src/release.ts';
 import type { Device } from './rig.ts';
@@ -63,6 +64,7 @@ export async function planFor(
   d: Device,
   modules: ReleaseModule[],
   recorded: Recorded = nothingRecorded,
+  more: Partial<Release & Territory> = {},
 ): Promise<Plan> {
   const release: Release = {
     version: '2.0.0',
@@ -70,10 +72,12 @@ export async function planFor(
     compatible: undefined,
     minVersion: undefined,
     reboot: false,
+    ...more,
   };
-  const territory = { allowedRoots: [d.targets], workDirectory: join(d.root, 'work') };
+  const territory = { allowedRoots: [d.targets], workDirectory: join(d.root, 'work'), ...more };
   const self = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
-  const survey = await surveyRelease(d.host, release, territory, self, recorded);
+  const leaving = await readLeaving(d.host, d.backups, release);
+  const survey = await surveyRelease(d.host, release, territory, self, recorded, leaving);
   const plan = await makePlan(
     {
       id: '20261123T200000000Z',

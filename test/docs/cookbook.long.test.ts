@@ -1,9 +1,10 @@
 /** Every manifest of docs/cookbook.md: packed, read as a device does, and installed on one and taken back where it needs no systemd. */
-import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { command } from '../cli/command.ts';
+import type { PackageSpec } from '../fixtures/package-builder.ts';
 import { type Device, withDevice } from '../integration/harness.ts';
 import { rolledBack } from '../integration/updates.ts';
 
@@ -13,6 +14,7 @@ const text = readFileSync(join(import.meta.dirname, '../../docs/cookbook.md'), '
 interface Manifest {
   readonly version: string;
   readonly modules: readonly Readonly<Record<string, unknown>>[];
+  readonly remove?: readonly string[];
 }
 
 const recipes = [...text.matchAll(/^## (.*)\n(?:(?!^## )[\s\S])*?^```json\n([\s\S]*?)^```$/gm)].map(
@@ -60,12 +62,21 @@ for (const { title, manifest } of recipes) {
       const read = await command(['verify', zip, ...roots]);
       assert.is(read.status, 0, read.stderr);
       if (needsSystemd) return;
-      const before = device.files();
       const daemon = await device.start();
+      const going = manifest.remove ?? [];
+      const placeOf = (name: string) => join(device.root, name, 'program');
+      if (going.length > 0)
+        assert.is((await device.install(daemon, deployedBefore(going, placeOf))).stage, 'success');
+      const before = device.files();
       const installed = await command(['install', '-y', zip, '--url', daemon.url]);
       assert.is(installed.status, 0, installed.stderr);
       for (const { name } of manifest.modules) assert.ok(read.stdout.includes(String(name)));
+      for (const name of going) {
+        assert.ok(read.stdout.includes(`${name}: is removed from the device`), read.stdout);
+        assert.not(existsSync(placeOf(name)));
+      }
       await rolledBack(daemon);
+      for (const name of going) assert.ok(existsSync(placeOf(name)));
       const left = Object.keys(device.files()).filter((path) => !(path in before));
       assert.equal(
         // What was made on the device is not the package's to take away.
@@ -73,6 +84,15 @@ for (const { title, manifest } of recipes) {
         [],
       );
     }));
+}
+
+/** What a recipe that removes modules finds on the device. */
+function deployedBefore(names: readonly string[], placeOf: (name: string) => string): PackageSpec {
+  return {
+    version: '0.1.0',
+    modules: names.map((name) => ({ name, src: `m/${name}`, dst: placeOf(name) })),
+    files: Object.fromEntries(names.map((name) => [`m/${name}`, name])),
+  };
 }
 
 test.run();

@@ -286,6 +286,17 @@ test('what the manifest asks for is required of the device', async () => {
   });
 });
 
+test('a package may consist of removals alone, and an older updater refuses it', async () => {
+  await withSource({ version: '1.0.0', modules: [], remove: ['old-web'] }, async (source) => {
+    const { release, warnings } = await source.pack();
+    assert.equal([release.modules, release.remove, warnings], [[], ['old-web'], []]);
+    const packed = await openArchive(packHost, join(source.folder, 'package.zip'));
+    const written = JSON.parse(Buffer.from((await packed.readSmall('manifest.json', 1e6)) ?? '').toString());
+    await packed.close();
+    assert.equal([written.requires, written.remove], [['remove'], ['old-web']]);
+  });
+});
+
 test('the request for devices is checked as a device would', () => {
   const facts = { version: '1.0.0', sizeBytes: 1, md5: '0'.repeat(32), sha256: '0'.repeat(64) };
   assert.is(downloadBody(facts, 'p.zip', 'https://store.example/p.zip').package_size, 1);

@@ -1,12 +1,16 @@
 /**
  * A small device for the built program: old files, a work directory, and a package that changes all of them, one way or
- * another: replaced, added, removed, in new directories. Used on real disks and under real kills.
+ * another: replaced, added, removed, in new directories, and with a module that goes. Used on real disks and under real kills.
  */
+import { createHash } from 'node:crypto';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { dirname, join } from 'node:path';
+import type { RecordLine } from '../../src/deploy/deployed-record.ts';
 import type { PackageRequest } from '../../src/download/request.ts';
+import { realFiles } from '../../src/host/files.ts';
 import { buildPackage } from '../fixtures/package-builder.ts';
+import { putRecord } from '../fixtures/put-record.ts';
 import type { DaemonPlace } from './daemon.ts';
 import { treeOnDisk } from './disk-tree.ts';
 import { difference, type Tree } from './model-tree.ts';
@@ -31,7 +35,12 @@ const oldFiles: Readonly<Record<string, number>> = {
   'web/index.html': 5_000,
   'web/js/gone.js': 3_000,
   'web/old/gone.html': 200,
+  'leaving/program': 6_000,
+  'leaving/deep/data': 300,
 };
+
+/** Of a module that an earlier update has deployed, and this one takes away. */
+export const leaving = 'leaving';
 
 /** Puts the old files and an empty work directory below `directory`; the daemon's socket goes to `socket`. */
 export async function makeDevice(directory: string, socket: string): Promise<Device> {
@@ -44,7 +53,36 @@ export async function makeDevice(directory: string, socket: string): Promise<Dev
     await writeFile(path, text(name, 'old', sizeBytes));
     await chmod(path, 0o755);
   }
+  await recordLeaving(allowedRoot, join(workDirectory, 'backups'));
   return { allowedRoot, workDirectory, socket, oldTree: await treeOnDisk(allowedRoot) };
+}
+
+async function recordLeaving(allowedRoot: string, backups: string): Promise<void> {
+  const tree = join(allowedRoot, leaving);
+  const id = '20260101T000000000Z';
+  const common = { module: leaving, mode: 0o755, uid: 0, gid: 0 };
+  const service = { module: leaving, processName: undefined, restartOrder: undefined, unit: undefined };
+  const directory = (path: string): RecordLine => ({ kind: 'directory', path, ...common });
+  const file = (name: string, sizeBytes: number): RecordLine => {
+    const sha256 = createHash('sha256')
+      .update(text(name, 'old', sizeBytes))
+      .digest('hex');
+    return { kind: 'file', path: join(allowedRoot, name), entry: name, sizeBytes, sha256, ...common };
+  };
+  const lines: RecordLine[] = [
+    { kind: 'module', name: leaving, id, tree, service: { ...service, start: undefined, health: undefined } },
+    ...[tree, join(tree, 'deep')].map(directory),
+    ...Object.entries(oldFiles)
+      .filter(([name]) => name.startsWith(`${leaving}/`))
+      .map(([name, sizeBytes]) => file(name, sizeBytes)),
+  ];
+  const origin = { sizeBytes: 1, md5: '0'.repeat(32), sha256: null };
+  await putRecord(
+    realFiles(),
+    backups,
+    { kind: 'header', format: 3, id, version: '1.0.0', package: origin },
+    lines,
+  );
 }
 
 /** Builds the update for a device and serves it on loopback until close() is called. */
@@ -58,6 +96,7 @@ export async function servePackage(
   const built = await buildPackage(
     {
       version,
+      manifest: { remove: [leaving] },
       modules: [
         { name: 'api', src: 'm/api', dst: at('api/api') },
         { name: 'voice', src: 'm/voice', dst: at('voice/voice'), ...healthOf[ending] },

@@ -58,3 +58,13 @@ function contentOf(node: {
   const digest = createHash('md5').update(contentDigest(node.content)).digest('hex').slice(0, 8);
   return `${sizeBytes} bytes ${digest} ${start}`;
 }
+
+/** Command lines whose program stands below `root`. */
+export function standing(
+  state: ModelState,
+  root: string,
+  programs: readonly (readonly string[])[],
+): readonly (readonly string[])[] {
+  const tree = treeOf(state, root);
+  return programs.filter(([program = '']) => tree.has(program));
+}

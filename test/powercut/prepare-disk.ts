@@ -8,6 +8,7 @@ import { buildPackage, type PackageSpec } from '../fixtures/package-builder.ts';
 import { runMigration } from './migration.ts';
 import { type ModelDisk, modelDisk } from './model-disk.ts';
 import { cloneState, emptyModel, type ModelState } from './model-state.ts';
+import { standing } from './model-tree.ts';
 import type { Scenario } from './scenarios.ts';
 import { allowedRoot, type Session, type SessionScript, startSession, workDirectory } from './session.ts';
 
@@ -117,7 +118,7 @@ async function life(
     bornMs: 0,
     healthStatus: 0,
     answersReports: true,
-    programs: scenario.programs.map((argv) => ({ argv })),
+    programs: standing(disk.state(), allowedRoot, scenario.programs).map((argv) => ({ argv })),
     stubborn: [],
     keepPackage: scenario.keepPackage,
     newUpdater: scenario.newUpdater && 'works',

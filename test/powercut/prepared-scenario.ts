@@ -11,7 +11,7 @@ import { migratedMark, runMigration, unmigratedMark, wrongAtStart } from './migr
 import { type ModelDisk, modelDisk } from './model-disk.ts';
 import type { Recording } from './model-log.ts';
 import type { ModelState } from './model-state.ts';
-import { type Tree, treeOf } from './model-tree.ts';
+import { standing, type Tree, treeOf } from './model-tree.ts';
 import { appendLine, keptMark } from './own-file.ts';
 import { prepareDisk, type Store, storePackage } from './prepare-disk.ts';
 import { askedMark, rebootedAgain, rebootMark } from './repetition-verdict.ts';
@@ -42,7 +42,9 @@ export interface PreparedScenario {
 export async function prepareScenario(scenario: Scenario): Promise<PreparedScenario> {
   const store = scenario.package === undefined ? undefined : await storePackage(scenario.package);
   const { old, before } = await prepareDisk(scenario, store);
-  const programs = scenario.programs.map((argv) => ({ argv }));
+  const programsOf = (state: ModelState) =>
+    standing(state, allowedRoot, scenario.programs).map((argv) => ({ argv }));
+  const programs = programsOf(before);
   /** `told`: how much the world was told in the lives before. */
   const scriptFor = (disk: ModelDisk, told = 0, bootId = firstBoot) => ({
     bootId,
@@ -146,7 +148,10 @@ export async function prepareScenario(scenario: Scenario): Promise<PreparedScena
     const programsNow = after.host.programs().map((argv) => ({ argv }));
     if (after.isEnding()) return restart(restarted, marks, programsNow, bootId);
     if (stage !== 'rebooting') return judge(restarted, after, marks);
-    return rebootedAgain(marksOf(restarted)) ?? restart(restarted, marks, programs, `${bootId}'`);
+    return (
+      rebootedAgain(marksOf(restarted)) ??
+      restart(restarted, marks, programsOf(restarted.state()), `${bootId}'`)
+    );
   };
   let cuts = 0;
   return {
@@ -163,9 +168,11 @@ export async function prepareScenario(scenario: Scenario): Promise<PreparedScena
         cuts % 2 === 0
           ? undefined
           : await wrongBeforeServices(scenario, restarted, { oldTree, newTree: switchedTree });
-      return wrong ?? restart(restarted, marks, programs, `${firstBoot}+${marks.length}`);
+      const booted = programsOf(restarted.state());
+      return wrong ?? restart(restarted, marks, booted, `${firstBoot}+${marks.length}`);
     },
-    killSubject: (restarted, marks) => restart(restarted, marks, runningAfter(programs, marks), firstBoot),
+    killSubject: (restarted, marks) =>
+      restart(restarted, marks, runningAfter(scenario.programs, programs, marks), firstBoot),
     start: (started, files = started.files) => startSession(files, scriptFor(started)),
     act: perform,
     judge,
@@ -227,13 +234,20 @@ async function treeOfSwitched(
   return treeOf(disk.state(), allowedRoot);
 }
 
-function runningAfter(programs: readonly ScriptedProgram[], marks: readonly string[]): ScriptedProgram[] {
-  return programs.filter(({ argv }) => {
-    const name = argv.join(' ');
-    return (
-      marks.findLast((mark) => mark === `ended ${name}` || mark === `started ${name}`) !== `ended ${name}`
-    );
-  });
+/** Of `programs`; `before`: those that ran at the beginning. */
+function runningAfter(
+  programs: Scenario['programs'],
+  before: readonly ScriptedProgram[],
+  marks: readonly string[],
+): ScriptedProgram[] {
+  const ranBefore = (name: string) => before.some(({ argv }) => argv.join(' ') === name);
+  return programs
+    .filter((argv) => {
+      const name = argv.join(' ');
+      const last = marks.findLast((mark) => mark === `ended ${name}` || mark === `started ${name}`);
+      return last === undefined ? ranBefore(name) : last === `started ${name}`;
+    })
+    .map((argv) => ({ argv }));
 }
 
 /** What the world was told during the lives on this disk. */

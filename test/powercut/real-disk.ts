@@ -11,7 +11,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { neitherOldNorNew } from './boot-verdict.ts';
 import { type Daemon, downloadTo, recoverAtBoot, startDaemon } from './daemon.ts';
-import { type Device, type Ending, judgeDevice, makeDevice, servePackage } from './device.ts';
+import { type Device, type Ending, judgeDevice, leaving, makeDevice, servePackage } from './device.ts';
 import { diskCuts } from './disk-cuts.ts';
 import { treeOnDisk } from './disk-tree.ts';
 import {
@@ -122,6 +122,7 @@ async function record({ filesystem, ending }: RealDiskRun, scratch: string): Pro
   await neighbour.stop();
   await run(['sync', '-f', at('mounted')]);
   const newTree = ending === 'success' ? await treeOnDisk(device.allowedRoot) : undefined;
+  if (newTree?.has(leaving)) throw new Error(`the module ${leaving} is still there:\n${daemon.output()}`);
   await unmount(at('mounted'));
   await disk.stop();
   const switchedTree = newTree ?? (await treeOfSwitched(scratch));

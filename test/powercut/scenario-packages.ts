@@ -151,6 +151,33 @@ export function turned(version: string): PackageSpec {
   };
 }
 
+/** Two programs and a tree with a symlink in it. */
+export function manyModules(version: string): PackageSpec {
+  const { modules, files } = twoPrograms(version);
+  return {
+    version,
+    modules: [...modules, { name: 'web', src: 'web', dst: '/opt/tope/web' }],
+    files: {
+      ...files,
+      'web/index.html': stored(content('index', version), 0o644),
+      'web/js/app.js': stored(content('app', version), 0o644),
+      'web/js/deep/page.html': stored(content('page', version), 0o644),
+      'web/latest': link('index.html'),
+    },
+  };
+}
+
+/** To follow it: the first program alone is left. */
+export function leaving(version: string): PackageSpec {
+  const { modules, files } = threeModules(version);
+  return {
+    version,
+    modules: modules.filter(({ name }) => name === 'api'),
+    files: { 'm/api': files['m/api'] ?? '' },
+    manifest: { remove: ['voice'], complete: true },
+  };
+}
+
 /** Of what stands on a device before any update. */
 export const versionBefore = '1.0.0';
 

@@ -9,7 +9,9 @@ import {
   api,
   before,
   beforeTree,
+  leaving,
   links,
+  manyModules,
   newDirectories,
   nextLinks,
   nextTree,
@@ -62,7 +64,7 @@ export interface Scenario {
   /** The package stays after its install. */
   readonly keepPackage: boolean;
   readonly answersReports: boolean;
-  /** argv of what runs before. */
+  /** argv of what runs, as long as its program stands: what an update takes away does not, what a rollback brings back does. */
   readonly programs: readonly (readonly string[])[];
   /**
    * Which set stands at the end of an undisturbed run: the one before `act`, or the new one. `oldUnlessCut`: the old
@@ -264,6 +266,30 @@ export const scenarios: readonly Scenario[] = [
     package: undefined,
     act: 'repair',
     keepPackage: true,
+  },
+  {
+    ...usual,
+    name: 'modules that go, with a program and all but what was edited',
+    earlier: [manyModules('1.1.0')],
+    damage: { '/opt/tope/web/js/app.js': 'edited' },
+    package: leaving('1.2.0'),
+    programs: [[api], [voice]],
+  },
+  {
+    ...failing,
+    name: 'failing health after modules have gone, across filesystems',
+    mounts: ['/opt'],
+    earlier: [manyModules('1.1.0')],
+    package: leaving('1.2.0'),
+    programs: [[api], [voice]],
+  },
+  {
+    ...usual,
+    name: 'asked rollback that brings back modules with their program',
+    earlier: [manyModules('1.1.0'), leaving('1.2.0')],
+    package: undefined,
+    act: 'rollback',
+    programs: [[api], [voice]],
   },
   {
     ...usual,

@@ -8,7 +8,7 @@ import { executablePath, updaterBefore, wrongUpdater } from './launcher.ts';
 import { livesOf } from './lives.ts';
 import { wrongDatabase } from './migration.ts';
 import type { ModelState } from './model-state.ts';
-import { bytesAt, difference, type Tree, textAt, treeOf } from './model-tree.ts';
+import { bytesAt, difference, standing, type Tree, textAt, treeOf } from './model-tree.ts';
 import { lostFrom, versionOf, wrongOwnFile } from './own-file.ts';
 import { wrongRecord } from './record-verdict.ts';
 import { fetchedAgain, rebootedAgain, startedTooOften } from './repetition-verdict.ts';
@@ -53,7 +53,7 @@ export function verdict(facts: Facts, state: ModelState, marks: readonly string[
       ownFile,
     }) ??
     wrongHistory(facts, state, isNew, marks) ??
-    wrongPrograms(facts) ??
+    wrongPrograms(facts, state) ??
     (facts.scenario.newUpdater && wrongUpdater(state, isNew)) ??
     (ownFile && wrongOwnFile(state, ownFile, standingVersion(facts.scenario, isNew), marks)) ??
     (facts.scenario.migrates
@@ -203,9 +203,12 @@ function wrongHistory(
   return undefined;
 }
 
-function wrongPrograms(facts: Facts): string | undefined {
+/** All run that stand, and nothing else. */
+function wrongPrograms(facts: Facts, state: ModelState): string | undefined {
   const running = facts.programs.map((argv) => argv.join(' ')).sort();
-  const expected = facts.scenario.programs.map((argv) => argv.join(' ')).sort();
+  const expected = standing(state, allowedRoot, facts.scenario.programs)
+    .map((argv) => argv.join(' '))
+    .sort();
   return running.join() === expected.join()
     ? undefined
     : `running: ${running.join(', ')}; expected: ${expected.join(', ')}`;

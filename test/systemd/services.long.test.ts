@@ -15,19 +15,23 @@ interface Wish {
   /** Lines of the program of one kind. */
   readonly extra?: Readonly<Record<string, string>>;
   readonly more?: readonly Module[];
+  /** Kinds that the package does not name any more. */
+  readonly without?: readonly string[];
+  readonly manifest?: Readonly<Record<string, unknown>>;
 }
 
 /** Builds a package of all kinds and installs it; gives the updater's words where that fails. */
 async function install(
   container: Container,
-  { version, keys = {}, extra = {}, more = [] }: Wish,
+  { version, keys = {}, extra = {}, more = [], without = [], manifest = {} }: Wish,
 ): Promise<string | undefined> {
-  const modules = kinds.map(({ name, unit, keys: own }) => ({
+  const present = kinds.filter(({ name }) => !without.includes(name));
+  const modules = present.map(({ name, unit, keys: own }) => ({
     name,
     keys: { dst: pathOf(name), service: unit, ...own, ...keys[name] },
     file: { content: programText(version, extra[name]), mode: 0o755 },
   }));
-  return await installModules(container, version, [...modules, ...more]);
+  return await installModules(container, version, [...modules, ...more], manifest);
 }
 
 interface State {
@@ -155,21 +159,7 @@ for (const release of wantedReleases()) {
   });
 
   test('a new unit that is enabled runs and is enabled, and a rollback takes all of it away', async () => {
-    const unit =
-      '[Unit]\n[Service]\nExecStart=/opt/tope/k/fresh/run fresh\n[Install]\nWantedBy=multi-user.target\n';
-    const more: Module[] = [
-      {
-        name: 'fresh-unit',
-        keys: { dst: '/etc/systemd/system/fresh.service', mode: '0644' },
-        file: { content: unit },
-      },
-      {
-        name: 'fresh',
-        keys: { dst: pathOf('fresh'), service: 'fresh.service', enable: true },
-        file: { content: programText('5.0.0'), mode: 0o755 },
-      },
-    ];
-    assert.is(await install(container, { version: '5.0.0', more }), undefined);
+    assert.is(await install(container, { version: '5.0.0', more: freshModules('5.0.0') }), undefined);
     assert.equal((await look(container)).runs.get('fresh'), ['5.0.0']);
     assert.is(await container.sh('systemctl is-enabled fresh'), 'enabled');
     await rollback(container);
@@ -184,5 +174,62 @@ for (const release of wantedReleases()) {
     await allRun(container, after.runs.get('simple-no-process')?.[0] ?? '');
   });
 
+  test('modules that go: units are stopped and disabled, and come back as they were by an undo and a rollback', async () => {
+    const going = ['simple-no-process', 'base-partof', 'disabled', 'stopped', 'template'];
+    const names = [
+      'simple-no-process',
+      'base-partof',
+      'on-base-partof',
+      'disabled',
+      'stopped',
+      'template@1',
+      'fresh',
+    ];
+    const states = () =>
+      container.sh(
+        `for u in ${names.join(' ')}; do echo $u $(systemctl is-enabled $u 2>/dev/null) $(systemctl is-active $u); done; ls /etc/systemd/system/fresh.service 2>/dev/null || echo no unit`,
+      );
+    assert.is(await install(container, { version: '6.0.0', more: freshModules('6.0.0') }), undefined);
+    const before = await states();
+    assert.match(before, /^fresh enabled active$/m);
+    const manifest = { remove: [...going, 'fresh-unit'], complete: true };
+    const health = { exec: ['/bin/false'], timeout_s: 1 };
+    const bad = { version: '7.0.0', without: going, manifest, keys: { 'simple-always-mixed': { health } } };
+    assert.match((await install(container, bad)) ?? '', /HEALTH_CHECK_FAILED/);
+    assert.is(await states(), before);
+    await allRun(container, '6.0.0');
+    assert.is(await install(container, { version: '7.0.1', without: going, manifest }), undefined);
+    const after = await states();
+    for (const name of going)
+      assert.not.match(
+        after,
+        new RegExp(`^${name.replace('template', 'template@1')} (enabled|.*[^n]active)`, 'm'),
+      );
+    assert.match(after, /^fresh inactive$/m);
+    assert.match(after, /^no unit$/m);
+    await rollback(container);
+    assert.is(await states(), before);
+    await allRun(container, '6.0.0');
+    assert.equal((await look(container)).runs.get('fresh'), ['6.0.0']);
+  });
+
   test.run();
+}
+
+/** A unit that the package brings, with its program. */
+function freshModules(version: string): Module[] {
+  const unit =
+    '[Unit]\n[Service]\nExecStart=/opt/tope/k/fresh/run fresh\n[Install]\nWantedBy=multi-user.target\n';
+  return [
+    {
+      name: 'fresh-unit',
+      keys: { dst: '/etc/systemd/system/fresh.service', mode: '0644' },
+      file: { content: unit },
+    },
+    {
+      name: 'fresh',
+      keys: { dst: pathOf('fresh'), service: 'fresh.service', enable: true },
+      file: { content: programText(version), mode: 0o755 },
+    },
+  ];
 }

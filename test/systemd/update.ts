@@ -11,16 +11,18 @@ export interface Module {
   readonly file: FileSpec;
 }
 
-/** Installs a package of these modules, each of one file; gives the updater's words where that fails. */
+/** Installs a package of these modules, each of one file, with `manifest` as further keys of the root; gives the updater's words where that fails. */
 export async function install(
   container: Container,
   version: string,
   modules: readonly Module[],
+  manifest: Readonly<Record<string, unknown>> = {},
 ): Promise<string | undefined> {
   const path = join('/tmp', `systemd-package-${process.pid}-${version}.zip`);
   await buildPackage(
     {
       version,
+      manifest,
       modules: modules.map(({ name, keys }) => ({ name, src: `m/${name}`, ...keys })),
       files: Object.fromEntries(modules.map(({ name, file }) => [`m/${name}`, file])),
     },

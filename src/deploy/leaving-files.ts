@@ -1,0 +1,214 @@
+/**
+ * Of what was deployed for modules that go: what an update takes away, and what stays. A file goes only as long as it is what was
+ * deployed: what somebody has edited, what people edit (`config`), what others put there and what lies on a mounted filesystem
+ * stays, and is named in the log. Spec section 10.
+ *
+ * Invariant: the record is no authority over the device. Each path of it is looked at again: it lies inside the allowed roots, and
+ * what goes has no symlink among its directories.
+ */
+import { UpdateError } from '../errors.ts';
+import { breathing } from '../host/breathing.ts';
+import type { Files, Host } from '../host/host.ts';
+import { forEachInFlight } from '../host/in-flight.ts';
+import { limits } from '../limits.ts';
+import { filtered, loadPacking, type PackedList } from '../packed-list.ts';
+import { type Comparer, createComparer } from './compare.ts';
+import type { DeployedDirectory, DeployedFile, DeployedLink } from './deployed-record.ts';
+import type { Leaving, Placed } from './leaving.ts';
+import type { Want } from './make-plan.ts';
+import { listText, type NameList, nameList } from './name-list.ts';
+import { below, inDirectory } from './paths.ts';
+import { placeAbove } from './turned.ts';
+
+/** What of the release has to do with the same places. */
+export interface Coming {
+  /** Whether a path lies where packages may write. */
+  inside(path: string): boolean;
+  /** Whether something is wanted at a path. */
+  wanted(path: string): boolean;
+  /** Resolved roots of its modules: what stands there or below is their matter. */
+  readonly roots: readonly string[];
+}
+
+const reasons = {
+  edited: 'was edited since it was deployed',
+  config: 'is what people edit',
+  changed: 'is not what was deployed there',
+  mounted: 'lies on another filesystem, mounted there',
+  others: "is not the package's",
+} as const;
+
+/** Why a file stays. */
+export type Reason = keyof typeof reasons;
+
+export interface Staying {
+  readonly module: string;
+  readonly reason: Reason;
+  readonly files: NameList;
+}
+
+export interface LeavingFiles {
+  readonly wants: PackedList<Want>;
+  /** Root of each module. */
+  readonly roots: ReadonlyMap<string, string>;
+  readonly staying: readonly Staying[];
+}
+
+/** Throws INVALID_MANIFEST where a path of the record lies outside the allowed roots. Rejects with a system error. */
+export async function findLeaving(
+  { files, log }: Pick<Host, 'files' | 'log'>,
+  leaving: Leaving,
+  coming: Coming,
+): Promise<LeavingFiles> {
+  const packing = await loadPacking();
+  const wants = packing.list<Want>();
+  const roots = rootsOf(leaving);
+  const staying = new Map<string, Staying>();
+  if (leaving.modules.length === 0) return { wants, roots, staying: [] };
+  const mounts = mountsIn(await files.mountPoints(), leaving, roots);
+  const comparing = comparers(files);
+  const comingRoots = new Set(coming.roots);
+  /** Of what stands, whether it goes. */
+  const goes = packing.map<boolean>();
+  const go = ({ module, path }: Placed) => {
+    wants.add({ kind: 'absent', module, target: path });
+    goes.set(path, true);
+  };
+  const stay = (module: string, reason: Reason, path: string) => {
+    const key = `${module} ${reason}`;
+    const found = staying.get(key) ?? { module, reason, files: nameList() };
+    staying.set(key, found);
+    found.files.add(path);
+    goes.set(path, false);
+  };
+  const isTaken = (path: string) => coming.wanted(path) || placeAbove(comingRoots, path) !== undefined;
+  const holdsTaken = (path: string) => coming.roots.some((root) => below(path, root) !== undefined);
+
+  const fateOf = async (line: DeployedFile | DeployedLink): Promise<Fate> => {
+    if (!coming.inside(line.path)) throw outside(line);
+    if (isTaken(line.path)) return 'nothing';
+    if (placeAbove(mounts(line.module), line.path) !== undefined) return 'mounted';
+    if (line.isConfig === true) return (await files.stat(line.path)) === undefined ? 'nothing' : 'config';
+    return comparing((comparer) => fateByContent(comparer, line));
+  };
+  const content = filtered(leaving.lines, isContent) as Iterable<DeployedFile | DeployedLink>;
+  const fates: Fate[] = [];
+  await forEachInFlight(numbered(content), limits.filesInFlight, async ([index, line]) => {
+    fates[index] = await fateOf(line);
+  });
+  for await (const [index, line] of breathing(numbered(content))) {
+    const fate = fates[index] ?? 'nothing';
+    if (fate === 'goes') go(line);
+    else if (fate !== 'nothing') stay(line.module, fate, line.path);
+  }
+
+  for (const line of deepestFirst(leaving)) {
+    const { module, path } = line;
+    if (!coming.inside(path)) throw outside(line);
+    const isMounted = placeAbove(mounts(module), path) !== undefined;
+    if (isTaken(path) || isMounted) continue;
+    const difference = await comparing((comparer) => comparer.directory(line));
+    if (difference?.kind === 'missing') continue;
+    if (difference !== undefined) {
+      stay(module, 'changed', path);
+      continue;
+    }
+    const left = (await files.list(path))
+      .map((name) => inDirectory(path, name))
+      .filter((each) => goes.get(each) !== true);
+    if (left.length === 0 && !holdsTaken(path)) {
+      go(line);
+      continue;
+    }
+    for (const each of left)
+      if (!goes.has(each) && !isTaken(each) && !holdsTaken(each)) stay(module, 'others', each);
+    if (!goes.has(path)) goes.set(path, false);
+  }
+  const all = [...staying.values()];
+  tell(log, leaving, wants, all);
+  return { wants, roots, staying: all };
+}
+
+type Fate = Exclude<Reason, 'others'> | 'goes' | 'nothing';
+
+async function fateByContent(comparer: Comparer, line: DeployedFile | DeployedLink): Promise<Fate> {
+  const difference = line.kind === 'link' ? await comparer.link(line) : await comparer.file(line);
+  if (difference === undefined || difference.kind === 'attributes') return 'goes';
+  if (difference.kind === 'missing') return 'nothing';
+  return difference.kind === 'content' ? 'edited' : 'changed';
+}
+
+/** Each has a buffer of its own, and reads one file at a time. */
+function comparers(files: Files): <T>(action: (comparer: Comparer) => Promise<T>) => Promise<T> {
+  const { signal } = new AbortController();
+  const idle: Comparer[] = [];
+  return async (action) => {
+    const comparer = idle.pop() ?? createComparer(files, { signal, pace: () => undefined });
+    try {
+      return await action(comparer);
+    } finally {
+      idle.push(comparer);
+    }
+  };
+}
+
+/** That of a tree, or the place of a single file. */
+function rootsOf({ modules, lines }: Leaving): Map<string, string> {
+  const roots = new Map<string, string>();
+  for (const { name, tree } of modules) if (tree !== null) roots.set(name, tree);
+  for (const { module, path } of lines) if (!roots.has(module)) roots.set(module, path);
+  return roots;
+}
+
+/** What is mounted in a module. A tree may be a filesystem of its own: what was deployed to it is the module's all the same. */
+function mountsIn(
+  mountPoints: ReadonlySet<string>,
+  { modules }: Leaving,
+  roots: ReadonlyMap<string, string>,
+): (module: string) => ReadonlySet<string> {
+  const found = new Map<string, ReadonlySet<string>>();
+  for (const { name, tree } of modules) {
+    const root = roots.get(name) ?? '';
+    const isIn = (mount: string) => (tree === null ? mount === root : (below(root, mount) ?? '') !== '');
+    found.set(name, new Set([...mountPoints].filter(isIn)));
+  }
+  return (module) => found.get(module) ?? new Set();
+}
+
+/** A directory goes when all goes that is in it. */
+function deepestFirst({ lines }: Leaving): DeployedDirectory[] {
+  const directories: DeployedDirectory[] = [];
+  for (const line of lines) if (line.kind === 'directory') directories.push(line);
+  return directories.sort((a, b) => b.path.length - a.path.length);
+}
+
+function isContent({ kind }: Placed): boolean {
+  return kind !== 'directory';
+}
+
+function* numbered<T>(items: Iterable<T>): Generator<readonly [number, T]> {
+  let index = 0;
+  for (const item of items) yield [index++, item];
+}
+
+function outside({ module, path }: Placed): UpdateError {
+  return new UpdateError(
+    'INVALID_MANIFEST',
+    `module "${module}", which is to go, has ${path}, outside the allowed roots`,
+  );
+}
+
+function tell(
+  log: Host['log'],
+  { modules }: Leaving,
+  wants: Iterable<Want>,
+  staying: readonly Staying[],
+): void {
+  const counts = new Map<string, number>();
+  for (const { module } of wants) counts.set(module, (counts.get(module) ?? 0) + 1);
+  for (const { name } of modules) {
+    log.info(`module "${name}" goes, with ${counts.get(name) ?? 0} of its files and directories`);
+    for (const { module, reason, files } of staying)
+      if (module === name) log.warn(`of module "${name}" stays what ${reasons[reason]}: ${listText(files)}`);
+  }
+}
