@@ -62,7 +62,7 @@ export const limits = {
   memoryLookMs: 50,
   memoryGrowthBytes: 4 * MiB,
   /** Nobody has told of anything for so many looks: the process rests, and shall not wake for nothing. */
-  memoryRestingLooks: 20,
+  memoryRestingLooks: 100,
   /** Short-lived buffers made between two young-generation collections: keeps the heap from growing. */
   garbageBytes: 256 * KiB,
   /** After the port listens: whoever waits for the start has had the first answer, and no update has begun yet. */

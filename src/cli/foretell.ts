@@ -135,7 +135,7 @@ async function play(
             at = step.to;
           } catch (thrown) {
             if (!(thrown instanceof SourceError)) throw thrown;
-            adaptive.giveUp(step.from, thrown.message);
+            await adaptive.giveUp(step.from, thrown.message);
           }
           break;
         default: {

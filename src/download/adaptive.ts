@@ -5,14 +5,14 @@
  * know nothing of it, and the digest of the whole package stays the judge. Whatever is not understood means: all from the store.
  * Source: spec section 13.
  */
-import { breathingThrough } from '../host/breathing.ts';
+import { breathing, breathingThrough } from '../host/breathing.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { type TailEntry, tailReading } from '../zip/tail.ts';
 import type { Candidates } from './candidates.ts';
 import { findPatched, patchesEnd } from './deltas.ts';
 import { findHeld, kindOf } from './holdings.ts';
-import { type Held, type Piece, patchwork } from './patchwork.ts';
+import { type Held, type Piece, patchingTogether } from './patchwork.ts';
 import { createProbe, type Probe } from './probe.ts';
 import { createMaker, type Maker, type ReadPart, type Source } from './recreate.ts';
 import type { PackageRequest } from './request.ts';
@@ -41,7 +41,7 @@ export interface Adaptive {
   next(position: number): Promise<Step>;
   gotTail(tail: Buffer): Promise<void>;
   /** What was made at `position` was not right: that entry is fetched. */
-  giveUp(position: number, why: string): void;
+  giveUp(position: number, why: string): Promise<void>;
   /** From now on all is fetched. */
   turnOff(why: string): Promise<void>;
   /** The same at once, as it got stuck: nothing of it is touched. */
@@ -111,9 +111,10 @@ export function createAdaptive(
           await addPatched(plan, plan.patchesTo);
         const verdict = await plan.probe.look(position, readPart);
         if (verdict !== undefined) {
-          for (const [entry, held] of plan.held) if (kindOf(entry, held) === verdict) plan.held.delete(entry);
+          for await (const [entry, held] of breathing(plan.held))
+            if (kindOf(entry, held) === verdict) plan.held.delete(entry);
           log.info(`download: the device does not make what the packer made (${verdict}): those are fetched`);
-          arrange(plan);
+          await arrange(plan);
         }
         const step = stepAt(plan, position);
         if (step !== undefined) return step;
@@ -124,12 +125,12 @@ export function createAdaptive(
       tail = tail === undefined ? bytes : Buffer.concat([bytes, tail]);
       await saveTail(files, tailPath, request, tail);
     },
-    giveUp(position, why) {
-      const piece = plan?.pieces.find(({ from, to }) => from <= position && position < to);
+    async giveUp(position, why) {
+      const piece = plan?.pieces[indexAt(plan.pieces, position)];
       if (plan === undefined || piece?.kind !== 'make') return;
       log.warn(`download: ${piece.entry.name} ${why}: it is fetched`);
       plan.held.delete(piece.entry);
-      arrange(plan);
+      await arrange(plan);
     },
     async turnOff(why) {
       if (!isOn) return;
@@ -155,9 +156,9 @@ export function createAdaptive(
   async function makePlan(entries: readonly TailEntry[], tailStart: number): Promise<Plan> {
     const held = candidates === undefined ? new Map() : await findHeld(files, entries, candidates);
     const maker = await createMaker(host, readPart);
-    const patchesTo = patchesEnd(entries, tailStart);
+    const patchesTo = await patchesEnd(entries, tailStart);
     const made: Plan = { entries, tailStart, held, pieces: [], maker, probe: createProbe(maker), patchesTo };
-    arrange(made);
+    await arrange(made);
     log.info(`download: ${madeBytes(made)} of ${sizeBytes} bytes are here already`);
     return made;
   }
@@ -169,7 +170,7 @@ export function createAdaptive(
     const patched = await findPatched(files, to.entries, to.held, candidates, to.maker.unpacked);
     for (const [entry, held] of patched) to.held.set(entry, held);
     const before = madeBytes(to);
-    arrange(to);
+    await arrange(to);
     log.info(
       `download: ${patched.size} patches fit, ${madeBytes(to) - before} bytes more need not be fetched`,
     );
@@ -179,14 +180,14 @@ export function createAdaptive(
     return pieces.reduce((sum, { kind, from, to }) => sum + (kind === 'make' ? to - from : 0), 0);
   }
 
-  function arrange(of: Plan): void {
+  async function arrange(of: Plan): Promise<void> {
     const options = { tailStart: of.tailStart, sizeBytes, worthBytes: limits.requestWorthBytes };
-    of.pieces = patchwork(of.entries, (entry) => of.held.get(entry), options);
+    of.pieces = await breathingThrough(patchingTogether(of.entries, (entry) => of.held.get(entry), options));
   }
 
   /** Undefined where a probe has its bytes already, from an earlier run, and has to look first. */
   function stepAt(of: Plan, position: number): Step | undefined {
-    const index = of.pieces.findIndex(({ to }) => position < to);
+    const index = indexAt(of.pieces, position);
     const piece = of.pieces[index];
     if (piece === undefined) return { kind: 'whole' };
     if (piece.kind === 'tail')
@@ -203,8 +204,9 @@ export function createAdaptive(
   /** Up to where one request goes: over all that is missing, that has to show itself first, or that comes faster than it is made. */
   function fetchedTo(of: Plan, first: number, position: number): number {
     let to = position;
-    for (const piece of of.pieces.slice(first)) {
-      if (piece.from > to) break;
+    for (let index = first; index < of.pieces.length; index++) {
+      const piece = of.pieces[index];
+      if (piece === undefined || piece.from > to) break;
       if (to >= (of.patchesTo ?? sizeBytes)) break;
       if (piece.kind === 'fetch') to = piece.to;
       else if (piece.kind === 'tail') break;
@@ -225,6 +227,17 @@ export function createAdaptive(
     if (isCopied || madeBytesPerMs === undefined) return false;
     return Math.min(linkBytesPerMs ?? 0, limitBytesPerMs) > madeBytesPerMs;
   }
+}
+
+/** Of the piece that holds a position: they cover the package in order, and may be tens of thousands. */
+function indexAt(pieces: readonly Piece<Source>[], position: number): number {
+  let [low, high] = [0, pieces.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (position < (pieces[middle]?.to ?? 0)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
 
 async function* once(bytes: Uint8Array | undefined): AsyncGenerator<Uint8Array> {

@@ -10,9 +10,10 @@
  * file is fetched whole.
  */
 import * as v from 'valibot';
+import { breathing } from '../host/breathing.ts';
 import type { Files } from '../host/host.ts';
 import { limits } from '../limits.ts';
-import { foretold } from '../zip/frame.ts';
+import { isForetold } from '../zip/frame.ts';
 import type { TailEntry } from '../zip/tail.ts';
 import type { Candidates } from './candidates.ts';
 import type { Held } from './patchwork.ts';
@@ -20,9 +21,13 @@ import type { Source } from './recreate.ts';
 import { SourceError } from './source-error.ts';
 
 /** Up to where a package has its patches, and what says what they are for; undefined: it has none that are of use. */
-export function patchesEnd(entries: readonly TailEntry[], tailStart: number): number | undefined {
-  const ends = entries.filter(({ name }) => /^deltas\/\d+$/.test(name)).map(({ end }) => end);
-  const end = Math.max(0, ...ends);
+export async function patchesEnd(
+  entries: readonly TailEntry[],
+  tailStart: number,
+): Promise<number | undefined> {
+  let end = 0;
+  for await (const entry of breathing(entries))
+    if (/^deltas\/\d+$/.test(entry.name)) end = Math.max(end, entry.end);
   return end > 0 && end <= tailStart ? end : undefined;
 }
 
@@ -47,14 +52,10 @@ export async function findPatched(
     const found = await files.stat(path).catch(() => undefined);
     if (found?.kind !== 'file' || found.sizeBytes !== sizeBytes) continue;
     for (const { entry, patch } of uses) {
-      const frame = foretold(entry);
       const before = patched.get(entry)?.source;
-      if (
-        frame === undefined ||
-        (before?.kind === 'patched' && before.patch.packedBytes <= patch.packedBytes)
-      )
+      if (!isForetold(entry) || (before?.kind === 'patched' && before.patch.packedBytes <= patch.packedBytes))
         continue;
-      const source = { kind: 'patched', path, oldBytes: sizeBytes, patch, frame } as const;
+      const source = { kind: 'patched', path, oldBytes: sizeBytes, patch } as const;
       patched.set(entry, { from: entry.start, source });
     }
   }

@@ -6,11 +6,11 @@ import { errno } from '../errors.ts';
 import { breathing, breathingThrough } from '../host/breathing.ts';
 import type { Files } from '../host/host.ts';
 import { limits } from '../limits.ts';
-import { classOf, foretold, hasDescriptor } from '../zip/frame.ts';
+import { classOf, hasDescriptor, isForetold } from '../zip/frame.ts';
 import { type TailEntry, tailReading } from '../zip/tail.ts';
 import type { Candidates } from './candidates.ts';
 import type { Held } from './patchwork.ts';
-import type { Source } from './recreate.ts';
+import { isFramed, type Source } from './recreate.ts';
 
 /** Adds nothing for what cannot be read; rejects only with bugs. */
 export async function findHeld(
@@ -27,7 +27,7 @@ export async function findHeld(
 /** Made in the same way: what one of them shows is true of all. */
 export function kindOf(entry: TailEntry, { source }: Held<Source>): string {
   const origin = source.kind === 'packed' ? 'packed' : 'made';
-  return `${origin}/${source.frame === undefined ? 'header fetched' : 'header made'}/${classOf(entry)}`;
+  return `${origin}/${isFramed(source) ? 'header made' : 'header fetched'}/${classOf(entry)}`;
 }
 
 async function addDeployed(
@@ -36,11 +36,13 @@ async function addDeployed(
   candidates: Candidates,
   held: Map<TailEntry, Held<Source>>,
 ): Promise<void> {
-  const wanted = new Map<string, TailEntry[]>();
+  /** Nearly always one. */
+  const wanted = new Map<string, TailEntry | TailEntry[]>();
   for await (const entry of breathing(entries)) {
     if (entry.sizeBytes === 0 || held.has(entry) || (entry.method !== 0 && entry.method !== 8)) continue;
     const key = `${entry.sizeBytes} ${entry.crc32}`;
-    wanted.set(key, [...(wanted.get(key) ?? []), entry]);
+    const before = wanted.get(key);
+    wanted.set(key, before === undefined ? entry : [before, entry].flat());
   }
   for await (const { path, sizeBytes, crc32 } of candidates.deployed()) {
     const key = `${sizeBytes} ${crc32}`;
@@ -49,10 +51,8 @@ async function addDeployed(
     const found = await files.stat(path).catch(() => undefined);
     if (found?.kind !== 'file' || found.sizeBytes !== sizeBytes) continue;
     wanted.delete(key);
-    for (const entry of matching) {
-      const frame = foretold(entry);
-      if (frame !== undefined) held.set(entry, { from: entry.start, source: { kind: 'file', path, frame } });
-    }
+    for (const entry of [matching].flat())
+      if (isForetold(entry)) held.set(entry, { from: entry.start, source: { kind: 'file', path } });
   }
 }
 
@@ -90,12 +90,12 @@ async function addKept(
       for await (const entry of breathing(entries)) {
         const twin = entry.packedBytes === 0 ? undefined : kept.get(key(entry));
         if (twin === undefined) continue;
-        const frame = foretold(entry);
-        if (frame === undefined && hasDescriptor(entry)) continue;
+        const isFramed = isForetold(entry);
+        if (!isFramed && hasDescriptor(entry)) continue;
         const header = await readAt(twin.start, 30);
         const position = twin.start + 30 + header.readUInt16LE(26) + header.readUInt16LE(28);
-        const from = frame === undefined ? entry.end - entry.packedBytes : entry.start;
-        held.set(entry, { from, source: { kind: 'packed', path, position, frame } });
+        const from = isFramed ? entry.start : entry.end - entry.packedBytes;
+        held.set(entry, { from, source: { kind: 'packed', path, position, isFramed } });
       }
     } finally {
       await file.close();

@@ -3,9 +3,10 @@
  * far as needed, and compared with what would have been made. Its bytes are needed anyway, so nothing is fetched for the probe alone.
  */
 import { limits } from '../limits.ts';
+import { foretold } from '../zip/frame.ts';
 import { kindOf } from './holdings.ts';
 import type { Piece } from './patchwork.ts';
-import type { Maker, ReadPart, Source } from './recreate.ts';
+import { isFramed, type Maker, type ReadPart, type Source } from './recreate.ts';
 import { SourceError } from './source-error.ts';
 
 type Made = Extract<Piece<Source>, { kind: 'make' }>;
@@ -86,8 +87,8 @@ export function createProbe(maker: Maker): Probe {
 
 /** Stored data is what it is: only the header is in doubt. */
 function probeEnd({ from, to, entry, source }: Made): number {
-  if (source.kind !== 'packed' && entry.method === 0) return from + source.frame.head.length;
-  if (source.frame === undefined && entry.method === 0) return from;
+  if (source.kind !== 'packed' && entry.method === 0) return from + (foretold(entry)?.head.length ?? 0);
+  if (!isFramed(source) && entry.method === 0) return from;
   return Math.min(to, from + limits.probeBytes);
 }
 

@@ -9,7 +9,7 @@ import { errno } from '../errors.ts';
 import type { Clock, Files, Memory, OpenFile } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { type Crc32, fastestCrc32 } from '../zip/crc32.ts';
-import type { Frame } from '../zip/frame.ts';
+import { foretold } from '../zip/frame.ts';
 import type { TailEntry } from '../zip/tail.ts';
 import { bspatch } from './bspatch.ts';
 import { type Coding, deflating, inflating } from './coding.ts';
@@ -18,22 +18,26 @@ import { SourceError } from './source-error.ts';
 
 export type Source =
   /** A file with the entry's content. */
-  | { readonly kind: 'file'; readonly path: string; readonly frame: Frame }
+  | { readonly kind: 'file'; readonly path: string }
   /** A file of which the patch, an entry that the partial file holds already, makes the content. */
   | {
       readonly kind: 'patched';
       readonly path: string;
       readonly oldBytes: number;
       readonly patch: TailEntry;
-      readonly frame: Frame;
     }
   /** The packed bytes stand in another package, at `position`. */
   | {
       readonly kind: 'packed';
       readonly path: string;
       readonly position: number;
-      readonly frame: Frame | undefined;
+      readonly isFramed: boolean;
     };
+
+/** Whether its header and what follows the data are made, too, as they are foretold. */
+export function isFramed(source: Source): boolean {
+  return source.kind !== 'packed' || source.isFramed;
+}
 
 /** Gives bytes of the partial file; fewer only where they are not there. */
 export type ReadPart = (position: number, length: number) => Promise<Buffer>;
@@ -73,7 +77,8 @@ export async function createMaker(
     deflatedBytesPerMs: () =>
       pace.bytes < limits.probeBytes / 4 ? undefined : pace.bytes / Math.max(pace.ms, 1),
     async *make(entry, source, level) {
-      if (source.frame !== undefined) yield source.frame.head;
+      const frame = isFramed(source) ? foretold(entry) : undefined;
+      if (frame !== undefined) yield frame.head;
       const file = await opened(files, source.path);
       try {
         if (source.kind === 'packed') yield* packedBytes(file, entry, source.position);
@@ -87,7 +92,7 @@ export async function createMaker(
       } finally {
         await file.close();
       }
-      if (source.frame !== undefined && source.frame.foot.length > 0) yield source.frame.foot;
+      if (frame !== undefined && frame.foot.length > 0) yield frame.foot;
     },
     unpacked,
   };

@@ -128,7 +128,7 @@ export async function transfer(
     } catch (thrown) {
       if (thrown instanceof StuckError) return openAnew(thrown);
       if (!(thrown instanceof SourceError)) throw thrown;
-      adaptive.giveUp(from, thrown.message);
+      await adaptive.giveUp(from, thrown.message);
       await holding.part.cutBack(host.files, from, signal);
       options.onProgress(from);
       return undefined;

@@ -23,17 +23,23 @@ export async function breathingThrough<T>(work: Generator<unknown, T>): Promise<
   }
 }
 
-/** To be called between two parts of work: a promise where the event loop has not turned for long. */
+/**
+ * To be called between two parts of work: a promise where the event loop has not turned for long. Whoever shares one waits for the
+ * same turn: with one each, they would have a long part of work each in it.
+ */
 export function breather(): () => Promise<void> | undefined {
   let sinceMs = elapsedMs();
+  let turn: Promise<void> | undefined;
   return () => {
-    if (elapsedMs() - sinceMs < limits.breathMs) return undefined;
-    return new Promise((resolve) =>
+    if (turn !== undefined || elapsedMs() - sinceMs < limits.breathMs) return turn;
+    turn = new Promise((resolve) =>
       setImmediate(() => {
         sinceMs = elapsedMs();
+        turn = undefined;
         resolve();
       }),
     );
+    return turn;
   };
 }
 

@@ -15,15 +15,20 @@ export interface Frame {
 const footBytes = 16;
 const saturated = 0xffffffff;
 
+/** Whether they can be foretold: of thousands of entries only this is asked. */
+export function isForetold(entry: TailEntry): boolean {
+  // Saturated in the directory (zip64), whole in the local header or not: nobody knows.
+  const { shared } = entry;
+  if (shared.readUInt32LE(14) === saturated || shared.readUInt32LE(18) === saturated) return false;
+  const around = entry.end - entry.start - entry.packedBytes;
+  return around === localBytes + entry.nameBytes.length + (hasDescriptor(entry) ? footBytes : 0);
+}
+
 /** Undefined where they cannot be foretold. */
 export function foretold(entry: TailEntry): Frame | undefined {
-  // Saturated in the directory (zip64), whole in the local header or not: nobody knows.
-  if (entry.shared.readUInt32LE(14) === saturated || entry.shared.readUInt32LE(18) === saturated)
-    return undefined;
+  if (!isForetold(entry)) return undefined;
   const hasFoot = hasDescriptor(entry);
   const nameLength = entry.nameBytes.length;
-  const around = entry.end - entry.start - entry.packedBytes;
-  if (around !== localBytes + nameLength + (hasFoot ? footBytes : 0)) return undefined;
   const head = Buffer.alloc(localBytes + nameLength);
   head.writeUInt32LE(localSignature, 0);
   entry.shared.copy(head, 4); // version needed to uncompressed size: same order and width as in the local header

@@ -106,11 +106,8 @@ function directoryOf(tail: Buffer, end: number, tailStart: number) {
 const recordsPerPart = 64;
 
 /** Of each the end is not known yet: it is 0. */
-function* recordsOf(
-  directory: Buffer,
-  count: number,
-): Generator<undefined, (TailEntry & { end: number })[] | undefined> {
-  const records: (TailEntry & { end: number })[] = [];
+function* recordsOf(directory: Buffer, count: number): Generator<undefined, DirectoryEntry[] | undefined> {
+  const records: DirectoryEntry[] = [];
   let at = 0;
   for (let n = 0; n < count; n++) {
     if (n % recordsPerPart === 0) yield;
@@ -122,7 +119,6 @@ function* recordsOf(
     const extraStart = at + recordBytes + nameLength;
     const next = extraStart + extraLength + commentLength;
     if (next > directory.length) return undefined;
-    const nameBytes = directory.subarray(at + recordBytes, extraStart);
     const large = largeNumbers(directory.subarray(extraStart, extraStart + extraLength));
     const wide = (offset: number) => {
       const value = directory.readUInt32LE(at + offset);
@@ -131,22 +127,56 @@ function* recordsOf(
     // In this order: that of the zip64 field.
     const [sizeBytes, packedBytes, start] = [wide(24), wide(20), wide(42)];
     if (![sizeBytes, packedBytes, start].every(Number.isSafeInteger)) return undefined;
-    records.push({
-      name: nameBytes.toString('utf8'),
-      start,
-      end: 0,
-      versionNeeded: directory.readUInt16LE(at + 6),
-      flags: directory.readUInt16LE(at + 8),
-      method: directory.readUInt16LE(at + 10),
-      crc32: directory.readUInt32LE(at + 16),
-      packedBytes,
-      sizeBytes,
-      shared: directory.subarray(at + 6, at + 28),
-      nameBytes,
-    });
+    records.push(new DirectoryEntry(directory, at, { start, packedBytes, sizeBytes }));
     at = next;
   }
   return records;
+}
+
+/** One of thousands: what is seldom asked for stays in the directory's own bytes. */
+class DirectoryEntry implements TailEntry {
+  readonly start: number;
+  end = 0;
+  readonly packedBytes: number;
+  readonly sizeBytes: number;
+  readonly #directory: Buffer;
+  readonly #at: number;
+
+  /** `at`: where its record begins in the directory. */
+  constructor(
+    directory: Buffer,
+    at: number,
+    wide: { readonly start: number; readonly packedBytes: number; readonly sizeBytes: number },
+  ) {
+    this.start = wide.start;
+    this.packedBytes = wide.packedBytes;
+    this.sizeBytes = wide.sizeBytes;
+    this.#directory = directory;
+    this.#at = at;
+  }
+
+  get name(): string {
+    return this.nameBytes.toString('utf8');
+  }
+  get versionNeeded(): number {
+    return this.#directory.readUInt16LE(this.#at + 6);
+  }
+  get flags(): number {
+    return this.#directory.readUInt16LE(this.#at + 8);
+  }
+  get method(): number {
+    return this.#directory.readUInt16LE(this.#at + 10);
+  }
+  get crc32(): number {
+    return this.#directory.readUInt32LE(this.#at + 16);
+  }
+  get shared(): Buffer {
+    return this.#directory.subarray(this.#at + 6, this.#at + 28);
+  }
+  get nameBytes(): Buffer {
+    const start = this.#at + recordBytes;
+    return this.#directory.subarray(start, start + this.#directory.readUInt16LE(this.#at + 28));
+  }
 }
 
 /** The numbers of a zip64 extra field, one after another. */

@@ -2,6 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { errno } from '../../src/errors.ts';
+import { breather } from '../../src/host/breathing.ts';
 import { elapsedMs } from '../../src/host/clock.ts';
 import { forEachInFlight, inFlight } from '../../src/host/in-flight.ts';
 import { limits } from '../../src/limits.ts';
@@ -81,6 +82,17 @@ test('the event loop turns between items that only compute', async () => {
   });
   isOver = true;
   assert.ok(turns >= 2, `${turns} turns`);
+});
+
+test('those that share a breather wait for one turn of the event loop together', async () => {
+  const breathe = breather();
+  const until = elapsedMs() + limits.breathMs;
+  while (elapsedMs() < until);
+  const first = breathe();
+  assert.ok(first !== undefined && first === breathe());
+  await first;
+  const next = breathe();
+  assert.ok(next === undefined || next !== first);
 });
 
 test.run();
