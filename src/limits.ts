@@ -132,9 +132,10 @@ export const limits = {
   /** Lines of a failed program's output in the log, and what of it stands in an error. */
   outputTailBytes: 4 * KiB,
   outputErrorChars: 300,
-  /** What a restarted program writes to the updater's file for it, before the file is begun anew; looked at this often. */
+  /** What a restarted program writes to the updater's file for it, before the file is begun anew; looked at this often, and so long after it grew. */
   outputFileBytes: 1 * MiB,
   outputCheckMs: 10_000,
+  outputGrowthMs: 250,
   outputCopyBytes: 64 * KiB,
   /** Owners that may hold updates at a time, and the longest lease: a forgotten one ends within a day. */
   holds: 16,

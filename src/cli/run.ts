@@ -9,6 +9,7 @@ import { type Config, configFlag, type Flags } from '../config.ts';
 import { errno } from '../errors.ts';
 import type { Fleet } from '../fleet/client.ts';
 import { realClock } from '../host/clock.ts';
+import { watchDirectory } from '../host/directory-watch.ts';
 import { realFiles } from '../host/files.ts';
 import type { Host, Memory } from '../host/host.ts';
 import { isListenedOn } from '../host/listening.ts';
@@ -89,7 +90,7 @@ export async function run(flags: Flags, version: string, memory: Memory): Promis
     { ...settings, authorizationFor: fleet?.authorizationFor },
     listeners.map(({ listener }) => listener),
   );
-  const outputs = boundOutputs(host, join(workDirectory, 'logs'));
+  const outputs = boundOutputs(host, join(workDirectory, 'logs'), watchDirectory);
   let server: RunningServer | undefined;
   const stop = onStopSignal(log, async () => {
     await fleet?.stop();

@@ -130,6 +130,9 @@ export interface BootTime {
   readonly ms: number;
 }
 
+/** Calls `changed` with the name of what was changed in `directory`, perhaps very often, until the returned function is called. */
+export type WatchDirectory = (directory: string, changed: (name: string) => void) => () => void;
+
 export interface Clock {
   /** Wall clock, epoch milliseconds. May jump. */
   now(): number;

@@ -4,7 +4,7 @@
  */
 import { posix } from 'node:path';
 import { errno, errorText } from '../errors.ts';
-import type { Files, Host, OpenFile } from '../host/host.ts';
+import type { Files, Host, OpenFile, WatchDirectory } from '../host/host.ts';
 import { limits } from '../limits.ts';
 
 type OutputHost = Pick<Host, 'files' | 'clock' | 'log'>;
@@ -15,23 +15,36 @@ export interface BoundedOutputs {
 }
 
 /**
- * Looks at once and every limits.outputCheckMs at the output files in `directory`: of one that has become longer than
- * limits.outputFileBytes the end goes to `<module>.out.1`, and the file is begun anew. Its program appends to it and keeps it
+ * Looks at the output files in `directory` at once, soon after one has grown and every limits.outputCheckMs: of one that has become longer
+ * than limits.outputFileBytes the end goes to `<module>.out.1`, and the file is begun anew. Its program appends to it and keeps it
  * open, so it cannot be renamed; what it says in between those two steps is lost.
  */
-export function boundOutputs(host: OutputHost, directory: string): BoundedOutputs {
-  let disarm: () => void = () => undefined;
+export function boundOutputs(host: OutputHost, directory: string, watch: WatchDirectory): BoundedOutputs {
   let isStopped = false;
   let looking: Promise<void> = Promise.resolve();
+  let unwatch: () => void = () => undefined;
+  let disarm: () => void = () => undefined;
+  const arm = (ms: number) => {
+    disarm();
+    if (!isStopped) disarm = host.clock.after(ms, look);
+  };
   const look = () => {
-    looking = boundAll(host, directory).then(() => {
-      if (!isStopped) disarm = host.clock.after(limits.outputCheckMs, look);
+    unwatch();
+    let waitMs: number = limits.outputCheckMs;
+    // One word for each look: who writes without end is not to keep the updater busy.
+    unwatch = watch(directory, (name) => {
+      if (!name.endsWith('.out')) return;
+      unwatch();
+      waitMs = limits.outputGrowthMs;
+      arm(waitMs);
     });
+    looking = boundAll(host, directory).then(() => arm(waitMs));
   };
   look();
   return {
     stop: async () => {
       isStopped = true;
+      unwatch();
       disarm();
       await looking;
     },

@@ -15,12 +15,14 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { realClock } from '../../src/host/clock.ts';
+import { watchDirectory } from '../../src/host/directory-watch.ts';
 import { realFiles } from '../../src/host/files.ts';
 import { limits } from '../../src/limits.ts';
 import { boundOutputs, outputSince } from '../../src/services/output.ts';
 import { eventually } from './device.ts';
 
 const test = suite('services/output');
+const unwatched = () => () => undefined;
 
 interface Place {
   readonly directory: string;
@@ -78,7 +80,7 @@ test('what a program writes without end stays bounded while it writes on, and th
     writeFileSync(file, `${'x'.repeat(limits.outputFileBytes)}the end of the old\n`, { mode: 0o640 });
     writeFileSync(join(directory, 'updater.log'), 'y'.repeat(limits.outputFileBytes + 1));
     const { child, say } = program(file);
-    const outputs = boundOutputs(host, directory);
+    const outputs = boundOutputs(host, directory, unwatched);
     await eventually('it is begun anew', async () => statSync(file).size === 0);
     for (let round = 0; round < 3; round++) {
       say(`${'x'.repeat(2 * limits.outputFileBytes)}end of round ${round}\n`);
@@ -101,14 +103,29 @@ test('what a program writes without end stays bounded while it writes on, and th
     child.kill();
   }));
 
+test('what grows is looked at soon, again and again', () =>
+  withPlace(async ({ file, host: { files, log }, directory }) => {
+    const { child, say } = program(file);
+    const outputs = boundOutputs({ files, log, clock: realClock() }, directory, watchDirectory);
+    const started = Date.now();
+    for (let round = 0; round < 3; round++) {
+      say('x'.repeat(2 * limits.outputFileBytes));
+      await eventually('it is written', async () => statSync(file).size > limits.outputFileBytes);
+      await eventually('it is begun anew', async () => statSync(file).size === 0);
+    }
+    assert.ok(Date.now() - started < limits.outputCheckMs, 'none of them waited for the next look');
+    await outputs.stop();
+    child.kill();
+  }));
+
 test('what cannot be kept is given up: the file is bounded all the same, and that is said', () =>
   withPlace(async ({ file, host, directory, warnings }) => {
     writeFileSync(file, 'x'.repeat(limits.outputFileBytes + 1));
     mkdirSync(`${file}.1`);
-    await boundOutputs(host, directory).stop();
+    await boundOutputs(host, directory, unwatched).stop();
     assert.is(statSync(file).size, 0);
     assert.match(warnings.join(), /bounding the output of programs/);
-    await boundOutputs(host, join(directory, 'nothing')).stop();
+    await boundOutputs(host, join(directory, 'nothing'), watchDirectory).stop();
   }));
 
 test('the end of an output is what came behind its beginning, also where it was begun anew meanwhile', () =>
