@@ -21,7 +21,7 @@
 import { UpdateError } from '../errors.ts';
 import type { HistoryEntry } from '../history.ts';
 import { limits } from '../limits.ts';
-import type { Progress } from '../updater/state.ts';
+import { isResting, type Progress } from '../updater/state.ts';
 import type { Deployment, Link } from './answers.ts';
 import { endOf, refusal, succeeded } from './ends.ts';
 import type { Memory, Order, Owed } from './memory.ts';
@@ -64,8 +64,7 @@ export type Move =
     };
 
 export function deviceOf({ stage, facts }: Progress, tag: string): Device {
-  if (stage === 'idle' || stage === 'success' || stage === 'failed')
-    return { stage, order: null, isLocal: false };
+  if (isResting(stage)) return { stage, order: null, isLocal: false };
   const order = orderOf(facts?.action ?? null, tag);
   return { stage, order, isLocal: order === null };
 }

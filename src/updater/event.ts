@@ -78,14 +78,19 @@ export type Event =
   | { readonly kind: 'successShown' };
 
 /**
- * save/forget: state.json written or removed. discardPackage: package and partial file of the state before removed.
+ * enter: the new state counts, and is told. What comes before it may still fail, and nothing has changed then.
+ * save/forget: state.json written (as the new state) or removed. discardPackage: package and partial file of the state before removed.
+ * forgetPartial: what is known of a partial download counts no more; firstStart: no start of the daemon has begun this install.
  * start...: the job of the new stage begins. stopJob: the running job is aborted, waited for and heard no more;
  * abortJob: it is aborted and ends by an event of its own.
  */
 export type Effect =
+  | 'enter'
   | 'save'
   | 'forget'
   | 'discardPackage'
+  | 'forgetPartial'
+  | 'firstStart'
   | 'stopJob'
   | 'abortJob'
   | 'startDownload'

@@ -27,7 +27,7 @@ import { atEachTenth, createProgress } from './progress.ts';
 import { checkOrder } from './refusal.ts';
 import { resumeOf, savedOf, stateOf } from './saved-state.ts';
 import { findWhatIsLeft } from './startup.ts';
-import type { ProgressListener, RunningUpdater, Stage } from './state.ts';
+import { isResting, type ProgressListener, type RunningUpdater, type Stage } from './state.ts';
 import { createStore } from './store.ts';
 import { createTurns } from './turns.ts';
 import { isWaiting, mayDowngrade, momentOf, untilExpiryMs } from './waiting.ts';
@@ -54,6 +54,7 @@ export function createUpdater(
       if (isHeard()) await applyLast(event);
     }).catch(logged),
   );
+  const save = (next: State) => store.save(savedOf(next, resume, installStarts, host.clock.now()));
   let disarm: () => void = () => undefined;
   const auditor = createAuditor(host, {
     workDirectory: settings.workDirectory,
@@ -130,8 +131,7 @@ export function createUpdater(
       if (shutdown.signal.aborted)
         throw new UpdateError('OPERATION_IN_PROGRESS', 'the updater is shutting down');
       // A job whose end has been told may still be tidying up: nothing new is begun beside it.
-      if (state.stage === 'success' || state.stage === 'failed' || state.stage === 'idle')
-        await job.workDone();
+      if (isResting(state.stage)) await job.workDone();
       try {
         await action();
       } catch (thrown) {
@@ -141,36 +141,34 @@ export function createUpdater(
     });
   }
 
-  /** One transition with its effects. Rejects with the refusal, or where state.json cannot be written: nothing changed then. */
+  /** One transition: its effects, one after another. Rejects with the refusal, or where state.json cannot be written: nothing changed then. */
   async function apply(event: Event): Promise<void> {
     const before = state;
     const { state: next, effects } = step(before, event);
-    if (effects.includes('stopJob')) await job.stop('the download was cancelled');
-    if (effects.includes('abortJob')) job.abort('the install was cancelled');
-    if (event.kind === 'download' && effects.includes('discardPackage')) resume = undefined;
-    if (event.kind === 'update' || event.kind === 'rollback' || event.kind === 'repair') installStarts = 0; // of an earlier install
-    if (effects.includes('save')) await save(next);
-    state = next;
-    if (next.stage !== before.stage || next.error !== before.error) {
-      host.log.info(
-        `stage ${before.stage} -> ${next.stage}${next.error === null ? '' : `: ${next.error.message}`}`,
-      );
-      await progress.enter(next.stage, next.error, next.operation ?? before.operation, resume);
-    } else if (next.operation !== null) progress.about(next.operation);
-    for (const effect of effects) await carryOut(effect, before);
+    for (const effect of effects) await carryOut(effect, before, next);
   }
 
-  async function carryOut(effect: Effect, before: State): Promise<void> {
+  async function carryOut(effect: Effect, before: State, next: State): Promise<void> {
     switch (effect) {
+      case 'enter':
+        return enter(before, next);
       case 'save':
+        return save(next);
       case 'stopJob':
+        return job.stop('the download was cancelled');
       case 'abortJob':
-        return; // done before the state changed
+        return job.abort('the install was cancelled');
+      case 'forgetPartial':
+        resume = undefined;
+        return;
+      case 'firstStart':
+        installStarts = 0;
+        return;
       case 'forget':
         resume = undefined;
         return store.clear();
       case 'discardPackage':
-        if (settings.keepPackage && state.stage === 'success')
+        if (settings.keepPackage && next.stage === 'success')
           await keepPackage(host, tmp, backups, before.operation);
         return removePackage(host.files, tmp, before.operation);
       case 'startDownload':
@@ -179,14 +177,22 @@ export function createUpdater(
       case 'startRollback':
       case 'startRepair':
         if (effect !== 'startRepair') await launchGui(host, settings.guiPath);
-        return start((context) => runInstall(context, state.operation));
+        return start((context) => runInstall(context, next.operation));
       case 'armExpiry':
         return armExpiry();
       case 'armIdle':
-        return arm(limits.successMs, () => void inTurn(() => apply({ kind: 'successShown' })).catch(logged));
+        return later(limits.successMs, () => apply({ kind: 'successShown' }));
       default:
         effect satisfies never;
     }
+  }
+
+  async function enter(before: State, next: State): Promise<void> {
+    state = next;
+    if (next.stage !== before.stage || next.error !== before.error) {
+      host.log.info(`stage ${before.stage} -> ${next.stage}${next.error ? `: ${next.error.message}` : ''}`);
+      await progress.enter(next.stage, next.error, next.operation ?? before.operation, resume);
+    } else if (next.operation !== null) progress.about(next.operation);
   }
 
   function start(work: (context: JobContext) => Promise<Event | undefined>): void {
@@ -238,12 +244,6 @@ export function createUpdater(
     };
   }
 
-  async function save(next: State): Promise<void> {
-    const saved = savedOf(next, resume, installStarts, host.clock.now());
-    if (saved === undefined) await store.clear();
-    else await store.save(saved);
-  }
-
   /** FR-036: a package that has waited too long is removed, and whoever asks for it is told. */
   async function expireIfDue(): Promise<boolean> {
     if (!isWaiting(state) || untilExpiryMs(state.operation, momentOf(host.clock)) > 0) return false;
@@ -252,13 +252,13 @@ export function createUpdater(
   }
 
   function armExpiry(): void {
-    const ms = untilExpiryMs(state.operation, momentOf(host.clock));
-    arm(Math.max(0, ms), () => void inTurn(expireIfDue).catch(logged));
+    later(Math.max(0, untilExpiryMs(state.operation, momentOf(host.clock))), expireIfDue);
   }
 
-  function arm(ms: number, action: () => void): void {
+  /** In its turn, unless a job begins or something else is to be done later. */
+  function later(ms: number, action: () => Promise<unknown>): void {
     disarm();
-    disarm = host.clock.after(ms, action);
+    disarm = host.clock.after(ms, () => void inTurn(action).catch(logged));
   }
 
   async function recover(): Promise<void> {

@@ -25,6 +25,11 @@ export const stages = [
 ] as const;
 export type Stage = (typeof stages)[number];
 
+/** Nothing is being done and nothing waits. */
+export function isResting(stage: Stage): boolean {
+  return stage === 'idle' || stage === 'success' || stage === 'failed';
+}
+
 /** What POST /update asks for. */
 export const UpdateRequestSchema = v.object({
   version: VersionSchema,

@@ -64,7 +64,8 @@ export type Saved = v.InferOutput<typeof SavedSchema>;
 
 export interface Store {
   load(): Promise<Saved | undefined>;
-  save(saved: Saved): Promise<void>;
+  /** Undefined: nothing is worth saving, and the file goes. */
+  save(saved: Saved | undefined): Promise<void>;
   /** Durably forgets: the file is gone when it returns. */
   clear(): Promise<void>;
 }
@@ -74,6 +75,11 @@ export function createStore(host: Pick<Host, 'files' | 'log'>, workDirectory: st
   const directory = posix.join(workDirectory, 'tmp');
   const reserve = diskReserve(host.files, workDirectory);
   const path = posix.join(directory, 'state.json');
+  const clear = async () => {
+    if ((await host.files.stat(path)) === undefined) return;
+    await host.files.remove(path);
+    await host.files.syncDirectory(directory);
+  };
   return {
     load: async () => {
       await reserve.keep();
@@ -87,6 +93,7 @@ export function createStore(host: Pick<Host, 'files' | 'log'>, workDirectory: st
       }
     },
     save: async (saved) => {
+      if (saved === undefined) return clear();
       const bytes = Buffer.from(`${JSON.stringify(saved, undefined, 2)}\n`);
       await writeDurably(host.files, path, bytes).catch(async (thrown: unknown) => {
         // What has filled the disk may be the very update that is to be taken back.
@@ -96,11 +103,7 @@ export function createStore(host: Pick<Host, 'files' | 'log'>, workDirectory: st
       });
       if (saved.operation !== 'rollback') await reserve.keep();
     },
-    clear: async () => {
-      if ((await host.files.stat(path)) === undefined) return;
-      await host.files.remove(path);
-      await host.files.syncDirectory(directory);
-    },
+    clear,
   };
 }
 

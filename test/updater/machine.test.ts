@@ -53,8 +53,8 @@ const events: Record<string, Event> = {
 /** Stage and effects after the event, an error code where it is refused, or "bug". */
 type Cell = [Stage, ...string[]] | ErrorCode | 'bug';
 
-const begin: Cell = ['downloading', 'save', 'startDownload'];
-const beginAnew: Cell = ['downloading', 'discardPackage', 'save', 'startDownload'];
+const begin: Cell = ['downloading', 'save', 'enter', 'startDownload'];
+const beginAnew: Cell = ['downloading', 'forgetPartial', 'save', 'enter', 'discardPackage', 'startDownload'];
 const busy: Cell = 'OPERATION_IN_PROGRESS';
 
 const table: Record<Stage, Record<string, Cell>> = {
@@ -65,8 +65,8 @@ const table: Record<Stage, Record<string, Cell>> = {
     update: 'DOWNLOAD_INCOMPLETE',
     'update to another': 'DOWNLOAD_INCOMPLETE',
     cancel: ['idle'],
-    rollback: ['installing', 'save', 'startRollback'],
-    repair: ['installing', 'save', 'startRepair'],
+    rollback: ['installing', 'firstStart', 'save', 'enter', 'startRollback'],
+    repair: ['installing', 'firstStart', 'save', 'enter', 'startRepair'],
     downloaded: 'bug',
     downloadingAgain: 'bug',
     verified: 'bug',
@@ -80,20 +80,20 @@ const table: Record<Stage, Record<string, Cell>> = {
   downloading: {
     download: ['downloading'],
     'download of another': busy,
-    'download with a fresh URL': ['downloading', 'stopJob', 'save', 'startDownload'],
+    'download with a fresh URL': ['downloading', 'stopJob', 'save', 'enter', 'startDownload'],
     update: 'DOWNLOAD_INCOMPLETE',
     'update to another': 'DOWNLOAD_INCOMPLETE',
-    cancel: ['idle', 'stopJob', 'save'],
+    cancel: ['idle', 'stopJob', 'save', 'enter'],
     rollback: busy,
     repair: busy,
-    downloaded: ['verifying', 'save'],
+    downloaded: ['verifying', 'save', 'enter'],
     downloadingAgain: 'bug',
-    verified: ['toInstall', 'save', 'armExpiry'],
+    verified: ['toInstall', 'save', 'enter', 'armExpiry'],
     expired: 'bug',
     switching: 'bug',
     rebooting: 'bug',
     committed: 'bug',
-    failed: ['failed', 'save'],
+    failed: ['failed', 'save', 'enter'],
     successShown: ['downloading'],
   },
   verifying: {
@@ -102,36 +102,36 @@ const table: Record<Stage, Record<string, Cell>> = {
     'download with a fresh URL': ['verifying'],
     update: 'MD5_NOT_VERIFIED',
     'update to another': 'MD5_NOT_VERIFIED',
-    cancel: ['idle', 'stopJob', 'save'],
+    cancel: ['idle', 'stopJob', 'save', 'enter'],
     rollback: busy,
     repair: busy,
-    downloaded: ['verifying', 'save'],
-    downloadingAgain: ['downloading', 'save'],
-    verified: ['toInstall', 'save', 'armExpiry'],
+    downloaded: ['verifying', 'save', 'enter'],
+    downloadingAgain: ['downloading', 'save', 'enter'],
+    verified: ['toInstall', 'save', 'enter', 'armExpiry'],
     expired: 'bug',
     switching: 'bug',
     rebooting: 'bug',
     committed: 'bug',
-    failed: ['failed', 'save'],
+    failed: ['failed', 'save', 'enter'],
     successShown: ['verifying'],
   },
   toInstall: {
     download: ['toInstall'],
     'download of another': beginAnew,
     'download with a fresh URL': ['toInstall'],
-    update: ['installing', 'save', 'startInstall'],
+    update: ['installing', 'firstStart', 'save', 'enter', 'startInstall'],
     'update to another': 'VERSION_MISMATCH',
-    cancel: ['idle', 'discardPackage', 'forget'],
+    cancel: ['idle', 'enter', 'discardPackage', 'forget'],
     rollback: busy,
     repair: busy,
     downloaded: 'bug',
     downloadingAgain: 'bug',
     verified: 'bug',
-    expired: ['failed', 'discardPackage', 'forget'],
+    expired: ['failed', 'enter', 'discardPackage', 'forget'],
     switching: 'bug',
     rebooting: 'bug',
     committed: 'bug',
-    failed: ['failed', 'save'],
+    failed: ['failed', 'save', 'enter'],
     successShown: ['toInstall'],
   },
   installing: {
@@ -147,10 +147,10 @@ const table: Record<Stage, Record<string, Cell>> = {
     downloadingAgain: 'bug',
     verified: 'bug',
     expired: 'bug',
-    switching: ['installing'],
-    rebooting: ['rebooting', 'save'],
-    committed: ['success', 'forget', 'discardPackage', 'armIdle'],
-    failed: ['failed', 'save'],
+    switching: ['installing', 'enter'],
+    rebooting: ['rebooting', 'save', 'enter'],
+    committed: ['success', 'enter', 'forget', 'discardPackage', 'armIdle'],
+    failed: ['failed', 'save', 'enter'],
     successShown: ['installing'],
   },
   rebooting: {
@@ -166,10 +166,10 @@ const table: Record<Stage, Record<string, Cell>> = {
     downloadingAgain: 'bug',
     verified: 'bug',
     expired: 'bug',
-    switching: ['rebooting'],
-    rebooting: ['rebooting', 'save'],
-    committed: ['success', 'forget', 'discardPackage', 'armIdle'],
-    failed: ['failed', 'save'],
+    switching: ['rebooting', 'enter'],
+    rebooting: ['rebooting', 'save', 'enter'],
+    committed: ['success', 'enter', 'forget', 'discardPackage', 'armIdle'],
+    failed: ['failed', 'save', 'enter'],
     successShown: ['rebooting'],
   },
   success: {
@@ -179,8 +179,8 @@ const table: Record<Stage, Record<string, Cell>> = {
     update: 'DOWNLOAD_INCOMPLETE',
     'update to another': 'DOWNLOAD_INCOMPLETE',
     cancel: ['success'],
-    rollback: ['installing', 'save', 'startRollback'],
-    repair: ['installing', 'save', 'startRepair'],
+    rollback: ['installing', 'firstStart', 'save', 'enter', 'startRollback'],
+    repair: ['installing', 'firstStart', 'save', 'enter', 'startRepair'],
     downloaded: 'bug',
     downloadingAgain: 'bug',
     verified: 'bug',
@@ -189,7 +189,7 @@ const table: Record<Stage, Record<string, Cell>> = {
     rebooting: 'bug',
     committed: 'bug',
     failed: 'bug',
-    successShown: ['idle'],
+    successShown: ['idle', 'enter'],
   },
   failed: {
     download: begin,
@@ -198,8 +198,8 @@ const table: Record<Stage, Record<string, Cell>> = {
     update: 'DOWNLOAD_INCOMPLETE',
     'update to another': 'DOWNLOAD_INCOMPLETE',
     cancel: ['failed'],
-    rollback: ['installing', 'discardPackage', 'save', 'startRollback'],
-    repair: ['installing', 'discardPackage', 'save', 'startRepair'],
+    rollback: ['installing', 'firstStart', 'save', 'enter', 'discardPackage', 'startRollback'],
+    repair: ['installing', 'firstStart', 'save', 'enter', 'discardPackage', 'startRepair'],
     downloaded: 'bug',
     downloadingAgain: 'bug',
     verified: 'bug',
@@ -270,7 +270,7 @@ test('an install can be cancelled until files are switched', () => {
 
 test('a cancelled install rests as idle and its package is gone', () => {
   const cancelled: Event = { kind: 'failed', error: new UpdateError('CANCELLED', 'by the user') };
-  assert.equal(outcome(at('installing'), cancelled), ['idle', 'discardPackage', 'forget']);
+  assert.equal(outcome(at('installing'), cancelled), ['idle', 'enter', 'discardPackage', 'forget']);
 });
 
 test('a damaged journal refuses downloads, updates and rollbacks with its reason', () => {
@@ -317,11 +317,11 @@ test('a newer order takes over the package of an older one: one that waits is as
   for (const stage of ['downloading', 'verifying'] as const) {
     const { state, effects } = step(at(stage, own), { kind: 'download', request, from });
     assert.equal(state, { ...at(stage, own), operation: ofFleet(from.action) });
-    assert.equal(effects, ['save']);
+    assert.equal(effects, ['save', 'enter']);
   }
   const { state, effects } = step(at('toInstall', own), { kind: 'download', request, from });
   assert.equal(state.operation, { ...update, verifiedMs: 5000, action: from.action });
-  assert.equal(effects, ['save', 'armExpiry']);
+  assert.equal(effects, ['save', 'enter', 'armExpiry']);
   assert.equal(outcome(at('toInstall', own), { kind: 'download', request: other, from }), beginAnew);
 });
 
@@ -348,7 +348,7 @@ test('a rollback that nobody asked for is told as the end of what it takes back'
   assert.equal(begun.state.operation, { kind: 'rollback', version: '2.0.0', because });
   const ended = step(begun.state, { kind: 'committed' });
   assert.equal([ended.state.stage, ended.state.error], ['failed', because]);
-  assert.equal(ended.effects, ['forget', 'discardPackage']);
+  assert.equal(ended.effects, ['enter', 'forget', 'discardPackage']);
 });
 
 test('what an installer brought and failed is told at rest only', () => {
