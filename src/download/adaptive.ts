@@ -84,6 +84,7 @@ export function createAdaptive(
     readonly probe: Probe;
     /** Up to where patches stand that have not been looked at yet. */
     patchesTo: number | undefined;
+    hasLookedBack: boolean;
   }
 
   const self: Adaptive = {
@@ -109,6 +110,7 @@ export function createAdaptive(
         }
         if (plan.patchesTo !== undefined && position >= plan.patchesTo)
           await addPatched(plan, plan.patchesTo);
+        await lookBack(plan, position);
         const verdict = await plan.probe.look(position, readPart);
         if (verdict !== undefined) {
           for await (const [entry, held] of breathing(plan.held))
@@ -157,7 +159,16 @@ export function createAdaptive(
     const held = candidates === undefined ? new Map() : await findHeld(files, entries, candidates);
     const maker = await createMaker(host, readPart);
     const patchesTo = await patchesEnd(entries, tailStart);
-    const made: Plan = { entries, tailStart, held, pieces: [], maker, probe: createProbe(maker), patchesTo };
+    const made: Plan = {
+      entries,
+      tailStart,
+      held,
+      pieces: [],
+      maker,
+      probe: createProbe(maker),
+      patchesTo,
+      hasLookedBack: false,
+    };
     await arrange(made);
     log.info(`download: ${madeBytes(made)} of ${sizeBytes} bytes are here already`);
     return made;
@@ -174,6 +185,14 @@ export function createAdaptive(
     log.info(
       `download: ${patched.size} patches fit, ${madeBytes(to) - before} bytes more need not be fetched`,
     );
+  }
+
+  /** What an earlier run brought shows what the device makes. */
+  async function lookBack(on: Plan, position: number): Promise<void> {
+    if (on.hasLookedBack) return;
+    on.hasLookedBack = true;
+    for await (const piece of breathing(on.pieces))
+      if (piece.kind === 'make' && piece.to <= position) await on.probe.recall(piece, readPart);
   }
 
   function madeBytes({ pieces }: Plan): number {

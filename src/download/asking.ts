@@ -61,8 +61,11 @@ export function createAsking(
       switch (decision.kind) {
         case 'append':
           if (wanted.kind === 'tail') return takeTail(trial, response, wanted, hearer);
+          if (isFirst(wanted)) await holding.noteNames(validatorsOf(response));
           holding.goesOn(validatorsOf(response));
-          return take(trial, response, holding.part, hearer, wanted.kind === 'fetch' ? wanted.to : undefined);
+          return wanted.kind === 'fetch'
+            ? takePiece(trial, response, wanted.to, hearer)
+            : take(trial, response, holding.part, hearer);
         case 'startOver':
           await adaptive.turnOff(whyWhole ?? decision.why);
           return takeWhole(trial, response, whyWhole ?? decision.why, hearer);
@@ -101,9 +104,32 @@ export function createAsking(
             until: wanted.to,
             trustsTotal: trustsTotal || from === 0,
           };
-        return { ...common, bytesOnDisk: from, until: wanted.kind === 'fetch' ? wanted.to : undefined };
+        return {
+          ...common,
+          bytesOnDisk: from,
+          until: wanted.kind === 'fetch' ? wanted.to : undefined,
+          trustsTotal: trustsTotal || isFirst(wanted),
+        };
       }
     }
+  }
+
+  /** A start found the end of the package alone, kept by the run before: what the first answer is called is what the file is called. */
+  function isFirst({ kind }: Wanted): boolean {
+    const { etag, last_modified } = holding.validators;
+    return kind === 'fetch' && holding.part.sizeBytes === 0 && etag === null && last_modified === null;
+  }
+
+  /** What was fetched for one piece is not asked for again because somebody kills the process: it does not wait in memory. */
+  async function takePiece(
+    trial: Watched,
+    response: HttpResponse,
+    until: number,
+    hearer: Hearer,
+  ): Promise<Failure | undefined> {
+    const failure = await take(trial, response, holding.part, hearer, until);
+    if (failure === undefined) await holding.part.flush();
+    return failure;
   }
 
   async function takeTail(

@@ -165,6 +165,11 @@ export class PartFile {
     this.#path = path;
   }
 
+  /** Writes what is waiting: a kill of the process does not take it any more, a power cut may. */
+  async flush(): Promise<void> {
+    await this.#out.flush();
+  }
+
   /** Writes what is waiting and brings everything to the disk (fsync). */
   async settle(): Promise<void> {
     await this.#out.flush();

@@ -17,6 +17,11 @@ export interface Probe {
   /** Compares what has been fetched for it since: the kind that failed. */
   look(position: number, readPart: ReadPart): Promise<string | undefined>;
   levelOf(piece: Made): number | undefined;
+  /**
+   * Lets an entry that an earlier run has brought show its kind, so that nothing is fetched for that again. Where it does not, that
+   * says nothing: its file may have changed since.
+   */
+  recall(piece: Made, readPart: ReadPart): Promise<void>;
 }
 
 /** What packers use: yazl and most others 6, the fastest and the smallest of some. */
@@ -25,9 +30,11 @@ const levels = [6, 1, 9] as const;
 export function createProbe(maker: Maker): Probe {
   const shown = new Map<string, number>();
   const asked = new Map<string, { readonly piece: Made; readonly to: number }[]>();
+  const recalled = new Map<string, number>();
   const kind = ({ entry, from, source }: Made) => kindOf(entry, { from, source });
   return {
     levelOf: (piece) => shown.get(kind(piece)),
+    recall,
     ask(piece) {
       const name = kind(piece);
       if (shown.has(name)) return undefined;
@@ -60,6 +67,16 @@ export function createProbe(maker: Maker): Probe {
       return undefined;
     },
   };
+
+  async function recall(piece: Made, readPart: ReadPart): Promise<void> {
+    const name = kind(piece);
+    const times = recalled.get(name) ?? 0;
+    const to = probeEnd(piece);
+    if (shown.has(name) || times >= limits.probeRecalls || !isTelling(piece) || to <= piece.from) return;
+    recalled.set(name, times + 1);
+    const level = await levelThatFits(piece, await readPart(piece.from, to - piece.from));
+    if (level !== undefined) shown.set(name, level);
+  }
 
   async function levelThatFits(piece: Made, fetched: Buffer): Promise<number | undefined> {
     const isDeflated = piece.source.kind !== 'packed' && piece.entry.method !== 0;

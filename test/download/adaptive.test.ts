@@ -1,6 +1,6 @@
 /** Adaptive downloads against a scripted store: what is fetched, what is made, and the right bytes whatever goes wrong. */
 import { randomBytes } from 'node:crypto';
-import { existsSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import type { Candidates } from '../../src/download/candidates.ts';
@@ -289,6 +289,29 @@ test.long('a download that is cancelled anywhere goes on, with the tail that it 
     const { fetched, error } = await download(context, here, { resume });
     assert.is(error, undefined, `cut at ${part}/50`);
     assert.ok(fetched <= bound + 3 * limits.tailBytes, `cut at ${part}/50: ${fetched} of ${bound}`);
+  }
+});
+
+test('a start that finds the end of the package alone goes on with it, whether or not it knows what it is called', async (context) => {
+  const here = deploy(context.directory, oldStored);
+  await offer(context, newStored);
+  const stop = new AbortController();
+  const first = await obtain(testHost(), context.directory, requestFor(context.server.url, context.bytes), {
+    candidates: here,
+    signal: stop.signal,
+    onProgress: (bytes) => bytes > 0 && stop.abort(),
+  });
+  const tail = readFileSync(join(context.directory, 'package.zip.tail'));
+  for (const resume of [first.saved.at(-1), undefined]) {
+    // What waited in memory went with the process.
+    rmSync(join(context.directory, 'package.zip'), { force: true });
+    rmSync(join(context.directory, 'package.zip.part'), { force: true });
+    writeFileSync(join(context.directory, 'package.zip.tail'), tail);
+    const { asked } = await download(context, here, { resume });
+    assert.ok(
+      asked.length > 0 && asked.every((range) => /^bytes=\d+-\d+ 206$/.test(range)),
+      asked.join(', '),
+    );
   }
 });
 
