@@ -60,7 +60,7 @@ export const limits = {
   /** What one file call leaves to the collector, roughly; and how often, and from how much growth on, everything is collected. */
   fileCallGarbageBytes: 1 * KiB,
   memoryLookMs: 50,
-  memoryGrowthBytes: 4 * MiB,
+  memoryGrowthBytes: 2560 * KiB,
   /** Nobody has told of anything for so many looks: the process rests, and shall not wake for nothing. */
   memoryRestingLooks: 100,
   /** Short-lived buffers made between two young-generation collections: keeps the heap from growing. */
