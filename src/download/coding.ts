@@ -15,8 +15,10 @@ export function deflating(zlib: typeof Zlib, memory: Memory, sizeBytes: number, 
   return async function* (chunks) {
     const parts: Buffer[] = [];
     for await (const chunk of chunks) parts.push(Buffer.from(chunk));
-    const packed = zlib.deflateRawSync(Buffer.concat(parts), { level });
-    memory.produced(packed.length + sizeBytes);
+    // Nearly always enough at once; its bytes do not depend on it.
+    const chunkSize = sizeBytes + 64;
+    const packed = zlib.deflateRawSync(Buffer.concat(parts), { level, chunkSize });
+    memory.produced(chunkSize + 2 * sizeBytes);
     yield packed;
   };
 }
