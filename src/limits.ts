@@ -96,8 +96,8 @@ export const limits = {
   attributeNamesBytes: 64 * KiB,
   /** Names and values, in base64, of one file's attributes that go over: ext4 keeps 4 KiB of them in one block. */
   attributeBytes: 16 * KiB,
-  /** Of all files of a plan: they stand in its journal and are held until it is staged. */
-  attributesBytes: 2 * MiB,
+  /** Of all files of a plan, in whose journal they stand: an access list for each of 80 000 files. */
+  attributesBytes: 8 * MiB,
   /** Files that getfattr(1) is asked of at once: some 100 KB of arguments. */
   attributePaths: 500,
   /** No tree of programs is this deep; bounds the directories one name can imply. */

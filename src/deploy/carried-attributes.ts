@@ -9,8 +9,10 @@ import { attributesInWords, capability } from '../attribute-kinds.ts';
 import { errno } from '../errors.ts';
 import { breathing } from '../host/breathing.ts';
 import type { Attributes, FileAttributes, FileOwner, Files, Host } from '../host/host.ts';
+import { forEachInFlight } from '../host/in-flight.ts';
 import { whoElse } from '../host/trust.ts';
 import { limits } from '../limits.ts';
+import { loadPacking, type PackedMap } from '../packed-list.ts';
 import { attributesAmong } from './attributes.ts';
 import { type Found, identityOf } from './findings.ts';
 import { type FileWant, isLeftAlone, modeOf, ownerOf, type WantedAttributes } from './make-plan.ts';
@@ -32,25 +34,19 @@ export async function carryAttributes(
   wants: Iterable<FileWant>,
   surveyed: Surveyed,
   recorded: Pick<Recorded, 'files'>,
-): Promise<ReadonlyMap<string, WantedAttributes>> {
-  const carrying = {
-    ...surveyed,
-    files,
-    isTheirs: theirsAlone(files),
-    wanted: new Map(),
-    left: [],
-    bytes: 0,
-  };
+): Promise<Pick<PackedMap<WantedAttributes>, 'get'>> {
+  const wanted = (await loadPacking()).map<WantedAttributes>();
+  const carrying = { ...surveyed, files, isTheirs: theirsAlone(files), wanted, left: [], bytes: 0 };
   let group: FileWant[] = [];
   const look = async (): Promise<void> => {
     const names = await attributesAmong(
       files,
       group.map(({ target }) => target),
     );
-    for (const want of group) {
+    await forEachInFlight(group, limits.filesInFlight, async (want) => {
       const has = names.get(want.target);
       if (has !== undefined || want.attributes !== undefined) await lookAt(carrying, want, has ?? []);
-    }
+    });
     group = [];
   };
   for await (const want of breathing(wants)) {
@@ -59,13 +55,13 @@ export async function carryAttributes(
   }
   if (group.length > 0) await look();
   warnOf(log, carrying.left);
-  return carrying.wanted;
+  return wanted;
 }
 
 interface Carrying extends Surveyed {
   readonly files: Files;
   readonly isTheirs: ReturnType<typeof theirsAlone>;
-  readonly wanted: Map<string, WantedAttributes>;
+  readonly wanted: Pick<PackedMap<WantedAttributes>, 'set'>;
   /** What stays behind, in words. */
   readonly left: string[];
   /** Of all that is wanted, about. */

@@ -20,7 +20,7 @@ export interface AttributeCalls {
 
 /** How this system is asked. Where it cannot be, no file has any, and none can be set (ENOTSUP). */
 export function attributeCalls(): AttributeCalls {
-  return byForeignCall() ?? byPrograms;
+  return byForeignCall() ?? byPrograms();
 }
 
 interface Functions {
@@ -91,7 +91,21 @@ const codes = new Map<number, string>(faults.map(({ number, code }) => [number, 
 const getfattr = '/usr/bin/getfattr';
 const setfattr = '/usr/bin/setfattr';
 
-const byPrograms: AttributeCalls = {
+/** One after the other: a process takes the event loop a millisecond to start, and 32 at once would take it 32. */
+function byPrograms(): AttributeCalls {
+  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(action: () => Promise<T>): Promise<T> => {
+    const result = last.then(action);
+    last = result.catch(() => undefined);
+    return result;
+  };
+  return {
+    read: (fd) => inTurn(() => programs.read(fd)),
+    write: (fd, name, value) => inTurn(() => programs.write(fd, name, value)),
+  };
+}
+
+const programs: AttributeCalls = {
   async read(fd) {
     if (!existsSync(getfattr)) return { values: {}, beyond: [], isUnknown: true };
     const { stdout } = await run(getfattr, ['--absolute-names', '-d', '-m', '-', '-e', 'base64'], fd);

@@ -14,6 +14,7 @@ import { putRecord } from '../fixtures/put-record.ts';
 import type { DaemonPlace } from './daemon.ts';
 import { treeOnDisk } from './disk-tree.ts';
 import { difference, type Tree } from './model-tree.ts';
+import { run } from './run-tool.ts';
 
 export interface Device extends DaemonPlace {
   /** The files below allowedRoot, before. */
@@ -42,6 +43,13 @@ const oldFiles: Readonly<Record<string, number>> = {
 /** Of a module that an earlier update has deployed, and this one takes away. */
 export const leaving = 'leaving';
 
+/** cap_net_raw=ep, and a note. */
+const oldAttributes: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'api/api': { 'security.capability': '0sAQAAAgAgAAAAAAAAAAAAAAAAAAA=', 'user.origin': 'factory' },
+  'voice/voice': { 'security.capability': '0sAQAAAgAgAAAAAAAAAAAAAAAAAAA=' },
+  'web/index.html': { 'user.origin': 'factory' },
+};
+
 /** Puts the old files and an empty work directory below `directory`; the daemon's socket goes to `socket`. */
 export async function makeDevice(directory: string, socket: string): Promise<Device> {
   const allowedRoot = join(directory, 'opt');
@@ -52,6 +60,10 @@ export async function makeDevice(directory: string, socket: string): Promise<Dev
     await mkdir(dirname(path), { recursive: true });
     await writeFile(path, text(name, 'old', sizeBytes));
     await chmod(path, 0o755);
+    for (const [attribute, value] of Object.entries(oldAttributes[name] ?? {})) {
+      // Needs the program, root, and a filesystem that has them; without them the files are plain.
+      await run(['setfattr', '-n', attribute, '-v', value, path]).catch(() => undefined);
+    }
   }
   await recordLeaving(allowedRoot, join(workDirectory, 'backups'));
   return { allowedRoot, workDirectory, socket, oldTree: await treeOnDisk(allowedRoot) };
@@ -99,7 +111,10 @@ export async function servePackage(
       manifest: { remove: [leaving] },
       modules: [
         { name: 'api', src: 'm/api', dst: at('api/api') },
-        { name: 'voice', src: 'm/voice', dst: at('voice/voice'), ...healthOf[ending] },
+        {
+          ...{ name: 'voice', src: 'm/voice', dst: at('voice/voice'), ...healthOf[ending] },
+          capabilities: 'cap_net_bind_service+ep',
+        },
         { name: 'tool', src: 'm/tool', dst: at('tools/bin/tool') },
         { name: 'web', src: 'web', dst: at('web'), exact: true },
       ],

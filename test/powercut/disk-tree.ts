@@ -3,15 +3,17 @@ import { createHash } from 'node:crypto';
 import { lstat, readdir, readFile, readlink } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import type { Tree } from './model-tree.ts';
+import { run } from './run-tool.ts';
 
 /** Everything below `root`, by its path from there. */
 export async function treeOnDisk(root: string): Promise<Tree> {
   const tree = new Map<string, string>();
+  const extended = await extendedAttributes(root);
   const visit = async (directory: string): Promise<void> => {
     for (const name of (await readdir(directory)).sort()) {
       const path = join(directory, name);
       const stat = await lstat(path);
-      const attributes = `${(stat.mode & 0o7777).toString(8)} ${stat.uid}:${stat.gid}`;
+      const attributes = `${(stat.mode & 0o7777).toString(8)} ${stat.uid}:${stat.gid}${extended.get(path) ?? ''}`;
       const key = relative(root, path);
       if (stat.isDirectory()) {
         tree.set(key, `directory ${attributes}`);
@@ -23,6 +25,28 @@ export async function treeOnDisk(root: string): Promise<Tree> {
   };
   await visit(root);
   return tree;
+}
+
+/** By path, of all that have any; empty where there is no getfattr. */
+async function extendedAttributes(root: string): Promise<ReadonlyMap<string, string>> {
+  const text = await run([
+    'getfattr',
+    '-RP',
+    '--absolute-names',
+    '-d',
+    '-m',
+    '-',
+    '-e',
+    'base64',
+    root,
+  ]).catch(() => '');
+  const found = new Map<string, string>();
+  for (const block of text.split('\n\n')) {
+    const [head = '', ...lines] = block.split('\n');
+    if (head.startsWith('# file: '))
+      found.set(head.slice('# file: '.length), ` ${lines.sort().join(' ').trim()}`);
+  }
+  return found;
 }
 
 function describe(content: Buffer): string {

@@ -6,7 +6,7 @@
  * and without io_uring. An undisturbed run under strace tells which calls there are.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { cp, mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Stage } from '../../src/updater/state.ts';
 import { type Daemon, downloadTo, pause, startDaemon } from './daemon.ts';
@@ -88,7 +88,7 @@ async function prepare(ending: Ending, scratch: string): Promise<Device> {
   await daemon.stop();
   served.close();
   await rm(join(device.workDirectory, 'lock'), { recursive: true }); // a socket cannot be copied
-  await cp(home, join(scratch, 'template'), { recursive: true, preserveTimestamps: true });
+  await run(['cp', '-a', home, join(scratch, 'template')]); // with extended attributes
   return device;
 }
 
@@ -136,7 +136,7 @@ async function killAt(
   point: Point,
 ): Promise<{ readonly killed: boolean; readonly shownStage: Stage | undefined }> {
   await rm(join(scratch, 'device'), { recursive: true });
-  await cp(join(scratch, 'template'), join(scratch, 'device'), { recursive: true, preserveTimestamps: true });
+  await run(['cp', '-a', join(scratch, 'template'), join(scratch, 'device')]);
   const daemon = await startDaemon(device, oneThread);
   try {
     const inject = `inject=${point.call}:signal=KILL:when=${point.nth}`;

@@ -49,7 +49,7 @@ export async function prepareDisk(
   await life(disk, scenario, undefined, async () => undefined); // what each start makes is there before the first update
   for (const [path, text] of Object.entries(scenario.files)) {
     await makePath(disk.files, posix.dirname(path));
-    await writeFile(disk.files, path, text);
+    await writeFile(disk.files, path, text, scenario.attributes[path]);
   }
   for (const spec of scenario.earlier) {
     const earlier = await storePackage(spec);
@@ -144,10 +144,16 @@ async function expectStage(session: Session, wanted: string): Promise<void> {
     );
 }
 
-async function writeFile(files: Files, path: string, text: string): Promise<void> {
+async function writeFile(
+  files: Files,
+  path: string,
+  text: string,
+  attributes: Readonly<Record<string, string>> = {},
+): Promise<void> {
   const file = await files.open(path, 'create');
   await file.setMode(0o755);
   await file.write(Buffer.from(text), 0);
+  for (const [name, value] of Object.entries(attributes)) await file.setAttribute(name, value);
   await file.close();
 }
 

@@ -48,6 +48,9 @@ export function wrongRecord(
     const attributes = `file ${line.mode.toString(8)} ${line.uid}:${line.gid} `;
     const stands = treeOf(state, dirname(line.path)).get(line.path);
     if (!stands?.startsWith(attributes)) return `the record says ${attributes}of ${line.path}: ${stands}`;
+    for (const [name, value] of Object.entries(line.attributes ?? {}))
+      if (!stands.includes(` ${name}=${value}`))
+        return `the record says ${name}=${value} of ${line.path}: ${stands}`;
     const bytes = bytesAt(state, line.path);
     if (bytes === undefined) return `the record tells of ${line.path}, which is not there`;
     if (!isOf(bytes, line)) return `the record is wrong about the content of ${line.path}`;

@@ -50,6 +50,26 @@ export function setUid(version: string): PackageSpec {
   };
 }
 
+/** The same, where one program goes on with what it had, one gets other capabilities, and the file nothing. */
+export function withAttributes(version: string): PackageSpec {
+  const { modules, ...rest } = threeModules(version);
+  return {
+    ...rest,
+    modules: modules.map((module) => {
+      if (module.name === 'voice') return { ...module, capabilities: 'cap_net_bind_service+ep' };
+      return module.name === 'settings' ? { ...module, xattrs: 'drop' } : module;
+    }),
+  };
+}
+
+/** Extended attributes of what stands before: cap_net_raw=ep, and a note. */
+const capabilities = { 'security.capability': 'AQAAAgAgAAAAAAAAAAAAAAAAAAA=' };
+export const dressed = {
+  [api]: { ...capabilities, 'user.origin': 'ZmFjdG9yeQ==' },
+  [voice]: capabilities,
+  [settings]: { 'user.origin': 'ZmFjdG9yeQ==' },
+};
+
 /** The same with two running programs, of which `voice` is stopped first. */
 export function twoPrograms(version: string): PackageSpec {
   const { modules, ...rest } = threeModules(version);

@@ -9,6 +9,7 @@ import {
   api,
   before,
   beforeTree,
+  dressed,
   leaving,
   links,
   manyModules,
@@ -24,6 +25,7 @@ import {
   twoPrograms,
   versionBefore,
   voice,
+  withAttributes,
 } from './scenario-packages.ts';
 import type { Session } from './session.ts';
 
@@ -35,6 +37,8 @@ export interface Scenario {
   readonly syncsWhole: boolean;
   /** Path -> content of what stands on the device before any update; mode 0755, root. */
   readonly files: Readonly<Record<string, string>>;
+  /** Extended attributes of these, name -> value in base64. */
+  readonly attributes: Readonly<Record<string, Readonly<Record<string, string>>>>;
   /** Updates installed before the power is of interest. */
   readonly earlier: readonly PackageSpec[];
   /** What became of deployed files since: other bytes, or null where they are gone. */
@@ -77,6 +81,7 @@ const usual = {
   mounts: [],
   syncsWhole: true,
   files: before,
+  attributes: {},
   earlier: [],
   damage: {},
   package: threeModules('1.1.0'),
@@ -106,6 +111,28 @@ export const scenarios: readonly Scenario[] = [
   { ...usual, name: 'install with targets and backups on two filesystems', mounts: ['/opt'] },
   { ...usual, name: 'install with new directories', package: newDirectories('1.1.0') },
   { ...usual, name: 'install of a set-uid program', package: setUid('1.1.0') },
+  {
+    ...usual,
+    name: 'install over programs with capabilities and attributes',
+    attributes: dressed,
+    package: withAttributes('1.1.0'),
+  },
+  {
+    ...failing,
+    name: 'failing health of programs with capabilities and attributes, put back across filesystems',
+    mounts: ['/opt'],
+    attributes: dressed,
+    package: withAttributes('1.1.0'),
+  },
+  {
+    ...usual,
+    name: 'asked rollback to programs with capabilities and attributes, across filesystems',
+    mounts: ['/opt'],
+    attributes: dressed,
+    earlier: [withAttributes('1.1.0')],
+    package: undefined,
+    act: 'rollback',
+  },
   { ...usual, name: 'directory module with removals', files: beforeTree, package: tree('1.1.0') },
   {
     ...usual,
