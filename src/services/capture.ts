@@ -7,7 +7,7 @@ import { limits } from '../limits.ts';
 import type { ServiceSpec } from '../release.ts';
 import { type CaptureRoom, captureProcess, isElsewhere } from './capture-process.ts';
 import { type OneService, processNameOf } from './one-service.ts';
-import { ofLikeliestOwner, ofUser, ownersOf } from './owner.ts';
+import { ofService, ownersOf } from './owner.ts';
 import { hasLostCommand } from './proc-text.ts';
 import { namedProcesses, type ProcessesHost, type RunningProcess, title } from './processes.ts';
 import {
@@ -142,12 +142,12 @@ async function plainAndUnits(
     if (unit === undefined) plain.push(process);
     else if (await systemd?.isOfUnit(unit, owners.get(process))) units.push(unit);
   }
-  const last = lastOf({ known }, module);
-  const ofKnown = ofUser(plain, owners, last?.runningProcesses[0]?.uid);
-  const ours = ofKnown.length > 0 ? ofKnown : ofLikeliestOwner(plain, owners);
+  const knownUid = lastOf({ known }, module)?.runningProcesses[0]?.uid;
+  const ours = ofService(plain, owners, knownUid);
+  const whose = ours.length === 0 && knownUid !== undefined ? `: it ran as uid ${knownUid} so far` : '';
   for (const other of plain.filter((process) => !ours.includes(process)))
     host.log.warn(
-      `${module}: ${title(other)} has its name, but is another user's: stopped, not started again`,
+      `${module}: ${title(other)} has its name, but is another user's${whose}: stopped, not started again`,
     );
   // A worker comes back with the process that made it.
   return { processes: ours.filter(({ parentPid }) => !ours.some(({ pid }) => pid === parentPid)), units };

@@ -1,6 +1,6 @@
 /**
- * Which of the processes that go by a service's name are the service (spec section 9): what runs as root, which nobody else can
- * pretend, else what runs as the user of the oldest.
+ * Which of the processes that go by a service's name are the service (spec section 9): what runs as the user that an earlier update saw
+ * it run as, or as root, which nobody else can pretend. Where no update has seen it yet: what runs as the user of the oldest.
  *
  * The others are namesakes, which anybody can make: they are stopped, as two programs cannot have one file, but are neither
  * started again nor judged, and nothing of what they chose themselves is looked at.
@@ -23,8 +23,27 @@ export async function ownersOf(
   return owners;
 }
 
+/**
+ * The service's own of `named`. `knownUid`: the user that an earlier update saw it run as; undefined: none has. None of them is the
+ * service where its user is known, and neither his nor root's: it is down, whoever runs something under its name.
+ */
+export function ofService(
+  named: readonly RunningProcess[],
+  owners: ReadonlyMap<RunningProcess, number>,
+  knownUid: number | undefined,
+): RunningProcess[] {
+  if (knownUid === undefined) return ofLikeliestOwner(named, owners);
+  const ofKnown = ofUser(named, owners, knownUid);
+  return ofKnown.length > 0 ? ofKnown : ofUser(named, owners, 0);
+}
+
+/** The updater's own user. */
+export async function ownUid({ processes }: ProcessesHost): Promise<number | undefined> {
+  return parseStatusOwner((await processes.read(processes.ownPid, 'status')) ?? '')?.uid;
+}
+
 /** Those of `named` that run as root, or, if there are none, as the user of the oldest of them. */
-export function ofLikeliestOwner(
+function ofLikeliestOwner(
   named: readonly RunningProcess[],
   owners: ReadonlyMap<RunningProcess, number>,
 ): RunningProcess[] {
@@ -36,12 +55,12 @@ export function ofLikeliestOwner(
 }
 
 /** Those of `named` that run as `uid`. */
-export function ofUser(
+function ofUser(
   named: readonly RunningProcess[],
   owners: ReadonlyMap<RunningProcess, number>,
-  uid: number | undefined,
+  uid: number,
 ): RunningProcess[] {
-  return uid === undefined ? [] : named.filter((process) => owners.get(process) === uid);
+  return named.filter((process) => owners.get(process) === uid);
 }
 
 function olderFirst(a: RunningProcess, b: RunningProcess): number {

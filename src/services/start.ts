@@ -3,6 +3,7 @@ import { errorText, UpdateError } from '../errors.ts';
 import type { Command } from '../host/host.ts';
 import { strangerAt } from '../host/trust.ts';
 import { fileSize } from './output.ts';
+import { ownersOf, ownUid } from './owner.ts';
 import {
   findNamed,
   inheritableEnvironment,
@@ -156,8 +157,12 @@ async function notRunning(
   if (commands.length === 0) return [];
   const names = namesOf(snapshot);
   const running = await findNamed(host, names.length > 0 ? names : [snapshot.module]);
-  return commands.filter(({ argv }) => {
-    const same = running.find((process) => process.argv.join('\0') === argv.join('\0'));
+  const owners = await ownersOf(host, running);
+  const own = await ownUid(host);
+  return commands.filter(({ argv, uid = own }) => {
+    const same = running.find(
+      (process) => owners.get(process) === uid && process.argv.join('\0') === argv.join('\0'),
+    );
     if (same !== undefined) host.log.info(`${snapshot.module}: ${title(same)} runs already`);
     return same === undefined;
   });
@@ -191,7 +196,10 @@ export type Launched =
       readonly copies: number;
       readonly title: string;
       readonly pid: number;
+      /** Undefined: the updater's own, as nobody knew whose it is. */
       readonly uid: number | undefined;
+      /** When it was started, ms after the boot. */
+      readonly startedBootMs: number;
       /** The updater's own file for its output, and how long that was before. */
       readonly output: { readonly path: string; readonly fromByte: number } | undefined;
       exit: { readonly outcome: number | string; readonly afterMs: number } | undefined;
@@ -229,7 +237,7 @@ async function launchProcess(
   try {
     const log = outputDirectory === undefined ? undefined : `${outputDirectory}/${module}.out`;
     const output = log === undefined ? undefined : { path: log, fromByte: await fileSize(host.files, log) };
-    const startedMs = host.clock.elapsed();
+    const [startedMs, startedBootMs] = [host.clock.elapsed(), host.clock.boot().ms];
     const { pid, ended, missing } = await host.processes.start({
       ...command,
       ...(log === undefined ? {} : { log }),
@@ -244,6 +252,7 @@ async function launchProcess(
       title: `${commandLine} (pid ${pid})`,
       pid,
       uid: command.uid,
+      startedBootMs,
       output,
       exit: undefined,
     };

@@ -5,8 +5,7 @@
  */
 import { errorText, UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
-import { ownersOf } from './owner.ts';
-import { parseStatusOwner } from './proc-text.ts';
+import { ownersOf, ownUid } from './owner.ts';
 import { findNamed, type ProcessesHost, type RunningProcess, terminate, title } from './processes.ts';
 import { namesOf, type ServiceSnapshot, unitsOfTarget } from './snapshot.ts';
 import type { Systemd } from './systemd.ts';
@@ -21,11 +20,12 @@ export async function stopService(
   snapshot: ServiceSnapshot,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const { module, runningProcesses } = snapshot;
+  const { module, runningProcesses, lastRan } = snapshot;
   await stopUnits(host, systemd, snapshot);
   const names = namesOf(snapshot);
   if (names.length === 0) return;
-  const uid = runningProcesses[0]?.uid ?? (await ownUid(host));
+  const [ran] = [...runningProcesses, ...lastRan];
+  const uid = ran?.uid ?? (await ownUid(host));
   let left: RunningProcess[] = [];
   for (let round = 0; round < limits.stopRounds; round++) {
     const found = await findNamed(host, names);
@@ -103,8 +103,4 @@ async function dismiss(host: ProcessesHost, namesakes: readonly RunningProcess[]
   } catch (thrown) {
     host.log.warn(errorText(thrown));
   }
-}
-
-async function ownUid({ processes }: ProcessesHost): Promise<number | undefined> {
-  return parseStatusOwner((await processes.read(processes.ownPid, 'status')) ?? '')?.uid;
 }

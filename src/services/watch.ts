@@ -7,7 +7,7 @@
 import { type ErrorCode, UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { outputSince } from './output.ts';
-import { ownersOf } from './owner.ts';
+import { ownersOf, ownUid } from './owner.ts';
 import {
   findNamed,
   type ProcessesHost,
@@ -75,14 +75,12 @@ async function assertUp(host: ServicesHost, systemd: Systemd | undefined, servic
     }
     case 'process': {
       await assertNotFailed(host, service);
-      // A program that ended with 0 may have left its real process in the background.
-      if (service.exit === undefined) return;
-      if ((await findNamed(host, service.names)).length > 0) return;
+      if (service.exit === undefined || (await isInBackground(host, service))) return;
       throw await failure(
         host,
         service,
         `${service.title} ended with exit status 0, ${service.exit.afterMs} ms after its start, ` +
-          `and no process named ${service.names.join(' or ')} runs`,
+          `and no process named ${service.names.join(' or ')} runs as its user`,
         await outputOf(host, service),
       );
     }
@@ -90,6 +88,27 @@ async function assertUp(host: ServicesHost, systemd: Systemd | undefined, servic
       return service satisfies never;
   }
 }
+
+/**
+ * A program that ended with 0 may have left its real process behind. Whoever else runs one of that name does not count: it is its
+ * user's, or, where that is not known yet and the program itself may have taken one, younger.
+ */
+async function isInBackground(
+  host: ProcessesHost,
+  { names, uid, startedBootMs }: Extract<Launched, { kind: 'process' }>,
+): Promise<boolean> {
+  const found = await findNamed(host, names);
+  const owners = await ownersOf(host, found);
+  const own = uid ?? (await ownUid(host));
+  return found.some(
+    (process) =>
+      owners.get(process) === own ||
+      (uid === undefined && (Number(process.startTime) + 1) * msPerTick > startedBootMs),
+  );
+}
+
+/** Of `starttime` in /proc/PID/stat: USER_HZ is 100 on every architecture that the updater runs on. */
+const msPerTick = 10;
 
 /** Of each plain service exactly as many run as shall, counted without those that one of them made. */
 async function assertOnce(host: ServicesHost, launched: readonly Launched[]): Promise<void> {

@@ -322,6 +322,105 @@ tests.needing(
 
 tests.needing(
   notRoot,
+  'a service that is down is down, whoever runs something under its name meanwhile',
+  () =>
+    withDevice(async (device) => {
+      const { program, open } = installOpen(device, 'child-service.sh');
+      const running = await runs(device, [program], { MARK: 'service' }, 0);
+      const plain = spec(program);
+      const started = spec(program, { start: [program, 'new'] });
+      const known = await captureServices(device.host, [plain]);
+      device.host.processes.signal(running.pid, 'SIGKILL');
+      await eventually('it is gone', async () => (await device.running(program)).length === 0);
+      for (const [wanted, users] of [
+        [plain, []],
+        [started, [0]],
+      ] as const) {
+        await runs(device, [program, 'his'], { MARK: 'his' });
+        const down = await captureServices(device.host, [wanted], { known });
+        assert.equal(
+          down.map(({ runningProcesses, lastRan }) => [runningProcesses, lastRan.map(({ uid }) => uid)]),
+          [[[], [0]]],
+        );
+        await stopServices(device.host, down);
+        await startServices(device.host, down, 'target');
+        assert.equal(await usersOf(device, program), users);
+      }
+      assert.match(
+        device.logged.join('\n'),
+        /another user's: it ran as uid 0 so far: stopped, not started again/,
+      );
+      rmSync(open, { recursive: true });
+    }, 5),
+);
+
+tests.needing(notRoot, 'his respawning processes fail no update of a service that is down', () =>
+  withDevice(async (device) => {
+    const { program, open } = installOpen(device, 'child-service.sh');
+    const running = await runs(device, [program], {}, 0);
+    const known = await captureServices(device.host, [spec(program)]);
+    device.host.processes.signal(running.pid, 'SIGKILL');
+    const loops = [1, 2, 3].map((n) =>
+      spawn('/bin/sh', ['-c', `while :; do ${program} ${n}; done`], { uid: neighbour, stdio: 'ignore' }),
+    );
+    try {
+      await eventually(
+        'all run',
+        async () => (await usersOf(device, program)).join() === '65534,65534,65534',
+      );
+      const started = spec(program, { start: [program, 'new'] });
+      const down = await captureServices(device.host, [started], { known });
+      await stopServices(device.host, down);
+      await startServices(device.host, down, 'target');
+      assert.is((await usersOf(device, program)).filter((uid) => uid === 0).length, 1);
+    } finally {
+      for (const loop of loops) loop.kill('SIGKILL');
+      rmSync(open, { recursive: true });
+    }
+  }, 5),
+);
+
+tests.needing(notRoot, 'his process is not what a program that has ended left in the background', () =>
+  withDevice(async (device) => {
+    const { program, open } = installOpen(device, 'child-service.sh');
+    writeFileSync(
+      program,
+      `#!/bin/sh\n[ "$1" = new ] && exit 0\nexec -a ${program} sleep 600\n`.replace('/bin/sh', '/bin/bash'),
+    );
+    await runs(device, [program], {}, 0);
+    const snapshots = await captureServices(device.host, [spec(program, { start: [program, 'new'] })]);
+    await stopServices(device.host, snapshots);
+    await runs(device, [program], {});
+    let said = '';
+    await startServices(device.host, snapshots, 'target').catch((thrown: Error) => {
+      said = thrown.message;
+    });
+    assert.match(
+      said,
+      /SERVICE_START_FAILED: .* ended with exit status 0, .* no process named .* runs as its user/,
+    );
+    rmSync(open, { recursive: true });
+  }, 5),
+);
+
+tests.needing(
+  notRoot,
+  'his process with the very command line of a service does not keep it from coming back',
+  () =>
+    withDevice(async (device) => {
+      const { program, open } = installOpen(device, 'child-service.sh');
+      await runs(device, [program, 'x'], {}, 0);
+      const snapshots = await captureServices(device.host, [spec(program)]);
+      await stopServices(device.host, snapshots);
+      await runs(device, [program, 'x']);
+      await startServices(device.host, snapshots, 'captured');
+      assert.equal(await usersOf(device, program), [0, neighbour]);
+      rmSync(open, { recursive: true });
+    }, 5),
+);
+
+tests.needing(
+  notRoot,
   'no updater is ever a service, neither this one nor that of another work directory',
   () =>
     withDevice(async (device) => {
