@@ -334,6 +334,30 @@ failing('a file that shrinks while it is read is noticed', async () => {
   assert.match(String(thrown), /^INVALID_PACKAGE: the file ends at/);
 });
 
+failing('the event loop turns while entries that nobody wants are gone through', async () => {
+  const entries = Array.from({ length: 80 }, (_, index) => ({ name: `file-${index}`, content: 'hello' }));
+  let turns = 0;
+  const asked: number[] = [];
+  const count = () => {
+    turns += 1;
+    if (asked.length < entries.length) setImmediate(count);
+  };
+  setImmediate(count);
+  await unpack(inFile(rawZip({ entries })), realFiles(), {
+    wanted: {
+      size: 0,
+      has: () => {
+        asked.push(turns);
+        const until = performance.now() + 1;
+        while (performance.now() < until);
+        return false;
+      },
+    },
+  });
+  assert.is(asked.length, entries.length);
+  assert.ok((asked.at(-1) ?? 0) > (asked[0] ?? 0) + 1, `${asked[0]} to ${asked.at(-1)}`);
+});
+
 failing('a package cut at any byte is refused', async () => {
   const small = rawZip({ entries: [{ name: 'a', content: 'hello', method: 8 }], zip64: {} });
   for (let length = 0; length < small.length; length++) {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { patchwork } from '../../src/download/patchwork.ts';
+import { patchingTogether, patchwork } from '../../src/download/patchwork.ts';
 import { foretold } from '../../src/zip/frame.ts';
 import { readTail, type TailEntry } from '../../src/zip/tail.ts';
 import { buildPackage, xorshift } from '../fixtures/package-builder.ts';
@@ -122,6 +122,22 @@ test('patchwork: pieces cover the file once and in order, no crumb between two h
       assert.ok(run.reduce((sum, piece) => sum + piece.to - piece.from, 0) >= worthBytes, 'a crumb');
     }
   }
+});
+
+test('patchwork of very many entries is made a part at a time, and a run of them may be as long as they are many', () => {
+  const none = Buffer.alloc(22);
+  const facts = { name: 'a', versionNeeded: 20, flags: 0, method: 8, crc32: 1, sizeBytes: 1, packedBytes: 1 };
+  const entries = Array.from({ length: 150_000 }, (_, index): TailEntry => {
+    return { ...facts, start: 100 * index + 100, end: 100 * index + 200, shared: none, nameBytes: none };
+  });
+  const sizeBytes = 100 * entries.length + 300;
+  const options = { tailStart: sizeBytes - 50, sizeBytes, worthBytes: 1_000 };
+  const patching = patchingTogether(entries, ({ start }) => ({ source: 0, from: start }), options);
+  let parts = 0;
+  let made = patching.next();
+  for (; made.done !== true; made = patching.next()) parts += 1;
+  assert.is(made.value.length, entries.length + 3); // what is before them, what is between them and the tail, the tail
+  assert.ok(parts > entries.length / 100, `${parts} parts`);
 });
 
 test.run();
