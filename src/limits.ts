@@ -61,6 +61,8 @@ export const limits = {
   fileCallGarbageBytes: 1 * KiB,
   memoryLookMs: 50,
   memoryGrowthBytes: 2560 * KiB,
+  /** Looks from one handing back of the executable's pages to the next, where the heap has not grown: each costs some milliseconds. */
+  memoryLooksPerRelease: 5,
   /** Nobody has told of anything for so many looks: the process rests, and shall not wake for nothing. */
   memoryRestingLooks: 100,
   /** Short-lived buffers made between two young-generation collections: keeps the heap from growing. */

@@ -24,17 +24,21 @@ export async function realMemory(): Promise<Memory> {
   let producedBytes = 0;
   let watching: NodeJS.Timeout | undefined;
   let restingLooks = 0;
+  let looks = 0;
   /** What was in use after the last full collection. */
   let keptBytes = usedBytes();
   /** What a small collection leaves: objects of Node's own that hold memory outside of V8's heap, and garbage that was held for a while. */
   const look = (): void => {
     if (collect === undefined) return;
-    if (usedBytes() > keptBytes + limits.memoryGrowthBytes) {
+    looks += 1;
+    const hasGrown = usedBytes() > keptBytes + limits.memoryGrowthBytes;
+    if (hasGrown) {
       collect({ type: 'major' });
       releaseFreed?.();
       keptBytes = usedBytes();
     }
-    releasePages?.();
+    // Those that are used come back one fault after another: what reads and writes large files shall not wait for that more often.
+    if (hasGrown || looks % limits.memoryLooksPerRelease === 0) releasePages?.();
   };
   /** Looks now and then, as long as something is made: what only computes leaves garbage, too, and tells of none. */
   const watch = (): void => {
