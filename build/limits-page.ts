@@ -57,6 +57,8 @@ const parts: readonly (readonly [heading: string, rows: readonly Row[]])[] = [
         'the update is undone',
       ],
       ['output of a command in the log', 'commandLogBytes', 'counted'],
+      ['extended attributes that go over, of one file', 'attributeBytes', 'left, with a warning'],
+      ['the same of all files', 'attributesBytes', 'left, with a warning'],
       ['time for a process to end after SIGTERM', 'processTermMs', 'SIGKILL'],
       ['time for it to end after SIGKILL', 'processKillMs', '`PROCESS_KILL_FAILED`'],
       ['time that a started service must live', 'serviceSettleMs', '`SERVICE_START_FAILED`'],

@@ -5,7 +5,7 @@
  * What lies in a directory of a service may be anything that the service could bring there: another name of a program that has
  * capabilities. So capabilities are taken from a file alone that nobody but root and its owner could have put in its place.
  */
-import { attributesInWords, capability } from '../attribute-kinds.ts';
+import { accessList, attributesInWords, capability } from '../attribute-kinds.ts';
 import { errno } from '../errors.ts';
 import { breathing } from '../host/breathing.ts';
 import type { Attributes, FileAttributes, FileOwner, Files, Host } from '../host/host.ts';
@@ -97,7 +97,7 @@ async function lookAt(carrying: Carrying, want: FileWant, names: readonly string
   const stated: Attributes = want.attributes ?? {};
   const old = await readOld(files, target, stands.identity);
   if (want.dropsAttributes === true) {
-    const isOther = !isSame(old.values, stated);
+    const isOther = old.isUnknown !== true && !isSame(old.values, stated);
     if (isOther || Object.keys(stated).length > 0) wanted.set(target, { values: stated, isOther });
     return;
   }
@@ -110,7 +110,8 @@ async function lookAt(carrying: Carrying, want: FileWant, names: readonly string
   if (!hasRoom)
     for (const name of Object.keys(values))
       if (stated[name] === undefined) why.set(name, 'there are too many');
-  const isOther = Object.entries(stated).some(([name, value]) => old.values[name] !== value);
+  const isOther =
+    old.isUnknown !== true && Object.entries(stated).some(([name, value]) => old.values[name] !== value);
   const given = hasRoom ? values : stated;
   if (Object.keys(given).length > 0) wanted.set(target, { values: given, isOther });
   for (const [name, reason] of why)
@@ -164,8 +165,12 @@ function theirsAlone(files: Files): (path: string, uid: number) => Promise<strin
     const key = `${uid} ${isItsOwn} ${directory}`;
     if (known.has(key)) return known.get(key);
     const stat = await files.stat(directory);
+    const names = (await files.attributeNames([directory])).get(directory) ?? [];
     const fault =
-      stat === undefined ? 'is gone' : whoElse(stat.uid === uid ? { ...stat, uid: 0 } : stat, isItsOwn);
+      stat === undefined
+        ? 'is gone'
+        : (whoElse(stat.uid === uid ? { ...stat, uid: 0 } : stat, isItsOwn) ??
+          (names.includes(accessList) ? 'has an access list (ACL)' : undefined));
     const above = directory === '/' ? undefined : await ask(directoryOf(directory), uid);
     const text = fault === undefined ? above : `${directory} ${fault}`;
     known.set(key, text);

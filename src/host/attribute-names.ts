@@ -1,6 +1,6 @@
 /**
- * Which extended attributes files have (xattr(7)), by name: what replaces a file does not take them over, and that is to be said
- * before.
+ * Which extended attributes files have (xattr(7)), by name, of many files at once: few have any, and only those are looked at further
+ * (attributes.ts).
  *
  * Node has no call for it. With node:ffi (Node 26 and newer) llistxattr(2) is called, which takes microseconds where the inode is at
  * hand; without it the program getfattr, where it is installed, for many files at once.

@@ -301,6 +301,11 @@ onDisk('capabilities of a file that a service could have put there stay behind, 
       warnings(d).join(),
       /has capabilities \(setcap\), which .*: somebody else .*service belongs to user 65534/,
     );
+    const listed = putDressed(d, 'listed/ping');
+    execFileSync('setfacl', ['-m', `u:${uid}:rwx`, join(d.targets, 'listed')]);
+    await tidy(d, await install(d, programOf(d, 'listed/ping')));
+    assert.is(dressOf(listed), old.replace('cap_net_raw=ep', '-'));
+    assert.match(warnings(d).join(), /somebody else .*listed has an access list/);
     const own = putDressed(d, 'service/own');
     chownSync(own, uid, gid);
     execFileSync('setcap', ['cap_net_raw+ep', own]);
