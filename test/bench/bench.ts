@@ -2,9 +2,10 @@
  * The benchmark: speed and memory of the packed executable against bounds and peers (docs/performance.md says what each
  * line means). Prints a table, writes dist/bench.json; exit code 1 where a target was missed.
  *
- * Usage: tsx test/bench/bench.ts [speed polls reports startup memory files wire hostile]     all of them when none is named
+ * Usage: tsx test/bench/bench.ts [speed polls reports startup memory files wire hostile adaptive]     all of them when none is named
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { measureAdaptive } from './adaptive.ts';
 import { type Row, verdictOf } from './figures.ts';
 import { measureHostile } from './hostile.ts';
 import { type MachineFacts, machineFacts } from './machine.ts';
@@ -26,6 +27,7 @@ const measurements: Readonly<Record<string, (bench: Bench) => Promise<Row[]>>> =
   files: measureManyFiles,
   wire: measureWire,
   hostile: measureHostile,
+  adaptive: measureAdaptive,
 };
 
 async function main(names: readonly string[]): Promise<void> {

@@ -26,8 +26,8 @@ export interface Updater {
   readonly logPath: string;
   /** Where packages made for this folder go to. */
   readonly progressUrl: string;
-  /** A whole update. Rejects when it fails. */
-  update(made: BenchPackage, url: string, withinMs?: number): Promise<UpdateTimes>;
+  /** A whole update, over files of other content unless those there are to stay `as they are`. Rejects when it fails. */
+  update(made: BenchPackage, url: string, withinMs?: number, targets?: 'as they are'): Promise<UpdateTimes>;
   /** Takes the last update back; ms from the request to the report of success. */
   rollBack(withinMs: number): Promise<number>;
   /** Compares all that is deployed; ms from the request to the report. Rejects when anything differs. */
@@ -96,8 +96,8 @@ export async function startUpdater(options: UpdaterOptions): Promise<Updater> {
     deviceApi,
     logPath: join(work, 'logs/updater.log'),
     progressUrl,
-    async update(made, url, withinMs = 120_000) {
-      for (const { name } of made.files)
+    async update(made, url, withinMs = 120_000, targets) {
+      for (const { name } of targets === undefined ? made.files : [])
         writeFileSync(join(targetsOf(folder), name), 'what was there before\n');
       const cpuBefore = cpuSecondsOf(pid);
       const begun = performance.now();
