@@ -36,7 +36,7 @@ _tope_updater() {
     doctor) flags='--json --url --dir --socket --token-file --report-url --allow-root --trust-key --config' ;;
     support) flags='--output --dir --token-file --config' ;;
     pack) flags='--output --sign --package-url --self --store --delta-from --allow-root' ;;
-    verify) flags='--against --trust-key --allow-root --json' ;;
+    verify) flags='--on-device --dir --config --against --trust-key --allow-root --json' ;;
     init) flags='--kind' ;;
   esac
   case $current in

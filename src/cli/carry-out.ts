@@ -10,12 +10,19 @@ import { confirm } from './prompt.ts';
 /** The daemon may restart in the middle: itself may be what is updated, or the device reboots. */
 const patienceMs = 120_000;
 
-/** Asks on a terminal unless --yes was given. Throws where the answer is no, or where nobody can be asked. */
-export async function askFirst({ flags, command }: CommandInvocation, question: string): Promise<void> {
+/**
+ * Asks on a terminal unless --yes was given. Throws where the answer is no, or where nobody can be asked. `question`: made only where
+ * it is asked.
+ */
+export async function askFirst(
+  { flags, command }: CommandInvocation,
+  question: string | (() => Promise<string>),
+): Promise<void> {
   if (isSet(flags, 'yes')) return;
   if (process.stdin.isTTY !== true)
     throw new CommandError(`${command} asks first, but this is no terminal: give --yes`);
-  if (!(await confirm(question))) throw new CommandError('nothing was done');
+  if (!(await confirm(typeof question === 'string' ? question : await question())))
+    throw new CommandError('nothing was done');
 }
 
 /** Follows the daemon until one of the stages is reached; throws with the daemon's error where it fails instead. */

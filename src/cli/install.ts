@@ -43,12 +43,7 @@ export async function install(invocation: CommandInvocation, updater: string): P
   const history = await client.history(); // a daemon that is not there is found out before a big file is read
   const offer = isUrl ? await offerUrl(place, flags, output) : await offerFile(path, flags, output);
   try {
-    const { version, package_size: sizeBytes } = offer.request;
-    const name = offer.request.package_name;
-    await askFirst(
-      invocation,
-      `${name}: ${stepText(history, version)}, ${bytesText(sizeBytes)}. Install it on this device?`,
-    );
+    await askFirst(invocation, () => questionOf(offer.request, path, history, flags, output));
     await carryOut(client, output, flags, offer.request, history[0]);
   } finally {
     await offer.close();
@@ -76,6 +71,39 @@ async function carryOut(
   }
   installBegins();
   await followToEnd(options, newest);
+}
+
+/** With what it would do here, where that can be foretold: of a file, by who may read the device's records. `path`: empty for a URL. */
+async function questionOf(
+  { version, package_name: name, package_size: sizeBytes }: PackageRequest,
+  path: string,
+  history: readonly HistoryEntry[],
+  flags: Flags,
+  output: Output,
+): Promise<string> {
+  const size = bytesText(sizeBytes);
+  const question = 'Install it on this device?';
+  const usual = `${name}: ${stepText(history, version)}, ${size}`;
+  if (path === '') return `${usual}; what it would do is told of a file only. ${question}`;
+  output.live('looking at this device ...');
+  try {
+    const { deviceRules, foreseeInstall } = await import('./on-device.ts');
+    const { forecastSentence } = await import('./forecast-text.ts');
+    const { elsewhere, ...rules } = await deviceRules(connectionOf(flags));
+    if (elsewhere !== undefined)
+      return `${usual}; the daemon at ${elsewhere} is not the one of this machine, so what it would do cannot be foretold. ${question}`;
+    const foreseen = forecastSentence(await foreseeInstall(path, version, rules));
+    return `${name}, ${size}: ${foreseen}. ${question}`;
+  } catch (thrown) {
+    return `${usual}; what it would do cannot be foretold: ${errorText(thrown)}. ${question}`;
+  } finally {
+    output.live('');
+  }
+}
+
+/** How the daemon is reached says whether it is the one of this machine. */
+function connectionOf({ url, 'token-file': token }: Flags): Flags {
+  return { url, 'token-file': token };
 }
 
 /** From which version to which. `history`: newest first. */

@@ -15,8 +15,9 @@ const arches: Readonly<Record<string, string>> = { x64: 'x64', arm64: 'arm64', a
 export async function findOwnExecutable(
   files: Files,
   hooks: Pick<OwnFacts, 'serving' | 'end'>,
+  environment: Readonly<Record<string, string | undefined>> = process.env,
 ): Promise<OwnExecutable | undefined> {
-  const { TOPE_UPDATER_EXECUTABLE: named, TOPE_UPDATER_FALLBACK: fallback } = process.env;
+  const { TOPE_UPDATER_EXECUTABLE: named, TOPE_UPDATER_FALLBACK: fallback } = environment;
   if (named?.startsWith('/') !== true) return undefined;
   const directory = await realpath(dirname(named));
   const path = join(directory, basename(named));

@@ -1,5 +1,5 @@
 /** The commands of those who make packages; they need no device. Part of commands.ts; pure. */
-import { options } from '../config.ts';
+import { configFlag, options } from '../config.ts';
 import { type CommandSpec, type FlagSpec, json } from './command-spec.ts';
 
 const allowRoot: FlagSpec = {
@@ -73,8 +73,20 @@ export const packagingCommands = {
     maxOperands: 1,
     about:
       'Reads the whole package with the reader and the rules of the device; needs no device. Exits with 1 where it ' +
-      'would be refused.',
+      'would be refused. On a device, --on-device tells what would be replaced, kept, put beside, removed, run and restarted ' +
+      'there, by the settings and records of its daemon; it needs root to read them, and changes nothing.',
     flags: [
+      { flag: 'on-device', kind: 'switch', argument: '', doc: 'also tells what it would do on this device' },
+      {
+        ...options.dir,
+        doc: "with --on-device: the work directory, in place of the running daemon's settings",
+      },
+      {
+        flag: configFlag,
+        kind: 'text',
+        argument: 'FILE',
+        doc: 'with --on-device: the configuration file, likewise',
+      },
       {
         flag: 'against',
         kind: 'text',
@@ -88,6 +100,7 @@ export const packagingCommands = {
     examples: [
       ['verify printer-2.0.0.zip', 'modules, files, problems'],
       ['verify printer-2.0.0.zip --against printer-1.9.0.zip', 'and how much of it a device would download'],
+      ['verify --on-device /media/usb/printer-2.0.0.zip', 'what it would do here'],
       ['verify --trust-key minisign.pub printer-2.0.0.zip', 'and the signature'],
     ],
   },

@@ -3,9 +3,12 @@
 import { realpath } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { capabilitiesText } from '../capabilities.ts';
-import { errno } from '../errors.ts';
+import { type Flags, UsageError } from '../config.ts';
+import { errno, errorText } from '../errors.ts';
 import { plainFiles } from '../host/files.ts';
 import { freeMemory } from '../host/memory.ts';
+import type { Forecast } from '../operations/forecast.ts';
+import type { PlanningSettings } from '../operations/prepare.ts';
 import { type Inspection, inspectPackage } from '../pack/inspect.ts';
 import { downloadBody } from '../pack/pack.ts';
 import type { TargetRules } from '../package/targets.ts';
@@ -14,6 +17,7 @@ import type { CommandInvocation } from './arguments.ts';
 import { CommandError } from './failure.ts';
 import { bytesText, countText, exactText, tableLines } from './figures.ts';
 import { isSet, listFlag, textFlag } from './flags.ts';
+import { forecastLines, forecastReport } from './forecast-text.ts';
 import { type Foretold, foretell } from './foretell.ts';
 import { createOutput, type Output } from './output.ts';
 import { refusalText, targetRulesOf } from './target-rules.ts';
@@ -25,8 +29,11 @@ export async function verify({ flags, operands }: CommandInvocation): Promise<nu
   const path = await realpath(place).catch((thrown: unknown) => {
     throw new CommandError(`cannot read ${place}: ${errno(thrown) ?? String(thrown)}`);
   });
-  const keys = await Promise.all(listFlag(flags, 'trust-key').map(readTrustedKey));
-  const rules = targetRulesOf(flags);
+  const device = isSet(flags, 'on-device') ? await rulesHere(flags) : undefined;
+  for (const flag of device === undefined ? ['dir', 'config'] : [])
+    if (flags[flag] !== undefined) throw new UsageError(`--${flag} has a meaning with --on-device only`);
+  const keys = device?.trustedKeys ?? (await Promise.all(listFlag(flags, 'trust-key').map(readTrustedKey)));
+  const rules = device ?? targetRulesOf(flags);
   const host = { files: plainFiles(), memory: freeMemory };
   const inspection = await inspectPackage(host, path, rules, keys).catch((thrown: unknown) => {
     throw new CommandError(`${place}: a device would refuse it: ${refusalText(thrown)}`, 1, {
@@ -34,16 +41,43 @@ export async function verify({ flags, operands }: CommandInvocation): Promise<nu
     });
   });
   const older = textFlag(flags, 'against');
+  const forecast = device && (await foreseen(path, inspection, device, place));
   const foretold = older === undefined ? undefined : await against(path, inspection, older, rules);
   const output = createOutput(process.stdout, process.env);
   if (isSet(flags, 'json')) {
     const download = foretold && { from_version: foretold.version, ...foretold.traffic };
-    output.line(JSON.stringify({ ...report(inspection), ...(download && { download }) }));
+    const here = forecast && { on_device: forecastReport(forecast) };
+    output.line(JSON.stringify({ ...report(inspection), ...(download && { download }), ...here }));
     return 0;
   }
-  print(output, basename(path), inspection, rules.allowedRoots);
+  print(output, basename(path), inspection);
+  for (const line of forecast === undefined ? [] : forecastLines(forecast)) output.line(line);
+  const whose =
+    device === undefined ? `a device that allows ${rules.allowedRoots.join(', ')}` : 'this device';
+  output.line(output.paint('green', `${whose} would take it`));
   if (foretold !== undefined) output.line(downloadText(foretold, inspection.sizeBytes));
   return 0;
+}
+
+async function rulesHere(flags: Flags): Promise<PlanningSettings> {
+  const { deviceRules } = await import('./on-device.ts');
+  return deviceRules(flags).catch((thrown: unknown) => {
+    throw new CommandError(`--on-device: ${errorText(thrown)}`, 1, { cause: thrown });
+  });
+}
+
+async function foreseen(
+  path: string,
+  { release }: Inspection,
+  rules: PlanningSettings,
+  place: string,
+): Promise<Forecast> {
+  const { foreseeInstall } = await import('./on-device.ts');
+  return foreseeInstall(path, release.version, rules).catch((thrown: unknown) => {
+    const isUnread = process.geteuid?.() !== 0 && /EACCES|EPERM/.test(errorText(thrown));
+    const what = isUnread ? '--on-device: needs root' : `${place}: this device would refuse it`;
+    throw new CommandError(`${what}: ${refusalText(thrown)}`, 1, { cause: thrown });
+  });
 }
 
 async function against(
@@ -111,7 +145,7 @@ function report({ release, sizeBytes, md5, sha256, hasSignature, signed, warning
   };
 }
 
-function print(output: Output, name: string, inspection: Inspection, roots: readonly string[]): void {
+function print(output: Output, name: string, inspection: Inspection): void {
   const { release, sizeBytes, md5, sha256, warnings } = inspection;
   const unpackedBytes = release.modules.reduce((sum, module) => sum + moduleBytes(module), 0);
   output.line(`${output.paint('bold', name)}: version ${release.version}`);
@@ -141,7 +175,6 @@ function print(output: Output, name: string, inspection: Inspection, roots: read
   for (const note of notes) output.line(note);
   if (notes.length > 0) output.line('');
   for (const warning of warnings) output.line(output.paint('yellow', `warning: ${warning}`));
-  output.line(output.paint('green', `a device that allows ${roots.join(', ')} would take it`));
 }
 
 /** What else a module does to the device: the files it treats apart, and every command that it runs as root. */

@@ -11,40 +11,44 @@ import { forEachInFlight } from '../host/in-flight.ts';
 import { limits } from '../limits.ts';
 import { loadPacking, type PackedList } from '../packed-list.ts';
 import type { Want } from './make-plan.ts';
-import { filesText, listText, type NameList, nameList } from './name-list.ts';
+import { filesText, listText } from './name-list.ts';
 import { below, inDirectory } from './paths.ts';
 import type { Recorded } from './recorded.ts';
+import type { StayingFiles } from './staying.ts';
 import type { Tree } from './wants.ts';
 
-/** Sockets, pipes and devices stay, and so do the directories of all that stays. `wanted`: whether a path is no extra. */
+/** `staying` gets what others put there. Sockets, pipes and devices stay, and so do the directories of all that stays. `wanted`: whether a path is no extra. */
 export async function findExtras(
   host: Pick<Host, 'files' | 'log'>,
   trees: readonly Tree[],
   wanted: (path: string) => boolean,
   recorded: Recorded,
+  staying: StayingFiles,
 ): Promise<PackedList<Want>> {
-  const extras = (await loadPacking()).list<Want>();
+  const packing = await loadPacking();
+  const extras = packing.list<Want>();
   const mountPoints = trees.length === 0 ? new Set<string>() : await host.files.mountPoints();
   for (const tree of trees) {
     const stat = await host.files.stat(tree.root);
     if (stat?.kind !== 'directory') continue;
     const first = extras.length;
-    const others = nameList();
+    const others = packing.list<string>();
     await walk(tree, tree.root, others);
-    if (others.count > 0)
+    for (const path of others) staying.add(tree.module, 'others', path);
+    if (others.length > 0)
       host.log.info(
-        `${filesText(others.count)} below ${tree.root} are not the package's and stay: ${listText(others)}`,
+        `${filesText(others.length)} below ${tree.root} are not the package's and stay: ${listText(others)}`,
       );
     if (tree.exact && extras.length > first) {
-      const going = nameList();
+      const going = packing.list<string>();
       for (let index = first; index < extras.length; index++) going.add(extras.at(index)?.target ?? '');
-      host.log.info(`${filesText(going.count)} below ${tree.root} go: ${listText(going)}`);
+      host.log.info(`${filesText(going.length)} below ${tree.root} go: ${listText(going)}`);
     }
   }
   return extras;
 
   /** True where something stays that the module does not want, so that the directory must stay too. */
-  async function walk(tree: Tree, directory: string, others: NameList): Promise<boolean> {
+  async function walk(tree: Tree, directory: string, others: PackedList<string>): Promise<boolean> {
     let somethingStays = false;
     const names = (await host.files.list(directory)).sort();
     const stats = new Map<string, FileStat | undefined>();

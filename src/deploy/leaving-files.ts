@@ -16,8 +16,9 @@ import { type Comparer, createComparer } from './compare.ts';
 import type { DeployedDirectory, DeployedFile, DeployedLink } from './deployed-record.ts';
 import type { Leaving, Placed } from './leaving.ts';
 import type { Want } from './make-plan.ts';
-import { listText, type NameList, nameList } from './name-list.ts';
+import { listText } from './name-list.ts';
 import { below, inDirectory } from './paths.ts';
+import { openStaying, type Reason, reasons, type Staying } from './staying.ts';
 import { placeAbove } from './turned.ts';
 
 /** What of the release has to do with the same places. */
@@ -28,23 +29,6 @@ export interface Coming {
   wanted(path: string): boolean;
   /** Resolved roots of its modules: what stands there or below is their matter. */
   readonly roots: readonly string[];
-}
-
-const reasons = {
-  edited: 'was edited since it was deployed',
-  config: 'is what people edit',
-  changed: 'is not what was deployed there',
-  mounted: 'lies on another filesystem, mounted there',
-  others: "is not the package's",
-} as const;
-
-/** Why a file stays. */
-export type Reason = keyof typeof reasons;
-
-export interface Staying {
-  readonly module: string;
-  readonly reason: Reason;
-  readonly files: NameList;
 }
 
 export interface LeavingFiles {
@@ -63,7 +47,7 @@ export async function findLeaving(
   const packing = await loadPacking();
   const wants = packing.list<Want>();
   const roots = rootsOf(leaving);
-  const staying = new Map<string, Staying>();
+  const staying = await openStaying();
   if (leaving.modules.length === 0) return { wants, roots, staying: [] };
   const mounts = mountsIn(await files.mountPoints(), leaving, roots);
   const comparing = comparers(files);
@@ -75,10 +59,7 @@ export async function findLeaving(
     goes.set(path, true);
   };
   const stay = (module: string, reason: Reason, path: string) => {
-    const key = `${module} ${reason}`;
-    const found = staying.get(key) ?? { module, reason, files: nameList() };
-    staying.set(key, found);
-    found.files.add(path);
+    staying.add(module, reason, path);
     goes.set(path, false);
   };
   const isTaken = (path: string) => coming.wanted(path) || placeAbove(comingRoots, path) !== undefined;
@@ -124,9 +105,8 @@ export async function findLeaving(
       if (!goes.has(each) && !isTaken(each) && !holdsTaken(each)) stay(module, 'others', each);
     if (!goes.has(path)) goes.set(path, false);
   }
-  const all = [...staying.values()];
-  tell(log, leaving, wants, all);
-  return { wants, roots, staying: all };
+  tell(log, leaving, wants, staying.all);
+  return { wants, roots, staying: staying.all };
 }
 
 type Fate = Exclude<Reason, 'others'> | 'goes' | 'nothing';

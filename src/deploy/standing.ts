@@ -6,12 +6,13 @@ import { breathing } from '../host/breathing.ts';
 import type { FileStat, Host } from '../host/host.ts';
 import { forEachInFlight } from '../host/in-flight.ts';
 import { limits } from '../limits.ts';
-import { loadPacking } from '../packed-list.ts';
+import { type List, loadPacking } from '../packed-list.ts';
 import { type Comparer, createComparer } from './compare.ts';
 import type { Findings } from './findings.ts';
 import type { Fingerprint } from './fingerprint.ts';
 import type { FileWant } from './make-plan.ts';
 import type { Recorded } from './recorded.ts';
+import type { StayingFiles } from './staying.ts';
 
 /** `wanted`: the very bytes of the package. `deployed`: those of the record. `unknown`: no record tells. */
 type Standing = 'nothing' | 'wanted' | 'deployed' | 'edited' | 'unknown';
@@ -21,6 +22,8 @@ export interface Judged {
   readonly wants: Iterable<FileWant>;
   /** Targets that no want named before. */
   readonly besides: readonly string[];
+  /** Targets of edited files that are replaced all the same. */
+  readonly edited: List<string>;
 }
 
 /** The name beside an edited file under which the package's own is put. */
@@ -28,12 +31,12 @@ export function besideEdited(target: string): string {
   return `${target}.new`;
 }
 
-/** `wants` is gone through twice. `found` gets what stands at the targets, as `look` tells. Rejects with a system error. */
+/** `wants` is gone through twice. `found` gets what stands at the targets, as `look` tells; `staying` what is left there. Rejects with a system error. */
 export async function judgeStanding(
   { files, log }: Pick<Host, 'files' | 'log'>,
   wants: Iterable<FileWant>,
   recorded: Recorded,
-  found: Findings,
+  { found, staying }: { readonly found: Findings; readonly staying: StayingFiles },
   look: (path: string) => Promise<FileStat | undefined> = files.stat,
 ): Promise<Judged> {
   const standings: Standing[] = [];
@@ -79,24 +82,32 @@ export async function judgeStanding(
     if (isLookedAt) standings[index] = await standingOf(want, stat);
   });
 
-  const judged = (await loadPacking()).list<FileWant>();
+  const packing = await loadPacking();
+  const judged = packing.list<FileWant>();
+  const replaced = packing.list<string>();
   const besides: string[] = [];
   for await (const [index, want] of breathing(numbered(wants))) {
     const standing = standings[index] ?? 'nothing';
     const isChanged = standing === 'edited' || standing === 'unknown';
-    if (want.whenThere === 'keep' && standing !== 'nothing') continue;
+    if (want.whenThere === 'keep' && standing !== 'nothing') {
+      staying.add(want.module, 'kept', want.target);
+      continue;
+    }
     if (want.whenThere === 'config' && isChanged) {
       const target = besideEdited(want.target);
       log.warn(`${want.target} was edited: it stays, the one of the package is ${target}`);
       besides.push(target);
+      staying.add(want.module, 'edited', want.target);
       judged.add({ ...want, target });
     } else {
-      if (standing === 'edited')
+      if (standing === 'edited') {
         log.warn(`${want.target} was edited since it was deployed: it is replaced, and kept in the backups`);
+        replaced.add(want.target);
+      }
       judged.add(standing === 'wanted' ? { ...want, stands: true } : want);
     }
   }
-  return { wants: judged, besides };
+  return { wants: judged, besides, edited: replaced };
 }
 
 function* numbered<T>(items: Iterable<T>): Generator<readonly [number, T]> {

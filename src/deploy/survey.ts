@@ -11,14 +11,14 @@ import { breathing } from '../host/breathing.ts';
 import type { FileOwner, Files, Host } from '../host/host.ts';
 import { forEachInFlight } from '../host/in-flight.ts';
 import { limits } from '../limits.ts';
-import { filtered } from '../packed-list.ts';
+import { filtered, type List } from '../packed-list.ts';
 import type { Release } from '../release.ts';
 import { carryAttributes } from './carried-attributes.ts';
 import { findExtras } from './extras.ts';
 import { type Findings, openFindings } from './findings.ts';
 import { otherCases } from './folded.ts';
 import { type Leaving, nothingLeaves } from './leaving.ts';
-import { findLeaving, type Staying } from './leaving-files.ts';
+import { findLeaving } from './leaving-files.ts';
 import type { Facts, Want } from './make-plan.ts';
 import { refuseOwnFiles } from './own-files.ts';
 import { readOwners } from './owner.ts';
@@ -28,6 +28,7 @@ import type { OwnExecutable } from './probation.ts';
 import { nothingRecorded, type Recorded } from './recorded.ts';
 import { checkSpace, type Filesystem } from './space.ts';
 import { judgeStanding } from './standing.ts';
+import { openStaying, type Staying } from './staying.ts';
 import { isTurned, placeAbove, refuseStrangers, steadyDirectory } from './turned.ts';
 import { type Tree, wantsOfRelease } from './wants.ts';
 
@@ -47,7 +48,9 @@ export interface Survey {
   readonly moduleRoots: ReadonlyMap<string, string>;
   /** Targets of what is put beside an edited file. */
   readonly beside: readonly string[];
-  /** What stays of modules that go. */
+  /** Edited files that are replaced. */
+  readonly edited: List<string>;
+  /** What is left where it is, of modules that come and of those that go. */
   readonly staying: readonly Staying[];
 }
 
@@ -90,7 +93,8 @@ export async function surveyRelease(
     if (turned.has(want.target)) await refuseTurn(host, want, wanted.trees, recorded, found, refuseOutside);
   const look = async (path: string) =>
     placeAbove(turned, path) === undefined ? files.stat(path) : undefined;
-  const judged = await judgeStanding(host, wanted.files, recorded, found, look);
+  const staying = await openStaying();
+  const judged = await judgeStanding(host, wanted.files, recorded, { found, staying }, look);
   const attributes = await carryAttributes(host, judged.wants, { found, self }, recorded);
   const others = new Set([...wanted.directories.map(({ target }) => target), ...judged.besides]);
   const isKnown = (path: string) => others.has(path) || found.has(path);
@@ -99,7 +103,7 @@ export async function surveyRelease(
     const isTurned = !isTree && found.get(root)?.kind === 'directory';
     return isTurned ? [{ module: name, root, exact: false, keep: [] }] : [];
   });
-  const extras = await findExtras(host, [...wanted.trees, ...givenUp], isKnown, recorded);
+  const extras = await findExtras(host, [...wanted.trees, ...givenUp], isKnown, recorded, staying);
   const left = await findLeaving(host, leaving, { inside, wanted: isKnown, roots: [...roots.values()] });
   const all = chained<Want>(wanted.directories, judged.wants, extras, left.wants);
   const facts = { ...(await surveyWants(files, all, self, found)), attributes };
@@ -111,7 +115,8 @@ export async function surveyRelease(
     wants: all,
     facts,
     beside: judged.besides,
-    staying: left.staying,
+    edited: judged.edited,
+    staying: [...staying.all, ...left.staying],
     moduleRoots: new Map([
       ...left.roots,
       ...release.modules.map(({ name, target }) => [name, resolve(target, target)] as const),

@@ -29,6 +29,12 @@ import { servicesOfInstall } from './service-changes.ts';
 
 type LookingHost = Pick<Host, 'files' | 'clock' | 'log' | 'memory'>;
 
+/** What of the settings has a say in a plan. */
+export type PlanningSettings = Pick<
+  Settings,
+  'workDirectory' | 'allowedRoots' | 'ownPaths' | 'executable' | 'trustedKeys' | 'deviceType'
+>;
+
 export interface Prepared {
   readonly release: Release;
   readonly plan: Plan;
@@ -62,7 +68,7 @@ export async function checkInstallable(
 /** Reads the release of an open package and plans its install. Throws an UpdateError; changes nothing. */
 export async function prepareInstall(
   host: LookingHost,
-  settings: Settings,
+  settings: PlanningSettings,
   backupDirectory: string,
   archive: Archive,
   { version, action }: { readonly version: string; readonly action: string | null },
@@ -78,7 +84,7 @@ export async function prepareInstall(
 
 async function planRelease(
   host: Pick<Host, 'files' | 'clock' | 'log'>,
-  settings: Settings,
+  settings: PlanningSettings,
   backupDirectory: string,
   release: Release,
   { installed, action }: { readonly installed: string | undefined; readonly action: string | null },

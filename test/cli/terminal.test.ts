@@ -34,7 +34,7 @@ testOnTerminalLong(
       assert.is(no.status, 1);
       assert.match(
         no.stdout,
-        /usb-2\.0\.0\.zip: version 2\.0\.0, 3\.0 MB\. Install it on this device\? \[y\/N\]/,
+        /usb-2\.0\.0\.zip, 3\.0 MB: 3 files are replaced, alpha-\w+ and beta-\w+ restart; version 2\.0\.0 is the first\. Install it on this device\? \[y\/N\]/,
       );
       assert.match(no.stdout, /nothing was done/);
       assert.is((await daemon.progress()).stage, 'idle');
@@ -51,7 +51,10 @@ testOnTerminalLong(
       const next = join(device.folder, 'usb-2.1.0.zip');
       await buildPackage(device.usual('2.1.0'), next);
       const again = await commandOnTerminal(['install', next, '--url', daemon.url], { input: 'n\n' });
-      assert.match(again.stdout, /usb-2\.1\.0\.zip: from 2\.0\.0 to 2\.1\.0, .*Install it on this device\?/);
+      assert.match(
+        again.stdout,
+        /usb-2\.1\.0\.zip, .*: 3 files are replaced, .* restart; from 2\.0\.0 to 2\.1\.0\. Install it on this device\?/,
+      );
       const codes = new RegExp(`${esc}\\[\\d+m`, 'g');
       for (const line of shownLines(yes)) assert.ok(line.replace(codes, '').length < 100, line);
     });

@@ -22,7 +22,7 @@ export interface Mutant {
 export function withoutEachSync(recording: Recording): Mutant[] {
   const syncs = recording.steps.flatMap((step, at) => {
     if (!isSync(step) || step.site === '') return [];
-    const record = journalState(recording.steps[at - 1]);
+    const record = journalState(recording.steps.slice(Math.max(0, at - 2), at));
     return [{ step, at, name: `without ${syncName(step)}${record === undefined ? '' : ` [${record}]`}` }];
   });
   const once = syncs.map(({ step, at, name }): Mutant => {
@@ -91,11 +91,17 @@ function syncName(sync: Sync): string {
   return `${what} (${sync.site})`;
 }
 
-/** The state that a record written to the journal announces. */
-function journalState(step: Step | undefined): string | undefined {
-  if (step?.kind !== 'change' || step.operation.kind !== 'data') return undefined;
-  const record = /^[0-9a-f]{64} \{"state":"(\w+)"(,"begun":)?/.exec(step.operation.bytes.toString('latin1'));
-  return record?.[2] === undefined ? record?.[1] : 'commands begin';
+/** The state that a record written to the journal announces: in one step, or in two where it goes over the end of a block. */
+function journalState(before: readonly Step[]): string | undefined {
+  const parts = before.map((step) =>
+    step.kind === 'change' && step.operation.kind === 'data' ? step.operation.bytes.toString('latin1') : '',
+  );
+  const [first = '', last = ''] = parts.length > 1 ? parts : ['', ...parts];
+  for (const text of last === '' ? [] : [last, first + last]) {
+    const record = /^[0-9a-f]{64} \{"state":"(\w+)"(,"begun":)?/.exec(text);
+    if (record !== null) return record[2] === undefined ? record[1] : 'commands begin';
+  }
+  return undefined;
 }
 
 /** Leaves out every fsync that `isDropped` names. */

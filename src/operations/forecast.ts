@@ -1,0 +1,71 @@
+/**
+ * What an install would do on this device, from the very plan that it would carry out: what is replaced, kept, put beside, removed, run
+ * and restarted. For whoever is asked before. Pure.
+ */
+import { fileSteps } from '../deploy/plan.ts';
+import type { Staying } from '../deploy/staying.ts';
+import { breathing } from '../host/breathing.ts';
+import { type List, loadPacking } from '../packed-list.ts';
+import { oneServices } from '../services/one-service.ts';
+import type { Prepared } from './prepare.ts';
+import { changedServices } from './service-changes.ts';
+
+export interface Forecast {
+  readonly version: string;
+  /** Null: nothing is installed. */
+  readonly previousVersion: string | null;
+  /** Absolute paths. */
+  readonly files: {
+    readonly added: List<string>;
+    /** Those that were edited are in `edited`. */
+    readonly replaced: List<string>;
+    readonly edited: List<string>;
+    /** Beside files that were edited and stay. */
+    readonly beside: List<string>;
+    readonly removed: List<string>;
+  };
+  readonly staying: readonly Staying[];
+  readonly removedModules: readonly string[];
+  /** Command lines, in the order in which they run. */
+  readonly commands: readonly { readonly module: string; readonly argv: readonly string[] }[];
+  /** By unit, else by process, else by module. */
+  readonly restarts: readonly string[];
+  readonly stops: readonly string[];
+  readonly reboot: boolean;
+}
+
+export async function forecastOf({ plan, survey, release }: Prepared): Promise<Forecast> {
+  const packing = await loadPacking();
+  const list = () => packing.list<string>();
+  const [added, replaced, removed, put] = [list(), list(), list(), list()];
+  const edited = packing.map<true>();
+  for await (const path of breathing(survey.edited)) edited.set(path, true);
+  const beside = new Set(survey.beside);
+  for await (const { kind, target } of breathing(fileSteps(plan))) {
+    if (kind === 'remove') removed.add(target);
+    else if (beside.has(target)) put.add(target);
+    else if (survey.facts.found.get(target) === undefined) added.add(target);
+    else if (!edited.has(target)) replaced.add(target);
+  }
+  const { target, before } = changedServices(plan);
+  const services = oneServices(target, before);
+  const namesOf = (going: boolean) =>
+    services.flatMap((service) => {
+      const specs = service.target.length > 0 ? service.target : service.before;
+      if (going !== (service.target.length === 0)) return [];
+      return (
+        specs.map(({ unit, processName }) => unit ?? processName).find((name) => name !== undefined) ?? []
+      );
+    });
+  return {
+    version: release.version,
+    previousVersion: plan.previousVersion,
+    files: { added, replaced, edited: survey.edited, beside: put, removed },
+    staying: survey.staying,
+    removedModules: plan.removed ?? [],
+    commands: (plan.commands ?? []).flatMap(({ module, run }) => run.map((argv) => ({ module, argv }))),
+    restarts: namesOf(false),
+    stops: namesOf(true),
+    reboot: plan.reboot,
+  };
+}
