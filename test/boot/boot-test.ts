@@ -1,6 +1,6 @@
 /**
  * A real boot: Debian with systemd in a virtual machine, the updater installed by install.sh. Does it start, come back
- * after a crash, update a service, stay within its memory, and survive power cuts in mid-install?
+ * after a crash, update a service, stay within its memory, survive power cuts in mid-install, and does nothing start on half of a switch?
  *
  * Usage: tsx test/boot/boot-test.ts      CUTS=n: that many power cuts (default 6); ACCEL=kvm: not emulated
  */
@@ -11,7 +11,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeDisks } from './image.ts';
 import { type Answer, bootMachine, type Machine } from './machine.ts';
-import { type GuestPackages, servePackages } from './packages.ts';
+import { type GuestPackages, lastSmallFile, servePackages, smallFile } from './packages.ts';
 
 const cuts = Number(process.env.CUTS ?? 6);
 const cgroup = '/sys/fs/cgroup/system.slice/tope-updater.service';
@@ -27,9 +27,9 @@ function whyNot(): string | undefined {
     : undefined;
 }
 
-/** Polls for two minutes: everything is ten times slower in there. */
-async function until<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
-  const deadline = Date.now() + 120_000;
+/** Polls for two minutes, or as said: everything is ten times slower in there. */
+async function until<T>(what: string, look: () => Promise<T | undefined>, patienceMs = 120_000): Promise<T> {
+  const deadline = Date.now() + patienceMs;
   let last = '';
   while (Date.now() < deadline) {
     try {
@@ -87,6 +87,45 @@ async function installedVersion(machine: Machine, packages: GuestPackages): Prom
   );
 }
 
+/** Stops the updater as soon as small files of both versions are there. */
+const waiter = `
+cd /opt/tope
+while :; do
+  read -r a <${smallFile(0)}; read -r b <${lastSmallFile}
+  [ "$a" = "$b" ] || break
+done
+kill -STOP $(systemctl show -P MainPID tope-updater)
+sync
+echo >/run/stopped`;
+
+/**
+ * Cuts the power while files of two versions are there, boots, and gives the versions that the first service of that boot found.
+ */
+async function cutInMidSwitch(
+  machine: Machine,
+  packages: GuestPackages,
+  version: string,
+  boot: () => Promise<Machine>,
+): Promise<readonly string[]> {
+  await download(machine, packages, version);
+  await machine.shell(`systemd-run --quiet sh -c '${waiter}'`);
+  const answer = await machine.api('update', { version });
+  if (answer.code !== 200) throw new Error(`update: ${answer.msg}`);
+  // Longer: the waiter takes a core of the two from the install.
+  await until('the updater is stopped', () => machine.shell('ls /run/stopped'), 400_000);
+  const left = await machine.shell('cat /opt/tope/data/small/* | sort -u | wc -l');
+  expect('versions that the cut leaves', left, '2');
+  await machine.cutPower();
+  const again = await boot();
+  await until('the service has started', () => again.shell('ls /run/demo-saw'));
+  const saw = await again.shell('cat /run/demo-saw');
+  await answers(again);
+  const { stage, error } = await reach(again, 'success', 'failed', 'idle', 'toInstall');
+  if (stage === 'failed') throw new Error(`after the cut: ${error}`);
+  await installedVersion(again, packages);
+  return saw.split('\n');
+}
+
 /** Versions of the programs that have started since the boot: systemd's, and the plain one where it has. */
 const running = async (machine: Machine) =>
   (await machine.shell('cat /run/demo-version; cat /run/plain-version 2>/dev/null || true')).split('\n');
@@ -124,7 +163,7 @@ async function main(): Promise<number> {
     }
   };
   const disks = makeDisks(scratch, resolve('dist'));
-  const packages = await servePackages(scratch, cuts + 2);
+  const packages = await servePackages(scratch, cuts + 4);
   const boot = async () => {
     machine = await bootMachine(disks, scratch);
     return machine;
@@ -236,6 +275,17 @@ async function main(): Promise<number> {
         return `cut while ${stage}, then ${end}; ${before} -> ${after}`;
       });
     }
+    await step('a power cut in mid-switch: no service starts on half of it', async (guest) => {
+      const saw = await cutInMidSwitch(guest, packages, `${cuts + 3}.0.0`, boot);
+      expect('how many versions the first service found', saw.length, 1);
+      return `the first service found "${saw[0]}"`;
+    });
+    await step('the same without tope-updater-recover.service: the step before can fail', async (guest) => {
+      await guest.shell('systemctl disable -q tope-updater-recover');
+      const saw = await cutInMidSwitch(guest, packages, `${cuts + 4}.0.0`, boot);
+      expect('how many versions the first service found', saw.length, 2);
+      return undefined;
+    });
     await step('uninstalling stops it, takes it away and leaves its state', async (guest) => {
       await guest.shell('sh /release/install.sh --uninstall');
       const left = await guest.shell('systemctl is-active tope-updater; ls /opt/tope/updater', true);

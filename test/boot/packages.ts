@@ -14,6 +14,10 @@ export interface GuestPackages {
 }
 
 const dataFiles = 24;
+/** So many that their switch can be stopped in the middle. */
+const smallFiles = 400;
+export const smallFile = (index: number) => `data/small/${index}`;
+export const lastSmallFile = smallFile(smallFiles - 1);
 
 /** Makes the packages `1.0.0`, `2.0.0` and so on. */
 export async function servePackages(scratch: string, count: number): Promise<GuestPackages> {
@@ -53,18 +57,16 @@ export async function servePackages(scratch: string, count: number): Promise<Gue
 }
 
 function guestPackage(version: string) {
-  const program = (name: string) =>
-    Buffer.from(
-      `#!/bin/sh\n# version ${version}\necho ${version} >/run/${name}-version\nexec sleep infinity\n`,
-    );
   const files = new Map<string, Buffer>([
-    ['demo/demo-service', program('demo')],
+    ['demo/demo-service', demoProgram(version)],
     ['plain/plain-service', plainProgram(version)],
   ]);
   for (let index = 0; index < dataFiles; index++) {
     const random = contentBytes({ random: 1_000_000, seed: index * 100 + Number.parseInt(version, 10) });
     files.set(`data/${index}.bin`, Buffer.concat([Buffer.from(`# version ${version}\n`), random]));
   }
+  for (let index = 0; index < smallFiles; index++)
+    files.set(smallFile(index), Buffer.from(`# version ${version}\n`));
   const plain = '/opt/tope/plain/plain-service';
   const spec = {
     version,
@@ -87,10 +89,25 @@ function guestPackage(version: string) {
       { name: 'data', src: 'data', dst: '/opt/tope/data' },
     ],
     files: Object.fromEntries(
-      [...files].map(([path, content]) => [path, { content, mode: path.endsWith('.bin') ? 0o644 : 0o755 }]),
+      [...files].map(([path, content]) => [
+        path,
+        { content, mode: path.startsWith('data/') ? 0o644 : 0o755 },
+      ]),
     ),
   };
   return { spec, files };
+}
+
+/** The first of a boot notes the versions of all files that it finds: more than one is half of an update. */
+function demoProgram(version: string): Buffer {
+  const lines = [
+    '#!/bin/sh',
+    `# version ${version}`,
+    "[ -e /run/demo-saw ] || { head -qn 2 /opt/tope/demo/* /opt/tope/data/*.bin /opt/tope/data/small/* | grep -a '^# version' | sort -u >/run/saw; mv /run/saw /run/demo-saw; }",
+    `echo ${version} >/run/demo-version`,
+    'exec sleep infinity',
+  ];
+  return Buffer.from(`${lines.join('\n')}\n`);
 }
 
 /** Keeps its name in /proc: it is found there, as no systemd unit knows it. */
