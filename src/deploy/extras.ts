@@ -1,6 +1,6 @@
 /**
- * What stands below a tree and is not wanted: what an earlier update deployed there goes, what others put there stays and is
- * named in the log. `exact` trees lose that too. Below a mount point nothing is looked at: it is another filesystem's, or
+ * What stands below a tree and is not wanted: what an earlier update deployed there goes, but for files that people edit; these and what
+ * others put there stay, and are named in the log. `exact` trees lose them too. Below a mount point nothing is looked at: it is another filesystem's, or
  * another place's, and never the package's.
  */
 
@@ -47,6 +47,10 @@ export async function findExtras(
   }
   return extras;
 
+  function isConfig(path: string): boolean {
+    return (recorded.files.get(path) ?? recorded.links.get(path))?.isConfig === true;
+  }
+
   /** True where something stays that the module does not want, so that the directory must stay too. */
   async function walk(tree: Tree, directory: string, others: PackedList<string>): Promise<boolean> {
     let somethingStays = false;
@@ -77,6 +81,12 @@ export async function findExtras(
         ? recorded.directories.has(target)
         : recorded.files.has(target) || recorded.links.has(target);
       const isOurs = tree.exact || isRecorded;
+      if (!tree.exact && isConfig(target)) {
+        staying.add(tree.module, 'config', target);
+        host.log.info(`${target} is what people edit: it stays, though the package has none any more`);
+        somethingStays = true;
+        continue;
+      }
       if (!isOurs || matchesAny(tree.keep, below(tree.root, target) ?? '')) {
         if (!isDirectory) others.add(target);
         somethingStays = true;

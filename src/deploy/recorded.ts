@@ -14,8 +14,8 @@ export interface Recorded {
 }
 
 /** What tells whether a file still is what was deployed. */
-export type RecordedFile = Pick<DeployedFile, 'sizeBytes' | 'attributes'> & Fingerprint;
-export type RecordedLink = Pick<DeployedLink, 'to'>;
+export type RecordedFile = Pick<DeployedFile, 'sizeBytes' | 'attributes' | 'isConfig'> & Fingerprint;
+export type RecordedLink = Pick<DeployedLink, 'to' | 'isConfig'>;
 
 export const nothingRecorded: Recorded = { files: new Map(), links: new Map(), directories: new Set() };
 
@@ -33,7 +33,7 @@ export async function readRecorded(files: Files, backupDirectory: string): Promi
   try {
     for await (const line of (await openRecord(files, backupDirectory, id)).lines()) {
       if (line.kind === 'file') found.files.set(line.path, recordedOf(line));
-      else if (line.kind === 'link') found.links.set(line.path, { to: line.to });
+      else if (line.kind === 'link') found.links.set(line.path, linkOf(line));
       else if (line.kind === 'directory') found.directories.add(line.path);
       await breathe();
     }
@@ -44,7 +44,11 @@ export async function readRecorded(files: Files, backupDirectory: string): Promi
   }
 }
 
-function recordedOf({ sizeBytes, sha256, seal, attributes }: DeployedFile): RecordedFile {
-  const facts = { sizeBytes, ...(attributes && { attributes }) };
+function linkOf({ to, isConfig }: DeployedLink): RecordedLink {
+  return { to, ...(isConfig && { isConfig }) };
+}
+
+function recordedOf({ sizeBytes, sha256, seal, attributes, isConfig }: DeployedFile): RecordedFile {
+  const facts = { sizeBytes, ...(attributes && { attributes }), ...(isConfig && { isConfig }) };
   return sha256 === undefined ? { ...facts, seal } : { ...facts, sha256 };
 }

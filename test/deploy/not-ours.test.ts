@@ -156,6 +156,25 @@ test('a file that people edit: replaced as it was deployed, else the new one is 
   assert.not(existsSync(join(d.targets, 'app/printer.cfg.new')));
 });
 
+test('a file that people edit stays where the package has it no more, edited or not, but not in an exact tree', async ({
+  d,
+}) => {
+  d.put('targets/app/printer.cfg', 'mine');
+  d.put('targets/app/index', 'one');
+  const recorded = deployed(d, { 'printer.cfg': 'one', index: 'one' });
+  const path = join(d.targets, 'app/printer.cfg');
+  const line = recorded.files.get(path);
+  if (line === undefined) throw new Error('it is recorded');
+  const files = new Map([[path, { ...line, isConfig: true as const }]]);
+  const next = tree(d, { other: 'two' });
+  await installed(d, next, { ...recorded, files });
+  assert.is(text(d, 'printer.cfg'), 'mine');
+  assert.match(d.logged.join('\n'), /printer\.cfg is what people edit: it stays/);
+  forget(d);
+  await installed(d, { ...next, exact: true }, { ...recorded, files });
+  assert.not(existsSync(path));
+});
+
 test('what is kept is deployed only where there is none, and never removed', async ({ d }) => {
   const module = when(tree(d, { 'uploads/hello': 'hi' }, { keep: ['uploads/**'] }), 'keep', 'uploads/hello');
   await installed(d, module);
