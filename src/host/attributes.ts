@@ -16,7 +16,14 @@ export interface AttributeCalls {
   read(fd: number): Promise<FileAttributes>;
   /** `value` in base64; undefined removes the attribute, also where there is none. Rejects with a system error. */
   write(fd: number, name: string, value: string | undefined): Promise<void>;
+  /**
+   * Takes from what was just made the access lists that it has inherited from its directory, whose owner chose them: they would let in
+   * whom its mode does not. Does nothing without node:ffi, where it would cost a process for each file.
+   */
+  dropInherited(fd: number): void;
 }
+
+const accessLists = ['system.posix_acl_access', 'system.posix_acl_default'].map(cText);
 
 /** How this system is asked. Where it cannot be, no file has any, and none can be set (ENOTSUP). */
 export function attributeCalls(): AttributeCalls {
@@ -66,6 +73,11 @@ function byForeignCall(): AttributeCalls | undefined {
       if (value === undefined && code === 'ENODATA') return;
       throw systemError(code, `setting the attribute ${name}`);
     },
+    dropInherited(fd) {
+      for (const name of accessLists)
+        if (functions.fgetxattr(fd, pointerTo(name), 0n, 0n) >= 0n)
+          functions.fremovexattr(fd, pointerTo(name));
+    },
   };
 }
 
@@ -102,10 +114,11 @@ function byPrograms(): AttributeCalls {
   return {
     read: (fd) => inTurn(() => programs.read(fd)),
     write: (fd, name, value) => inTurn(() => programs.write(fd, name, value)),
+    dropInherited: () => undefined,
   };
 }
 
-const programs: AttributeCalls = {
+const programs: Omit<AttributeCalls, 'dropInherited'> = {
   async read(fd) {
     if (!existsSync(getfattr)) return { values: {}, beyond: [], isUnknown: true };
     const { stdout } = await run(getfattr, ['--absolute-names', '-d', '-m', '-', '-e', 'base64'], fd);

@@ -81,12 +81,11 @@ function filesOf({ at, inside }: Names): Files {
   const groups = groupReader();
   const attributes = attributeCalls();
   return {
-    open: async (path, how) =>
-      openedFile(
-        await at(path, (name) => call<number>((done) => fs.open(name, openFlags[how], 0o600, done))),
-        how,
-        { groups, attributes },
-      ),
+    open: async (path, how) => {
+      const fd = await at(path, (name) => call<number>((done) => fs.open(name, openFlags[how], 0o600, done)));
+      if (how === 'create') attributes.dropInherited(fd);
+      return openedFile(fd, how, { groups, attributes });
+    },
     list: (path) =>
       inside(path, async (name) =>
         (await call<Buffer[]>((done) => fs.readdir(name, { encoding: 'buffer' }, done))).map(rawText),
@@ -116,7 +115,7 @@ function filesOf({ at, inside }: Names): Files {
     makeDirectory: (path, mode, owner) =>
       at(path, async (name) => {
         await callVoid((done) => fs.mkdir(name, mode, done));
-        await dressDirectory(name, mode, owner);
+        await dressDirectory(name, mode, owner, attributes);
       }),
     removeDirectory: (path) => at(path, (name) => callVoid((done) => fs.rmdir(name, done))),
     rename: (from, to) => at(from, (old) => at(to, (name) => callVoid((done) => fs.rename(old, name, done)))),
@@ -145,13 +144,19 @@ function filesOf({ at, inside }: Names): Files {
 }
 
 /**
- * Mode (mkdir's is cut by the umask) and owner of a directory that was just made, by its descriptor. Whoever owns the
+ * Mode (mkdir's is cut by the umask) and owner of a directory that was just made, and no inherited access list, by its descriptor. Whoever owns the
  * directory above may have moved another one there meanwhile: one that is not ours, or not empty, is left alone.
  */
-async function dressDirectory(name: SystemName, mode: number, owner: FileOwner | undefined): Promise<void> {
+async function dressDirectory(
+  name: SystemName,
+  mode: number,
+  owner: FileOwner | undefined,
+  attributes: AttributeCalls,
+): Promise<void> {
   await withDescriptor(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, async (fd) => {
     const made = toFileStat(await call<fs.BigIntStats>((done) => fs.fstat(fd, { bigint: true }, done)));
     const { uid, gid } = owner ?? made;
+    if (made.uid === process.geteuid?.()) attributes.dropInherited(fd);
     if (made.mode === mode && made.uid === uid && made.gid === gid) return;
     const inIt = await call<string[]>((done) => fs.readdir(`/proc/self/fd/${fd}`, done));
     if (made.uid !== process.geteuid?.() || inIt.length > 0)

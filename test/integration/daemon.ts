@@ -46,10 +46,11 @@ export interface Daemon {
 const { TOPE_UPDATER_BIN: given } = process.env;
 const program = given ?? join(import.meta.dirname, '../../dist/tope-updater.cjs');
 
+/** It brings its own Node. */
+export const isPacked = !/\.c?js$/.test(program);
+
 /** The command line that starts the program: an executable itself, a script by Node. */
-export const programArgv: readonly [string, ...string[]] = /\.c?js$/.test(program)
-  ? [process.execPath, program]
-  : [program];
+export const programArgv: readonly [string, ...string[]] = isPacked ? [program] : [process.execPath, program];
 
 /** Runs the program to its end, as for `--help` or a start that is refused. */
 export function runToEnd(args: readonly string[]): { status: number | null; stdout: string; stderr: string } {

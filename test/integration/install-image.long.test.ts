@@ -42,6 +42,7 @@ test('record, history and journal are those of a first install on the device', (
             .replace(/"sha256":[^}]*\}\}/, '')
             .replace(/,"download":\{[^}]*\}/, '')
             .replace(/\n\{"state":"stopping".*|\0+$/g, '')
+            .replace(/,"durable":\d+/g, '')
             .replace(/\d{8}T\d{9}Z/g, 'ID'),
         );
         return Object.fromEntries(names.map((name, at) => [name.replace(/\d{8}T\d{9}Z/, 'ID'), known[at]]));

@@ -8,6 +8,7 @@ import {
   chownSync,
   copyFileSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -20,7 +21,7 @@ import { basename, join } from 'node:path';
 import * as assert from 'uvu/assert';
 import type { PackageSpec } from '../fixtures/package-builder.ts';
 import { concurrently } from '../runner/concurrently.ts';
-import { until } from './daemon.ts';
+import { isPacked, until } from './daemon.ts';
 import { type Device, withDevice } from './harness.ts';
 import { dataOnly, installed, rolledBack } from './updates.ts';
 
@@ -125,6 +126,33 @@ tests.needing(noLists, 'the mask of an access list gives nobody more after an up
     // It goes over where its reader is at hand, with a mask that shows as the group's permission.
     assert.ok(list() === before || (mode & 0o777) === 0o600, list());
   }),
+);
+
+const noListCalls =
+  noLists ?? (isPacked ? undefined : 'the Node of this machine cannot take an access list from an open file');
+tests.needing(
+  noListCalls,
+  "a default access list of a service user's directory opens nothing of root's",
+  () =>
+    withDevice(async (device) => {
+      const folder = join(device.root, 'his');
+      mkdirSync(folder);
+      chownSync(folder, 65533, 65533);
+      execFileSync('setfacl', ['-d', '-m', 'u:65533:rwx,u:65534:rwx,g::rwx', folder]);
+      const daemon = await device.start();
+      await installed(device, daemon, {
+        version: '2.0.0',
+        modules: [{ name: 'tree', src: 'tree', dst: join(folder, 'tree') }],
+        files: {
+          'tree/secret.cfg': { content: 'secret', mode: 0o660 },
+          'tree/sub/other': { content: 'other', mode: 0o660 },
+        },
+      });
+      for (const name of ['tree', 'tree/secret.cfg', 'tree/sub', 'tree/sub/other']) {
+        const list = execFileSync('getfacl', ['-p', join(folder, name)], { encoding: 'utf8' });
+        assert.not.match(list, /default|^(user|group):\w+:|^mask/m, name);
+      }
+    }),
 );
 
 tests.run();
