@@ -137,7 +137,9 @@ for (const release of wantedReleases()) {
   test('a kill of the updater in mid-install: it goes on, every kind runs one version, once', async () => {
     const installing = install(container, { version: '4.0.0' });
     await until('it installs', async () => /installing/.test((await container.updater('status')).output));
-    await container.sh('systemctl kill -s KILL tope-updater; sleep 3; systemctl kill -s KILL tope-updater');
+    await container.sh(
+      'systemctl kill --kill-who=main -s KILL tope-updater; sleep 3; systemctl kill --kill-who=main -s KILL tope-updater',
+    );
     await installing;
     await until('it rests', async () => {
       const { output } = await container.updater('status', '--json');
