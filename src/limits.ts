@@ -166,6 +166,10 @@ export const limits = {
   execHeaderBytes: 4 * KiB,
   /** One read in /proc takes microseconds; one that takes this long waits for a process that hangs in the kernel. */
   procReadMs: 2_000,
+  /** The same where several do not answer; how many are remembered; how long the shell that reads for the updater waits for a question. */
+  procHurryMs: 300,
+  silentProcesses: 1024,
+  procReaderIdleMs: 1_000,
   /** Most of what /proc tells fits at once. */
   procReadBytes: 4 * KiB,
   /** Of one entry: more than any service's arguments or environment; what a process puts behind it is not looked at. */

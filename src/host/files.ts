@@ -114,7 +114,8 @@ function filesOf({ at, inside }: Names): Files {
     attributeNames,
     makeDirectory: (path, mode, owner) =>
       at(path, async (name) => {
-        await callVoid((done) => fs.mkdir(name, mode, done));
+        // For nobody else until it is dressed: an inherited access list lets in as far as the group's bits go.
+        await callVoid((done) => fs.mkdir(name, mode & 0o700, done));
         await dressDirectory(name, mode, owner, attributes);
       }),
     removeDirectory: (path) => at(path, (name) => callVoid((done) => fs.rmdir(name, done))),

@@ -18,13 +18,18 @@ import { chainOf, type Tools } from './proc-chain.ts';
 import { findExecutable, isExecutableFile, leadTo, nearestDirectory } from './proc-executable.ts';
 import { launchScript } from './proc-script.ts';
 import { parseLimits } from './proc-traits.ts';
+import type { ReadProcessText } from './process-text.ts';
 import { systemError } from './system-error.ts';
 
 /** A word of every command line on the way to the program, of none beyond it. */
 const marker = 'tope-updater-starts-a-program';
 
 /** See Processes.start. Rejects with ENOENT where the program is not there. */
-export async function launchProgram(command: Command, tools: Tools): Promise<StartedProcess> {
+export async function launchProgram(
+  command: Command,
+  tools: Tools,
+  text: ReadProcessText,
+): Promise<StartedProcess> {
   const { spawn } = await import('node:child_process');
   const cwd = await nearestDirectory(command.cwd);
   const { program, name } = await programOf({ ...command, cwd });
@@ -65,7 +70,7 @@ export async function launchProgram(command: Command, tools: Tools): Promise<Sta
     child.stdin?.end(script);
     child.unref();
     if (child.pid === undefined) throw new Error('a started process without a pid');
-    await untilVisible(child.pid);
+    await untilVisible(child.pid, text);
     const moved = cwd === command.cwd ? [] : [`its directory ${command.cwd}: it runs in ${cwd}`];
     return { pid: child.pid, ended, missing: [...chain.missing, ...moved] };
   } finally {
@@ -104,11 +109,11 @@ async function openLog(path: string): Promise<FileHandle> {
  * Waits until /proc shows the program itself. Who looks for it by name, to stop it again at once, would miss it in the
  * middle of its execve(2), when it has no arguments yet, and behind a wrapper.
  */
-async function untilVisible(pid: number): Promise<void> {
+async function untilVisible(pid: number, text: ReadProcessText): Promise<void> {
   const deadline = elapsedMs() + limits.startVisibleMs;
   while (elapsedMs() < deadline) {
     const stat = await readProc(`/proc/${pid}/stat`);
-    const words = (await readProc(`/proc/${pid}/cmdline`))?.split('\0') ?? [];
+    const words = (await text(pid, 'cmdline'))?.split('\0') ?? [];
     const isStarting = words[0] === '' || words.includes(marker);
     if (!isStarting || stat === undefined || /\) [ZX] /.test(stat)) return;
     await new Promise((resolve) => setTimeout(resolve, limits.startPollMs));

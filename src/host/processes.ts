@@ -5,9 +5,11 @@ import { errno } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { execFault } from './exec-fault.ts';
 import type { Processes, RunOptions } from './host.ts';
+import { killGroup } from './kill-group.ts';
 import { listProcesses, readProc, readProcLink } from './proc.ts';
 import type { Tools } from './proc-chain.ts';
 import { launchProgram } from './proc-launch.ts';
+import { processTexts } from './process-text.ts';
 import { systemError } from './system-error.ts';
 
 /** The port over this machine. */
@@ -17,14 +19,16 @@ export function realProcesses(
     systemdDirectory: '/run/systemd/system',
   },
 ): Processes {
+  const text = processTexts();
   return {
     ownPid: process.pid,
     bootId: async () => (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim(),
     list: listProcesses,
-    read: (pid, file) => readProc(`/proc/${pid}/${file}`),
+    read: (pid, file) =>
+      file === 'cmdline' || file === 'environ' ? text(pid, file) : readProc(`/proc/${pid}/${file}`),
     readLink: (pid, link) => readProcLink(`/proc/${pid}/${link}`),
     signal: sendSignal,
-    start: (command) => launchProgram(command, tools),
+    start: (command) => launchProgram(command, tools, text),
     run: runToEnd,
   };
 }
@@ -104,12 +108,4 @@ function collect(stream: NodeJS.ReadableStream): () => string {
     if (kept.length > 0) chunks.push(kept);
   });
   return () => Buffer.concat(chunks).toString('utf8');
-}
-
-function killGroup(leader: number): void {
-  try {
-    process.kill(-leader, 'SIGKILL');
-  } catch (thrown) {
-    if (errno(thrown) !== 'ESRCH') throw thrown;
-  }
 }
