@@ -49,7 +49,15 @@ export async function findProcesses(host: ProcessesHost, name: string): Promise<
 
 /** The processes that go by one of `names`, each once. */
 export async function findNamed(host: ProcessesHost, names: readonly string[]): Promise<RunningProcess[]> {
-  const running = await runningProcesses(host);
+  return await namedAmong(host, await runningProcesses(host), names);
+}
+
+/** Those of `running` that go by one of `names`, each once. */
+export async function namedAmong(
+  host: ProcessesHost,
+  running: readonly RunningProcess[],
+  names: readonly string[],
+): Promise<RunningProcess[]> {
   const found = new Set<RunningProcess>();
   for (const name of names)
     for (const process of await namedProcesses(host, running, name)) found.add(process);
@@ -64,10 +72,32 @@ export async function namedProcesses(
 ): Promise<RunningProcess[]> {
   const found: RunningProcess[] = [];
   for (const process of running) {
-    if (!isNamed(process, name) || updaterNames.some((updater) => isNamed(process, updater))) continue;
+    if (!isNamed(process, name) || isUpdater(process)) continue;
     if (await livesHere(host, process.pid)) found.push(process);
   }
   return found;
+}
+
+/** Of `running`: what one of `processes` has started, and what that has. */
+export function descendantsOf(
+  running: readonly RunningProcess[],
+  processes: readonly RunningProcess[],
+): RunningProcess[] {
+  const family = new Set(processes.map(({ pid }) => pid));
+  const found: RunningProcess[] = [];
+  for (let before = -1; before < found.length; ) {
+    before = found.length;
+    for (const process of running) {
+      if (family.has(process.pid) || !family.has(process.parentPid)) continue;
+      family.add(process.pid);
+      found.push(process);
+    }
+  }
+  return found;
+}
+
+export function isUpdater(process: RunningProcess): boolean {
+  return updaterNames.some((name) => isNamed(process, name));
 }
 
 /** Every updater on the machine, whatever work directory it has: what its launcher and its builds are called. */

@@ -1,12 +1,22 @@
 /**
  * Stops one service, whatever it runs as by now.
  *
- * Invariant: when stopService returns, no process of the service's name and user is left.
+ * Invariant: when stopService returns, no process of the service's name and user is left, nor one of that user that these had started.
  */
 import { errorText, UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { ownersOf, ownUid } from './owner.ts';
-import { findNamed, type ProcessesHost, type RunningProcess, terminate, title } from './processes.ts';
+import {
+  descendantsOf,
+  isUpdater,
+  namedAmong,
+  type ProcessesHost,
+  type RunningProcess,
+  runningProcesses,
+  stillAlive,
+  terminate,
+  title,
+} from './processes.ts';
 import { namesOf, type ServiceSnapshot, unitsOfTarget } from './snapshot.ts';
 import type { Systemd } from './systemd.ts';
 
@@ -20,15 +30,16 @@ export async function stopService(
   snapshot: ServiceSnapshot,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const { module, runningProcesses, lastRan } = snapshot;
+  const { module, lastRan } = snapshot;
   await stopUnits(host, systemd, snapshot);
   const names = namesOf(snapshot);
   if (names.length === 0) return;
-  const [ran] = [...runningProcesses, ...lastRan];
+  const [ran] = [...snapshot.runningProcesses, ...lastRan];
   const uid = ran?.uid ?? (await ownUid(host));
   let left: RunningProcess[] = [];
   for (let round = 0; round < limits.stopRounds; round++) {
-    const found = await findNamed(host, names);
+    const running = await runningProcesses(host);
+    const found = await namedAmong(host, running, names);
     const owners = await ownersOf(host, found);
     const plain: RunningProcess[] = [];
     const units = new Set<string>();
@@ -44,6 +55,7 @@ export async function stopService(
     const namesakes = plain.filter((process) => !ours.includes(process));
     await dismiss(host, namesakes);
     await terminate(host, ours, signal);
+    await endWhatIsLeft(host, module, descendantsOf(running, ours), uid);
     if (units.size === 0 && ours.length === 0) return;
   }
   const [comesBack] = left;
@@ -94,6 +106,22 @@ async function stopAll(
   if (systemd === undefined || alive.length === 0) return;
   host.log.info(`${module}: stopping ${alive.length > 1 ? 'units' : 'unit'} ${alive.join(', ')}`);
   await systemd.stop(alive);
+}
+
+/** A program that a wrapper had started would go on beside the next one, with its port, and answer for it. */
+async function endWhatIsLeft(
+  host: ProcessesHost,
+  module: string,
+  started: readonly RunningProcess[],
+  uid: number | undefined,
+): Promise<void> {
+  const alive = (await stillAlive(host, started)).filter((process) => !isUpdater(process));
+  if (alive.length === 0) return;
+  const owners = await ownersOf(host, alive);
+  const left = alive.filter((process) => owners.get(process) === uid);
+  for (const process of left)
+    host.log.warn(`${module}: ${title(process)} was left by what was stopped: stopping it, too`);
+  await dismiss(host, left);
 }
 
 /** Whoever made namesakes cannot hold an update up: they have little time, and one that stays or comes back is only told. */

@@ -112,6 +112,19 @@ test.long('the manifest start replaces the command line and keeps the environmen
   }),
 );
 
+test('what a wrapper had started does not go on beside the next one', () =>
+  quickly(async (device) => {
+    const wrapper = device.install('child-service.sh');
+    const child = device.install('child-service.sh');
+    writeFileSync(wrapper, `#!/bin/sh\n${child} &\nwhile :; do ${child}; sleep 1; done\n`);
+    await device.run([wrapper]);
+    await eventually('both run', async () => (await device.running(child)).length === 2);
+    const snapshots = await captureServices(device.host, [spec(wrapper)]);
+    await stopServices(device.host, snapshots);
+    assert.equal([await device.running(wrapper), await device.running(child)], [[], []]);
+    assert.match(device.logged.join('\n'), /was left by what was stopped: stopping it, too/);
+  }));
+
 test('what did not run: started new only where the manifest says how, never as old', () =>
   quickly(async (device) => {
     const known = device.install('child-service.sh');
