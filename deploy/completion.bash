@@ -9,7 +9,7 @@ _tope_updater() {
     return
   fi
   case $previous in
-    --dir | --allow-root | --root)
+    --dir | --allow-root | --root | --dst)
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -d -- "$current")
       return
@@ -37,7 +37,7 @@ _tope_updater() {
     support) flags='--output --dir --token-file --config' ;;
     pack) flags='--output --sign --package-url --self --store --delta-from --allow-root' ;;
     verify) flags='--on-device --dir --config --against --trust-key --allow-root --json' ;;
-    init) flags='--kind' ;;
+    init) flags='--kind --dst' ;;
   esac
   case $current in
     -*) mapfile -t COMPREPLY < <(compgen -W "$flags --help" -- "$current") ;;

@@ -117,6 +117,12 @@ export const packagingCommands = {
         argument: 'KIND',
         doc: 'service (when not given), web, python or config',
       },
+      {
+        flag: 'dst',
+        kind: 'text',
+        argument: 'DIR',
+        doc: 'where its files go on the device (when not given: /opt/tope); a daemon takes them with --allow-root DIR',
+      },
     ],
     examples: [
       ['init printer', 'then: tope-updater pack printer'],

@@ -54,9 +54,9 @@ export const pythonFiles: readonly StarterFile[] = [
       "before_start": [["/bin/sh", "/opt/tope/hello-py/setup"]],
       "timeout_s": 300,
 
-      // The name of the process, and how to start it where none runs. "service": "hello-py.service" names a systemd unit instead.
-      "process_name": "hello-py",
-      "start": ["/opt/tope/hello-py/hello-py"],
+      // The process is found by its script, and started so where none runs. "service": "hello-py.service" names a systemd unit instead.
+      "process_name": "hello.py",
+      "start": ["/opt/tope/hello-py/venv/bin/python", "/opt/tope/hello-py/hello.py"],
       "restart_order": 1
     }
   ]
@@ -64,20 +64,15 @@ export const pythonFiles: readonly StarterFile[] = [
 `,
   },
   {
-    path: 'modules/hello-py/hello-py',
-    mode: 0o755,
-    text: `#!/bin/sh
-# Starts the service with the Python of its own environment. "exec -a" is not in every sh, so the name stays that of this file.
-while :; do
-  /opt/tope/hello-py/venv/bin/python /opt/tope/hello-py/hello.py
-  sleep 10
-done
-`,
-  },
-  {
     path: 'modules/hello-py/hello.py',
     mode: 0o644,
-    text: 'import sys\n\nprint("Hello from version 1.0.0, Python", sys.version.split()[0], flush=True)\n',
+    text: `import sys
+import time
+
+print("Hello from version 1.0.0, Python", sys.version.split()[0], flush=True)
+while True:
+    time.sleep(60)
+`,
   },
   {
     path: 'modules/hello-py/setup',

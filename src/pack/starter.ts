@@ -16,8 +16,15 @@ export interface StarterFile {
 export const starterKinds = ['service', 'web', 'python', 'config'] as const;
 export type StarterKind = (typeof starterKinds)[number];
 
-/** Every file of the starter folder. */
-export function starterFiles(kind: StarterKind): readonly StarterFile[] {
+/** Where the starters' files go on a device that was told nothing else. */
+export const usualRoot = '/opt/tope';
+
+/** Every file of the starter folder; `root`: where its files go on the device, an absolute path of plain characters. */
+export function starterFiles(kind: StarterKind, root: string = usualRoot): readonly StarterFile[] {
+  return filesOf(kind).map((file) => ({ ...file, text: file.text.replaceAll(usualRoot, root) }));
+}
+
+function filesOf(kind: StarterKind): readonly StarterFile[] {
   const next: StarterFile = { path: 'README.md', mode: 0o644, text: readme };
   switch (kind) {
     case 'service':

@@ -45,7 +45,7 @@ for (const [kind, files] of [
   ['service', ['hello/hello', 'hello-data/greeting.txt']],
   ['web', ['web/index.html', 'web/config.json', 'web/uploads/README.txt']],
   ['config', ['config/printer.cfg', 'config/macros/start.cfg', 'config/macros/own/README.txt']],
-  ['python', ['hello-py/hello-py', 'hello-py/venv/bin/python']],
+  ['python', ['hello-py/hello.py', 'hello-py/venv/bin/python']],
 ] as const) {
   const installing = kind === 'service' ? test : test.long;
   installing(`${kind}: is installed on a device, and again`, () =>
@@ -58,12 +58,24 @@ for (const [kind, files] of [
         assert.is(status, 0, `${round}: ${stderr}`);
       }
       for (const file of files) assert.ok(device.namesBelow(device.root).includes(file), file);
-      if (kind === 'service')
-        assert.ok(isRunning(join(device.root, 'hello/hello')), 'its service runs at once');
+      const [program = ''] = files;
+      if (kind === 'service' || kind === 'python')
+        assert.ok(isRunning(join(device.root, program)), 'its service runs at once');
       endAll(device);
     }),
   );
 }
+
+test('--dst says where the files go on the device', () =>
+  withDevice(async (device) => {
+    const folder = join(device.folder, 'elsewhere');
+    const { stdout } = await command(['init', '--kind', 'web', '--dst', '/srv/my-app', folder]);
+    assert.match(stdout, /next: tope-updater pack .* --allow-root \/srv\/my-app/);
+    assert.match(readFileSync(join(folder, 'manifest.json'), 'utf8'), /"dst": "\/srv\/my-app\/web"/);
+    const refused = await command(['init', '--dst', 'my app', folder]);
+    assert.is(refused.status, 2);
+    assert.match(refused.stderr, /--dst: must be an absolute path/);
+  }));
 
 test('verify names the commands that will run as root, and what is treated apart', () =>
   withDevice(async (device) => {

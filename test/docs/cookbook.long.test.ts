@@ -1,6 +1,6 @@
 /** Every manifest of docs/cookbook.md: packed, read as a device does, and installed on one and taken back where it needs no systemd. */
 import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { command } from '../cli/command.ts';
@@ -26,7 +26,7 @@ test('has a manifest in every chapter', () => {
   assert.ok(recipes.length >= 7);
 });
 
-/** A folder with the manifest, its places below the device's root, and for every source a program that does nothing. */
+/** A folder with the manifest, its places below the device's root, and for every source a program that does nothing, or runs on. */
 function folderOf(device: Device, manifest: Manifest): string {
   const moved = JSON.stringify(manifest)
     .replaceAll('/opt/tope', device.root)
@@ -40,8 +40,10 @@ function folderOf(device: Device, manifest: Manifest): string {
     chmodSync(path, 0o755);
   };
   write('manifest.json', moved);
-  for (const { src } of manifest.modules) {
+  for (const { src, start } of manifest.modules) {
     if (typeof src !== 'string') throw new Error('a module without src');
+    for (const script of Array.isArray(start) ? start.filter((word) => word.endsWith('.py')) : [])
+      write(src + basename(script), 'import time\nwhile True:\n    time.sleep(60)\n');
     const names = src.endsWith('/')
       ? ['migrate', 'main', 'a.cfg', 'own/x.cfg'].map((name) => src + name)
       : [src];
