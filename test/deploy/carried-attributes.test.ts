@@ -34,6 +34,7 @@ import { restoreTargets } from '../../src/deploy/undo.ts';
 import { realFiles } from '../../src/host/files.ts';
 import type { Files } from '../../src/host/host.ts';
 import type { ReleaseFile, ReleaseModule } from '../../src/release.ts';
+import { attributesOf, output } from '../fixtures/file-attributes.ts';
 import { moduleOf, planFor, prepare } from './parts.ts';
 import { type Device, device } from './rig.ts';
 
@@ -93,19 +94,9 @@ function run(...argv: string[]): string | undefined {
   return status === 0 ? undefined : (error?.message ?? stderr);
 }
 
-function output(...argv: string[]): string {
-  return execFileSync(argv[0] ?? '', argv.slice(1), { encoding: 'utf8' }).trim();
-}
-
-/** Capabilities, named users of the access list, the note and the mode, as the system's programs tell. */
+/** With the mode. */
 function dressOf(path: string): string {
-  const caps = /cap_\S+/.exec(output('getcap', path))?.[0] ?? '-';
-  const users =
-    output('getfacl', '-acnp', path)
-      .match(/^user:\d+:.*/gm)
-      ?.join() ?? '-';
-  const note = spawnSync('getfattr', ['--only-values', '-n', 'user.note', path], { encoding: 'utf8' }).stdout;
-  return `${caps} ${users} ${note || '-'} ${(statSync(path).mode & 0o7777).toString(8)}`;
+  return `${attributesOf(path)} ${(statSync(path).mode & 0o7777).toString(8)}`;
 }
 
 const old = 'cap_net_raw=ep user:1234:r-x factory 750';

@@ -256,8 +256,8 @@ for (const [server, name, prepare] of table)
     );
   });
 
-test('a GET of an ended order takes its end back, as on hawkBit', () => {
-  const ddi = ddiModel({
+function ownDdi(): Ddi {
+  return ddiModel({
     flavour: hawkbit11,
     device: 'd',
     tenant: 'T',
@@ -265,20 +265,17 @@ test('a GET of an ended order takes its end back, as on hawkBit', () => {
     linkBase: () => '',
     files: new Map(),
   });
+}
+
+test('a GET of an ended order takes its end back, as on hawkBit', () => {
+  const ddi = ownDdi();
   in_('finished')(ddi, '1');
   ddi.handle({ method: 'GET', path: '/T/controller/v1/d/deploymentBase/1', headers: {}, body: '' });
   assert.equal(ddi.action('1').told, ['retrieved']);
 });
 
 test('a time-forced order is an attempt until its hour, and its link changes then', () => {
-  const ddi = ddiModel({
-    flavour: hawkbit11,
-    device: 'd',
-    tenant: 'T',
-    authorization: undefined,
-    linkBase: () => '',
-    files: new Map(),
-  });
+  const ddi = ownDdi();
   const modules = [{ name: 'printer', version: '1.5.0', files: [] }];
   const id = ddi.assign({ type: 'timeforced', forcedFromMs: 1000, modules });
   const get = (path: string) => {

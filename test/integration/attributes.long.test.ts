@@ -1,11 +1,12 @@
 /** Capabilities, access lists and attributes over updates, audits, repairs and a rollback: the built daemon and its commands. */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { AuditReport } from '../../src/audit/audit-report.ts';
 import { command } from '../cli/command.ts';
+import { attributesOf, output } from '../fixtures/file-attributes.ts';
 import type { PackageSpec } from '../fixtures/package-builder.ts';
 import type { Daemon } from './daemon.ts';
 import { type Device, withDevice } from './harness.ts';
@@ -17,20 +18,6 @@ async function audit(daemon: Daemon, ...flags: string[]): Promise<{ status: unkn
   const { status, stdout } = await command(['audit', '--json', ...flags, '--url', daemon.url]);
   const report = JSON.parse(stdout) as AuditReport;
   return { status, texts: report.findings.map(({ text }) => text) };
-}
-
-function output(...argv: string[]): string {
-  return execFileSync(argv[0] ?? '', argv.slice(1), { encoding: 'utf8' }).trim();
-}
-
-function dressOf(path: string): string {
-  const caps = /cap_\S+/.exec(output('getcap', path))?.[0] ?? '-';
-  const users =
-    output('getfacl', '-acnp', path)
-      .match(/^user:\d+:.*/gm)
-      ?.join() ?? '-';
-  const note = spawnSync('getfattr', ['--only-values', '-n', 'user.note', path], { encoding: 'utf8' });
-  return `${caps} ${users} ${note.stdout || '-'}`;
 }
 
 /** Of the module with the data file. */
@@ -52,7 +39,7 @@ async function isKept(device: Device): Promise<void> {
   dress(path);
   const daemon = await device.start(['--keep-package']);
   await installed(device, daemon, dataOnly(device, '2.0.0'));
-  assert.is(dressOf(path), factory);
+  assert.is(attributesOf(path), factory);
   assert.equal(await audit(daemon), { status: 0, texts: [] });
 
   output('setcap', '-r', path);
@@ -61,7 +48,7 @@ async function isKept(device: Device): Promise<void> {
     texts: ['has no capabilities, cap_net_raw=ep was deployed'],
   });
   assert.is((await audit(daemon, '--repair', '--yes')).status, 0);
-  assert.is(dressOf(path), factory);
+  assert.is(attributesOf(path), factory);
 
   // The same bytes again: left alone, and remembered all the same.
   const sha256 = createHash('sha256').update('model of 2.0.0').digest('hex');
@@ -72,21 +59,21 @@ async function isKept(device: Device): Promise<void> {
   output('setfacl', '-b', path);
   assert.equal(await audit(daemon), { status: 4, texts: ['has no access list (ACL), one was deployed'] });
   assert.is((await audit(daemon, '--repair', '--yes')).status, 0);
-  assert.is(dressOf(path), factory);
+  assert.is(attributesOf(path), factory);
 
   utimesSync(path, 1_000_000_000, 1_000_000_000.5);
   const { mtimeMs } = statSync(path);
   await installed(device, daemon, saying(dataOnly(device, '2.1.0'), { capabilities: 'cap_chown+ep' }));
-  assert.is(dressOf(path), factory.replace('net_raw', 'chown'));
+  assert.is(attributesOf(path), factory.replace('net_raw', 'chown'));
   truncateSync(path, 3);
   assert.is((await audit(daemon, '--repair', '--yes')).status, 0);
-  assert.is(dressOf(path), factory.replace('net_raw', 'chown'));
+  assert.is(attributesOf(path), factory.replace('net_raw', 'chown'));
   assert.is(statSync(path).size, 'model of 2.1.0'.length);
 
   await installed(device, daemon, saying(dataOnly(device, '2.2.0'), { xattrs: 'drop' }));
-  assert.is(dressOf(path), '- - -');
+  assert.is(attributesOf(path), '- - -');
   await rolledBack(daemon, '2.1.0');
-  assert.is(dressOf(path), factory);
+  assert.is(attributesOf(path), factory);
   assert.is(statSync(path).mtimeMs, mtimeMs);
 }
 
