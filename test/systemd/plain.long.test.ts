@@ -168,6 +168,9 @@ for (const release of wantedReleases()) {
       `[Service]\nExecStart=${path} slow slow\nTimeoutStopSec=infinity\n`,
     );
     await container.sh('systemctl daemon-reload; systemctl start slow');
+    // Before its trap is set, it would end at once.
+    const caught = 'grep SigCgt /proc/$(systemctl show -P MainPID slow)/status';
+    await until('it catches SIGTERM', async () => /[4-7c-f].{3}$/.test((await container.sh(caught)).trim()));
     const began = Date.now();
     const file = { content: text.replaceAll('1.0.0', '6.0.0'), mode: 0o755 };
     const module = { name: 'slow', keys: { dst: path, service: 'slow.service' }, file };
