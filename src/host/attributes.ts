@@ -18,9 +18,10 @@ export interface AttributeCalls {
   write(fd: number, name: string, value: string | undefined): Promise<void>;
   /**
    * Takes from what was just made the access lists that it has inherited from its directory, whose owner chose them: they would let in
-   * whom its mode does not. Does nothing without node:ffi, where it would cost a process for each file.
+   * whom its mode does not. True where there was one. Does nothing without node:ffi, where it would cost a process for each file. Throws a
+   * system error.
    */
-  dropInherited(fd: number): void;
+  dropInherited(fd: number): boolean;
 }
 
 const accessLists = ['system.posix_acl_access', 'system.posix_acl_default'].map(cText);
@@ -74,9 +75,11 @@ function byForeignCall(): AttributeCalls | undefined {
       throw systemError(code, `setting the attribute ${name}`);
     },
     dropInherited(fd) {
-      for (const name of accessLists)
-        if (functions.fgetxattr(fd, pointerTo(name), 0n, 0n) >= 0n)
-          functions.fremovexattr(fd, pointerTo(name));
+      const there = accessLists.filter((name) => functions.fgetxattr(fd, pointerTo(name), 0n, 0n) >= 0n);
+      for (const name of there)
+        if (functions.fremovexattr(fd, pointerTo(name)) !== 0)
+          throw systemError(codeOf(libc), 'removing an inherited access list');
+      return there.length > 0;
     },
   };
 }
@@ -114,7 +117,7 @@ function byPrograms(): AttributeCalls {
   return {
     read: (fd) => inTurn(() => programs.read(fd)),
     write: (fd, name, value) => inTurn(() => programs.write(fd, name, value)),
-    dropInherited: () => undefined,
+    dropInherited: () => false,
   };
 }
 

@@ -83,8 +83,14 @@ function filesOf({ at, inside }: Names): Files {
   return {
     open: async (path, how) => {
       const fd = await at(path, (name) => call<number>((done) => fs.open(name, openFlags[how], 0o600, done)));
-      if (how === 'create') attributes.dropInherited(fd);
-      return openedFile(fd, how, { groups, attributes });
+      const file = openedFile(fd, how, { groups, attributes });
+      try {
+        if (how === 'create') attributes.dropInherited(fd);
+        return file;
+      } catch (thrown) {
+        await file.close();
+        throw thrown;
+      }
     },
     list: (path) =>
       inside(path, async (name) =>
@@ -114,8 +120,7 @@ function filesOf({ at, inside }: Names): Files {
     attributeNames,
     makeDirectory: (path, mode, owner) =>
       at(path, async (name) => {
-        // For nobody else until it is dressed: an inherited access list lets in as far as the group's bits go.
-        await callVoid((done) => fs.mkdir(name, mode & 0o700, done));
+        await callVoid((done) => fs.mkdir(name, mode, done));
         await dressDirectory(name, mode, owner, attributes);
       }),
     removeDirectory: (path) => at(path, (name) => callVoid((done) => fs.rmdir(name, done))),
@@ -157,8 +162,9 @@ async function dressDirectory(
   await withDescriptor(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, async (fd) => {
     const made = toFileStat(await call<fs.BigIntStats>((done) => fs.fstat(fd, { bigint: true }, done)));
     const { uid, gid } = owner ?? made;
-    if (made.uid === process.geteuid?.()) attributes.dropInherited(fd);
-    if (made.mode === mode && made.uid === uid && made.gid === gid) return;
+    // Until then whom the list names could put something there: it has to be empty.
+    const hadList = made.uid === process.geteuid?.() && attributes.dropInherited(fd);
+    if (!hadList && made.mode === mode && made.uid === uid && made.gid === gid) return;
     const inIt = await call<string[]>((done) => fs.readdir(`/proc/self/fd/${fd}`, done));
     if (made.uid !== process.geteuid?.() || inIt.length > 0)
       throw Object.assign(new Error(`EEXIST: ${name} is not the directory that was made`), {
