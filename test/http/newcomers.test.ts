@@ -1,7 +1,8 @@
 /** Connections before their first request, over real sockets and with a clock that the test moves. */
+import { mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { freeMemory } from '../../src/host/memory.ts';
 import { type RunningServer, startServer } from '../../src/http/server.ts';
@@ -23,7 +24,7 @@ const test = suite<Context>('newcomers');
 
 test.before.each(async (context) => {
   context.clock = movedClock(0.1);
-  context.socketPath = join(tmpdir(), `newcomers-${process.pid}.sock`);
+  context.socketPath = join(mkdtempSync(join(tmpdir(), 'newcomers-')), 'api.sock');
   context.clients = [];
   context.trims = 0;
   context.server = await startServer(scriptedUpdater(), {
@@ -42,11 +43,12 @@ test.before.each(async (context) => {
   });
 });
 
-test.after.each(async ({ server, clients, clock }) => {
+test.after.each(async ({ server, clients, clock, socketPath }) => {
   for (const { socket } of clients) socket.destroy();
   const closed = server.close();
   clock.move(10_000);
   await closed;
+  rmSync(dirname(socketPath), { recursive: true });
 });
 
 const ask = 'GET /api/v1.0/progress HTTP/1.1\r\nHost: localhost\r\n\r\n';

@@ -263,9 +263,9 @@ tests(
   'failed: the partial file of a download that failed is kept, and the next download goes on with it',
   () =>
     withDevice(async (device) => {
-      const first = await device.start(['--download-deadline', '1']);
+      const first = await device.start(['--download-deadline', '3']);
       const request = await device.offer(usual(device));
-      device.store.throttle(1_000_000);
+      device.store.throttle(300_000);
       await first.post('download', request);
       const { error } = await first.reach('failed');
       assert.match(error ?? '', /^DOWNLOAD_FAILED: .*deadline/);

@@ -1,5 +1,6 @@
 /** Updates of a container: a package of any modules, and what the updater said of it. */
-import { readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildPackage, type FileSpec } from '../fixtures/package-builder.ts';
 import type { Container } from './container.ts';
@@ -18,7 +19,8 @@ export async function install(
   modules: readonly Module[],
   manifest: Readonly<Record<string, unknown>> = {},
 ): Promise<string | undefined> {
-  const path = join('/tmp', `systemd-package-${process.pid}-${version}.zip`);
+  const scratch = mkdtempSync(join(tmpdir(), 'systemd-package-'));
+  const path = join(scratch, 'package.zip');
   await buildPackage(
     {
       version,
@@ -29,7 +31,7 @@ export async function install(
     path,
   );
   container.put(`/root/${version}.zip`, readFileSync(path));
-  rmSync(path);
+  rmSync(scratch, { recursive: true });
   const { status, output } = await container.updater('install', '--yes', `/root/${version}.zip`);
   return status === 0 ? undefined : output;
 }
