@@ -26,7 +26,7 @@ _tope_updater() {
   case ${COMP_WORDS[1]} in
     run) flags='--dir --host --port --socket --token-file --report-url --allow-root --allow-http --screen-actions --gui --log-level --log-format --device-type --trust-key --ca-file --cert-file --key-file --rate-limit --download-deadline --download-wait --fleet-url --fleet-tenant --fleet-id --fleet-id-file --fleet-token-file --fleet-token-kind --fleet-attribute --fleet-soft --fleet-confirm --fleet-set-name --no-adaptive-download --keep-package --audit-interval --config' ;;
     recover) flags='--dir --host --port --socket --token-file --report-url --allow-root --allow-http --screen-actions --gui --log-level --log-format --device-type --trust-key --ca-file --cert-file --key-file --rate-limit --download-deadline --download-wait --fleet-url --fleet-tenant --fleet-id --fleet-id-file --fleet-token-file --fleet-token-kind --fleet-attribute --fleet-soft --fleet-confirm --fleet-set-name --no-adaptive-download --keep-package --audit-interval --config' ;;
-    status) flags='--watch --json --url --socket --token-file' ;;
+    status) flags='--watch --json --url --socket --token-file --dir --config' ;;
     install) flags='--yes --root --release --allow-downgrade --md5 --sha256 --size --json --url --socket --token-file --config --dir --allow-root --device-type --trust-key --skip-commands' ;;
     rollback) flags='--yes --json --url --socket --token-file' ;;
     cancel) flags='--json --url --socket --token-file' ;;

@@ -5,6 +5,7 @@ import type { Client, ProgressEvent } from './client.ts';
 import { CommandError } from './failure.ts';
 import { isSet } from './flags.ts';
 import { type FollowOptions, follow } from './follow.ts';
+import { restoredText } from './installed-text.ts';
 import { confirm } from './prompt.ts';
 
 /** The daemon may restart in the middle: itself may be what is updated, or the device reboots. */
@@ -32,7 +33,10 @@ export async function followTo(
 ): Promise<ProgressEvent> {
   const isOver = ({ stage }: ProgressEvent) => stage === 'failed' || stages.includes(stage);
   const last = await follow({ ...options, patienceMs, isOver, leavesFailure: true });
-  if (last.stage === 'failed') throw new CommandError(last.error ?? last.message);
+  if (last.stage === 'failed') {
+    const [newest] = await options.client.history();
+    throw new CommandError(failureText(newest, last.error ?? last.message));
+  }
   if (options.output.isLive && !options.isJson) process.stdout.write('\n');
   return last;
 }
@@ -50,5 +54,11 @@ export async function followToEnd(
   const [newest] = await options.client.history();
   if (newest === undefined || newest.id === newestBefore?.id)
     throw new CommandError('the daemon rests, and its history has no entry of this: it was cancelled');
-  if (newest.outcome === 'failed') throw new CommandError(newest.error ?? 'it failed');
+  if (newest.outcome === 'failed') throw new CommandError(failureText(newest, newest.error ?? 'it failed'));
+}
+
+/** With what runs now, where the update was undone. */
+function failureText(newest: HistoryEntry | undefined, error: string): string {
+  const restored = restoredText(newest, error);
+  return restored === '' ? error : `${error}\n  ${restored}`;
 }

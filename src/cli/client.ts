@@ -14,6 +14,7 @@ import type { HistoryEntry } from '../history.ts';
 import type { HttpResponse, Net } from '../host/host.ts';
 import { realNet } from '../host/net.ts';
 import type { EventSchema } from '../http/contract.ts';
+import type { Versions } from '../installed.ts';
 import { limits } from '../limits.ts';
 import type { FleetRequest, FleetState } from '../updater/fleet-state.ts';
 import type { Progress, UpdateRequest } from '../updater/state.ts';
@@ -31,6 +32,8 @@ export interface Client {
   /** The current state, then every change as it happens; ends or rejects when the daemon goes away. */
   events(): AsyncGenerator<ProgressEvent>;
   history(): Promise<readonly HistoryEntry[]>;
+  /** Undefined: the daemon that answers is one of before and cannot tell. */
+  versions(): Promise<Versions | undefined>;
   download(request: PackageRequest): Promise<string>;
   update(request: UpdateRequest): Promise<string>;
   rollback(version: string | undefined): Promise<string>;
@@ -78,6 +81,11 @@ export async function clientOf(flags: Flags): Promise<Client> {
     },
     events: watch,
     history: async () => ((await call('GET', 'history')) as { updates: HistoryEntry[] }).updates,
+    versions: async () =>
+      (await call('GET', 'versions').catch((thrown: unknown) => {
+        if (thrown instanceof CommandError && thrown.message.includes('NOT_FOUND')) return undefined;
+        throw thrown;
+      })) as Versions | undefined,
     download: (request) => status('download', request),
     update: (request) => status('update', request),
     rollback: (version) => status('rollback', version === undefined ? {} : { version }),

@@ -57,15 +57,18 @@ export const deviceCommands = {
     minOperands: 0,
     maxOperands: 0,
     about:
-      'Prints stage, progress and error. Exits with 1 where the last update failed. With --watch it goes on until ' +
-      'Ctrl-C: one live line on a terminal, a line for each change in a pipe.',
+      'Prints stage, progress and error, and which version is installed, with that of each module. Exits with 1 where the ' +
+      'last update failed. With --watch it goes on until Ctrl-C: one live line on a terminal, a line for each change in a ' +
+      'pipe. Where no daemon answers it exits with 3, and still prints what is installed if it can read the work directory.',
     flags: [
       { flag: 'watch', short: 'w', kind: 'switch', argument: '', doc: 'goes on, and shows every change' },
       json,
       ...connection,
+      { ...options.dir, doc: 'work directory to read where no daemon answers', initial: usualWorkDirectory },
+      { ...configOfDaemon, doc: 'configuration file of the daemon, likewise' },
     ],
     examples: [
-      ['status', 'one line'],
+      ['status', 'what it does, and what is installed'],
       ['status --watch', 'a live progress bar'],
       ['status --json | jq -r .stage', 'for scripts'],
     ],

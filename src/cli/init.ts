@@ -3,6 +3,7 @@ import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Flags, UsageError } from '../config.ts';
 import { errno } from '../errors.ts';
+import { suggestion } from '../nearest.ts';
 import { type StarterKind, starterFiles, starterKinds, usualRoot } from '../pack/starter.ts';
 import type { CommandInvocation } from './arguments.ts';
 import { CommandError } from './failure.ts';
@@ -47,6 +48,8 @@ function kindOf(flags: Flags): StarterKind {
   const given = textFlag(flags, 'kind') ?? 'service';
   const kind = starterKinds.find((known) => known === given);
   if (kind === undefined)
-    throw new UsageError(`--kind: must be one of ${starterKinds.join(', ')}, not "${given}"`);
+    throw new UsageError(
+      `--kind: must be one of ${starterKinds.join(', ')}, not "${given}"${suggestion(given, starterKinds)}`,
+    );
   return kind;
 }

@@ -55,8 +55,9 @@ export async function pack({ flags, operands }: CommandInvocation): Promise<numb
       removalText(release) +
       (signed === undefined ? 'not signed' : `signed with key ${signed.keyId}`),
   );
+  say(`next, on a device:  tope-updater install ${name}`);
   if (textFlag(flags, 'package-url') === undefined)
-    say('the JSON needs the address where devices find the package: --package-url');
+    say('or by POST /download with the JSON below; --package-url puts in where devices find the package');
   const body = downloadBody({ version: release.version, ...inspection }, name, url);
   createOutput(process.stdout, process.env).line(JSON.stringify(body, null, 2));
   return 0;

@@ -1,12 +1,13 @@
 /** `tope-updater verify`: what a package would deploy where, and whether a device would take it. */
 
-import { realpath } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { capabilitiesText } from '../capabilities.ts';
 import { type Flags, UsageError } from '../config.ts';
 import { errno, errorText } from '../errors.ts';
 import { plainFiles } from '../host/files.ts';
 import { freeMemory } from '../host/memory.ts';
+import { limits } from '../limits.ts';
 import type { Forecast } from '../operations/forecast.ts';
 import type { PlanningSettings } from '../operations/prepare.ts';
 import { type Inspection, inspectPackage } from '../pack/inspect.ts';
@@ -26,9 +27,7 @@ import { readTrustedKey } from './trusted-key.ts';
 /** Throws the device's own refusal. */
 export async function verify({ flags, operands }: CommandInvocation): Promise<number> {
   const [place = ''] = operands;
-  const path = await realpath(place).catch((thrown: unknown) => {
-    throw new CommandError(`cannot read ${place}: ${errno(thrown) ?? String(thrown)}`);
-  });
+  const path = await packageAt(place);
   const device = isSet(flags, 'on-device') ? await rulesHere(flags) : undefined;
   for (const flag of device === undefined ? ['dir', 'config'] : [])
     if (flags[flag] !== undefined) throw new UsageError(`--${flag} has a meaning with --on-device only`);
@@ -45,7 +44,11 @@ export async function verify({ flags, operands }: CommandInvocation): Promise<nu
   const foretold = older === undefined ? undefined : await against(path, inspection, older, rules);
   const output = createOutput(process.stdout, process.env);
   if (isSet(flags, 'json')) {
-    const download = foretold && { from_version: foretold.version, ...foretold.traffic };
+    const download = foretold && {
+      from_version: foretold.version,
+      ...foretold.traffic,
+      ...(isSmall(inspection.sizeBytes) && { reason: smallText }),
+    };
     const here = forecast && { on_device: forecastReport(forecast) };
     output.line(JSON.stringify({ ...report(inspection), ...(download && { download }), ...here }));
     return 0;
@@ -57,6 +60,20 @@ export async function verify({ flags, operands }: CommandInvocation): Promise<nu
   output.line(output.paint('green', `${whose} would take it`));
   if (foretold !== undefined) output.line(downloadText(foretold, inspection.sizeBytes));
   return 0;
+}
+
+/** Every symlink followed. Throws where it is what a package is made of. */
+async function packageAt(place: string): Promise<string> {
+  try {
+    const path = await realpath(place);
+    const isFolder = (await stat(path)).isDirectory();
+    if (isFolder || basename(path) === 'manifest.json')
+      throw new CommandError(`${place} is no package: tope-updater pack ${place} makes one of it`);
+    return path;
+  } catch (thrown) {
+    if (thrown instanceof CommandError) throw thrown;
+    throw new CommandError(`cannot read ${place}: ${errno(thrown) ?? String(thrown)}`);
+  }
 }
 
 async function rulesHere(flags: Flags): Promise<PlanningSettings> {
@@ -104,8 +121,14 @@ function downloadText({ version, traffic }: Foretold, sizeBytes: number): string
   const percent = ((100 * bytes_fetched) / sizeBytes).toFixed(1);
   return (
     `a device with version ${version} would download ${bytesText(bytes_fetched)} of ${bytesText(sizeBytes)} ` +
-    `(${percent} %) in ${countText(requests, 'request')}`
+    `(${percent} %) in ${countText(requests, 'request')}${isSmall(sizeBytes) ? `: ${smallText}` : ''}`
   );
+}
+
+const smallText = `a package below ${limits.adaptiveLeastBytes / 1024} KiB is downloaded whole, as asking for parts would cost what it saves`;
+
+function isSmall(sizeBytes: number): boolean {
+  return sizeBytes < limits.adaptiveLeastBytes;
 }
 
 /** The JSON form; names as in the manifest and in the API. */
@@ -228,7 +251,7 @@ function signatureText({ hasSignature, signed }: Inspection): string {
 function serviceText({ service }: ReleaseModule): string {
   const name = service.unit ?? service.processName;
   if (name === undefined) return '-';
-  const order = service.restartOrder === undefined ? '' : ` (${service.restartOrder})`;
+  const order = service.restartOrder === undefined ? '' : ` (order ${service.restartOrder})`;
   const health = service.health === undefined ? '' : `, then checks ${service.health.kind}`;
   return `restarts ${name}${order}${health}`;
 }

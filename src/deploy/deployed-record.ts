@@ -24,9 +24,17 @@ export interface RecordHeader {
   /** Of the update that made this record. */
   readonly id: string;
   readonly version: string;
+  /**
+   * Every module that is deployed, and the version that brought it: null where only a record without this list knew it. Absent in
+   * records of 0.1.0.
+   */
+  readonly modules?: ModuleVersions;
   /** What the update came in; `sha256` is null where nobody told it. */
   readonly package: { readonly sizeBytes: number; readonly md5: string; readonly sha256: string | null };
 }
+
+/** By name. */
+export type ModuleVersions = Readonly<Record<string, string | null>>;
 
 export interface DeployedModule {
   readonly kind: 'module';
@@ -91,7 +99,7 @@ type AnyLine = RecordHeader | RecordLine | { readonly kind: 'end'; readonly line
 
 /** What an update makes of the record before it. */
 export interface RecordChange {
-  /** Of the update's own modules; gone through twice. */
+  /** Of the update's own modules; gone through several times. */
   readonly lines: Iterable<RecordLine>;
   /** Modules that go. */
   readonly removed?: readonly string[];
@@ -105,11 +113,13 @@ export interface RecordChange {
 export async function writeRecord(
   files: Files,
   backupDirectory: string,
-  header: RecordHeader,
+  header: Omit<RecordHeader, 'modules'>,
   { lines, removed = [] }: RecordChange,
   group: WriteGroup,
 ): Promise<void> {
-  const kept = await keptLines(files, backupDirectory, { lines, removed });
+  const kept = await keptOf(files, backupDirectory, { lines, removed });
+  const modules = { ...kept.modules };
+  for (const line of lines) if (line.kind === 'module') modules[line.name] = header.version;
   const { createHash } = await import('node:crypto');
   const encode = (line: AnyLine) => {
     const text = JSON.stringify(line);
@@ -132,9 +142,9 @@ export async function writeRecord(
       count += 1;
       if (pending.length >= limits.chunkBytes) await flush();
     };
-    await add(header);
+    await add({ ...header, modules });
     for (const line of lines) await add(line);
-    for await (const line of kept) await add(line);
+    for await (const line of kept.lines) await add(line);
     await add({ kind: 'end', lines: count });
     await flush();
     isTaken = true;
@@ -175,30 +185,45 @@ async function* bodyOf(files: Files, path: string): AsyncGenerator<RecordLine> {
   throw damaged(path, 'it has no end');
 }
 
+interface Kept {
+  readonly lines: AsyncIterable<RecordLine> | readonly RecordLine[];
+  readonly modules: Record<string, string | null>;
+}
+
+const nothingKept: Kept = { lines: [], modules: {} };
+
 /** Of the record that counts now, what belongs to other modules than those of `lines` and `removed`; nothing where it is damaged. */
-async function keptLines(
+async function keptOf(
   files: Files,
   backupDirectory: string,
   { lines, removed }: Required<RecordChange>,
-): Promise<AsyncIterable<RecordLine> | readonly RecordLine[]> {
+): Promise<Kept> {
   const id = await currentRecord(files, backupDirectory);
-  if (id === undefined) return [];
-  const modules = new Set(removed);
+  if (id === undefined) return nothingKept;
+  const leaving = new Set(removed);
   const paths = new Set<string>();
   for (const line of lines) {
-    if (line.kind === 'module') modules.add(line.name);
+    if (line.kind === 'module') leaving.add(line.name);
     else paths.add(line.path);
   }
   const isKept = (line: RecordLine) =>
-    line.kind === 'module' ? !modules.has(line.name) : !modules.has(line.module) && !paths.has(line.path);
+    line.kind === 'module' ? !leaving.has(line.name) : !leaving.has(line.module) && !paths.has(line.path);
   try {
     const record = await openRecord(files, backupDirectory, id);
-    for await (const _ of record.lines()); // to its end: it is whole
-    return only(record.lines(), isKept);
+    const modules: Record<string, string | null> = {};
+    // To its end, so that it is known to be whole.
+    for await (const line of record.lines())
+      if (line.kind === 'module' && isKept(line)) modules[line.name] = versionOf(line, record.header);
+    return { lines: only(record.lines(), isKept), modules };
   } catch (thrown) {
-    if (thrown instanceof UpdateError) return [];
+    if (thrown instanceof UpdateError) return nothingKept;
     throw thrown;
   }
+}
+
+/** A record without a list of versions knows that of its own update alone. */
+function versionOf({ name, id }: DeployedModule, header: RecordHeader): string | null {
+  return header.modules?.[name] ?? (id === header.id ? header.version : null);
 }
 
 async function* only(

@@ -6,21 +6,50 @@
  */
 import { UpdateError } from '../errors.ts';
 import type { Files } from '../host/host.ts';
-import { currentRecord } from './current-record.ts';
-import { openRecord } from './deployed-record.ts';
+import type { Installed } from '../installed.ts';
+import { currentRecord, recordBefore } from './current-record.ts';
+import { type ModuleVersions, openRecord, type RecordHeader } from './deployed-record.ts';
 import { lastSuccess, readHistory } from './history-file.ts';
 
 /** Undefined where nothing is installed: nothing ever was, or the first update was taken back. */
 export async function installedVersion(files: Files, backupDirectory: string): Promise<string | undefined> {
   const last = lastSuccess(await readHistory(files, backupDirectory));
-  return last === undefined ? recordedVersion(files, backupDirectory) : (last.version ?? undefined);
+  if (last !== undefined) return last.version ?? undefined;
+  const id = await currentRecord(files, backupDirectory);
+  return (await headerOf(files, backupDirectory, id))?.version;
 }
 
-async function recordedVersion(files: Files, backupDirectory: string): Promise<string | undefined> {
+/** The same with its modules. They are not told where an updater that kept no record has installed what runs. */
+export async function readInstalled(files: Files, backupDirectory: string): Promise<Installed> {
+  const version = await installedVersion(files, backupDirectory);
+  const modules = version === undefined ? {} : await modulesOf(files, backupDirectory, version);
+  return {
+    version: version ?? null,
+    modules: Object.entries(modules)
+      .sort()
+      .map(([name, its]) => ({ name, version: its })),
+  };
+}
+
+/** While an update is under way the newest record is its own: then the one before it tells what is installed. */
+async function modulesOf(files: Files, backupDirectory: string, version: string): Promise<ModuleVersions> {
   const id = await currentRecord(files, backupDirectory);
+  for (const each of id === undefined ? [] : [id, await recordBefore(files, backupDirectory, id)]) {
+    const header = await headerOf(files, backupDirectory, each);
+    if (header?.version === version) return header.modules ?? {};
+  }
+  return {};
+}
+
+/** Undefined where there is no such record, or where it is damaged. */
+async function headerOf(
+  files: Files,
+  backupDirectory: string,
+  id: string | undefined,
+): Promise<RecordHeader | undefined> {
   if (id === undefined) return undefined;
   try {
-    return (await openRecord(files, backupDirectory, id)).header.version;
+    return (await openRecord(files, backupDirectory, id)).header;
   } catch (thrown) {
     if (thrown instanceof UpdateError) return undefined; // damaged: nothing is known
     throw thrown;

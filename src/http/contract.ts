@@ -10,6 +10,7 @@ import { PackageSchema } from '../download/request.ts';
 import { TrafficSchema } from '../download/traffic.ts';
 import { type ErrorCode, errorCodes } from '../errors.ts';
 import { HistoryEntrySchema, operationKinds } from '../history.ts';
+import { VersionsSchema } from '../installed.ts';
 import { FleetRequestSchema, FleetStateSchema } from '../updater/fleet-state.ts';
 import {
   HoldRequestSchema,
@@ -184,6 +185,15 @@ export const endpoints = {
     request: undefined,
     bodyIsOptional: true,
     data: HistorySchema,
+    refusals: [],
+  },
+  versions: {
+    method: 'GET',
+    path: '/api/v1.0/versions',
+    summary: 'What is installed: its version, and of each module the version that brought it.',
+    request: undefined,
+    bodyIsOptional: true,
+    data: VersionsSchema,
     refusals: [],
   },
   audit: {

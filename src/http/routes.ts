@@ -69,6 +69,8 @@ async function call(
     }
     case 'history':
       return success({ updates: await updater.history() });
+    case 'versions':
+      return success(await updater.versions());
     case 'audit':
       return success(updater.auditState());
     case 'startAudit':

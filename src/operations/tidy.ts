@@ -90,6 +90,13 @@ export function withStartFailure(error: UpdateError, failure: string | undefined
   if (failure === undefined) return error;
   return new UpdateError(
     error.code,
-    `a service is down, the one of before does not start: ${failure}; before that: ${error.message}`,
+    `${down}, the one of before does not start: ${failure}; before that: ${error.message}`,
   );
+}
+
+const down = 'a service is down';
+
+/** True of what withStartFailure has made of an error. */
+export function serviceIsDown(message: string): boolean {
+  return message.includes(`: ${down}, `);
 }

@@ -8,7 +8,7 @@ import { posix } from 'node:path';
 import { openCurrentRecord } from '../audit/audit.ts';
 import { createAuditor } from '../audit/auditor.ts';
 import { readHistory } from '../deploy/history-file.ts';
-import { installedVersion } from '../deploy/installed-version.ts';
+import { installedVersion, readInstalled } from '../deploy/installed-version.ts';
 import type { ResumeInfo } from '../download/resume.ts';
 import { packageAddress } from '../download/url-policy.ts';
 import { asUpdateError, errorStack, UpdateError } from '../errors.ts';
@@ -65,6 +65,7 @@ export function createUpdater(
   return {
     progress: progress.current,
     history: async () => (await readHistory(host.files, backups)).reverse(),
+    versions: async () => ({ installed: await readInstalled(host.files, backups) }),
     download: (request, order) =>
       command(async () => {
         packageAddress(request.package_url, settings.allowHttp);

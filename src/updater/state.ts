@@ -8,6 +8,7 @@ import type { PackageRequest } from '../download/request.ts';
 import type { Traffic } from '../download/traffic.ts';
 import type { UpdateError } from '../errors.ts';
 import type { HistoryEntry, OperationKind } from '../history.ts';
+import type { Versions } from '../installed.ts';
 import { limits } from '../limits.ts';
 import { VersionSchema } from '../version.ts';
 
@@ -118,6 +119,7 @@ export interface Updater {
   progress(): Progress;
   /** Newest first. */
   history(): Promise<readonly HistoryEntry[]>;
+  versions(): Promise<Versions>;
 }
 
 /**

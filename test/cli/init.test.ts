@@ -96,6 +96,28 @@ test('a kind that there is not is refused with those that there are', async () =
   assert.match(stderr, /--kind: must be one of service, web, python, config, not "boat"/);
 });
 
+test('a newcomer is told what comes next, what is no package, and why a small one is downloaded whole', () =>
+  withDevice(async (device) => {
+    const folder = join(device.folder, 'site');
+    assert.is((await command(['init', '--kind', 'web', folder])).status, 0);
+    const zip = join(device.folder, 'site.zip');
+    assert.match(
+      (await command(['pack', folder, '-o', zip])).stderr,
+      /next, on a device: {2}tope-updater install site\.zip/,
+    );
+    for (const place of [folder, join(folder, 'manifest.json')])
+      assert.is(
+        (await command(['verify', place])).stderr,
+        `tope-updater: ${place} is no package: tope-updater pack ${place} makes one of it\n`,
+      );
+    const foretold = await command(['verify', zip, '--against', zip]);
+    assert.match(
+      foretold.stdout,
+      /in 1 request: a package below 256 KiB is downloaded whole, as asking for parts/,
+    );
+    assert.match((await command(['init', '--kind', 'pyton', folder])).stderr, /did you mean "python"\?/);
+  }));
+
 /** What the starter's service has started. */
 function endAll(device: Device): void {
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {

@@ -137,6 +137,22 @@ test("without the right to read the device's records it says what it could not r
     assert.match(stderr, /--on-device: needs root: .*EACCES.*work\/backups/);
   }));
 
+test('without a daemon, and without a work directory, that is what is said', () =>
+  withDevice(async (device) => {
+    const zip = join(device.folder, 'next.zip');
+    await buildPackage(site(device, '1.1.0', { a: 'b' }), zip);
+    const said = async (dir: string) => {
+      const { status, stderr } = await command(['verify', '--on-device', zip, '--dir', dir]);
+      assert.is(status, 1);
+      return stderr;
+    };
+    assert.match(
+      await said(join(device.folder, 'nowhere')),
+      /^tope-updater: --on-device: no daemon runs on this machine, and \S+nowhere does not exist; .*--dir/,
+    );
+    assert.match(await said(device.root), /is not the work directory of an updater \(it has no backups\/\)/);
+  }));
+
 const nothing: Forecast = {
   version: '1.5.0',
   previousVersion: '1.4.0',

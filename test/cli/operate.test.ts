@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert';
 import { buildPackage } from '../fixtures/package-builder.ts';
 import type { Daemon } from '../integration/daemon.ts';
 import { type Device, withDevice } from '../integration/harness.ts';
+import { dataOnly, installed } from '../integration/updates.ts';
 import { concurrently } from '../runner/concurrently.ts';
 import { command } from './command.ts';
 
@@ -56,11 +57,51 @@ test('a file is installed without any network, in words that follow the stages',
   });
 });
 
+test('status tells what is installed, module by module, also without a daemon', async () => {
+  await withDevice(async (device) => {
+    const daemon = await device.start();
+    await installed(device, daemon, dataOnly(device, '2.0.0'));
+    const other = { name: 'other', src: 'other', dst: join(device.root, 'other') };
+    await installed(device, daemon, { version: '2.1.0', modules: [other], files: { other: 'x' } });
+    const text = 'installed: 2.1.0 (data 2.0.0, other 2.1.0)\n';
+    const { stdout } = await command(['status', ...at(daemon)]);
+    assert.ok(stdout.endsWith(text), stdout);
+    const json = JSON.parse((await command(['status', '--json', ...at(daemon)])).stdout);
+    assert.is(json.installed.version, '2.1.0');
+    await daemon.end('SIGTERM');
+    const here = await command(['status', '--url', 'http://127.0.0.1:1', '--dir', device.work]);
+    assert.equal([here.status, here.stdout], [3, text]);
+    assert.match(here.stderr, /no daemon answers/);
+    const nowhere = await command(['status', '--url', 'http://127.0.0.1:1', '--dir', '/nowhere']);
+    assert.equal([nowhere.status, nowhere.stdout], [3, '']);
+    assert.match(nowhere.stderr, /no daemon answers, and what is installed cannot be read: .*nowhere/);
+  });
+});
+
+test('an update that was undone is told with what runs again', async () => {
+  await withDevice(async (device) => {
+    const daemon = await device.start();
+    const good = await command(['install', '-y', await stick(device, '2.0.0'), ...at(daemon)]);
+    assert.is(good.status, 0, good.stderr);
+    const path = join(device.folder, 'usb', 'bad.zip');
+    await buildPackage(
+      device.usual('2.1.0', { 'modules/alpha': { content: '#!/bin/sh\nexit 1\n', mode: 0o755 } }),
+      path,
+    );
+    const failed = await command(['install', '-y', path, ...at(daemon)]);
+    assert.is(failed.status, 1);
+    assert.match(failed.stderr, /SERVICE_START_FAILED: .*\n {2}2\.0\.0 runs again\n$/);
+    const { status, stdout } = await command(['status', ...at(daemon)]);
+    assert.is(status, 1);
+    assert.match(stdout, /^failed: SERVICE_START_FAILED: .*\n2\.0\.0 runs again\ninstalled: 2\.0\.0 /);
+  });
+});
+
 test('status tells a failed update by its exit status, and as JSON', async () => {
   await withDevice(async (device) => {
     const daemon = await device.start();
     const before = await command(['status', ...at(daemon)]);
-    assert.equal([before.status, before.stdout], [0, 'idle: nothing to do\n']);
+    assert.equal([before.status, before.stdout], [0, 'idle: nothing to do\ninstalled: nothing yet\n']);
     const path = join(device.folder, 'outside.zip');
     const modules = [{ name: 'x', src: 'x', dst: '/elsewhere/x' }];
     await buildPackage({ version: '2.0.0', modules, files: { x: 'x' } }, path);
@@ -107,7 +148,7 @@ test.long('over a unix socket, with a token', async () => {
     const wrong = await command(['status', '--socket', socket, '--token-file', other]);
     assert.match(wrong.stderr, /refuses the token in \S+other-token: it is not the one that the daemon read/);
     const status = await command(['status', '--socket', socket, '--token-file', tokenFile]);
-    assert.equal([status.status, status.stdout], [0, 'idle: nothing to do\n']);
+    assert.equal([status.status, status.stdout], [0, 'idle: nothing to do\ninstalled: nothing yet\n']);
     const flags = ['--socket', socket, '--token-file', tokenFile];
     const { status: installed, stderr } = await command([
       'install',
@@ -248,7 +289,9 @@ test('no daemon: said on stderr, with the way to start one, and exit status 3', 
   ])
     for (const args of asked) {
       const { status, stdout, stderr } = await command([...args, ...place]);
-      assert.equal([status, stdout], [3, ''], args.join(' '));
+      assert.is(status, 3, args.join(' '));
+      // A daemon of another test may run: status tells what that one has installed.
+      if (args[0] !== 'status') assert.is(stdout, '', args.join(' '));
       assert.match(stderr, /no daemon answers at [\s\S]*systemctl start tope-updater/);
     }
 });

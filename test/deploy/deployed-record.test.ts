@@ -1,4 +1,5 @@
 /** The record of what is deployed: what it remembers of update after update, which one counts, and how damage is told. */
+import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -70,6 +71,27 @@ test('an update remembers its own modules, and those that it leaves alone', asyn
   const { header, lines } = await openRecord(d.host.files, d.backups, ids[1]);
   for await (const line of lines()) if (line.kind === 'module') modules.push(`${line.name} ${line.id}`);
   assert.equal([header.id, modules], [ids[1], [`api ${ids[1]}`, `web ${ids[0]}`]]);
+});
+
+test('the header names every module with the version that brought it, where that is known', async ({ d }) => {
+  const put = (id: string, version: string, lines: readonly RecordLine[]) => {
+    const facts = { sizeBytes: 1, md5: 'b'.repeat(32), sha256: null };
+    const header = { kind: 'header', format: 3, id, version, package: facts } as const;
+    return putRecord(d.host.files, d.backups, header, lines);
+  };
+  const versions = async (id: string) => (await openRecord(d.host.files, d.backups, id)).header.modules;
+  await put(ids[0], '1.0.0', [...moduleOf(ids[0], 'api', '/a'), ...moduleOf(ids[0], 'web', '/w')]);
+  await put(ids[1], '1.1.0', moduleOf(ids[1], 'api', '/a'));
+  assert.equal(await versions(ids[1]), { web: '1.0.0', api: '1.1.0' });
+
+  // A record of 0.1.0 has no such list: it knows what its own update brought.
+  const path = join(d.backups, `${ids[1]}.deployed`);
+  const [first = '', ...rest] = readFileSync(path, 'utf8').split('\n');
+  const { modules: _, ...header } = JSON.parse(first.slice(65));
+  const text = JSON.stringify(header);
+  writeFileSync(path, [`${createHash('sha256').update(text).digest('hex')} ${text}`, ...rest].join('\n'));
+  await put(ids[2], '1.2.0', moduleOf(ids[2], 'new', '/n'));
+  assert.equal(await versions(ids[2]), { web: null, api: '1.1.0', new: '1.2.0' });
 });
 
 test('a path that another module takes over is that module’s', async ({ d }) => {

@@ -5,7 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { deployedPath } from '../../src/deploy/current-record.ts';
 import { addToHistory } from '../../src/deploy/history-file.ts';
-import { installedVersion } from '../../src/deploy/installed-version.ts';
+import { installedVersion, readInstalled } from '../../src/deploy/installed-version.ts';
 import { latestId } from '../../src/deploy/past-updates.ts';
 import { nextId } from '../../src/deploy/update-id.ts';
 import type { HistoryEntry } from '../../src/history.ts';
@@ -66,6 +66,36 @@ test('is known without a history, by the record of what is deployed', async ({ d
   assert.is(await installedVersion(d.host.files, d.backups), '2.0.0');
   writeFileSync(deployedPath(d.backups, second), 'rotten\n');
   assert.is(await installedVersion(d.host.files, d.backups), undefined);
+});
+
+test('is told with the modules of the record, unless that is of another version', async ({ d }) => {
+  const { files } = d.host;
+  assert.equal(await readInstalled(files, d.backups), { version: null, modules: [] });
+  const from = { sizeBytes: 1, md5: '0'.repeat(32), sha256: null };
+  const header = { kind: 'header', format: 3, id: first, version: '1.0.0', package: from } as const;
+  const service = {
+    module: 'web',
+    processName: undefined,
+    restartOrder: undefined,
+    unit: undefined,
+    start: undefined,
+    health: undefined,
+  };
+  await putRecord(files, d.backups, header, [
+    { kind: 'module', name: 'web', id: first, tree: null, service },
+  ]);
+  await addToHistory(files, d.backups, entry(first, '1.0.0'));
+  const web = [{ name: 'web', version: '1.0.0' }];
+  assert.equal(await readInstalled(files, d.backups), { version: '1.0.0', modules: web });
+  await record(d, second, '1.1.0');
+  assert.equal(
+    await readInstalled(files, d.backups),
+    { version: '1.0.0', modules: web },
+    'an update is under way',
+  );
+  rmSync(deployedPath(d.backups, second));
+  await addToHistory(files, d.backups, entry(second, '0.9.0'));
+  assert.equal(await readInstalled(files, d.backups), { version: '0.9.0', modules: [] });
 });
 
 test('a clock that stands in 1970 makes no id that an older record or entry would outrank', async ({ d }) => {

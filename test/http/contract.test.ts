@@ -44,6 +44,7 @@ const goodBody: Record<EndpointName, unknown> = {
   cancel: undefined,
   rollback: undefined,
   history: undefined,
+  versions: undefined,
   audit: undefined,
   startAudit: { repair: true },
   fleet: undefined,
