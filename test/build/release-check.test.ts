@@ -1,7 +1,11 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { projectRoot, projectVersion } from '../../build/bundle.ts';
 import { unsupported } from '../../build/dist.ts';
 import { type ReleaseFacts, releaseFaults } from '../../build/release-check.ts';
+import { compareVersions } from '../../src/version.ts';
 
 const good: ReleaseFacts = {
   packageVersion: '1.2.3',
@@ -25,6 +29,7 @@ const faults: [string, Partial<ReleaseFacts>, RegExp][] = [
     /package-lock\.json: version 1\.2\.2/,
   ],
   ['a version that is not x.y.z', { packageVersion: '1.2' }, /1\.2 is not of the form x\.y\.z/],
+  ['a version between two releases', { packageVersion: '1.2.3-dev' }, /1\.2\.3-dev is not of the form/],
   ['no entry in the CHANGELOG', { changelog: '## 1.2.2 - 2026-10-01\n' }, /newest version in it is 1\.2\.2/],
   ['no CHANGELOG', { changelog: '' }, /newest version in it is undefined/],
   ['an entry without a date', { changelog: '## [1.2.3]\n\n- more\n' }, /has no date/],
@@ -41,6 +46,13 @@ for (const [name, change, expected] of faults) {
     assert.match(releaseFaults({ ...good, ...change }).join('\n'), expected);
   });
 }
+
+test('with changes that no release has, this checkout has a version of its own, later than the last release', () => {
+  const changelog = readFileSync(join(projectRoot, 'CHANGELOG.md'), 'utf8');
+  const [, unreleased = '', last = ''] = /^## \[Unreleased\]\n([\s\S]*?)^## \[(\d\S*)\]/m.exec(changelog) ?? [];
+  const order = compareVersions(projectVersion, last);
+  assert.ok(unreleased.trim() === '' ? order === 0 : order > 0, `${projectVersion} after ${last}`);
+});
 
 test('a Node that nobody mends any more is named, with what to do, and one that is mended is not', () => {
   const carried = (version: string) => unsupported([{ arch: 'armv7', version }], Date.UTC(2026, 10, 29));
