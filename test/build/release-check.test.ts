@@ -49,7 +49,8 @@ for (const [name, change, expected] of faults) {
 
 test('with changes that no release has, this checkout has a version of its own, later than the last release', () => {
   const changelog = readFileSync(join(projectRoot, 'CHANGELOG.md'), 'utf8');
-  const [, unreleased = '', last = ''] = /^## \[Unreleased\]\n([\s\S]*?)^## \[(\d\S*)\]/m.exec(changelog) ?? [];
+  const [, unreleased = '', last = ''] =
+    /^## \[Unreleased\]\n([\s\S]*?)^## \[(\d\S*)\]/m.exec(changelog) ?? [];
   const order = compareVersions(projectVersion, last);
   assert.ok(unreleased.trim() === '' ? order === 0 : order > 0, `${projectVersion} after ${last}`);
 });
