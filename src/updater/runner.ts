@@ -7,8 +7,7 @@
 import { posix } from 'node:path';
 import { openCurrentRecord } from '../audit/audit.ts';
 import { createAuditor } from '../audit/auditor.ts';
-import { readHistory } from '../deploy/history-file.ts';
-import { installedVersion, readInstalled } from '../deploy/installed-version.ts';
+import { installedVersion } from '../deploy/installed-version.ts';
 import type { ResumeInfo } from '../download/resume.ts';
 import { packageAddress } from '../download/url-policy.ts';
 import { asUpdateError, errorStack, UpdateError } from '../errors.ts';
@@ -22,6 +21,7 @@ import type { Effect, Event, State } from './event.ts';
 import { createHolds, holdCommands, restoreHolds } from './hold.ts';
 import { createJobSlot } from './job-slot.ts';
 import { type JobContext, runDownload, runInstall, runRecovery } from './jobs.ts';
+import { lookups } from './lookups.ts';
 import { checkAudit, initialState, mayAudit, step } from './machine.ts';
 import { atEachTenth, createProgress } from './progress.ts';
 import { checkOrder } from './refusal.ts';
@@ -64,8 +64,7 @@ export function createUpdater(
 
   return {
     progress: progress.current,
-    history: async () => (await readHistory(host.files, backups)).reverse(),
-    versions: async () => ({ installed: await readInstalled(host.files, backups) }),
+    ...lookups(host.files, backups),
     download: (request, order) =>
       command(async () => {
         packageAddress(request.package_url, settings.allowHttp);
