@@ -8,6 +8,7 @@
  */
 import { errno, errorText } from '../errors.ts';
 import type { Host, HttpResponse } from '../host/host.ts';
+import { systemError } from '../host/system-error.ts';
 import { limits } from '../limits.ts';
 import { readErrorCode } from './answers.ts';
 
@@ -50,10 +51,26 @@ export interface ExchangeOptions {
 }
 
 export function createExchange(
-  { net, memory, log }: Pick<Host, 'net' | 'memory' | 'log'>,
+  { net, memory, log, clock }: Pick<Host, 'net' | 'memory' | 'log' | 'clock'>,
   options: ExchangeOptions,
 ): Exchange {
   let count = 0;
+  /** The whole exchange has one time: an answer that drips would hold the next poll for days. */
+  async function inTime<T>(use: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const ended = new AbortController();
+    const pass = () => ended.abort(options.signal.reason);
+    if (options.signal.aborted) pass();
+    options.signal.addEventListener('abort', pass, { once: true });
+    const disarm = clock.after(limits.fleetTimeoutMs, () =>
+      ended.abort(systemError('ETIMEDOUT', `the answer is not whole within ${limits.fleetTimeoutMs} ms`)),
+    );
+    try {
+      return await use(ended.signal);
+    } finally {
+      disarm();
+      options.signal.removeEventListener('abort', pass);
+    }
+  }
   return {
     ask: async (method, path, body, maxBytes) => {
       const what = `${method} ${path.split('?')[0] || '/'}`;
@@ -62,16 +79,18 @@ export function createExchange(
       let response: HttpResponse;
       let text: string;
       try {
-        response = await net.request({
-          method,
-          url: `${options.base}${path}`,
-          headers: headersOf(authorization, body),
-          ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-          headTimeoutMs: limits.fleetTimeoutMs,
-          stallTimeoutMs: limits.fleetTimeoutMs,
-          signal: options.signal,
+        [response, text] = await inTime(async (signal) => {
+          const answer = await net.request({
+            method,
+            url: `${options.base}${path}`,
+            headers: headersOf(authorization, body),
+            ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+            headTimeoutMs: limits.fleetTimeoutMs,
+            stallTimeoutMs: limits.fleetTimeoutMs,
+            signal,
+          });
+          return [answer, await textOf(answer, maxBytes, what)];
         });
-        text = await textOf(response, maxBytes, what);
       } catch (thrown) {
         if (thrown instanceof ServerFault || errno(thrown) === undefined) throw thrown;
         throw new ServerFault(`${what}: ${wordsOf(thrown)}`);
