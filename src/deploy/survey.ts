@@ -4,8 +4,7 @@
  * Invariant: every path that leaves here is free of symlinks in its directories and lies inside an allowed root, as
  * it is after all links are resolved (spec section 4).
  */
-import { posix } from 'node:path';
-import { asUpdateError, errno, UpdateError } from '../errors.ts';
+import { UpdateError } from '../errors.ts';
 import { matchesAny } from '../glob.ts';
 import { breathing } from '../host/breathing.ts';
 import type { FileOwner, Files, Host } from '../host/host.ts';
@@ -24,22 +23,13 @@ import { refuseOwnFiles } from './own-files.ts';
 import { readOwners } from './owner.ts';
 import { baseOf, below, directoryOf, inDirectory } from './paths.ts';
 import { type Plan, touchedDirectories } from './plan.ts';
-import type { OwnExecutable } from './probation.ts';
 import { nothingRecorded, type Recorded } from './recorded.ts';
 import { checkSpace, type Filesystem } from './space.ts';
 import { judgeStanding } from './standing.ts';
 import { openStaying, type Staying } from './staying.ts';
+import { insideTerritory, resolveDirectory, resolveExisting, type Territory } from './territory.ts';
 import { isTurned, placeAbove, refuseStrangers, steadyDirectory } from './turned.ts';
 import { type Tree, wantsOfRelease } from './wants.ts';
-
-export interface Territory {
-  readonly allowedRoots: readonly string[];
-  readonly workDirectory: string;
-  /** The updater's own files elsewhere, see own-files.ts. */
-  readonly ownPaths?: readonly string[] | undefined;
-  /** What a module may replace that is the updater itself. */
-  readonly executable?: Pick<OwnExecutable, 'path'> | undefined;
-}
 
 export interface Survey {
   readonly wants: Iterable<Want>;
@@ -233,12 +223,6 @@ export async function checkPlanFits(
   await checkSpace(plan, facts.found, (target) => homes.get(directoryOf(target)) ?? backups, backups);
 }
 
-/** The directory with every symlink resolved, also where it is missing yet. */
-async function resolveDirectory(files: Files, directory: string): Promise<string> {
-  const { real, missing } = await resolveExisting(files, directory);
-  return posix.join(real, missing);
-}
-
 /** One after the other, each time anew. */
 function chained<T>(...parts: readonly Iterable<T>[]): Iterable<T> {
   return {
@@ -258,39 +242,4 @@ function eachOnce<T>(ask: (directory: string) => Promise<T>): (directory: string
     known.set(directory, answer);
     return answer;
   };
-}
-
-/**
- * The deepest directory at or above `path` that exists, resolved, and what of the path is missing below it. A dangling
- * symlink on the way is an error, not a gap, and so is what is no directory.
- */
-async function resolveExisting(files: Files, path: string): Promise<{ real: string; missing: string }> {
-  for (let at = path; ; at = posix.dirname(at)) {
-    const real = await files.realPath(at).catch((thrown: unknown) => {
-      if (at !== '/' && (errno(thrown) === 'ENOENT' || errno(thrown) === 'ENOTDIR')) return undefined;
-      throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', `resolving ${at}`);
-    });
-    if (real === undefined) continue;
-    const missing = posix.relative(at, path);
-    const next = missing.split('/')[0];
-    const isDirectory = (await files.stat(real))?.kind === 'directory';
-    if (
-      isDirectory &&
-      (next === undefined || next === '' || (await files.stat(posix.join(real, next))) === undefined)
-    )
-      return { real, missing };
-    const what = isDirectory ? posix.join(real, next ?? '') : at;
-    throw new UpdateError('DEPLOYMENT_FAILED', `${what} is not a directory, one is due there`);
-  }
-}
-
-async function insideTerritory(files: Files, territory: Territory): Promise<(path: string) => boolean> {
-  const resolve = async (path: string) => {
-    const { real, missing } = await resolveExisting(files, path);
-    return posix.join(real, missing);
-  };
-  const roots = await Promise.all(territory.allowedRoots.map(resolve));
-  const own = await resolve(territory.workDirectory);
-  const under = (path: string, root: string) => root === '/' || path.startsWith(`${root}/`);
-  return (path) => roots.some((root) => under(path, root)) && path !== own && !under(path, own);
 }

@@ -7,10 +7,8 @@
  */
 import { posix } from 'node:path';
 import type { FileStat, Files, OpenFile, OpenHow } from './host.ts';
+import { resolveLinks } from './resolve-links.ts';
 import type { TreeOwners } from './tree-owners.ts';
-
-/** As many links in one path are a loop (ELOOP), as for the kernel. */
-const mostLinks = 40;
 
 export interface RootedOptions {
   /** Absolute, free of symlinks. */
@@ -33,7 +31,7 @@ export function rootedFiles({ root, files, owners, writtenMs }: RootedOptions): 
       const stat = await files.stat(at(path));
       return stat && seen(stat);
     },
-    realPath: (path) => realPathIn(rooted, path),
+    realPath: (path) => resolveLinks(rooted, path),
     readLink: (path) => files.readLink(at(path)),
     attributeNames: async () => new Map(), // of a tree that is made, nobody has set any
     makeDirectory: async (path, mode, owner) => {
@@ -72,37 +70,4 @@ export function rootedFiles({ root, files, owners, writtenMs }: RootedOptions): 
       },
     };
   }
-}
-
-/** As realpath(3) in a chroot of the tree: `..` never leads out of it. Rejects with ENOENT, ENOTDIR or ELOOP. */
-async function realPathIn(files: Files, path: string): Promise<string> {
-  let real = '/';
-  let links = 0;
-  const names = path.split('/');
-  for (let name = names.shift(); name !== undefined; name = names.shift()) {
-    if (name === '' || name === '.') continue;
-    if (name === '..') {
-      real = posix.dirname(real);
-      continue;
-    }
-    const next = posix.join(real, name);
-    const stat = await files.stat(next);
-    if (stat === undefined) throw systemError('ENOENT', path);
-    if (stat.kind !== 'symlink') {
-      if (stat.kind !== 'directory' && names.some((left) => left !== '' && left !== '.'))
-        throw systemError('ENOTDIR', path);
-      real = next;
-      continue;
-    }
-    links += 1;
-    if (links > mostLinks) throw systemError('ELOOP', path);
-    const target = await files.readLink(next);
-    if (target.startsWith('/')) real = '/';
-    names.unshift(...target.split('/'));
-  }
-  return real;
-}
-
-function systemError(code: string, path: string): Error {
-  return Object.assign(new Error(`${code}: ${path}`), { code });
 }

@@ -211,6 +211,56 @@ else {
     );
   });
 
+  for (const [what, put, dst] of [
+    ['of the module itself', 'mv bin bin.mine && ln -s PRECIOUS bin', 'svc/bin'],
+    ['on the way to it', 'ln -s PRECIOUS way', 'svc/way/deep'],
+    ['by way of a link of root', 'ln -s TARGETS/shortcut bin2', 'svc/bin2'],
+    ['in a directory where everybody may write', 'cd TARGETS/drop && ln -s PRECIOUS bin', 'drop/bin'],
+  ] as const)
+    test(`a link of his that stands before the update, in the place ${what}: refused, and nothing of root's is touched`, async ({
+      d,
+      precious,
+    }) => {
+      // Inside the allowed roots, and of root: only who may write there may lead an update there.
+      const inside = join(d.targets, 'precious');
+      fs.renameSync(precious, inside);
+      chmodSync(inside, 0o755);
+      fs.symlinkSync(inside, join(d.targets, 'shortcut'));
+      mkdirSync(join(d.targets, 'drop'));
+      chmodSync(join(d.targets, 'drop'), 0o1777);
+      asNeighbour(
+        `cd ${d.targets}/svc && ${put.replace('PRECIOUS', inside).replaceAll('TARGETS', d.targets)}`,
+      );
+      const said = await refusal(() => planFor(d, [{ ...moduleOf(d, dst, { app: 'new' }), owner: '65534' }]));
+      assert.match(
+        said,
+        /is a symlink that another user may have put there, .* belongs to user 0, not 65534/,
+      );
+    });
+
+  test('a link of his to what is his, and a link of root to what is his, lead an update there', async ({
+    d,
+  }) => {
+    mkdirSync(join(d.targets, 'disk'));
+    chownSync(join(d.targets, 'disk'), nobody, nobody);
+    asNeighbour(`cd ${d.targets}/svc && ln -s ../disk data`);
+    fs.symlinkSync('disk', join(d.targets, 'of-root'));
+    for (const dst of ['svc/data', 'of-root', 'of-root/deep']) {
+      const { steps } = await planFor(d, [moduleOf(d, dst, { app: 'new' })]);
+      const targets = [...steps].flatMap((step) => (step.kind === 'put' ? [step.target] : []));
+      assert.equal(targets, [join(d.targets, dst.replace(/^(svc\/data|of-root)/, 'disk'), 'app')]);
+    }
+  });
+
+  test('an allowed root is not led elsewhere by him', async ({ d, precious }) => {
+    const root = join(d.targets, 'svc/root');
+    asNeighbour(`ln -s ${precious} ${root}`);
+    const said = await refusal(() =>
+      planFor(d, [moduleOf(d, 'svc/root/app', { app: 'new' })], undefined, { allowedRoots: [root] }),
+    );
+    assert.match(said, /svc\/root is a symlink that another user may have put there/);
+  });
+
   for (const [what, exchanged] of [
     ['a link to a directory of root', 'ln -s PRECIOUS new'],
     ['another directory of root', 'mv secret new'],
