@@ -7,6 +7,7 @@
  */
 import type * as Zlib from 'node:zlib';
 import { limits } from './limits.ts';
+import { textHash } from './text-hash.ts';
 
 /** What can be gone through, and how many there are: an array, too. */
 export interface List<T> extends Iterable<T> {
@@ -45,7 +46,8 @@ export interface Packing {
 
 export async function loadPacking(): Promise<Packing> {
   const zlib = await import('node:zlib');
-  return { list: () => packedList(zlib), map: () => packedMap(zlib) };
+  const hashOf = await textHash();
+  return { list: () => packedList(zlib), map: () => packedMap(zlib, hashOf) };
 }
 
 type Deflate = Pick<typeof Zlib, 'deflateRawSync' | 'inflateRawSync'>;
@@ -101,13 +103,11 @@ function packedList<T>({ deflateRawSync, inflateRawSync }: Deflate): PackedList<
   };
 }
 
-function packedMap<T>(zlib: Deflate): PackedMap<T> {
+function packedMap<T>(zlib: Deflate, hashOf: (key: string) => number): PackedMap<T> {
   const pairs = packedList<readonly [string, T]>(zlib);
   /** Open addressing, at most half full: the place of a pair plus one, and the hash of its key. */
   let places = new Uint32Array(64);
   let hashes = new Uint32Array(64);
-  /** Another one for each map: who writes a package cannot choose names that all fall into one place. */
-  const seed = Math.floor(Math.random() * 0x1_0000_0000);
 
   const enter = (hash: number, place: number): void => {
     const mask = places.length - 1;
@@ -125,7 +125,7 @@ function packedMap<T>(zlib: Deflate): PackedMap<T> {
   };
   const find = (key: string): readonly [string, T] | undefined => {
     const mask = places.length - 1;
-    const hash = hashOf(key, seed);
+    const hash = hashOf(key);
     for (let slot = hash & mask; places[slot] !== 0; slot = (slot + 1) & mask) {
       if (hashes[slot] !== hash) continue;
       const pair = pairs.at((places[slot] ?? 0) - 1);
@@ -141,17 +141,10 @@ function packedMap<T>(zlib: Deflate): PackedMap<T> {
     set(key, value) {
       if (2 * pairs.length >= places.length) grow();
       pairs.add([key, value]);
-      enter(hashOf(key, seed), pairs.length);
+      enter(hashOf(key), pairs.length);
     },
     get: (key) => find(key)?.[1],
     has: (key) => find(key) !== undefined,
     [Symbol.iterator]: () => pairs[Symbol.iterator](),
   };
-}
-
-/** FNV-1a over the text's UTF-16 units from a basis of its own, 32 bits, its high bits mixed into the low ones. */
-function hashOf(key: string, seed: number): number {
-  let hash = seed;
-  for (let at = 0; at < key.length; at++) hash = Math.imul(hash ^ key.charCodeAt(at), 0x01000193);
-  return (hash ^ (hash >>> 15)) >>> 0;
 }

@@ -6,8 +6,8 @@
 
 import { UpdateError } from '../errors.ts';
 import { matchesAny } from '../glob.ts';
+import { breather } from '../host/breathing.ts';
 import type { FileStat, Host } from '../host/host.ts';
-import { forEachInFlight } from '../host/in-flight.ts';
 import { limits } from '../limits.ts';
 import { loadPacking, type PackedList } from '../packed-list.ts';
 import type { Want } from './make-plan.ts';
@@ -27,6 +27,7 @@ export async function findExtras(
 ): Promise<PackedList<Want>> {
   const packing = await loadPacking();
   const extras = packing.list<Want>();
+  const breathe = breather();
   const mountPoints = trees.length === 0 ? new Set<string>() : await host.files.mountPoints();
   for (const tree of trees) {
     const stat = await host.files.stat(tree.root);
@@ -55,51 +56,70 @@ export async function findExtras(
   async function walk(tree: Tree, directory: string, others: PackedList<string>): Promise<boolean> {
     let somethingStays = false;
     const names = (await host.files.list(directory)).sort();
-    const stats = new Map<string, FileStat | undefined>();
-    await forEachInFlight(names, limits.filesInFlight, async (name) => {
-      stats.set(name, await host.files.stat(inDirectory(directory, name)));
-    });
-    for (const name of names) {
-      const target = inDirectory(directory, name);
-      const stat = stats.get(name);
-      if (stat === undefined) continue;
-      const why = mountPoints.has(target)
-        ? 'a mount point'
-        : stat.kind === 'other'
-          ? 'a device, socket or pipe'
-          : undefined;
-      if (why !== undefined) {
-        host.log.info(`${target} is ${why}: it stays`);
-        somethingStays = true;
-        continue;
-      }
-      const isDirectory = stat.kind === 'directory';
-      const stays = isDirectory && (await walk(tree, target, others));
-      somethingStays ||= stays;
-      if (stays || wanted(target)) continue;
-      const isRecorded = isDirectory
-        ? recorded.directories.has(target)
-        : recorded.files.has(target) || recorded.links.has(target);
-      const isOurs = tree.exact || isRecorded;
-      if (!tree.exact && isConfig(target)) {
-        staying.add(tree.module, 'config', target);
-        host.log.info(`${target} is what people edit: it stays, though the package has none any more`);
-        somethingStays = true;
-        continue;
-      }
-      if (!isOurs || matchesAny(tree.keep, below(tree.root, target) ?? '')) {
-        if (!isDirectory) others.add(target);
-        somethingStays = true;
-        continue;
-      }
-      extras.add({ kind: 'absent', module: tree.module, target });
-      if (extras.length > limits.archiveEntries) {
-        throw new UpdateError(
-          'DEPLOYMENT_FAILED',
-          `${tree.root} holds more than ${limits.archiveEntries} files that are not in the package`,
-        );
+    for (let at = 0; at < names.length; at += limits.filesInFlight) {
+      const targets = names.slice(at, at + limits.filesInFlight).map((name) => inDirectory(directory, name));
+      const stats = await Promise.all(targets.map((target) => host.files.stat(target)));
+      for (const [index, target] of targets.entries()) {
+        await breathe();
+        const stat = stats[index];
+        if (stat !== undefined && (await doesStay(tree, target, stat, others))) somethingStays = true;
       }
     }
     return somethingStays;
   }
+
+  async function doesStay(
+    tree: Tree,
+    target: string,
+    stat: FileStat,
+    others: PackedList<string>,
+  ): Promise<boolean> {
+    const why = mountPoints.has(target)
+      ? 'a mount point'
+      : stat.kind === 'other'
+        ? 'a device, socket or pipe'
+        : undefined;
+    if (why !== undefined) {
+      host.log.info(`${target} is ${why}: it stays`);
+      return true;
+    }
+    const isDirectory = stat.kind === 'directory';
+    const isKept = matchesAny(tree.keep, below(tree.root, target) ?? '');
+    // No package brings such a path, and a journal has no room for many of them.
+    if (Buffer.byteLength(target) > limits.pathBytes) {
+      if (tree.exact && !isKept) throw tooLong(tree, target);
+      others.add(target);
+      return true;
+    }
+    if (isDirectory && (await walk(tree, target, others))) return true;
+    if (wanted(target)) return false;
+    const isRecorded = isDirectory
+      ? recorded.directories.has(target)
+      : recorded.files.has(target) || recorded.links.has(target);
+    const isOurs = tree.exact || isRecorded;
+    if (!tree.exact && isConfig(target)) {
+      staying.add(tree.module, 'config', target);
+      host.log.info(`${target} is what people edit: it stays, though the package has none any more`);
+      return true;
+    }
+    if (!isOurs || isKept) {
+      if (!isDirectory) others.add(target);
+      return true;
+    }
+    extras.add({ kind: 'absent', module: tree.module, target });
+    if (extras.length > limits.archiveEntries) {
+      throw new UpdateError(
+        'DEPLOYMENT_FAILED',
+        `${tree.root} holds more than ${limits.archiveEntries} files that are not in the package`,
+      );
+    }
+    return false;
+  }
+}
+
+function tooLong(tree: Tree, path: string): UpdateError {
+  return new UpdateError(
+    'DEPLOYMENT_FAILED',
+    `${tree.root} holds a path of more than ${limits.pathBytes} bytes that is not in the package: ${path.slice(0, 200)}...`,
+  );
 }

@@ -7,6 +7,7 @@
 import { UpdateError } from '../errors.ts';
 import { breathing } from '../host/breathing.ts';
 import type { Files } from '../host/host.ts';
+import { textHash } from '../text-hash.ts';
 import type { Facts, Want } from './make-plan.ts';
 import { baseOf, directoryOf, inDirectory } from './paths.ts';
 import { type FileStep, fileSteps, type Plan, putSteps, stagedPath } from './plan.ts';
@@ -66,6 +67,7 @@ export async function renamedCases(plan: Plan): Promise<(step: FileStep) => bool
  * number: there may be thousands.
  */
 async function groupsOf<Item extends { readonly target: string }>(items: Iterable<Item>): Promise<Item[][]> {
+  const hashOf = await textHash();
   const seen = new Set<number>();
   const again = new Set<number>();
   for await (const { target } of breathing(items)) {
@@ -80,13 +82,6 @@ async function groupsOf<Item extends { readonly target: string }>(items: Iterabl
     if (again.has(hashOf(key))) groups.set(key, [...(groups.get(key) ?? []), item]);
   }
   return [...groups.values()].filter((group) => group.length > 1);
-}
-
-/** FNV-1a over UTF-16. */
-function hashOf(text: string): number {
-  let hash = 0x811c9dc5;
-  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
-  return hash >>> 0;
 }
 
 /** True where the names that tell a path from the others of its group stand on the disk as it spells them. */

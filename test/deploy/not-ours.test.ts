@@ -11,7 +11,7 @@ import { fileSteps, type Plan } from '../../src/deploy/plan.ts';
 import type { Recorded } from '../../src/deploy/recorded.ts';
 import { clearAway, switchTargets } from '../../src/deploy/switch.ts';
 import type { ReleaseModule, WhenThere } from '../../src/release.ts';
-import { moduleOf, planFor, prepare } from './parts.ts';
+import { moduleOf, planFor, prepare, refusal } from './parts.ts';
 import { type Device, device } from './rig.ts';
 
 interface Context {
@@ -220,6 +220,25 @@ test('a file that stands already is neither staged nor backed up nor renamed; on
   );
   assert.is(statSync(join(d.targets, 'app/same')).ino, inode);
   assert.is(statSync(join(d.targets, 'app/mode')).mode & 0o7777, 0o755);
+});
+
+/** A user of a service can make them in a moment; no package brings such paths. */
+test('paths that are too long for a package are not looked into: they stay, and an exact tree is refused that has one', async ({
+  d,
+}) => {
+  const deep = join(d.targets, 'app', ...Array.from({ length: 14 }, () => 'x'.repeat(250)));
+  mkdirSync(deep, { recursive: true });
+  d.put('targets/app/short', 'of the user');
+  const plan = await planFor(d, [tree(d, { new: '1' })]);
+  assert.is([...plan.steps].length, 1);
+  assert.match(d.logged.join('\n'), /2 files below .*app are not the package's and stay: .*\/short/);
+  const said = await refusal(() => planFor(d, [tree(d, { new: '1' }, { exact: true })]));
+  assert.match(
+    said,
+    /^DEPLOYMENT_FAILED: .*app holds a path of more than 1024 bytes that is not in the package: .*xxx\.\.\.$/,
+  );
+  const kept = await planFor(d, [tree(d, { new: '1' }, { exact: true, keep: ['x*/**', 'short'] })]);
+  assert.is([...kept.steps].length, 1);
 });
 
 test.run();

@@ -11,6 +11,7 @@ import { openSteps } from '../../src/deploy/step-list.ts';
 import { checkPlanFits, surveyRelease } from '../../src/deploy/survey.ts';
 import type { Territory } from '../../src/deploy/territory.ts';
 import { UpdateError } from '../../src/errors.ts';
+import { breathing } from '../../src/host/breathing.ts';
 import type { Release, ReleaseModule } from '../../src/release.ts';
 import type { Device } from './rig.ts';
 
@@ -93,7 +94,7 @@ export async function planFor(
       backupDirectory: d.backups,
       moduleRoots: survey.moduleRoots,
     },
-    survey.wants,
+    breathing(survey.wants),
     survey.facts,
     await openSteps(),
   );
