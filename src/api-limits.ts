@@ -13,6 +13,8 @@ export const apiLimits = {
   requestMs: 15_000,
   keepAliveMs: 10_000,
   connections: 256,
+  /** Requests of a connection that came before the answers to those before them. Each waits until the one before has been read. */
+  requestsInARow: 16,
   /** Memory of one, and of one that has not sent anything yet (x64). */
   connectionBytes: 8 * KiB,
   newcomerBytes: 1.5 * KiB,

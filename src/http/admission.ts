@@ -3,12 +3,12 @@
  * first words (a bare socket takes 1.5 KB, one with an HTTP parser 9.5 KB: x64, Node 26); its first words wait for a turn of the
  * newcomers', of the whole API its every further request, of the broken ones what is no HTTP (share.ts).
  *
- * Invariants: no answer is held back, only the reading of what comes next, so nothing piles up in here. What is kept is bounded: of too
+ * Invariants: no answer is held back from who reads the one before, only the reading of what comes next, so nothing piles up in here. What is kept is bounded: of too
  * many connections the one goes that lets us wait longest, first among those never answered, and never one that we owe an answer;
  * of too many newcomers the oldest, of too many bytes of theirs the one that sent most. Newcomers that say nothing may stay in large
  * numbers: to close them would only bring them back.
  */
-import type { IncomingMessage, Server } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { errno } from '../errors.ts';
 import type { Clock, Memory } from '../host/host.ts';
@@ -20,8 +20,11 @@ import { createShare, requestCost, type Share } from './share.ts';
 export interface Admission {
   /** Takes the connections of a server; the returned function closes those that have said nothing. */
   guard(server: Server): () => void;
-  /** A request's head has arrived; `answered` must follow, with the time that it took. */
-  began(request: IncomingMessage): void;
+  /**
+   * A request's head has arrived. Resolves when it is its turn: when the answer before it has been read; `answered` must follow then, with
+   * the time that it took. Undefined: it is one too many, and gets no answer.
+   */
+  began(request: IncomingMessage, response: ServerResponse): Promise<void> | undefined;
   answered(request: IncomingMessage, ms: number): void;
   /** Answers what Node's parser refuses, or what must not be read on, and closes the connection. */
   refuse(error: Error, socket: Socket): void;
@@ -37,8 +40,13 @@ interface AdmissionOptions {
 
 /** One that has spoken. In `known` they stand in the order of their waiting, the longest first. */
 interface Connection {
-  /** Not answered yet. */
+  /** Not answered yet: the one whose turn it is, and what came behind it (RFC 9112 section 9.3.2). */
   readonly requests: Set<IncomingMessage>;
+  /** Resolves when what came last has been answered, and read. */
+  last: Promise<void>;
+  /** Requests so far. */
+  count: number;
+  isAnswering: boolean;
   wasAnswered: boolean;
   isEnding: boolean;
 }
@@ -115,7 +123,7 @@ export function createAdmission({ clock, memory }: AdmissionOptions): Admission 
         for (const listener of listeners) listener.call(server, socket);
         // As if they came now, so that a request is known of before the next newcomer is let in.
         if (enter(socket)) socket.emit('data', first);
-        share.charge(known.get(socket)?.requests.size ?? 0);
+        share.charge(known.get(socket)?.count ?? 0);
         use(limits.connectionBytes);
       }
 
@@ -149,12 +157,27 @@ export function createAdmission({ clock, memory }: AdmissionOptions): Admission 
         if (isSweeping) clock.after(sweepMs, sweep);
       }
     },
-    began: (request) => void known.get(request.socket)?.requests.add(request),
+    began(request, response) {
+      const connection = known.get(request.socket);
+      if (connection === undefined) return undefined;
+      connection.count += 1;
+      if (connection.requests.size >= limits.requestsInARow) {
+        endWhenAnswered(request.socket);
+        return undefined;
+      }
+      connection.requests.add(request);
+      const turn = connection.last.then(() => {
+        connection.isAnswering = true;
+      });
+      connection.last = new Promise((resolve) => response.once('close', resolve));
+      return turn;
+    },
     answered(request, ms) {
       cost.measured(ms);
       const { socket } = request;
       const connection = known.get(socket);
       if (connection === undefined) return;
+      connection.isAnswering = false;
       connection.requests.delete(request);
       connection.wasAnswered = true;
       known.delete(socket);
@@ -185,15 +208,22 @@ export function createAdmission({ clock, memory }: AdmissionOptions): Admission 
   function enter(socket: Socket): boolean {
     if (known.size >= limits.connections) {
       const goes =
-        firstThat(known, ({ wasAnswered }, other) => !wasAnswered && !isOwed(other)) ??
-        firstThat(known, (_, other) => !requests.isWaiting(other) && !isOwed(other)) ??
-        firstThat(known, (_, other) => !isOwed(other)) ??
+        firstThat(known, (connection, other) => !connection.wasAnswered && mayGo(connection, other)) ??
+        firstThat(known, (connection, other) => !requests.isWaiting(other) && mayGo(connection, other)) ??
+        firstThat(known, mayGo) ??
         socket;
       known.delete(goes);
       goes.destroy();
     }
     if (socket.destroyed) return false;
-    known.set(socket, { requests: new Set(), wasAnswered: false, isEnding: false });
+    known.set(socket, {
+      requests: new Set(),
+      last: Promise.resolve(),
+      count: 0,
+      isAnswering: false,
+      wasAnswered: false,
+      isEnding: false,
+    });
     // Node resumes the socket by itself when it has done with a request.
     socket.on('resume', () => requests.isWaiting(socket) && socket.pause());
     socket.once('close', () => {
@@ -201,6 +231,11 @@ export function createAdmission({ clock, memory }: AdmissionOptions): Admission 
       requests.leave(socket);
     });
     return true;
+  }
+
+  /** Who does not read one answer is owed no other. */
+  function mayGo({ isAnswering, wasAnswered }: Connection, socket: Socket): boolean {
+    return !isAnswering && (wasAnswered || !isOwed(socket));
   }
 
   /** A request of it has arrived whole. */

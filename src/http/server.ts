@@ -182,9 +182,7 @@ function requestHandler(
     sendJson(response, 200, JSON.stringify(await answer(service, name, body)));
   };
   const isRefused = chunkedRefusal(admission.refuse);
-  return (request, response) => {
-    if (isRefused(request)) return;
-    admission.began(request);
+  const handleInTime = (request: IncomingMessage, response: ServerResponse) => {
     const beganMs = clock.elapsed();
     handle(request, response)
       .catch((thrown: unknown) => {
@@ -193,6 +191,10 @@ function requestHandler(
         sendJson(response, error.status, JSON.stringify(error.envelope), error.headers);
       })
       .finally(() => admission.answered(request, clock.elapsed() - beganMs));
+  };
+  return (request, response) => {
+    if (isRefused(request)) return;
+    void admission.began(request, response)?.then(() => handleInTime(request, response));
   };
 }
 

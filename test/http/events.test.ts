@@ -192,6 +192,15 @@ test('streams end when the server closes, at once and in good order', async (con
   assert.ok(ownMs() < limits.serverCloseMs);
 });
 
+test('what comes behind a request for events on its connection waits for the end of the stream', async (context) => {
+  const client = await rawClient(context.server.port ?? 0);
+  client.send('GET /api/v1.0/events HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(3));
+  await client.until((text) => text.includes('event') || text.includes('data:'));
+  await sleep(50);
+  assert.is(context.events.watchers(), 1);
+  client.socket.destroy();
+});
+
 test('HEAD answers the headers alone; POST and other origins are refused', async (context) => {
   const url = `http://127.0.0.1:${context.server.port}/api/v1.0/events`;
   const head = await fetch(url, { method: 'HEAD' });
