@@ -13,6 +13,7 @@ import { CommandError } from './failure.ts';
 import { bytesText, countText } from './figures.ts';
 import { isSet } from './flags.ts';
 import { createOutput, type Output } from './output.ts';
+import { printed } from './printed.ts';
 
 const pollMs = 200;
 
@@ -77,7 +78,7 @@ function print(output: Output, report: AuditReport): void {
   const restored = findings.filter((finding) => finding.restored === true).length;
   const unnamed = differing + restored - findings.length;
   if (unnamed > 0) output.line(`and ${countText(unnamed, 'more file')}`);
-  for (const path of extraFiles) output.line(output.paint('dim', `extra       ${path}`));
+  for (const path of extraFiles) output.line(output.paint('dim', `extra       ${printed(path)}`));
   if (extra > 0)
     output.line(
       `${countText(extra, 'file')} below directory modules that no package brought: no fault, services may write there`,
@@ -96,8 +97,8 @@ function print(output: Output, report: AuditReport): void {
 
 function printFinding(output: Output, { path, kind, text, restored, note }: AuditFinding): void {
   const word = restored === true ? output.paint('green', 'restored  ') : output.paint('red', kind.padEnd(10));
-  output.line(`${word}  ${path}`);
-  output.line(`${' '.repeat(12)}${text}`);
+  output.line(`${word}  ${printed(path)}`);
+  output.line(`${' '.repeat(12)}${printed(text)}`);
   if (note !== null) output.line(`${' '.repeat(12)}-> ${restored === true ? `restored from ${note}` : note}`);
 }
 

@@ -208,8 +208,9 @@ async function* eventsIn(response: HttpResponse): AsyncGenerator<ProgressEvent> 
     const blocks = (text + decoder.decode(chunk, { stream: true })).split('\n\n');
     text = blocks.pop() ?? '';
     for (const block of blocks) {
-      const data = /^data: (.*)$/m.exec(block)?.[1];
-      if (data !== undefined) yield JSON.parse(data) as ProgressEvent;
+      // A line ends at its LF: U+2028 is text.
+      const data = block.split('\n').find((line) => line.startsWith('data: '));
+      if (data !== undefined) yield JSON.parse(data.slice('data: '.length)) as ProgressEvent;
     }
   }
 }

@@ -3,6 +3,7 @@
  * no live line and no colour; NO_COLOR (https://no-color.org) and TERM=dumb are respected.
  */
 import { errno } from '../errors.ts';
+import { printedLines } from './printed.ts';
 
 export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow';
 
@@ -33,14 +34,21 @@ export function createOutput(
     isLive,
     columns: () => stream.columns || 80,
     line: (text) => {
-      stream.write(`${liveLine === '' ? '' : '\r\x1b[K'}${text}\n`);
+      stream.write(`${liveLine === '' ? '' : '\r\x1b[K'}${tamed(text)}\n`);
       if (liveLine !== '') stream.write(liveLine);
     },
     live: (text) => {
-      if (!isLive || text === liveLine) return;
-      liveLine = text;
-      stream.write(`\r\x1b[K${text}`);
+      if (!isLive || tamed(text) === liveLine) return;
+      liveLine = tamed(text);
+      stream.write(`\r\x1b[K${liveLine}`);
     },
     paint: (style, text) => (hasColour ? `\x1b[${codes[style]}m${text}\x1b[0m` : text),
   };
 }
+
+/** What is not of this file is other people's: names of files, reasons of holds. */
+function tamed(text: string): string {
+  return printedLines(text, (sequence) => ours.has(sequence));
+}
+
+const ours = new Set([0, ...Object.values(codes)].map((code) => `\x1b[${code}m`));

@@ -11,6 +11,7 @@ import { errorText } from '../errors.ts';
 import type { Memory } from '../host/host.ts';
 import { type CommandInvocation, parseArguments } from './arguments.ts';
 import { CommandError } from './failure.ts';
+import { printedLines } from './printed.ts';
 
 declare const TOPE_UPDATER_VERSION: string;
 
@@ -22,7 +23,7 @@ export async function program(argv: readonly string[], memory: Memory): Promise<
   try {
     return await main(argv, memory);
   } catch (thrown) {
-    process.stderr.write(`tope-updater: ${errorText(thrown)}\n`);
+    process.stderr.write(`tope-updater: ${printedLines(errorText(thrown))}\n`);
     if (thrown instanceof UsageError) process.exit(2);
     process.exit(thrown instanceof CommandError ? thrown.exitCode : 1);
   }

@@ -1,5 +1,5 @@
 /** Reading `--token-file`: one line, the token that `Authorization: Bearer` carries. */
-import { readFile } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
 import { UsageError } from '../config.ts';
 import { errno } from '../errors.ts';
 
@@ -9,9 +9,11 @@ import { errno } from '../errors.ts';
  * The message never repeats any of it.
  */
 export async function readToken(path: string): Promise<string> {
-  const text = await readFile(path, 'utf8').catch((thrown: unknown) => {
+  const text = await beginningOf(path).catch((thrown: unknown) => {
     throw new UsageError(`--token-file: cannot read ${path}: ${errno(thrown) ?? String(thrown)}`);
   });
+  if (text.length > tokenBytes)
+    throw new UsageError(`--token-file: ${path} holds more than ${tokenBytes} bytes`);
   const token = text.replace(/\r?\n$/, '');
   if (token.trim() === '') throw new UsageError(`--token-file: ${path} is empty`);
   const fault = faults.find(([pattern]) => pattern.test(token));
@@ -19,6 +21,15 @@ export async function readToken(path: string): Promise<string> {
     throw new UsageError(`--token-file: ${path} holds ${fault[1]}: it must be one word of visible ASCII`);
   return token;
 }
+
+/** A device gives bytes without end. */
+async function beginningOf(path: string): Promise<string> {
+  let text = '';
+  for await (const chunk of createReadStream(path, { encoding: 'latin1', end: tokenBytes })) text += chunk;
+  return Buffer.from(text, 'latin1').toString('utf8');
+}
+
+const tokenBytes = 4096;
 
 const faults: readonly (readonly [RegExp, string])[] = [
   [/[\r\n]/, 'more than one line'],

@@ -1,5 +1,5 @@
 /** status, install, rollback, cancel and history against the real daemon, in a pipe, as a script would use them. */
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -54,6 +54,29 @@ test('a file is installed without any network, in words that follow the stages',
     const rollback = await command(['rollback', '--yes', ...at(daemon)]);
     assert.is(rollback.status, 0, rollback.stderr);
     assert.equal(device.running(), ['alpha 1.0.0', 'beta 1.0.0']);
+  });
+});
+
+test("what others have named is shown, and no terminal obeys it: a file's name, a link's target, the reason of a hold", async () => {
+  await withDevice(async (device) => {
+    const daemon = await device.start();
+    const other = { name: 'other', src: 'other', dst: join(device.root, 'other') };
+    await installed(device, daemon, { version: '2.0.0', modules: [other], files: { 'other/a': 'x' } });
+    rmSync(join(other.dst, 'a'));
+    symlinkSync('\u001b]0;title\u0007\nforged', join(other.dst, 'a'));
+    writeFileSync(join(other.dst, '\u001b[31mred\nforged'), '');
+    const audit = await command(['audit', ...at(daemon)]);
+    assert.match(audit.stdout, /\\u001b]0;title\\u0007\\u000aforged/);
+    assert.match(audit.stdout, /\\u001b\[31mred\\u000aforged/);
+    assert.not.ok(audit.stdout.includes('\u001b') || /^forged/m.test(audit.stdout));
+
+    await daemon.post('hold', { owner: 'a', reason: 'two\u2028lines \u001b[2J\u0085', ttl_s: 60 });
+    await daemon.post('download', await device.offer(dataOnly(device, '2.1.0')));
+    await daemon.reach('toInstall');
+    await daemon.post('update', { version: '2.1.0' });
+    const status = await command(['status', ...at(daemon)]);
+    assert.is(status.status, 0, status.stderr);
+    assert.match(status.stdout, /two\\u2028lines \\u001b\[2J\\u0085/);
   });
 });
 

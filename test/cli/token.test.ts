@@ -28,6 +28,7 @@ const refused: readonly (readonly [string, string | Uint8Array, RegExp])[] = [
   ['a C1 control character', 'sesame\u0085', /holds control characters/],
   ['letters beyond ASCII', 's\u00e9same', /holds characters that are not ASCII/],
   ['a byte order mark', '\ufeffsesame', /holds characters that are not ASCII/],
+  ['more than any token', 's'.repeat(5000), /holds more than 4096 bytes/],
   ['bytes that are no UTF-8', Buffer.from([0x73, 0xff, 0xfe]), /holds characters that are not ASCII/],
 ];
 for (const [what, content, message] of refused)
@@ -41,6 +42,14 @@ for (const [what, content, message] of refused)
     assert.match(thrown?.message ?? '', `--token-file: ${path} `);
     assert.not.match(thrown?.message ?? '', 'same', 'a secret is not repeated');
   });
+
+test('a device without end is not read to its end', async () => {
+  const thrown = await readToken('/dev/zero').then(
+    () => undefined,
+    (error: Error) => error,
+  );
+  assert.match(thrown?.message ?? 'taken', /\/dev\/zero holds more than 4096 bytes/);
+});
 
 for (const [what, content] of [
   ['with a line end', 'Se-s.a_m~e+/==\n'],
