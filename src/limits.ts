@@ -44,6 +44,10 @@ export const limits = {
   wholeFileBytes: 32 * KiB,
   /** File operations of one kind under way at a time; each holds a descriptor, and some a whole file. With 8 they take three times as long. */
   filesInFlight: 32,
+  /** Names looked at together: each takes microseconds, and some hundred bytes. */
+  statsInFlight: 128,
+  /** A file that was changed so shortly before it was looked at may change once more under the same time: vfat's tick is 2 s. */
+  witnessYoungMs: 3_000,
   /** From this size on a seal is quicker than a SHA-256. */
   sealFromBytes: 16 * KiB,
   /** Values that are packed together (packed-list.ts), and windows of them that are unpacked at a time. */

@@ -58,7 +58,7 @@ const windowValues = limits.packedWindowValues;
  * `chunkSize` and more for each window.
  */
 const deflating = { level: 1, windowBits: 13, memLevel: 5, chunkSize: 2048 };
-const inflating = { chunkSize: 4096 };
+const inflating = { chunkSize: 4096, windowBits: deflating.windowBits };
 
 interface Window<T> {
   index: number;

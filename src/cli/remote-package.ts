@@ -90,6 +90,7 @@ function remoteFile(net: Net, address: Address, sizeBytes: number): OpenFile {
       device: 0n,
       inode: 0n,
       modifiedMs: 0,
+      changedNs: 0n,
     }),
     close: async () => undefined,
     attributes: async () => ({ values: {}, beyond: [] }),

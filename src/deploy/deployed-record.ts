@@ -16,6 +16,7 @@ import { limits } from '../limits.ts';
 import type { ModuleCommands, ServiceSpec } from '../release.ts';
 import { currentRecord, deployedPath } from './current-record.ts';
 import type { Fingerprint } from './fingerprint.ts';
+import { decodeLine, type EncodedLines, encodeLine, loadTextDigest } from './record-line.ts';
 
 export interface RecordHeader {
   readonly kind: 'header';
@@ -101,8 +102,14 @@ type AnyLine = RecordHeader | RecordLine | { readonly kind: 'end'; readonly line
 export interface RecordChange {
   /** Of the update's own modules; gone through several times. */
   readonly lines: Iterable<RecordLine>;
+  /** Names of these modules, where they are at hand: then the lines are not asked for them. */
+  readonly own?: readonly string[];
+  /** More of them, behind those. */
+  readonly standing?: EncodedLines<RecordLine> | undefined;
   /** Modules that go. */
   readonly removed?: readonly string[];
+  /** The record before it tells of no other modules: it need not be read. */
+  readonly hasAll?: boolean;
 }
 
 /**
@@ -114,36 +121,44 @@ export async function writeRecord(
   files: Files,
   backupDirectory: string,
   header: Omit<RecordHeader, 'modules'>,
-  { lines, removed = [] }: RecordChange,
+  { lines, own, standing, removed = [], hasAll = false }: RecordChange,
   group: WriteGroup,
 ): Promise<void> {
-  const kept = await keptOf(files, backupDirectory, { lines, removed });
+  const before = hasAll ? undefined : await currentRecord(files, backupDirectory);
+  const kept =
+    before === undefined
+      ? nothingKept
+      : await keptOf(files, backupDirectory, before, { lines, standing, removed });
   const modules = { ...kept.modules };
-  for (const line of lines) if (line.kind === 'module') modules[line.name] = header.version;
-  const { createHash } = await import('node:crypto');
-  const encode = (line: AnyLine) => {
-    const text = JSON.stringify(line);
-    return `${createHash('sha256').update(text).digest('hex')} ${text}\n`;
-  };
+  for (const name of own ?? namesIn(lines)) modules[name] = header.version;
+  const digest = await loadTextDigest();
   const file = await files.open(deployedPath(backupDirectory, header.id), 'create');
   let isTaken = false;
   try {
     let position = 0;
     let count = 0;
     let pending = '';
-    const flush = async () => {
-      const bytes = Buffer.from(pending);
+    const write = async (bytes: Buffer) => {
       await file.write(bytes, position);
       position += bytes.length;
+    };
+    const flush = async () => {
+      const bytes = Buffer.from(pending);
       pending = '';
+      await write(bytes);
     };
     const add = async (line: AnyLine) => {
-      pending += encode(line);
+      pending += encodeLine(digest, line);
       count += 1;
       if (pending.length >= limits.chunkBytes) await flush();
     };
     await add({ ...header, modules });
     for (const line of lines) await add(line);
+    if (standing !== undefined) {
+      await flush();
+      for (const text of standing.texts()) await write(text);
+      count += standing.length;
+    }
     for await (const line of kept.lines) await add(line);
     await add({ kind: 'end', lines: count });
     await flush();
@@ -152,6 +167,10 @@ export async function writeRecord(
   } finally {
     if (!isTaken) await file.close();
   }
+}
+
+function* namesIn(lines: Iterable<RecordLine>): Generator<string> {
+  for (const line of lines) if (line.kind === 'module') yield line.name;
 }
 
 const readableFormats: ReadonlySet<number> = new Set([1, 2, 3]);
@@ -192,20 +211,20 @@ interface Kept {
 
 const nothingKept: Kept = { lines: [], modules: {} };
 
-/** Of the record that counts now, what belongs to other modules than those of `lines` and `removed`; nothing where it is damaged. */
+/** Of the record of `id`, what belongs to other modules than those of `lines` and `removed`; nothing where it is damaged. */
 async function keptOf(
   files: Files,
   backupDirectory: string,
-  { lines, removed }: Required<RecordChange>,
+  id: string,
+  { lines, standing, removed }: RecordChange,
 ): Promise<Kept> {
-  const id = await currentRecord(files, backupDirectory);
-  if (id === undefined) return nothingKept;
   const leaving = new Set(removed);
   const paths = new Set<string>();
-  for (const line of lines) {
-    if (line.kind === 'module') leaving.add(line.name);
-    else paths.add(line.path);
-  }
+  for (const part of [lines, standing ?? []])
+    for (const line of part) {
+      if (line.kind === 'module') leaving.add(line.name);
+      else paths.add(line.path);
+    }
   const isKept = (line: RecordLine) =>
     line.kind === 'module' ? !leaving.has(line.name) : !leaving.has(line.module) && !paths.has(line.path);
   try {
@@ -234,7 +253,7 @@ async function* only(
 }
 
 async function* readLines(files: Files, path: string): AsyncGenerator<AnyLine> {
-  const { createHash } = await import('node:crypto');
+  const digest = await loadTextDigest();
   const file = await files.open(path, 'read');
   try {
     const buffer = Buffer.alloc(limits.chunkBytes);
@@ -245,11 +264,9 @@ async function* readLines(files: Files, path: string): AsyncGenerator<AnyLine> {
       position += got;
       let text = Buffer.concat([rest, buffer.subarray(0, got)]);
       for (let end = text.indexOf(0x0a); end >= 0; end = text.indexOf(0x0a)) {
-        const line = text.subarray(0, end).toString('utf8');
-        const json = line.slice(65);
-        if (createHash('sha256').update(json).digest('hex') !== line.slice(0, 64))
-          throw damaged(path, `a bad line before byte ${position}`);
-        yield JSON.parse(json) as AnyLine; // the digest has proven that we wrote it
+        const line = decodeLine(digest, text.subarray(0, end));
+        if (line === undefined) throw damaged(path, `a bad line before byte ${position}`);
+        yield line as AnyLine;
         text = text.subarray(end + 1);
       }
       rest = Buffer.from(text);

@@ -17,11 +17,18 @@ import type { Recorded } from './recorded.ts';
 import type { StayingFiles } from './staying.ts';
 import type { Tree } from './wants.ts';
 
-/** `staying` gets what others put there. Sockets, pipes and devices stay, and so do the directories of all that stays. `wanted`: whether a path is no extra. */
+export interface KnownPaths {
+  /** It is no extra. */
+  wanted(path: string): boolean;
+  /** It is wanted, and a file or symlink was found there: nobody looks again. */
+  isFile(path: string): boolean;
+}
+
+/** `staying` gets what others put there. Sockets, pipes and devices stay, and so do the directories of all that stays. */
 export async function findExtras(
   host: Pick<Host, 'files' | 'log'>,
   trees: readonly Tree[],
-  wanted: (path: string) => boolean,
+  { wanted, isFile }: KnownPaths,
   recorded: Recorded,
   staying: StayingFiles,
 ): Promise<PackedList<Want>> {
@@ -57,7 +64,10 @@ export async function findExtras(
     let somethingStays = false;
     const names = (await host.files.list(directory)).sort();
     for (let at = 0; at < names.length; at += limits.filesInFlight) {
-      const targets = names.slice(at, at + limits.filesInFlight).map((name) => inDirectory(directory, name));
+      const targets = names
+        .slice(at, at + limits.filesInFlight)
+        .map((name) => inDirectory(directory, name))
+        .filter((target) => mountPoints.has(target) || !isFile(target));
       const stats = await Promise.all(targets.map((target) => host.files.stat(target)));
       for (const [index, target] of targets.entries()) {
         await breathe();

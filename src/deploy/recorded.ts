@@ -11,13 +11,19 @@ export interface Recorded {
   readonly files: Pick<PackedMap<RecordedFile>, 'get' | 'has'>;
   readonly links: Pick<PackedMap<RecordedLink>, 'get' | 'has'>;
   readonly directories: ReadonlySet<string>;
+  readonly modules: ReadonlySet<string>;
 }
 
 /** What tells whether a file still is what was deployed. */
 export type RecordedFile = Pick<DeployedFile, 'sizeBytes' | 'attributes' | 'isConfig'> & Fingerprint;
 export type RecordedLink = Pick<DeployedLink, 'to' | 'isConfig'>;
 
-export const nothingRecorded: Recorded = { files: new Map(), links: new Map(), directories: new Set() };
+export const nothingRecorded: Recorded = {
+  files: new Map(),
+  links: new Map(),
+  directories: new Set(),
+  modules: new Set(),
+};
 
 /** Nothing where there is no record or a damaged one: then all that stands is somebody else's. */
 export async function readRecorded(files: Files, backupDirectory: string): Promise<Recorded> {
@@ -28,6 +34,7 @@ export async function readRecorded(files: Files, backupDirectory: string): Promi
     files: packing.map<RecordedFile>(),
     links: packing.map<RecordedLink>(),
     directories: new Set<string>(),
+    modules: new Set<string>(),
   };
   const breathe = breather();
   try {
@@ -35,6 +42,7 @@ export async function readRecorded(files: Files, backupDirectory: string): Promi
       if (line.kind === 'file') found.files.set(line.path, recordedOf(line));
       else if (line.kind === 'link') found.links.set(line.path, linkOf(line));
       else if (line.kind === 'directory') found.directories.add(line.path);
+      else found.modules.add(line.name);
       await breathe();
     }
     return found;

@@ -22,13 +22,11 @@ import type { Facts, Want } from './make-plan.ts';
 import { refuseOwnFiles } from './own-files.ts';
 import { readOwners } from './owner.ts';
 import { baseOf, below, directoryOf, inDirectory } from './paths.ts';
-import { type Plan, touchedDirectories } from './plan.ts';
 import { nothingRecorded, type Recorded } from './recorded.ts';
-import { checkSpace, type Filesystem } from './space.ts';
 import { judgeStanding } from './standing.ts';
 import { openStaying, type Staying } from './staying.ts';
-import { insideTerritory, resolveDirectory, resolveExisting, type Territory } from './territory.ts';
-import { isTurned, placeAbove, refuseStrangers, steadyDirectory } from './turned.ts';
+import { insideTerritory, resolveDirectory, type Territory } from './territory.ts';
+import { isTurned, placeAbove, refuseStrangers } from './turned.ts';
 import { type Tree, wantsOfRelease } from './wants.ts';
 
 export interface Survey {
@@ -93,7 +91,13 @@ export async function surveyRelease(
     const isTurned = !isTree && found.get(root)?.kind === 'directory';
     return isTurned ? [{ module: name, root, exact: false, keep: [] }] : [];
   });
-  const extras = await findExtras(host, [...wanted.trees, ...givenUp], isKnown, recorded, staying);
+  const extras = await findExtras(
+    host,
+    [...wanted.trees, ...givenUp],
+    { wanted: isKnown, isFile: (path) => isFileKind(found.get(path)?.kind) },
+    recorded,
+    staying,
+  );
   const left = await findLeaving(host, leaving, { inside, wanted: isKnown, roots: [...roots.values()] });
   const all = chained<Want>(wanted.directories, judged.wants, extras, left.wants);
   const facts = { ...(await surveyWants(files, all, self, found)), attributes };
@@ -204,23 +208,8 @@ async function refuseTurn(
     log.warn(`${target} becomes a directory: the file that stands there is kept in the backups`);
 }
 
-/** Throws DISK_FULL where the plan does not fit (see space.ts). */
-export async function checkPlanFits(
-  files: Files,
-  plan: Plan,
-  facts: Facts,
-  backupDirectory: string,
-): Promise<void> {
-  const measure = eachOnce(async (directory): Promise<Filesystem> => {
-    return { path: directory, ...(await files.space(directory)) };
-  });
-  const homes = new Map<string, Filesystem>();
-  for (const directory of touchedDirectories(plan)) {
-    const steady = steadyDirectory(facts.turned, directory);
-    homes.set(directory, await measure((await resolveExisting(files, steady)).real));
-  }
-  const backups = await measure(backupDirectory);
-  await checkSpace(plan, facts.found, (target) => homes.get(directoryOf(target)) ?? backups, backups);
+function isFileKind(kind: string | undefined): boolean {
+  return kind === 'file' || kind === 'symlink';
 }
 
 /** One after the other, each time anew. */
@@ -229,17 +218,5 @@ function chained<T>(...parts: readonly Iterable<T>[]): Iterable<T> {
     *[Symbol.iterator]() {
       for (const part of parts) yield* part;
     },
-  };
-}
-
-/** Asks only once for each directory: a tree has many files in few of them. */
-function eachOnce<T>(ask: (directory: string) => Promise<T>): (directory: string) => Promise<T> {
-  const known = new Map<string, T>();
-  return async (directory) => {
-    const before = known.get(directory);
-    if (before !== undefined) return before;
-    const answer = await ask(directory);
-    known.set(directory, answer);
-    return answer;
   };
 }

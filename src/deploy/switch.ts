@@ -70,6 +70,8 @@ export async function clearAway(
   const changed = new Set(isRepeated ? touchedDirectories(plan) : []);
   await forEachInFlight(fileSteps(plan), limits.filesInFlight, (step) =>
     clear(step.target, async () => {
+      // Where nothing was, nothing was kept.
+      if (step.backup === null && (step.kind === 'remove' || step.replacesDirectory === undefined)) return;
       const kept = keptPath(step);
       const there = await files.stat(kept);
       if (there === undefined) return;
@@ -112,18 +114,20 @@ async function switchOne(files: Files, step: FileStep): Promise<void> {
     else await files.rename(step.target, keptPath(step));
     return;
   }
-  const staged = stagedPath(step);
-  const isStaged = (await files.stat(staged)) !== undefined;
+  const places = [stagedPath(step), step.target, keptPath(step)] as const;
+  const [staged, target, kept] = places;
+  const before = await files.statMany(places);
+  const isStaged = before[0] !== undefined;
   if (isStaged) {
     if (step.replacesDirectory !== undefined) await keepDirectory(files, step);
-    else if (step.backup !== null && !(await files.stat(keptPath(step))) && (await files.stat(step.target)))
-      await files.rename(step.target, keptPath(step)); // a filesystem without hard links
-    await files.rename(staged, step.target);
-    // rename(2) between two names of one file does nothing: the staged name of such a pair is left.
-    if (await files.stat(staged)) await files.remove(staged);
+    else if (step.backup !== null && before[2] === undefined && before[1] !== undefined)
+      await files.rename(target, kept); // a filesystem without hard links
+    await files.rename(staged, target);
   }
-  const now = await files.stat(step.target);
-  const old = await oldFile(files, step);
+  const [left, now, keptNow] = await files.statMany(places);
+  // rename(2) between two names of one file does nothing: the staged name of such a pair is left.
+  if (isStaged && left !== undefined) await files.remove(staged);
+  const old = step.backup === null ? undefined : (keptNow ?? (await savedFile(files, step)));
   if (now && old && sameFile(now, old)) {
     throw new UpdateError('DEPLOYMENT_FAILED', `${step.target} was put back to its old content meanwhile`);
   }
@@ -187,8 +191,7 @@ async function removeEmptied(files: Files, directory: string): Promise<void> {
   await files.removeDirectory(directory);
 }
 
-async function oldFile(files: Files, step: FileStep): Promise<FileStat | undefined> {
-  const kept = step.backup === null ? undefined : await files.stat(keptPath(step));
-  const backup = kept ? null : await backupOf(files, step);
-  return kept ?? (backup === null ? undefined : files.stat(backup));
+async function savedFile(files: Files, step: FileStep): Promise<FileStat | undefined> {
+  const backup = await backupOf(files, step);
+  return backup === null ? undefined : files.stat(backup);
 }

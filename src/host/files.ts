@@ -7,12 +7,12 @@
  */
 import fs from 'node:fs';
 import { posix } from 'node:path';
-import { errno } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { type GroupReader, groupReader } from './acl.ts';
 import { openAnchors } from './anchors.ts';
 import { attributeNames } from './attribute-names.ts';
 import { type AttributeCalls, attributeCalls } from './attributes.ts';
+import { isAbsence, statMany, toFileStat } from './file-stat.ts';
 import type { FileOwner, FileStat, Files, Memory, OpenFile, OpenHow } from './host.ts';
 import { pathBytes, rawText } from './raw-text.ts';
 import { openFilesystem } from './syncfs.ts';
@@ -105,10 +105,11 @@ function filesOf({ at, inside }: Names): Files {
           return withoutMask(stat, groups, (reader) => reader.ofName(name));
         });
       } catch (thrown) {
-        if (errno(thrown) === 'ENOENT' || errno(thrown) === 'ENOTDIR') return undefined;
+        if (isAbsence(thrown)) return undefined;
         throw thrown;
       }
     },
+    statMany: (paths) => statMany(paths, inside),
     realPath: async (path) =>
       rawText(
         await call<Buffer>((done) => fs.realpath.native(pathBytes(path), { encoding: 'buffer' }, done)),
@@ -257,26 +258,6 @@ async function withoutMask(
   if (group === 0 || (groups.isCostly && (group & ~others) === 0)) return stat;
   const bits = await read(groups);
   return bits === undefined ? stat : { ...stat, mode: (stat.mode & ~0o070) | ((bits & group) << 3) };
-}
-
-function toFileStat(stats: fs.BigIntStats): FileStat {
-  const kind = stats.isFile()
-    ? 'file'
-    : stats.isDirectory()
-      ? 'directory'
-      : stats.isSymbolicLink()
-        ? 'symlink'
-        : 'other';
-  return {
-    kind,
-    sizeBytes: Number(stats.size),
-    mode: Number(stats.mode & 0o7777n),
-    uid: Number(stats.uid),
-    gid: Number(stats.gid),
-    device: stats.dev,
-    inode: stats.ino,
-    modifiedMs: Number(stats.mtimeNs) / 1e6,
-  };
 }
 
 type Done<T> = (error: NodeJS.ErrnoException | null, value: T) => void;

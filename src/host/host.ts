@@ -16,18 +16,18 @@ export interface Host {
 
 // ---------------------------------------------------------------------------------------------- files
 
-export interface FileStat {
+export interface FileStat extends FileOwner {
   readonly kind: 'file' | 'directory' | 'symlink' | 'other';
   readonly sizeBytes: number;
   /** Permission bits, 0o7777. */
   readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
   /** Device and inode identify a file: two names with both equal are the same file. */
   readonly device: bigint;
   readonly inode: bigint;
   /** Epoch milliseconds, with a fraction. */
   readonly modifiedMs: number;
+  /** Epoch nanoseconds (ctime): of the last change of anything, set by the kernel alone. */
+  readonly changedNs: bigint;
 }
 
 export interface FileOwner {
@@ -47,8 +47,8 @@ export interface FileAttributes {
 }
 
 /**
- * How a file is opened; a symlink in the last place is never followed (ELOOP).
- * read: existing, read only. update: existing, read and write. create: must not exist, mode 0600.
+ * A symlink in the last place is never followed (ELOOP). read: existing, read only. update: existing, read and write. create: must not
+ * exist, mode 0600.
  * append: existing or created 0600, every write goes to the end.
  */
 export type OpenHow = 'read' | 'update' | 'create' | 'append';
@@ -95,6 +95,8 @@ export interface Files {
   list(path: string): Promise<string[]>;
   /** Of the link itself, if it is one; undefined when nothing is there (ENOENT, ENOTDIR), ELOOP as above. */
   stat(path: string): Promise<FileStat | undefined>;
+  /** The same of many in little time, those of one directory in a row; the mode is the inode's, with an access list's mask in it. */
+  statMany(paths: readonly string[]): Promise<readonly (FileStat | undefined)[]>;
   /** The path with every symlink resolved; rejects with ENOENT. */
   realPath(path: string): Promise<string>;
   readLink(path: string): Promise<string>;
@@ -124,7 +126,7 @@ export interface Files {
 
 // ---------------------------------------------------------------------------------------------- clock
 
-/** A boot of the machine, and how long ago it began: counted while it sleeps, too, and set by nobody. */
+/** A boot of the machine, and how long ago it began: counted in its sleep, too. */
 export interface BootTime {
   readonly id: string;
   readonly ms: number;

@@ -31,6 +31,7 @@ export function rootedFiles({ root, files, owners, writtenMs }: RootedOptions): 
       const stat = await files.stat(at(path));
       return stat && seen(stat);
     },
+    statMany: async (paths) => (await files.statMany(paths.map(at))).map((stat) => stat && seen(stat)),
     realPath: (path) => resolveLinks(rooted, path),
     readLink: (path) => files.readLink(at(path)),
     attributeNames: async () => new Map(), // of a tree that is made, nobody has set any

@@ -16,9 +16,11 @@ import { limits } from '../limits.ts';
 import { type Archive, openArchive } from '../package/archive.ts';
 import { newSealing, type Seal } from '../seal.ts';
 import type { Settings } from '../settings.ts';
+import { type EarlyPlan, stillPlanned } from './early-plan.ts';
 import { lastServices } from './past-services.ts';
+import { type PlannedInstall, plannedInstall } from './planned-install.ts';
 import { prepareInstall } from './prepare.ts';
-import { type Deployed, deployedOf, rememberDeployed } from './remember.ts';
+import { rememberDeployed } from './remember.ts';
 import { runTransaction } from './transaction.ts';
 import type { Outcome, TransactionContext } from './transaction-context.ts';
 
@@ -40,46 +42,49 @@ export function downloadedAt({ files }: Pick<Host, 'files'>, directory: string, 
   return { files, path: packagePath(directory, name) };
 }
 
-/** Installs a verified package. Throws an UpdateError where nothing was begun; else see Outcome. */
+/** Installs a verified package; `early`: the plan that was made when it came. Throws an UpdateError where nothing was begun; else see Outcome. */
 export async function installPackage(
   context: TransactionContext,
   settings: Settings,
   place: PackagePlace,
-  { request, seal, action }: Waiting,
+  waiting: Waiting,
+  early?: EarlyPlan,
 ): Promise<Outcome> {
-  const { host } = context;
-  const { memory } = host;
-  const archive = await openArchive({ files: place.files, memory }, place.path);
+  const { host, backupDirectory } = context;
+  const { request, seal } = waiting;
+  const planned = early && (await stillPlanned(host, backupDirectory, early, waiting));
+  const archive = await openArchive(
+    { files: place.files, memory: host.memory },
+    place.path,
+    planned?.listing,
+  );
   try {
-    const { plan, deployed } = await planInstall(context, settings, archive, {
-      version: request.version,
-      action,
-    });
+    const { plan, deployed } = planned ?? (await planNow(context, settings, archive, waiting));
     host.memory.trim();
     return await runTransaction(
       context,
       plan,
       async (group) => {
         const staged = await stagePackage(context, plan, group, archive, { request, place, seal });
-        await rememberDeployed(host, context.backupDirectory, plan, deployed, { request, ...staged }, group);
+        await rememberDeployed(host, backupDirectory, plan, deployed, { request, ...staged }, group);
       },
-      { known: await lastServices(host, context.backupDirectory) },
+      { known: await lastServices(host, backupDirectory) },
     );
   } finally {
     await archive.close();
   }
 }
 
-/** The plan, and of what it was made from only what is needed later: the rest is half of the memory of a large tree. */
-async function planInstall(
+async function planNow(
   { host, backupDirectory }: TransactionContext,
   settings: Settings,
   archive: Archive,
-  asked: { readonly version: string; readonly action: string | null },
-): Promise<{ plan: Plan; deployed: Deployed }> {
-  const found = await prepareInstall(host, settings, backupDirectory, archive, asked);
-  for (const warning of found.warnings) host.log.warn(`manifest.json: ${warning}`);
-  return { plan: found.plan, deployed: await deployedOf(found.release, found.survey) };
+  { request, action }: Waiting,
+): Promise<PlannedInstall> {
+  const asked = { version: request.version, action };
+  const prepared = await prepareInstall(host, settings, backupDirectory, archive, asked);
+  for (const warning of prepared.warnings) host.log.warn(`manifest.json: ${warning}`);
+  return plannedInstall(prepared, archive);
 }
 
 interface StoredPackage {

@@ -1,7 +1,7 @@
 /**
  * Everything that is found out about a package before anything on the device changes: manifest, signature, device type, versions,
- * places, names and room. Done twice: when the download ends, so that a package which cannot be installed never waits, and
- * again at the install, as the device may be another one by then.
+ * places, names and room. Done when the download ends, so that a package which cannot be installed never waits; and again at the
+ * install, where the device may be another one by then (early-plan.ts).
  */
 import { installedVersion } from '../deploy/installed-version.ts';
 import { checkPlanLength } from '../deploy/journal-file.ts';
@@ -9,25 +9,25 @@ import { readLeaving } from '../deploy/leaving.ts';
 import { makePlan } from '../deploy/make-plan.ts';
 import { latestId } from '../deploy/past-updates.ts';
 import type { Plan } from '../deploy/plan.ts';
-import { readRecorded } from '../deploy/recorded.ts';
+import { type Recorded, readRecorded } from '../deploy/recorded.ts';
+import { checkPlanFits, type Need } from '../deploy/space.ts';
 import { openSteps } from '../deploy/step-list.ts';
-import { checkPlanFits, type Survey, surveyRelease } from '../deploy/survey.ts';
+import { type Survey, surveyRelease } from '../deploy/survey.ts';
 import { nextId } from '../deploy/update-id.ts';
-import { type PackageRequest, packagePath } from '../download/request.ts';
 import { asUpdateError, UpdateError } from '../errors.ts';
 import { breathing } from '../host/breathing.ts';
 import type { FileOwner, Files, Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
-import { type Archive, openArchive } from '../package/archive.ts';
+import type { Archive } from '../package/archive.ts';
 import { readRelease } from '../package/read-release.ts';
 import type { Release } from '../release.ts';
 import type { Settings } from '../settings.ts';
 import { commandsOfRelease, commandsPart } from './commands.ts';
-import { checkFit, checkNoDowngrade } from './fit.ts';
+import { checkFit } from './fit.ts';
 import { markSelf, selfRuleOf } from './self-update.ts';
 import { servicesOfInstall } from './service-changes.ts';
 
-type LookingHost = Pick<Host, 'files' | 'clock' | 'log' | 'memory'>;
+export type LookingHost = Pick<Host, 'files' | 'clock' | 'log' | 'memory'>;
 
 /** What of the settings has a say in a plan. */
 export type PlanningSettings = Pick<
@@ -40,45 +40,29 @@ export interface Prepared {
   readonly plan: Plan;
   readonly survey: Survey;
   readonly warnings: readonly string[];
+  /** What was deployed before, and the room that the plan takes. */
+  readonly recorded: Recorded;
+  readonly needs: readonly Need[];
 }
 
 /**
- * Looks whether the verified package in `directory` can be installed on this device as it is now. Throws what an install would be
- * refused with, and DOWNGRADE_REFUSED unless `mayDowngrade`. Changes nothing, and leaves it to the install to say what it will do.
+ * Reads the release of an open package and plans its install. Throws an UpdateError; changes nothing. `targets`: what the targets are
+ * looked at through, unless it is the host's own port.
  */
-export async function checkInstallable(
-  host: LookingHost,
-  settings: Settings,
-  backupDirectory: string,
-  directory: string,
-  { request, mayDowngrade }: { readonly request: PackageRequest; readonly mayDowngrade: () => boolean },
-): Promise<void> {
-  const archive = await openArchive(host, packagePath(directory, request.package_name));
-  try {
-    const asked = { version: request.version, action: null };
-    const { debug, error } = host.log;
-    const quiet = { ...host, log: { debug, info: debug, warn: debug, error } };
-    const { plan } = await prepareInstall(quiet, settings, backupDirectory, archive, asked);
-    if (!mayDowngrade()) checkNoDowngrade(request.version, plan.previousVersion ?? undefined);
-  } finally {
-    await archive.close();
-  }
-}
-
-/** Reads the release of an open package and plans its install. Throws an UpdateError; changes nothing. */
 export async function prepareInstall(
   host: LookingHost,
   settings: PlanningSettings,
   backupDirectory: string,
   archive: Archive,
   { version, action }: { readonly version: string; readonly action: string | null },
+  targets: Files = host.files,
 ): Promise<Prepared> {
   const { allowedRoots, workDirectory, trustedKeys } = settings;
   const rules = { expectedVersion: version, allowedRoots, workDirectory, self: selfRuleOf(settings) };
   const { release, warnings } = await readRelease(archive, rules, trustedKeys);
   const installed = await installedVersion(host.files, backupDirectory);
   checkFit(release, settings.deviceType, installed);
-  const planned = await planRelease(host, settings, backupDirectory, release, { installed, action });
+  const planned = await planRelease(host, settings, backupDirectory, release, { installed, action, targets });
   return { release, warnings, ...planned };
 }
 
@@ -87,14 +71,23 @@ async function planRelease(
   settings: PlanningSettings,
   backupDirectory: string,
   release: Release,
-  { installed, action }: { readonly installed: string | undefined; readonly action: string | null },
-): Promise<{ plan: Plan; survey: Survey }> {
+  {
+    installed,
+    action,
+    targets,
+  }: {
+    readonly installed: string | undefined;
+    readonly action: string | null;
+    readonly targets: Files;
+  },
+): Promise<Pick<Prepared, 'plan' | 'survey' | 'recorded' | 'needs'>> {
   try {
     const self = await ownerOfUpdater(host.files, backupDirectory);
     const recorded = await readRecorded(host.files, backupDirectory);
     const leaving = await readLeaving(host, backupDirectory, release);
     const removed = leaving.modules.map(({ name }) => name);
-    const survey = await surveyRelease(host, release, settings, self, recorded, leaving);
+    const looking = { ...host, files: targets };
+    const survey = await surveyRelease(looking, release, settings, self, recorded, leaving);
     const startedMs = host.clock.now();
     const made = await makePlan(
       {
@@ -120,8 +113,8 @@ async function planRelease(
     );
     const plan = await markSelf(made, settings.executable);
     await checkPlanLength(host, plan);
-    await checkPlanFits(host.files, plan, survey.facts, backupDirectory);
-    return { plan, survey };
+    const needs = await checkPlanFits(host.files, plan, survey.facts, backupDirectory);
+    return { plan, survey, recorded, needs };
   } catch (thrown) {
     throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', 'looking at the targets');
   }

@@ -12,13 +12,14 @@ import type { Found } from '../deploy/findings.ts';
 import type { Fingerprint } from '../deploy/fingerprint.ts';
 import { type FileWant, isLeftAlone } from '../deploy/make-plan.ts';
 import { directorySteps, type Plan, putSteps } from '../deploy/plan.ts';
+import { type EncodedLines, openEncodedLines } from '../deploy/record-line.ts';
+import type { Recorded } from '../deploy/recorded.ts';
 import type { Survey } from '../deploy/survey.ts';
 import type { PackageRequest } from '../download/request.ts';
 import { asUpdateError } from '../errors.ts';
 import { breathing } from '../host/breathing.ts';
 import type { Attributes, Files, Host } from '../host/host.ts';
 import type { WriteGroup } from '../host/write-group.ts';
-import { loadPacking } from '../packed-list.ts';
 import type { Release } from '../release.ts';
 
 /** What an update deploys, beside its plan: as little as that, for it is held while thousands of files are unpacked. */
@@ -30,7 +31,9 @@ export interface Deployed {
   readonly config: ReadonlySet<string>;
   readonly kept: ReadonlySet<string>;
   /** Of files and links that are left alone: they have no step. */
-  readonly standing: Iterable<DeployedFile | DeployedLink>;
+  readonly standing: EncodedLines<RecordLine>;
+  /** The record before it tells of no other modules. */
+  readonly hasAll: boolean;
 }
 
 /** What the update came in, and the digests of what was staged. */
@@ -43,11 +46,17 @@ export interface Staged {
 }
 
 /** Without the survey, which takes more: to be made before thousands of files are unpacked. */
-export async function deployedOf(release: Release, { wants, facts, moduleRoots }: Survey): Promise<Deployed> {
+export async function deployedOf(
+  release: Release,
+  { wants, facts, moduleRoots }: Survey,
+  recorded: Recorded,
+  removed: readonly string[],
+): Promise<Deployed> {
   const config = new Set<string>();
   const kept = new Set<string>();
   const directories: Deployed['directories'][number][] = [];
-  const standing = (await loadPacking()).list<DeployedFile | DeployedLink>();
+  const standing = await openEncodedLines<RecordLine>();
+  const modules = new Set([...release.modules.map(({ name }) => name), ...removed]);
   for await (const want of breathing(wants)) {
     const { kind, module, target } = want;
     if (kind === 'directory') directories.push({ module, target });
@@ -61,6 +70,7 @@ export async function deployedOf(release: Release, { wants, facts, moduleRoots }
   }
   return {
     ...{ config, kept, standing, directories },
+    hasAll: [...recorded.modules].every((name) => modules.has(name)),
     version: release.version,
     modules: release.modules.map(({ name, isTree, isSelf, target, service, commands }) => {
       const tree = isTree ? (moduleRoots.get(name) ?? target) : null;
@@ -128,7 +138,8 @@ export async function rememberDeployed(
     const directories = await directoriesOf(host.files, plan, deployed);
     const lines = { [Symbol.iterator]: () => linesOf(plan, deployed, directories, staged) };
     const { removed = [] } = plan;
-    await writeRecord(host.files, backupDirectory, header, { lines, removed }, group);
+    const { standing, hasAll } = deployed;
+    await writeRecord(host.files, backupDirectory, header, { lines, standing, removed, hasAll }, group);
   } catch (thrown) {
     throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', 'writing the record of what is deployed');
   }
@@ -137,7 +148,7 @@ export async function rememberDeployed(
 /** One line at a time: those of thousands of files would take as much again as their plan. */
 function* linesOf(
   plan: Plan,
-  { modules, config, kept, standing }: Deployed,
+  { modules, config, kept }: Deployed,
   directories: readonly DeployedDirectory[],
   { fingerprints, unheld }: Staged,
 ): Generator<RecordLine> {
@@ -158,7 +169,6 @@ function* linesOf(
     const dress = { mode, uid, gid, ...recordedAttributes(step.attributes, unheld.get(target)) };
     yield { kind: 'file', module, path: target, ...dress, ...content, ...edited };
   }
-  yield* standing;
 }
 
 /** The directories of the trees as they stand: what a repair makes again where they are missing. */

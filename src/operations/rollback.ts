@@ -12,9 +12,10 @@ import {
   wantsOfRollback,
 } from '../deploy/past-updates.ts';
 import { fileSteps, type Plan } from '../deploy/plan.ts';
+import { checkPlanFits } from '../deploy/space.ts';
 import { stageBackups } from '../deploy/stage.ts';
 import { openSteps } from '../deploy/step-list.ts';
-import { checkPlanFits, surveyWants } from '../deploy/survey.ts';
+import { surveyWants } from '../deploy/survey.ts';
 import { refuseStrangers } from '../deploy/turned.ts';
 import { nextId } from '../deploy/update-id.ts';
 import { UpdateError } from '../errors.ts';

@@ -56,8 +56,18 @@ export interface Archive {
 /** What parsing one entry leaves to the garbage collector, roughly: buffers, promises, header objects. */
 const recordGarbageBytes = 2048;
 
-/** Opens a package and judges every entry. Throws INVALID_PACKAGE. Spec section 4. */
-export async function openArchive(host: Pick<Host, 'files' | 'memory'>, path: string): Promise<Archive> {
+/** What is known of an open package's content: enough to open it once more without judging it again. */
+export type Listing = Pick<Archive, 'sizeBytes' | 'entries'>;
+
+/**
+ * Opens a package and judges every entry. Throws INVALID_PACKAGE. Spec section 4. `known`: the listing of the same bytes, judged before;
+ * the caller sees to it that they are the same.
+ */
+export async function openArchive(
+  host: Pick<Host, 'files' | 'memory'>,
+  path: string,
+  known?: Listing,
+): Promise<Archive> {
   const file = await host.files.open(path, 'read').catch((thrown: unknown) => {
     throw asUpdateError(thrown, 'INVALID_PACKAGE', `opening ${path}`);
   });
@@ -66,7 +76,9 @@ export async function openArchive(host: Pick<Host, 'files' | 'memory'>, path: st
     const zlib = await import('node:zlib');
     const produced = (bytes: number) => host.memory.produced(bytes);
     const parts = { zlib, crc32: fastestCrc32(zlib), produced };
-    const entries = await readEntries(file, sizeBytes, parts);
+    if (known !== undefined && known.sizeBytes !== sizeBytes)
+      throw invalidPackage(`${sizeBytes} bytes instead of ${known.sizeBytes}`);
+    const entries = known?.entries ?? (await readEntries(file, sizeBytes, parts));
     const source: Source = { file, sizeBytes, entries, parts };
     return {
       sizeBytes,

@@ -17,14 +17,15 @@ import type { Traffic } from '../download/traffic.ts';
 import type { VerifiedPackage } from '../download/verify.ts';
 import { asUpdateError, errorText, type UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
+import { planEarly } from '../operations/early-plan.ts';
 import { downloadedAt, installPackage } from '../operations/install.ts';
-import { checkInstallable } from '../operations/prepare.ts';
 import { repair } from '../operations/repair.ts';
 import { rollBack } from '../operations/rollback.ts';
 import { resumeForward, resumeUndo } from '../operations/transaction.ts';
 import type { Outcome, TransactionContext } from '../operations/transaction-context.ts';
 import type { Settings } from '../settings.ts';
 import { candidatesFor } from './candidates.ts';
+import type { EarlySlot } from './early-slot.ts';
 import type { Event, Operation } from './event.ts';
 import type { Holds } from './hold.ts';
 import type { ProgressKeeper } from './progress.ts';
@@ -50,6 +51,8 @@ export interface JobContext {
   hasEnded(): boolean;
   /** Files are switched from here on. */
   switching(): void;
+  /** The plan that was made for the package that waits: kept until it is taken, or the package goes. */
+  readonly early: Pick<EarlySlot, 'keep' | 'take'>;
   saveResume(info: ResumeInfo): Promise<void>;
   /** What the download of the package at hand took; undefined: not known. */
   traffic(): Traffic | undefined;
@@ -70,6 +73,7 @@ export async function runDownload(
   if (operation?.kind !== 'update') throw new Error('a download without a package');
   const { host, settings, progress } = context;
   const { request } = operation;
+  context.early.take(); // of the package before it
   const startedMs = host.clock.now();
   let bytesBefore = 0;
   const meter = progress.downloads(resume?.traffic);
@@ -111,8 +115,9 @@ export async function runDownload(
   );
   const { seal } = verified;
   try {
-    const asked = { request, mayDowngrade: () => mayDowngrade(current()) };
-    await checkInstallable(host, settings, context.backups, context.tmp, asked);
+    const asked = { request, seal, mayDowngrade: () => mayDowngrade(current()) };
+    context.early.keep(await planEarly(host, settings, context.backups, context.tmp, asked));
+    host.memory.trim();
   } catch (thrown) {
     if (context.shutdown.aborted) return undefined;
     const error = asUpdateError(thrown, 'INVALID_PACKAGE', request.package_name);
@@ -177,7 +182,13 @@ function runOperation(context: JobContext, operation: Operation): Promise<Outcom
   if (operation.kind === 'rollback') return rollBack(transactionContext(context), operation.version);
   if (operation.kind === 'repair') return repair(transactionContext(context), context.publishAudit);
   const place = downloadedAt(context.host, context.tmp, operation.request.package_name);
-  return installPackage(transactionContext(context), context.settings, place, operation);
+  return installPackage(
+    transactionContext(context),
+    context.settings,
+    place,
+    operation,
+    context.early.take(),
+  );
 }
 
 /** An undo that failed earlier is tried again before anything new is begun. */

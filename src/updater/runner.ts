@@ -17,6 +17,7 @@ import { checkNoDowngrade } from '../operations/fit.ts';
 import { updatesToTakeBack } from '../operations/rollback.ts';
 import { launchGui } from '../services/gui.ts';
 import type { Settings } from '../settings.ts';
+import { createEarlySlot } from './early-slot.ts';
 import type { Effect, Event, State } from './event.ts';
 import { createHolds, holdCommands, restoreHolds } from './hold.ts';
 import { createJobSlot } from './job-slot.ts';
@@ -44,6 +45,7 @@ export function createUpdater(
   const store = createStore(host, settings.workDirectory);
   const progress = createProgress([...listeners, atEachTenth(() => host.memory.releasePages())]);
   const holds = createHolds(host.clock);
+  const early = createEarlySlot();
   const shutdown = new AbortController();
   let state: State = initialState;
   let resume: ResumeInfo | undefined;
@@ -168,6 +170,7 @@ export function createUpdater(
         resume = undefined;
         return store.clear();
       case 'discardPackage':
+        early.drop();
         if (settings.keepPackage && next.stage === 'success')
           await keepPackage(host, tmp, backups, before.operation);
         return removePackage(host.files, tmp, before.operation);
@@ -219,14 +222,8 @@ export function createUpdater(
   function contextOf(cancel: AbortSignal): JobContext {
     const stopped = AbortSignal.any([cancel, shutdown.signal]);
     return {
-      host,
-      settings,
-      tmp,
-      backups,
-      cancel,
+      ...{ host, settings, tmp, backups, cancel, progress, holds, early },
       shutdown: shutdown.signal,
-      progress,
-      holds,
       publishAudit: auditor.publish,
       emit: (event) => inTurnUnless(stopped, () => apply(event)),
       end: (event) => inTurn(() => apply(event)),

@@ -30,6 +30,7 @@ const file: FileStat = {
   device: 1n,
   inode: 2n,
   modifiedMs: 0,
+  changedNs: 0n,
 };
 const directory: FileStat = { ...file, kind: 'directory' };
 

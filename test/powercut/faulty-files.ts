@@ -116,6 +116,7 @@ export function faultyFiles(
         ),
       list: (path) => through('list', path, () => files.list(path)),
       stat: (path) => through('stat', path, () => files.stat(path)),
+      statMany: (paths) => through('statMany', paths.join(' '), () => files.statMany(paths)),
       realPath: (path) => through('realPath', path, () => files.realPath(path)),
       attributeNames: (paths) => files.attributeNames(paths),
       readLink: (path) => through('readLink', path, () => files.readLink(path)),

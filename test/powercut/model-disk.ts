@@ -45,6 +45,15 @@ function modelFiles(log: ModelLog): Files {
     if (owner === undefined || (owner.uid === 0 && owner.gid === 0)) return;
     log.change({ kind: 'owner', inode, uid: owner.uid, gid: owner.gid }, `chown ${path}`);
   };
+  const stat = (path: string) => {
+    try {
+      const { inode, node } = log.find(path, 'lstat');
+      return modelStat(node, inode, log.changeCount());
+    } catch (thrown) {
+      if (errno(thrown) === 'ENOENT' || errno(thrown) === 'ENOTDIR') return undefined;
+      throw thrown;
+    }
+  };
   return {
     async open(path, how) {
       const { inode } = lookup(log.state, path, false, 'open');
@@ -63,15 +72,8 @@ function modelFiles(log: ModelLog): Files {
       if (node.kind !== 'directory') throw systemError('ENOTDIR', 'scandir', path);
       return [...node.entries.keys()];
     },
-    async stat(path) {
-      try {
-        const { inode, node } = log.find(path, 'lstat');
-        return modelStat(node, inode);
-      } catch (thrown) {
-        if (errno(thrown) === 'ENOENT' || errno(thrown) === 'ENOTDIR') return undefined;
-        throw thrown;
-      }
-    },
+    stat: async (path) => stat(path),
+    statMany: async (paths) => paths.map(stat),
     async realPath(path) {
       return log.find(path, 'realpath', true).realPath;
     },

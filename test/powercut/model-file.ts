@@ -53,7 +53,7 @@ export function openModelFile(log: ModelLog, inode: number, path: string, how: O
     },
     async stat() {
       alive('fstat');
-      return modelStat(nodeAt(log.state, inode), inode);
+      return modelStat(nodeAt(log.state, inode), inode, log.changeCount());
     },
     async attributes() {
       alive('fgetxattr');
@@ -73,8 +73,11 @@ export function openModelFile(log: ModelLog, inode: number, path: string, how: O
   };
 }
 
-/** A node as stat(2) shows it. Modification times are not modelled: nothing may depend on them after a power cut. */
-export function modelStat(node: ModelNode, inode: number): FileStat {
+/**
+ * A node as stat(2) shows it. Modification times are not modelled: nothing may depend on them after a power cut. Its time of change is
+ * that of the whole disk: whoever looks for changes finds one too many.
+ */
+export function modelStat(node: ModelNode, inode: number, changes: number): FileStat {
   return {
     kind: node.kind,
     sizeBytes: node.kind === 'file' ? node.content.sizeBytes : blockBytes,
@@ -84,6 +87,7 @@ export function modelStat(node: ModelNode, inode: number): FileStat {
     device: BigInt(node.device),
     inode: BigInt(inode),
     modifiedMs: 0,
+    changedNs: BigInt(changes),
   };
 }
 

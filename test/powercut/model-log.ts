@@ -49,6 +49,8 @@ export interface ModelLog {
   recording(): Recording;
   mark(name: string): void;
   change(operation: MicroOperation, what: string): void;
+  /** So many changes were made, wherever: what a file that nobody has changed has had at most. */
+  changeCount(): number;
   sync(inode: number, dataOnly: boolean, what: string): void;
   syncAll(device: number, what: string): void;
   /** What a path names; throws ENOENT. Symlinks are followed only when asked. */
@@ -86,8 +88,10 @@ export function modelLog(base: ModelState, siteOf: () => string): ModelLog {
   let overwriteBytes = 0;
   let nextInode = Math.max(...state.nodes.keys()) + 1;
 
+  let changes = 0;
   const change = (operation: MicroOperation, what: string): void => {
     steps.push({ kind: 'change', operation, what });
+    changes += 1;
     applyOperation(state, operation);
   };
 
@@ -109,6 +113,7 @@ export function modelLog(base: ModelState, siteOf: () => string): ModelLog {
     recording: () => ({ base, steps, created }),
     mark: (name) => steps.push({ kind: 'mark', name }),
     change,
+    changeCount: () => changes,
     sync: (inode, dataOnly, what) => steps.push({ kind: 'sync', inode, dataOnly, what, site: siteOf() }),
     syncAll: (device, what) => steps.push({ kind: 'syncAll', device, what, site: siteOf() }),
     find(path, call, follow = false) {

@@ -5,7 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { PackageRequest } from '../../src/download/request.ts';
 import { realFiles } from '../../src/host/files.ts';
-import type { Clock } from '../../src/host/host.ts';
+import type { Clock, FileStat, Files } from '../../src/host/host.ts';
 import { limits } from '../../src/limits.ts';
 import { createUpdater } from '../../src/updater/runner.ts';
 import type { RunningUpdater, Stage } from '../../src/updater/state.ts';
@@ -38,11 +38,12 @@ interface LifeOptions {
   /** Of every helper program: the reboot command among them. */
   readonly status?: number;
   readonly deviceType?: string;
+  readonly files?: Files;
 }
 
 async function start(d: Device, options: LifeOptions = {}): Promise<Life> {
-  const { download, bootId = 'boot-1', status = 0, deviceType } = options;
-  const scripted = scriptedHost(realFiles(), {
+  const { download, bootId = 'boot-1', status = 0, deviceType, files = realFiles() } = options;
+  const scripted = scriptedHost(files, {
     healthStatus: status,
     answersReports: true,
     programs: [],
@@ -354,5 +355,69 @@ function readyRecord(): string {
   const { createHash } = process.getBuiltinModule('node:crypto');
   return `${createHash('sha256').update(text).digest('hex')} ${text}\n`;
 }
+
+/** A disk on which nothing was changed for a year, until somebody changes it. */
+function oldDisk(): Files {
+  const files = realFiles();
+  const aged = (stat: FileStat | undefined) =>
+    stat && { ...stat, changedNs: stat.changedNs - 365n * 86_400n * 1_000_000_000n };
+  return {
+    ...files,
+    stat: async (path) => aged(await files.stat(path)),
+    statMany: async (paths) => (await files.statMany(paths)).map(aged),
+  };
+}
+
+/** How the update was planned: its id is the time of its plan. */
+async function planned(life: Life): Promise<'when it came' | 'at the install'> {
+  const [entry] = await life.updater.history();
+  assert.is(entry?.outcome, 'success');
+  const started = (entry?.started_at ?? '').replace(/[-:.]/g, '');
+  return entry?.id === started ? 'at the install' : 'when it came';
+}
+
+async function installAnHourLater(life: Life): Promise<void> {
+  life.host.advance(3_600_000);
+  await life.updater.update(update);
+  await until(life, 'success');
+  await life.updater.settled();
+}
+
+test('an install carries out the plan that was made when its package came', async ({ d }) => {
+  const life = await waiting(d, {}, { files: oldDisk() });
+  await installAnHourLater(life);
+  assert.is(await planned(life), 'when it came');
+  assert.is(target(d), 'new');
+});
+
+test('an install plans anew where its target was changed since its package came', async ({ d }) => {
+  const life = await waiting(d, {}, { files: oldDisk() });
+  d.put('targets/app', 'mine');
+  await installAnHourLater(life);
+  assert.is(await planned(life), 'at the install');
+  assert.is(target(d), 'new');
+});
+
+test('a cancelled package takes its plan along: the same one is planned when it comes again', async ({
+  d,
+}) => {
+  const life = await waiting(d, {}, { files: oldDisk() });
+  await life.updater.cancel();
+  d.put('targets/app', 'mine');
+  const { request } = await packageOf(d, {});
+  await life.updater.download(request);
+  await until(life, 'toInstall');
+  await installAnHourLater(life);
+  assert.is(await planned(life), 'when it came');
+  assert.is(target(d), 'new');
+});
+
+test('what an early plan has to say is said by the install', async ({ d }) => {
+  const life = await waiting(d, { surprise: 1 }, { files: oldDisk() });
+  assert.is(life.host.lines.filter((line) => /^warn .*surprise/.test(line)).length, 0);
+  await installAnHourLater(life);
+  assert.is(await planned(life), 'when it came');
+  assert.is(life.host.lines.filter((line) => /^warn .*surprise/.test(line)).length, 1);
+});
 
 test.run();
