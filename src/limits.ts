@@ -26,6 +26,8 @@ export const limits = {
   writeBufferBytes: 512 * KiB,
   /** From this size on a package's digest gets a thread of its own: its start takes 30 ms, its work 1.2 ms a MiB. */
   digestThreadFromBytes: 16 * MiB,
+  /** Packages of more entries do without: what tells what of them is here takes that room, and MD5 is a small part of their time. */
+  threadlessEntries: 4096,
   /** Who waits for the other side of that thread looks again this often, should a notification be lost. */
   digestLookMs: 200,
   /** A thread that has digested nothing for this long, with bytes at hand, is given up. */

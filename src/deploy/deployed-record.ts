@@ -110,6 +110,8 @@ export interface RecordChange {
   readonly removed?: readonly string[];
   /** The record before it tells of no other modules: it need not be read. */
   readonly hasAll?: boolean;
+  /** Told of the short-lived buffers, as Memory.produced. */
+  readonly produced?: (bytes: number) => void;
 }
 
 /**
@@ -121,7 +123,7 @@ export async function writeRecord(
   files: Files,
   backupDirectory: string,
   header: Omit<RecordHeader, 'modules'>,
-  { lines, own, standing, removed = [], hasAll = false }: RecordChange,
+  { lines, own, standing, removed = [], hasAll = false, produced = () => undefined }: RecordChange,
   group: WriteGroup,
 ): Promise<void> {
   const before = hasAll ? undefined : await currentRecord(files, backupDirectory);
@@ -142,10 +144,12 @@ export async function writeRecord(
       await file.write(bytes, position);
       position += bytes.length;
     };
+    /** One for all of it: a record of thousands of files has megabytes. */
+    const buffer = Buffer.allocUnsafeSlow(2 * limits.chunkBytes);
     const flush = async () => {
-      const bytes = Buffer.from(pending);
+      const isFitting = Buffer.byteLength(pending) <= buffer.length;
+      await write(isFitting ? buffer.subarray(0, buffer.write(pending)) : Buffer.from(pending));
       pending = '';
-      await write(bytes);
     };
     const add = async (line: AnyLine) => {
       pending += encodeLine(digest, line);
@@ -156,7 +160,10 @@ export async function writeRecord(
     for (const line of lines) await add(line);
     if (standing !== undefined) {
       await flush();
-      for (const text of standing.texts()) await write(text);
+      for (const text of standing.texts()) {
+        await write(text);
+        produced(text.length);
+      }
       count += standing.length;
     }
     for await (const line of kept.lines) await add(line);

@@ -37,6 +37,8 @@ export type Step =
 
 export interface Adaptive {
   readonly isOn: boolean;
+  /** What is known of the package takes the room that a thread for its digest would need. */
+  readonly isLarge: boolean;
   /** What comes next, where the partial file has so many bytes. */
   next(position: number): Promise<Step>;
   gotTail(tail: Buffer): Promise<void>;
@@ -90,6 +92,9 @@ export function createAdaptive(
   const self: Adaptive = {
     get isOn() {
       return isOn;
+    },
+    get isLarge() {
+      return (plan?.entries.length ?? 0) > limits.threadlessEntries;
     },
     async next(position) {
       while (isOn) {

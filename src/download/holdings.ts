@@ -8,7 +8,7 @@ import type { Files } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { classOf, hasDescriptor, isForetold } from '../zip/frame.ts';
 import { type TailEntry, tailReading } from '../zip/tail.ts';
-import type { Candidates } from './candidates.ts';
+import type { Candidates, DeployedCandidate } from './candidates.ts';
 import type { Held } from './patchwork.ts';
 import { isFramed, type Source } from './recreate.ts';
 
@@ -36,24 +36,36 @@ async function addDeployed(
   candidates: Candidates,
   held: Map<TailEntry, Held<Source>>,
 ): Promise<void> {
-  /** Nearly always one. */
-  const wanted = new Map<string, TailEntry | TailEntry[]>();
+  /** By CRC-32: nearly always one. */
+  const wanted = new Map<number, TailEntry | TailEntry[]>();
   for await (const entry of breathing(entries)) {
     if (entry.sizeBytes === 0 || held.has(entry) || (entry.method !== 0 && entry.method !== 8)) continue;
-    const key = `${entry.sizeBytes} ${entry.crc32}`;
-    const before = wanted.get(key);
-    wanted.set(key, before === undefined ? entry : [before, entry].flat());
+    const before = wanted.get(entry.crc32);
+    wanted.set(entry.crc32, before === undefined ? entry : [before, entry].flat());
   }
-  for await (const { path, sizeBytes, crc32 } of candidates.deployed()) {
-    const key = `${sizeBytes} ${crc32}`;
-    const matching = wanted.get(key);
-    if (matching === undefined) continue;
-    const found = await files.stat(path).catch(() => undefined);
-    if (found?.kind !== 'file' || found.sizeBytes !== sizeBytes) continue;
-    wanted.delete(key);
-    for (const entry of [matching].flat())
-      if (isForetold(entry)) held.set(entry, { from: entry.start, source: { kind: 'file', path } });
+  let group: DeployedCandidate[] = [];
+  const look = async (): Promise<void> => {
+    const paths = group.map(({ path }) => path);
+    const each = () => Promise.all(paths.map((path) => files.stat(path).catch(() => undefined)));
+    // One that cannot be looked at says nothing of the others.
+    const stats = await files.statMany(paths).catch(each);
+    for (const [index, { path, sizeBytes, crc32 }] of group.entries()) {
+      const found = stats[index];
+      if (found?.kind !== 'file' || found.sizeBytes !== sizeBytes) continue;
+      for (const entry of [wanted.get(crc32) ?? []].flat())
+        if (entry.sizeBytes === sizeBytes && !held.has(entry) && isForetold(entry))
+          held.set(entry, { from: entry.start, source: { kind: 'file', path } });
+    }
+    group = [];
+  };
+  for await (const candidate of candidates.deployed()) {
+    const all = wanted.get(candidate.crc32);
+    if (all === undefined || [all].flat().every(({ sizeBytes }) => sizeBytes !== candidate.sizeBytes))
+      continue;
+    group.push(candidate);
+    if (group.length === limits.statsInFlight) await look();
   }
+  await look();
 }
 
 async function addKept(

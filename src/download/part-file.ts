@@ -54,9 +54,9 @@ async function opened(
   const keep = found?.kind === 'file' && options.keep && found.sizeBytes <= options.maxBytes;
   if (found !== undefined && !keep) await files.remove(path);
   const file = await files.open(path, keep ? 'update' : 'create');
-  const expectedBytes = options.withThread === false ? 0 : options.maxBytes;
-  const startDigests = () => newDigests(memory, options.withSha256, expectedBytes);
-  const part = new PartFile(path, file, await startDigests(), startDigests);
+  const startDigests = (mayThread: boolean) =>
+    newDigests(memory, options.withSha256, mayThread && options.withThread !== false ? options.maxBytes : 0);
+  const part = new PartFile(path, file, await startDigests(true), startDigests);
   try {
     if (keep) await part.rehash(options.signal, files, options.onRehashed);
     return part;
@@ -70,13 +70,19 @@ async function opened(
 export class PartFile {
   #path: string;
   readonly #file: OpenFile;
-  readonly #startDigests: () => Promise<Digests>;
+  readonly #startDigests: (mayThread: boolean) => Promise<Digests>;
   readonly #out: WriteBehind;
   #digests: Digests;
+  #mayThread = true;
   /** What is in flight, in words. */
   readonly #busy = new Set<string>();
 
-  constructor(path: string, file: OpenFile, digests: Digests, startDigests: () => Promise<Digests>) {
+  constructor(
+    path: string,
+    file: OpenFile,
+    digests: Digests,
+    startDigests: (mayThread: boolean) => Promise<Digests>,
+  ) {
     this.#path = path;
     this.#file = file;
     this.#digests = digests;
@@ -119,6 +125,14 @@ export class PartFile {
     }
   }
 
+  /** Before its first byte: its digests have no thread of their own. */
+  async digestHere(): Promise<void> {
+    if (!this.#mayThread || this.sizeBytes > 0) return;
+    this.#mayThread = false;
+    this.#digests.abort();
+    this.#digests = await this.#startDigests(false);
+  }
+
   /** Takes the next bytes; to be awaited where it returns a promise, as WriteBehind.write. */
   append(bytes: Uint8Array): Promise<void> | undefined {
     const digested = this.#digests.update(bytes);
@@ -155,7 +169,7 @@ export class PartFile {
     await this.#out.flush();
     await this.#disk('truncate', () => this.#file.truncate(position));
     this.#digests.abort();
-    this.#digests = await this.#startDigests();
+    this.#digests = await this.#startDigests(this.#mayThread);
     await this.rehash(signal, files);
   }
 
@@ -182,7 +196,7 @@ export class PartFile {
     await this.#disk('truncate', () => this.#file.truncate(0));
     await this.#disk('sync', () => this.#file.sync());
     this.#digests.abort();
-    this.#digests = await this.#startDigests();
+    this.#digests = await this.#startDigests(this.#mayThread);
   }
 
   /** Digests of all bytes, after `settle`. The file takes no more bytes. */

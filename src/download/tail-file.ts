@@ -24,7 +24,7 @@ export async function saveTail(
 ): Promise<void> {
   const crc32 = await sumOf(tail);
   const head = { md5: request.package_md5, size: request.package_size, crc32 };
-  await writeWhole(files, path, Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), tail]));
+  await writeWhole(files, path, Buffer.from(`${JSON.stringify(head)}\n`), tail);
 }
 
 /** Undefined where there is none, or none of this package. */

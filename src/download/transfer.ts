@@ -88,7 +88,11 @@ export async function transfer(
     const { signal } = options;
     const part = () => holding.part.busyWith() ?? 'looking at what is here already';
     try {
-      return await watched(clock, { boundMs, part, signal }, () => adaptive.next(holding.part.sizeBytes));
+      return await watched(clock, { boundMs, part, signal }, async () => {
+        const step = await adaptive.next(holding.part.sizeBytes);
+        if (adaptive.isLarge) await holding.part.digestHere();
+        return step;
+      });
     } catch (thrown) {
       if (!(thrown instanceof StuckError)) throw thrown;
       log.error(`download ${where}: ${thrown.message}; all is fetched`);

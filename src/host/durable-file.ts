@@ -19,15 +19,15 @@ export async function writeDurably(
   bytes: Uint8Array,
   mode?: number,
 ): Promise<void> {
-  await replace(files, path, bytes, { mode, isDurable: true });
+  await replace(files, path, [bytes], { mode, isDurable: true });
 }
 
 /**
  * The same without a sync, for what can be made anew: a kill leaves the old or the new content, a power cut soon after may
  * also leave an empty or a torn file, which the reader must take for none.
  */
-export async function writeWhole(files: Files, path: string, bytes: Uint8Array): Promise<void> {
-  await replace(files, path, bytes, { mode: undefined, isDurable: false });
+export async function writeWhole(files: Files, path: string, ...parts: Uint8Array[]): Promise<void> {
+  await replace(files, path, parts, { mode: undefined, isDurable: false });
 }
 
 /**
@@ -54,7 +54,7 @@ export async function readWhole(
 async function replace(
   files: Files,
   path: string,
-  bytes: Uint8Array,
+  parts: readonly Uint8Array[],
   { mode, isDurable }: { readonly mode: number | undefined; readonly isDurable: boolean },
 ): Promise<void> {
   const scratch = `${path}.new`;
@@ -62,7 +62,11 @@ async function replace(
   const file = await files.open(scratch, 'create');
   try {
     if (mode !== undefined) await file.setMode(mode);
-    await file.write(bytes, 0);
+    let position = 0;
+    for (const part of parts) {
+      await file.write(part, position);
+      position += part.length;
+    }
     if (isDurable) await file.sync();
   } finally {
     await file.close();

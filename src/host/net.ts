@@ -7,26 +7,25 @@
  * pre-signed URLs are secrets.
  */
 
-import { readFile } from 'node:fs/promises';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { connect as connectSocket, isIP, type Socket } from 'node:net';
-import { errno, errorText, UpdateError } from '../errors.ts';
+import { errorText } from '../errors.ts';
 import type { HttpRequest, HttpResponse, Net } from './host.ts';
 import { parsedBody, systemError } from './net-body.ts';
 import { bulkConnection } from './net-bulk.ts';
 import { type AnswerConnection, boundInformational, parsedConnection } from './net-head.ts';
 import { type ProxyTarget, proxyFor, socketHost, socketPort } from './net-proxy.ts';
+import { secureContexts, type TlsFiles } from './net-secure.ts';
 
-export interface NetOptions {
+export interface NetOptions extends TlsFiles {
   /** HTTP_PROXY, HTTPS_PROXY and NO_PROXY, upper or lower case, are taken from here. */
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** PEM file of the certificate authorities to trust instead of the built-in ones. */
-  readonly caFile?: string | undefined;
-  /** PEM files of the client's certificate (chain) and key, shown to servers that ask (mTLS). */
-  readonly clientCertFile?: string | undefined;
-  readonly clientKeyFile?: string | undefined;
   /** Told of the short-lived buffers that bodies are made of, as Memory.produced. */
   readonly produced?: (bytes: number) => void;
+}
+
+interface OwnOptions extends NetOptions {
+  readonly contextOf: ReturnType<typeof secureContexts>;
 }
 
 /** Happy eyeballs gives up an address after 250 ms by default, less than one round trip of a poor mobile link. */
@@ -34,10 +33,11 @@ const addressAttemptMs = 2_000;
 
 /** The real network. PEM files are read anew for each TLS connection, so that a renewed certificate is picked up. */
 export function realNet(options: NetOptions): Net {
-  return { request: (asked) => request(options, asked), connect };
+  const own = { ...options, contextOf: secureContexts(options) };
+  return { request: (asked) => request(own, asked), connect };
 }
 
-async function request(options: NetOptions, asked: HttpRequest): Promise<HttpResponse> {
+async function request(options: OwnOptions, asked: HttpRequest): Promise<HttpResponse> {
   const produced = options.produced ?? (() => undefined);
   const stop = new AbortController();
   const pass = () => stop.abort(asked.signal?.reason);
@@ -67,7 +67,7 @@ async function request(options: NetOptions, asked: HttpRequest): Promise<HttpRes
 
 /** Sends the request, directly or by the proxy, and waits for the head of the answer. */
 async function headOf(
-  options: NetOptions,
+  { environment, contextOf }: OwnOptions,
   asked: HttpRequest,
   connection: AnswerConnection,
   stop: AbortSignal,
@@ -76,7 +76,7 @@ async function headOf(
   // Node takes it for none, and would ask the scheme's usual port.
   if (url.port === '0') throw systemError('EADDRNOTAVAIL', 'port 0 cannot be asked');
   const { socketPath } = asked;
-  const proxy = socketPath === undefined ? proxyFor(url, options.environment) : undefined;
+  const proxy = socketPath === undefined ? proxyFor(url, environment) : undefined;
   const target = {
     method: asked.method,
     host: socketHost(url),
@@ -87,19 +87,20 @@ async function headOf(
   };
   if (url.protocol === 'https:') {
     const https = await import('node:https');
-    const secure = { ...target, ...(await tlsMaterial(options)), servername: serverName(url) };
     const tls = await import('node:tls');
+    const secureContext = await contextOf(tls);
+    const secure = { ...target, secureContext, servername: serverName(url) };
     if (proxy === undefined) {
       const createConnection = connection.open(tls.connect);
       return answerTo(() => https.request({ ...secure, createConnection }), asked.body, connection, stop);
     }
     const socket = await tunnel(proxy, url, stop);
-    const { host, servername, ca, cert, key } = secure;
+    const { host, servername } = secure;
     return answerTo(
       () =>
         https.request({
           ...secure,
-          createConnection: () => tls.connect({ socket, host, servername, ca, cert, key }),
+          createConnection: () => tls.connect({ socket, host, servername, secureContext }),
         }),
       asked.body,
       undefined,
@@ -196,23 +197,6 @@ function refusal(proxy: ProxyTarget, status: number | undefined): Error {
 
 function proxyHeaders(proxy: ProxyTarget): Record<string, string> {
   return proxy.authorization === undefined ? {} : { 'proxy-authorization': proxy.authorization };
-}
-
-async function tlsMaterial(options: NetOptions) {
-  const [ca, cert, key] = await Promise.all(
-    (['caFile', 'clientCertFile', 'clientKeyFile'] as const).map((name) => pem(name, options[name])),
-  );
-  return { ca, cert, key };
-}
-
-/** Not a fault of the network: it is not tried again. */
-async function pem(name: string, path: string | undefined): Promise<Buffer | undefined> {
-  if (path === undefined) return undefined;
-  return await readFile(path).catch((thrown: unknown) => {
-    const what = { caFile: 'ca_file', clientCertFile: 'cert_file' }[name] ?? 'key_file';
-    const why = errno(thrown) ?? errorText(thrown);
-    throw new UpdateError('DOWNLOAD_FAILED', `${what}: ${path} cannot be read: ${why}`, { cause: thrown });
-  });
 }
 
 /** SNI carries names only (RFC 6066 section 3); an address is checked against the certificate by `host`. */

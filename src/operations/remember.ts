@@ -115,7 +115,7 @@ function recordedAttributes(
  * cannot be remembered is not made.
  */
 export async function rememberDeployed(
-  host: Pick<Host, 'files'>,
+  host: Pick<Host, 'files' | 'memory'>,
   backupDirectory: string,
   plan: Plan,
   deployed: Deployed,
@@ -139,7 +139,14 @@ export async function rememberDeployed(
     const lines = { [Symbol.iterator]: () => linesOf(plan, deployed, directories, staged) };
     const { removed = [] } = plan;
     const { standing, hasAll } = deployed;
-    await writeRecord(host.files, backupDirectory, header, { lines, standing, removed, hasAll }, group);
+    const { produced } = host.memory;
+    await writeRecord(
+      host.files,
+      backupDirectory,
+      header,
+      { lines, own: deployed.modules.map(({ name }) => name), standing, removed, hasAll, produced },
+      group,
+    );
   } catch (thrown) {
     throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', 'writing the record of what is deployed');
   }

@@ -1,10 +1,15 @@
 /** The real Net through proxies and over TLS, all on loopback. */
+import { writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { connect as connectSocket, createServer as createTcpServer } from 'node:net';
+import { dirname, join } from 'node:path';
+import tls from 'node:tls';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { errno } from '../../src/errors.ts';
+import { realNet } from '../../src/host/net.ts';
+import { secureContexts } from '../../src/host/net-secure.ts';
 import { makeCertificates } from '../network/certificates.ts';
 import { ask, failure, servers, textOf } from '../network/net-rig.ts';
 import { skipped } from '../network/rig.ts';
@@ -131,6 +136,21 @@ if (certificates === undefined) {
     const response = await ask(`https://store.test:${named}/`, {}, { caFile, environment });
     assert.is(await textOf(response), 'secure');
     assert.equal(proxy.asked, [`CONNECT store.test:${named} -`]);
+  });
+
+  test('files that hold the same make one context, other ones another: a renewed authority is picked up', async () => {
+    const file = join(dirname(caFile), 'renewed.crt');
+    writeFileSync(file, server.cert); // signs nothing
+    const contextOf = secureContexts({ caFile: file });
+    const first = await contextOf(tls);
+    assert.is(await contextOf(tls), first);
+    const net = realNet({ environment: {}, caFile: file });
+    const url = `https://localhost:${await serveTls(server)}/`;
+    const asked = { url, method: 'GET', headers: {}, headTimeoutMs: 5_000, stallTimeoutMs: 5_000 } as const;
+    assert.ok(errno(await failure(() => net.request(asked))));
+    writeFileSync(file, ca);
+    assert.is(await textOf(await net.request(asked)), 'secure');
+    assert.is.not(await contextOf(tls), first);
   });
 
   test('a missing CA file is named', async () => {
