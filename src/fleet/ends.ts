@@ -87,12 +87,13 @@ export function succeeded(version: string): End {
   return { execution: 'closed', finished: 'success', details: [`installed ${version}`], code: 0 };
 }
 
-/** The server has heard it, or will never hear it. */
-export function afterTold(memory: Memory, owed: Owed): Memory {
+/** The server has heard it, or, where it does not count there (any more), will never hear it. */
+export function afterTold(memory: Memory, owed: Owed, isCounted: boolean): Memory {
   if (memory.owed?.id !== owed.id) return memory;
   const outcome =
     owed.execution === 'downloaded' ? 'downloaded' : owed.finished === 'success' ? 'success' : 'failure';
-  return { ...memory, owed: null, last: lastOf(memory, owed.id, outcome, owed) };
+  const last = lastOf(memory, owed.id, outcome, owed);
+  return { ...memory, owed: null, last: isCounted ? last : { ...last, counted: false } };
 }
 
 /** An order that the server has closed, by a cancellation that was answered or by itself. */

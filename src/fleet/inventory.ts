@@ -3,9 +3,11 @@
  *
  * Invariant: nothing is told twice, but where the server asks; what it refuses is not tried again until it changes.
  */
+import type { HistoryEntry } from '../history.ts';
 import { limits } from '../limits.ts';
 import { attributesOf } from './attributes.ts';
 import { type FleetContext, pastOf } from './context.ts';
+import { nameOf } from './decide.ts';
 
 export interface Inventory {
   /** Something may have changed. */
@@ -14,7 +16,8 @@ export interface Inventory {
   tell(isAsked: boolean): Promise<void>;
 }
 
-export function createInventory({ host, options, remembered, exchange, updater }: FleetContext): Inventory {
+export function createInventory(context: FleetContext): Inventory {
+  const { host, options, remembered, exchange, updater, tag } = context;
   let isDue = true;
 
   async function tellAttributes(past: Awaited<ReturnType<typeof pastOf>>, isAsked: boolean): Promise<void> {
@@ -49,12 +52,18 @@ export function createInventory({ host, options, remembered, exchange, updater }
     if (options.setName === undefined || installed === undefined || order !== null || owed !== null) return;
     const newest = history.findLast(({ outcome }) => outcome === 'success');
     if (newest === undefined || newest.id === told_set) return;
-    if (newest.fleet_action === undefined) {
+    if (isUnknown(newest)) {
       const set = { name: options.setName, version: installed };
       const { status } = await exchange.ask('PUT', '/installedBase', set, limits.fleetPollBytes);
       host.log.info(`fleet: ${set.name} ${set.version} is told as installed (HTTP ${status})`);
     }
     await remembered.change((memory) => ({ ...memory, told_set: newest.id }));
+  }
+
+  /** A local install or rollback, or one whose order the server had closed by force before its end. */
+  function isUnknown({ fleet_action: name }: HistoryEntry): boolean {
+    const { last } = remembered.current();
+    return name === undefined || (last?.counted === false && name === nameOf(last.id, tag));
   }
 
   return {

@@ -53,6 +53,8 @@ const LastSchema = v.object({
   md5: v.nullable(v.string()),
   /** How often the same id was taken up again. */
   again: CountSchema,
+  /** False: the server had closed it before its end came, and so does not know what it has installed. */
+  counted: v.optional(v.boolean()),
 });
 export type Last = v.InferOutput<typeof LastSchema>;
 

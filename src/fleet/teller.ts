@@ -66,20 +66,24 @@ export function createTeller({ host, remembered, exchange }: FleetContext): Tell
       if (!isHeard(status))
         host.log.error(`fleet: the end of order ${owed.id} is refused with HTTP ${status}`);
       host.log.info(`fleet: order ${owed.id} has ended with ${owed.finished}, told (HTTP ${status})`);
-      await remembered.note((memory) => afterTold(memory, owed));
+      await remembered.note((memory) => afterTold(memory, owed, isTaken(status)));
       return true;
     },
     isOpen: async (id) => {
       const word: Word = { key: 'open', execution: 'proceeding', detail: 'in progress' };
       const { status } = await post(id, wordBody(word));
-      return status >= 200 && status < 300;
+      return isTaken(status);
     },
   };
 }
 
+function isTaken(status: number): boolean {
+  return status >= 200 && status < 300;
+}
+
 /** 404: no such order any more; 405, 410: it has ended already, as an answer to an earlier try was lost. */
 function isHeard(status: number): boolean {
-  return (status >= 200 && status < 300) || status === 404 || status === 405 || status === 410;
+  return isTaken(status) || status === 404 || status === 405 || status === 410;
 }
 
 function withWord(memory: Memory, id: string, key: string): Memory {

@@ -1,4 +1,6 @@
 /** Cancellations by the server and orders that follow each other, in every stage of an update. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { until } from '../integration/daemon.ts';
@@ -18,7 +20,7 @@ test('while downloading: the download stops, and the bytes stay for the next ord
     device.server.ddi.cancel(id);
     assert.is((await device.ends(daemon, id, 'canceled')).at(-1), 'cancel:closed/success');
     assert.is((await daemon.progress()).stage, 'idle');
-    assert.is((await askFleet(daemon)).data.last?.outcome, 'cancelled');
+    await until('it is remembered', async () => (await askFleet(daemon)).data.last?.outcome === 'cancelled');
     device.server.throttle(undefined);
     const next = await device.order(big);
     await device.ends(daemon, next, 'finished');
@@ -65,11 +67,36 @@ test('while files are being replaced: it is refused once, and the end follows', 
       return device.server.ddi.action(id).told.includes('cancel:rejected/none');
     });
     for (let polls = 0; polls < 3; polls++) await askFleet(daemon, { poll: true });
-    (await import('node:fs')).writeFileSync(`${device.folder}/well`, '');
+    writeFileSync(`${device.folder}/well`, '');
     const told = await device.ends(daemon, id, 'finished');
     assert.is(told.filter((word) => word === 'cancel:rejected/none').length, 1);
     assert.is(told.at(-1), 'closed/success');
   }));
+
+test('by force while files are being replaced: the install goes on, and the server is told of its set', () =>
+  withFleet(
+    async (device) => {
+      const spec = device.usual('2.0.0');
+      const well = join(device.folder, 'well');
+      const health = { exec: ['/bin/sh', '-c', `test -e ${well}`], timeout_s: 20 };
+      const modules = spec.modules.map((module, index) => (index === 0 ? { ...module, health } : module));
+      const id = await device.order({ ...spec, modules });
+      const daemon = await device.join(['--fleet-set-name', 'printer']);
+      await until('it is switched', async () => (await daemon.progress()).message === 'starting services');
+      device.server.ddi.forceCancel(id);
+      writeFileSync(well, '');
+      await daemon.reach('success');
+      await until('the set is told', async () => {
+        await askFleet(daemon, { poll: true });
+        return device.server.ddi.state.installed === 'printer:2.0.0';
+      });
+      assert.is(device.server.ddi.action(id).state, 'canceled');
+      for (let polls = 0; polls < 3; polls++) await askFleet(daemon, { poll: true });
+      const told = device.server.log().filter((line) => line.startsWith('PUT /installedBase'));
+      assert.equal(told, ['PUT /installedBase -> 201'], 'once');
+    },
+    { sets: ['printer:2.0.0'] },
+  ));
 
 test('of an order that nobody here knows: agreed to', () =>
   withFleet(async (device) => {

@@ -330,11 +330,13 @@ test('an end that nobody told stands in the history, later than the order began'
 
 test('what was told, cancelled or closed is remembered as the last, to be known again', () => {
   const owing = after({ stage: 'success' });
-  const told = owing.owed === null ? owing : afterTold(owing, owing.owed);
+  const told = owing.owed === null ? owing : afterTold(owing, owing.owed, true);
   assert.equal(
     [told.owed, told.last],
     [null, { id: '7', outcome: 'success', version: '1.5.0', md5, again: 0 }],
   );
+  const uncounted = owing.owed === null ? owing : afterTold(owing, owing.owed, false);
+  assert.is(uncounted.last?.counted, false, 'the server had closed it before its end came');
   assert.equal(afterClosed(busy, '7', 'gone').last, {
     id: '7',
     outcome: 'gone',

@@ -194,7 +194,7 @@ function answered(device: Device, herd: Herd, nowMs: number, random: () => numbe
     device.endSent += 1;
     if (device.ends.length === 0) device.ends.push(owed.finished); // 410 afterwards
     if (random() < 0.02) return false;
-    device.memory = afterTold(device.memory, owed);
+    device.memory = afterTold(device.memory, owed, true);
     return true;
   }
   const orderedMs = herd.groupsMs[device.group] ?? Number.POSITIVE_INFINITY;
