@@ -20,6 +20,7 @@ const parts: readonly (readonly [heading: string, rows: readonly Row[]])[] = [
       ['`files.json`', 'filesListBytes', '`INVALID_MANIFEST`'],
       ['the signature', 'signatureBytes', '`SIGNATURE_INVALID`'],
       ['modules', 'modules', '`INVALID_MANIFEST`'],
+      ['release notes, all languages together', 'notesBytes', '`INVALID_MANIFEST`'],
       ['patterns of `config` and of `keep` in a module', 'modulePatterns', '`INVALID_MANIFEST`'],
       ['commands in `before_start` and in `on_undo` of a module', 'moduleCommands', '`INVALID_MANIFEST`'],
       ['entries of the ZIP', 'archiveEntries', '`INVALID_PACKAGE`'],

@@ -91,6 +91,8 @@ export const limits = {
   /** The list of files at the end of the ZIP: about 200 bytes an entry; bounds the time to open one. */
   archiveDirectoryBytes: 32 * MiB,
   modules: 256,
+  /** Release notes in all languages: some screens of text, which stand in state.json and in each record. */
+  notesBytes: 4 * KiB,
   /** Of `config` and of `keep` in a module: each is compared with each path of the tree. */
   modulePatterns: 64,
   /** A tree of programs has thousands of files, node_modules tens of thousands; each takes some 400 bytes while it is planned. */

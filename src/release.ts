@@ -3,6 +3,7 @@
  * No behaviour lives here; the three folders meet in these types only.
  */
 
+import type { Notes } from './notes.ts';
 import type { List } from './packed-list.ts';
 
 /** One regular file, or symlink, that a module deploys. */
@@ -99,6 +100,7 @@ export interface Release {
   readonly compatible: readonly string[] | undefined;
   readonly minVersion: string | undefined;
   readonly reboot: boolean;
+  readonly notes?: Notes;
   /** Names of modules that go, where an earlier update has deployed them; `complete`: and all that are not in `modules`. */
   readonly remove?: readonly string[];
   readonly complete?: true;

@@ -12,6 +12,7 @@ import type { HistoryEntry } from '../history.ts';
 import { realClock } from '../host/clock.ts';
 import { plainFiles } from '../host/files.ts';
 import { realNet } from '../host/net.ts';
+import type { Notes } from '../notes.ts';
 import type { CommandInvocation } from './arguments.ts';
 import { askFirst, followTo, followToEnd } from './carry-out.ts';
 import { type Client, clientOf } from './client.ts';
@@ -19,12 +20,14 @@ import { imageFlags } from './device-commands.ts';
 import { CommandError } from './failure.ts';
 import { bytesText } from './figures.ts';
 import { isSet, textFlag } from './flags.ts';
+import { notesHere } from './notes-text.ts';
 import { createOutput, type Output } from './output.ts';
 import { type PackageFacts, readFacts } from './package-facts.ts';
 
 /** A package that the daemon can be told of; `close` ends what serves it. */
 interface Offer {
   readonly request: PackageRequest;
+  readonly notes: Notes | undefined;
   close(): Promise<void>;
 }
 
@@ -43,7 +46,10 @@ export async function install(invocation: CommandInvocation, updater: string): P
   const history = await client.history(); // a daemon that is not there is found out before a big file is read
   const offer = isUrl ? await offerUrl(place, flags, output) : await offerFile(path, flags, output);
   try {
-    await askFirst(invocation, () => questionOf(offer.request, path, history, flags, output));
+    await askFirst(invocation, async () => {
+      const question = await questionOf(offer.request, path, history, flags, output);
+      return offer.notes === undefined ? question : `${notesHere(offer.notes, process.env)}\n${question}`;
+    });
     await carryOut(client, output, flags, offer.request, history[0]);
   } finally {
     await offer.close();
@@ -173,7 +179,7 @@ async function offerFile(path: string, flags: Flags, output: Output): Promise<Of
   const { serveFile } = await import('./file-server.ts');
   const request = requestOf(facts, basename(path), 'http://127.0.0.1/');
   const server = await serveFile(plainFiles(), path, request.package_name, facts.md5);
-  return { request: { ...request, package_url: server.url }, close: server.close };
+  return { request: { ...request, package_url: server.url }, notes: facts.notes, close: server.close };
 }
 
 async function offerUrl(url: string, flags: Flags, output: Output): Promise<Offer> {
@@ -195,7 +201,7 @@ async function offerUrl(url: string, flags: Flags, output: Output): Promise<Offe
   );
   output.live('');
   const name = basename(new URL(url).pathname);
-  return { request: requestOf(facts, name, url), close: async () => undefined };
+  return { request: requestOf(facts, name, url), notes: facts.notes, close: async () => undefined };
 }
 
 /** The daemon's own schema looks at it first, so that a mistake in a flag is named before anything is sent. */

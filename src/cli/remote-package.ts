@@ -12,10 +12,12 @@ import type { Files, HttpResponse, Net, OpenFile } from '../host/host.ts';
 import { freeMemory } from '../host/memory.ts';
 import { limits } from '../limits.ts';
 import { CommandError } from './failure.ts';
-import { type PackageFacts, readVersion } from './package-facts.ts';
+import { type PackageFacts, readSaid } from './package-facts.ts';
 
 /** What the person told already; the rest is found out. */
-export type KnownFacts = { readonly [Key in keyof PackageFacts]: PackageFacts[Key] | undefined };
+export type KnownFacts = {
+  readonly [Key in Exclude<keyof PackageFacts, 'notes'>]: PackageFacts[Key] | undefined;
+};
 
 /** Each Range request brings this much: entries of a package lie close together. */
 const windowBytes = 256 * 1024;
@@ -33,8 +35,11 @@ export async function remoteFacts(
   const content = await contentFacts(net, address, known, onBytes);
   const remote = { ...files, open: async () => remoteFile(net, address, content.sizeBytes) };
   try {
-    const version = known.version ?? (await readVersion(remote, redactUrl(packageUrl)));
-    return { version, ...content };
+    const said =
+      known.version === undefined
+        ? await readSaid(remote, redactUrl(packageUrl))
+        : { version: known.version, notes: undefined };
+    return { ...said, ...content };
   } catch (thrown) {
     // The archive's reader wraps what the network said.
     if (thrown instanceof Error && thrown.cause instanceof CommandError) throw thrown.cause;
@@ -47,7 +52,7 @@ async function contentFacts(
   address: Address,
   known: KnownFacts,
   onBytes: (bytes: number) => void,
-): Promise<Omit<PackageFacts, 'version'>> {
+): Promise<Omit<PackageFacts, 'version' | 'notes'>> {
   const { sizeBytes: givenBytes, md5: givenMd5, sha256: givenSha256 } = known;
   if (givenBytes !== undefined && givenMd5 !== undefined)
     return { sizeBytes: givenBytes, md5: givenMd5, sha256: givenSha256 };

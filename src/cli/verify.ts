@@ -20,6 +20,7 @@ import { bytesText, countText, exactText, tableLines } from './figures.ts';
 import { isSet, listFlag, textFlag } from './flags.ts';
 import { forecastLines, forecastReport } from './forecast-text.ts';
 import { type Foretold, foretell } from './foretell.ts';
+import { allNotes } from './notes-text.ts';
 import { createOutput, type Output } from './output.ts';
 import { refusalText, targetRulesOf } from './target-rules.ts';
 import { readTrustedKey } from './trusted-key.ts';
@@ -144,6 +145,7 @@ function report({ release, sizeBytes, md5, sha256, hasSignature, signed, warning
     compatible: release.compatible ?? null,
     min_version: release.minVersion ?? null,
     reboot: release.reboot,
+    notes: release.notes ?? null,
     modules: release.modules.map((module) => ({
       name: module.name,
       dst: module.target,
@@ -183,6 +185,10 @@ function print(output: Output, name: string, inspection: Inspection): void {
   ];
   for (const line of tableLines(facts)) output.line(`  ${line}`);
   output.line('');
+  if (release.notes !== undefined) {
+    for (const line of allNotes(release.notes)) output.line(line);
+    output.line('');
+  }
   const rows = release.modules.map((module) => [
     module.name,
     module.isTree ? treeText(module) : 'file',

@@ -13,6 +13,7 @@ import { UpdateError } from '../errors.ts';
 import type { Attributes, Files } from '../host/host.ts';
 import type { WriteGroup } from '../host/write-group.ts';
 import { limits } from '../limits.ts';
+import type { Notes } from '../notes.ts';
 import type { ModuleCommands, ServiceSpec } from '../release.ts';
 import { currentRecord, deployedPath } from './current-record.ts';
 import type { Fingerprint } from './fingerprint.ts';
@@ -30,6 +31,8 @@ export interface RecordHeader {
    * records of 0.1.0.
    */
   readonly modules?: ModuleVersions;
+  /** Of the package. */
+  readonly notes?: Notes;
   /** What the update came in; `sha256` is null where nobody told it. */
   readonly package: { readonly sizeBytes: number; readonly md5: string; readonly sha256: string | null };
 }

@@ -8,7 +8,7 @@ import { UpdateError } from '../errors.ts';
 import type { Files } from '../host/host.ts';
 import type { Installed } from '../installed.ts';
 import { currentRecord, recordBefore } from './current-record.ts';
-import { type ModuleVersions, openRecord, type RecordHeader } from './deployed-record.ts';
+import { openRecord, type RecordHeader } from './deployed-record.ts';
 import { lastSuccess, readHistory } from './history-file.ts';
 
 /** Undefined where nothing is installed: nothing ever was, or the first update was taken back. */
@@ -19,26 +19,31 @@ export async function installedVersion(files: Files, backupDirectory: string): P
   return (await headerOf(files, backupDirectory, id))?.version;
 }
 
-/** The same with its modules. They are not told where an updater that kept no record has installed what runs. */
+/** The same with its modules and notes. They are not told where an updater that kept no record has installed what runs. */
 export async function readInstalled(files: Files, backupDirectory: string): Promise<Installed> {
   const version = await installedVersion(files, backupDirectory);
-  const modules = version === undefined ? {} : await modulesOf(files, backupDirectory, version);
+  const header = version === undefined ? undefined : await headerFor(files, backupDirectory, version);
   return {
     version: version ?? null,
-    modules: Object.entries(modules)
+    modules: Object.entries(header?.modules ?? {})
       .sort()
       .map(([name, its]) => ({ name, version: its })),
+    notes: header?.notes ?? null,
   };
 }
 
 /** While an update is under way the newest record is its own: then the one before it tells what is installed. */
-async function modulesOf(files: Files, backupDirectory: string, version: string): Promise<ModuleVersions> {
+async function headerFor(
+  files: Files,
+  backupDirectory: string,
+  version: string,
+): Promise<RecordHeader | undefined> {
   const id = await currentRecord(files, backupDirectory);
   for (const each of id === undefined ? [] : [id, await recordBefore(files, backupDirectory, id)]) {
     const header = await headerOf(files, backupDirectory, each);
-    if (header?.version === version) return header.modules ?? {};
+    if (header?.version === version) return header;
   }
-  return {};
+  return undefined;
 }
 
 /** Undefined where there is no such record, or where it is damaged. */

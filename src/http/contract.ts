@@ -190,7 +190,8 @@ export const endpoints = {
   versions: {
     method: 'GET',
     path: '/api/v1.0/versions',
-    summary: 'What is installed: its version, and of each module the version that brought it.',
+    summary:
+      'What is installed, with the version that brought each module, and which package waits; with release notes.',
     request: undefined,
     bodyIsOptional: true,
     data: VersionsSchema,

@@ -13,6 +13,7 @@ import { checkNeeds, type Need } from '../deploy/space.ts';
 import { openWitness, type Witness } from '../deploy/witness.ts';
 import { isSamePackage, type PackageRequest, packagePath } from '../download/request.ts';
 import type { Files, Host, Log } from '../host/host.ts';
+import type { Notes } from '../notes.ts';
 import { openArchive } from '../package/archive.ts';
 import { loadPacking, type PackedList } from '../packed-list.ts';
 import type { Seal } from '../seal.ts';
@@ -54,7 +55,7 @@ export interface VerifiedRequest {
 /**
  * Looks whether the verified package in `directory` can be installed on this device as it is now. Throws what an install would be
  * refused with, and DOWNGRADE_REFUSED unless `mayDowngrade`. Changes nothing, and leaves it to the install to say what it will do.
- * Gives the plan, where it can be of use later.
+ * Gives the plan, where it can be of use later, and the release notes.
  */
 export async function planEarly(
   host: LookingHost,
@@ -62,7 +63,7 @@ export async function planEarly(
   backupDirectory: string,
   directory: string,
   { request, seal, mayDowngrade }: VerifiedRequest,
-): Promise<EarlyPlan | undefined> {
+): Promise<{ readonly early: EarlyPlan | undefined; readonly notes: Notes | undefined }> {
   const witness = await openWitness(host);
   const said = (await loadPacking()).list<Said>();
   const past = await pastOf(host.files, backupDirectory);
@@ -72,11 +73,13 @@ export async function planEarly(
     const quiet = { ...host, log: noting(host.log, said) };
     const prepared = await prepareInstall(quiet, settings, backupDirectory, archive, asked, witness.files);
     if (!mayDowngrade()) checkNoDowngrade(request.version, prepared.plan.previousVersion ?? undefined);
+    const { notes } = prepared.release;
     // Whether the updater itself may be replaced is a matter of the moment.
-    if (prepared.plan.self !== undefined) return undefined;
+    if (prepared.plan.self !== undefined) return { early: undefined, notes };
     for (const warning of prepared.warnings) said.add({ level: 'warn', text: `manifest.json: ${warning}` });
     const planned = await plannedInstall(prepared, archive);
-    return { request, seal, planned, witness, needs: prepared.needs, past, said };
+    const early = { request, seal, planned, witness, needs: prepared.needs, past, said };
+    return { early, notes };
   } finally {
     await archive.close();
   }

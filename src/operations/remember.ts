@@ -23,8 +23,7 @@ import type { WriteGroup } from '../host/write-group.ts';
 import type { Release } from '../release.ts';
 
 /** What an update deploys, beside its plan: as little as that, for it is held while thousands of files are unpacked. */
-export interface Deployed {
-  readonly version: string;
+export interface Deployed extends Pick<Release, 'version' | 'notes'> {
   readonly modules: readonly Omit<DeployedModule, 'id'>[];
   readonly directories: readonly { readonly module: string; readonly target: string }[];
   /** Targets that people edit, and those that are only deployed where there is none. */
@@ -72,6 +71,7 @@ export async function deployedOf(
     ...{ config, kept, standing, directories },
     hasAll: [...recorded.modules].every((name) => modules.has(name)),
     version: release.version,
+    ...(release.notes !== undefined && { notes: release.notes }),
     modules: release.modules.map(({ name, isTree, isSelf, target, service, commands }) => {
       const tree = isTree ? (moduleRoots.get(name) ?? target) : null;
       return {
@@ -128,6 +128,7 @@ export async function rememberDeployed(
     format: 3,
     id: plan.id,
     version: deployed.version,
+    ...(deployed.notes !== undefined && { notes: deployed.notes }),
     package: {
       sizeBytes: request.package_size,
       md5: request.package_md5,

@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { capabilitiesValue } from '../capabilities.ts';
 import { patternFault } from '../glob.ts';
 import { limits } from '../limits.ts';
+import type { Notes } from '../notes.ts';
 import { isPrintable, pathFault } from './path-fault.ts';
 
 export const Text = (longest: number) =>
@@ -12,6 +13,33 @@ export const Text = (longest: number) =>
     v.maxLength(longest, `must not be longer than ${longest} characters`),
     v.check(isPrintable, 'must not have control or unprintable characters'),
   );
+
+const NotesText = v.pipe(
+  v.string(),
+  v.minLength(1, 'must not be empty'),
+  v.check(
+    (text) => isPrintable(text.replaceAll('\n', '')),
+    'must be plain text: line ends, but no other control or unprintable characters',
+  ),
+);
+
+/** Release notes: a text, or texts by language. */
+export const ReleaseNotes = v.pipe(
+  v.lazy((input): v.GenericSchema<unknown, Notes> => {
+    if (typeof input === 'string') return NotesText;
+    return v.pipe(
+      v.record(
+        v.pipe(v.string(), v.regex(/^[a-z]{2,3}$/, 'must be a language such as "en" or "zh"')),
+        NotesText,
+      ),
+      v.check((texts) => Object.keys(texts).length > 0, 'must have a language'),
+    );
+  }),
+  v.check(
+    (notes) => Buffer.byteLength(JSON.stringify(notes)) <= limits.notesBytes,
+    `must not be longer than ${limits.notesBytes} bytes`,
+  ),
+);
 
 /** A place in the ZIP: components joined by "/"; one "/" at the end says that a directory is meant. */
 export const SourcePath = v.pipe(

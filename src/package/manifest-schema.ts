@@ -14,6 +14,7 @@ import {
   FileCapabilities,
   Mode,
   Patterns,
+  ReleaseNotes,
   ShellText,
   SizeBytes,
   SourcePath,
@@ -174,6 +175,8 @@ export const ManifestSchema = v.object({
   ),
   min_version: v.optional(VersionSchema),
   reboot: v.optional(v.boolean()),
+  /** What is new, for people. */
+  notes: v.optional(ReleaseNotes),
   /** Features (features.ts) that an updater must have; those it does not know are refused before the rest is read. */
   requires: v.optional(v.pipe(v.array(Text(64)), v.maxLength(64))),
 });

@@ -82,6 +82,7 @@ export async function resolveRelease(
     compatible: manifest.compatible,
     minVersion: manifest.min_version,
     reboot: manifest.reboot ?? false,
+    ...(manifest.notes !== undefined && { notes: manifest.notes }),
     ...removal,
   };
 }

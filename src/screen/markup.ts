@@ -1,4 +1,4 @@
-/** The body of the page: one screen, and three sheets that take its place (history, error, the question before an action). */
+/** The body of the page: one screen, and three sheets that take its place (history, details, the question before an action). */
 
 export const markup = `
 <main id="screen">
@@ -29,16 +29,16 @@ export const markup = `
 </section>
 <footer>
 <ol id="steps"></ol>
-<nav><button id="showHistory"></button><button id="showError"></button><button id="askCancel"></button><button id="askInstall" class="good"></button><button id="askConsent" class="good"></button><button id="askRollback"></button></nav>
+<nav><button id="showHistory"></button><button id="showDetails"></button><button id="askCancel"></button><button id="askInstall" class="good"></button><button id="askConsent" class="good"></button><button id="askRollback"></button></nav>
 </footer>
 </main>
 <div id="history" class="sheet" role="dialog" aria-labelledby="historyTitle" hidden>
 <header><h2 id="historyTitle"></h2><button id="closeHistory"></button></header>
 <ul id="entries" tabindex="0" aria-labelledby="historyTitle"></ul>
 </div>
-<div id="failure" class="sheet" role="dialog" aria-labelledby="failureTitle" hidden>
-<header><h2 id="failureTitle"></h2><button id="closeFailure"></button></header>
-<div id="failureWords" tabindex="0" aria-labelledby="failureTitle"><p id="failureReason"></p><p id="failureText"></p></div>
+<div id="details" class="sheet" role="dialog" aria-labelledby="detailsTitle" hidden>
+<header><h2 id="detailsTitle"></h2><button id="closeDetails"></button></header>
+<div id="scroll" tabindex="0" aria-labelledby="detailsTitle"><p id="lead"></p><p id="more"></p></div>
 </div>
 <div id="question" class="sheet" role="alertdialog" aria-labelledby="ask" aria-describedby="consequence" hidden>
 <h2 id="ask"></h2>

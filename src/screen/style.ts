@@ -9,14 +9,15 @@ export const style = `
 *{box-sizing:border-box;margin:0;padding:0}
 [hidden]{display:none!important}
 html{font-size:4vmin;height:100%}
-body{height:100%;background:var(--ground);color:var(--text);font-family:-apple-system,"Segoe UI",Roboto,"Noto Sans","DejaVu Sans","Noto Sans CJK SC",sans-serif;font-variant-numeric:tabular-nums;line-height:1.25;overflow:hidden}
+body{height:100%;background:var(--ground);color:var(--text);font-family:"Noto Sans","DejaVu Sans","Noto Sans CJK SC",sans-serif;font-variant-numeric:tabular-nums;line-height:1.25;overflow:hidden;word-wrap:break-word}
+header b,#link,small,#version,#facts span+span,#note,#raw,#steps li,#more,#entries time,#entries p,#question p{color:var(--soft)}
 main,.sheet{height:100%;padding:1.2rem 1.6rem;display:flex;flex-direction:column}
 nav{margin-left:auto}
 nav button:first-child{margin-left:0}
 header,footer,nav,#steps,section{display:flex;align-items:center}
 header,footer{justify-content:space-between;flex:none}
-header b{font-weight:600;color:var(--soft)}
-#link{color:var(--soft);text-align:right}
+header b{font-weight:600}
+#link{text-align:right}
 #link:before{content:"";display:inline-block;width:.6rem;height:.6rem;border-radius:50%;background:var(--ok);margin-right:.5rem}
 .lost b{display:none}
 .lost #link{color:var(--warn);font-weight:600;font-size:1.2rem}
@@ -35,24 +36,23 @@ circle,path{fill:none;stroke:currentColor;stroke-width:9;stroke-linecap:round;st
 .bad #ring{color:var(--bad)}
 .held #ring,.back #ring{color:var(--warn)}
 .ok .sign.ok,.bad .sign.bad,.held .sign.held,.back .sign.back{display:inline}
-.ok #figure,.bad #figure,.held #figure,.back #figure{display:none}
 #figure{position:absolute;top:0;left:0;width:100%;line-height:12.5rem;text-align:center;color:var(--text);font-weight:700;font-size:1rem;white-space:nowrap}
 #percent{font-size:4.6rem;letter-spacing:-.04em}
-small{font-size:1.7rem;color:var(--soft);margin-left:.15rem}
+small{font-size:1.7rem;margin-left:.15rem}
 #words{flex:1 1 0;min-width:0}
 h1{font-size:3rem;line-height:1.1;font-weight:700;letter-spacing:-.02em}
-#version,#detail,#facts,#reason,#failureReason{font-size:1.5rem}
-#version{color:var(--soft);margin-top:.3rem}
-#detail{margin-top:.5rem;max-height:3.8em;overflow:hidden;word-wrap:break-word}
+#version,#detail,#facts,#reason,#lead{font-size:1.5rem}
+#version{margin-top:.3rem}
+#detail{margin-top:.5rem;max-height:3.8em;overflow:hidden}
 #facts{margin-top:.5rem}
 #facts span{display:inline-block;margin-right:1.4rem}
 #facts #amount{display:block}
-#facts span+span{color:var(--soft)}
-#note{font-size:1.2rem;color:var(--soft);margin-top:.6rem}
-#reason{margin-top:.6rem}
-#raw{font:.85rem/1.4 Menlo,"DejaVu Sans Mono",monospace;color:var(--soft);margin-top:.6rem;max-height:4.2em;overflow:auto;word-wrap:break-word}
+#note{font-size:1.2rem}
+#note,#reason,#raw,#more{margin-top:.6rem}
+#raw,#more{font:.85rem/1.4 "DejaVu Sans Mono",monospace}
+#raw{max-height:4.2em;overflow:auto}
 #steps{flex:1;list-style:none;min-width:0}
-#steps li{color:var(--soft);font-size:1.1rem;white-space:nowrap}
+#steps li{font-size:1.1rem;white-space:nowrap}
 #steps li:before{content:"";display:inline-block;width:.8rem;height:.8rem;margin-right:.5rem;border:.17rem solid var(--line);border-radius:50%;vertical-align:-.05rem}
 #steps li+li{margin-left:1.6rem}
 nav{flex-wrap:wrap;justify-content:flex-end}
@@ -65,15 +65,17 @@ button:focus{outline:.18rem solid var(--accent);outline-offset:.12rem}
 button:disabled{opacity:.4}
 .danger{background:var(--bad);border-color:var(--bad);color:var(--on)}
 .good{background:var(--accent);border-color:var(--accent);color:var(--on)}
+#lead,#more{white-space:pre-line}
 h2{font-size:2.2rem;line-height:1.15;letter-spacing:-.01em}
-#entries,#failureWords{list-style:none;overflow:auto;flex:1 1 0;margin-top:1rem;outline:0}
-#failureText{font:1.1rem/1.4 Menlo,"DejaVu Sans Mono",monospace;color:var(--soft);margin-top:.8rem;word-wrap:break-word}
+#entries,#scroll{list-style:none;overflow:auto;flex:1 1 0;margin-top:1rem;outline:0}
+#more{font-size:1.1rem}
 #entries li{background:var(--raised);border-left:.35rem solid var(--ok);border-radius:.4rem;padding:.7rem 1.1rem;margin-bottom:.6rem;font-size:1.25rem}
 #entries .failed{border-color:var(--bad)}
-#entries time{float:right;color:var(--soft);font-size:1.05rem}
-#entries p{color:var(--soft);font-size:1.05rem;margin-top:.2rem}
+#entries time,#entries p{font-size:1.05rem}
+#entries time{float:right}
+#entries p{margin-top:.2rem}
 #question{justify-content:center;align-items:center;text-align:center}
-#question p{font-size:1.4rem;color:var(--soft);margin:.8rem 0 1.6rem;max-width:30em}
+#question p{font-size:1.4rem;margin:.8rem 0 1.6rem;max-width:30em}
 #question #refusal{color:var(--bad);margin-top:0}
 #refusal:empty{display:none}
 #question nav{margin:0}

@@ -3,6 +3,7 @@
 import type { PackageRequest } from '../download/request.ts';
 import type { UpdateError } from '../errors.ts';
 import type { BootTime } from '../host/host.ts';
+import type { Notes } from '../notes.ts';
 import type { Seal } from '../seal.ts';
 import type { Stage } from './state.ts';
 
@@ -12,6 +13,8 @@ export interface UpdateOperation {
   /** Both null until the package was verified. */
   readonly verifiedMs: number | null;
   readonly seal: Seal | null;
+  /** Of the package, once it was verified. */
+  readonly notes?: Notes | undefined;
   /** When that was, in the boot's own time; undefined: an updater of before did it. */
   readonly verifiedBoot?: BootTime | undefined;
   /** The fleet's order that brought it; null: a caller on the device. */
@@ -61,6 +64,7 @@ export type Event =
       readonly nowMs: number;
       readonly boot?: BootTime;
       readonly seal: Seal;
+      readonly notes?: Notes | undefined;
     }
   /** It is verified, and cannot be installed here. */
   | {

@@ -17,6 +17,7 @@ import type { Traffic } from '../download/traffic.ts';
 import type { VerifiedPackage } from '../download/verify.ts';
 import { asUpdateError, errorText, type UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
+import type { Notes } from '../notes.ts';
 import { planEarly } from '../operations/early-plan.ts';
 import { downloadedAt, installPackage } from '../operations/install.ts';
 import { repair } from '../operations/repair.ts';
@@ -114,9 +115,12 @@ export async function runDownload(
     `downloaded ${bytes_fetched} bytes in ${requests} requests; ${bytes_reused} of ${request.package_size} were here already`,
   );
   const { seal } = verified;
+  let notes: Notes | undefined;
   try {
     const asked = { request, seal, mayDowngrade: () => mayDowngrade(current()) };
-    context.early.keep(await planEarly(host, settings, context.backups, context.tmp, asked));
+    const looked = await planEarly(host, settings, context.backups, context.tmp, asked);
+    context.early.keep(looked.early);
+    notes = looked.notes;
     host.memory.trim();
   } catch (thrown) {
     if (context.shutdown.aborted) return undefined;
@@ -125,7 +129,7 @@ export async function runDownload(
     if (error.code !== 'DOWNGRADE_REFUSED') await recordFailure(context, operation, startedMs, error);
     return { kind: 'refused', ...momentOf(host.clock), seal, error };
   }
-  return { kind: 'verified', ...momentOf(host.clock), seal };
+  return { kind: 'verified', ...momentOf(host.clock), seal, notes };
 }
 
 /** An install or a rollback from its beginning. */

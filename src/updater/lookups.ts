@@ -1,12 +1,21 @@
-/** What the updater tells from its files without changing anything: what was done, and what is installed. */
+/** What the updater tells from its files without changing anything: what was done, what is installed, what waits. */
 import { readHistory } from '../deploy/history-file.ts';
 import { readInstalled } from '../deploy/installed-version.ts';
 import type { Files } from '../host/host.ts';
+import type { State } from './event.ts';
 import type { Updater } from './state.ts';
+import { waitingVersion } from './waiting.ts';
 
-export function lookups(files: Files, backupDirectory: string): Pick<Updater, 'history' | 'versions'> {
+export function lookups(
+  files: Files,
+  backupDirectory: string,
+  state: () => State,
+): Pick<Updater, 'history' | 'versions'> {
   return {
     history: async () => (await readHistory(files, backupDirectory)).reverse(),
-    versions: async () => ({ installed: await readInstalled(files, backupDirectory) }),
+    versions: async () => ({
+      installed: await readInstalled(files, backupDirectory),
+      waiting: waitingVersion(state()),
+    }),
   };
 }

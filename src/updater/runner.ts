@@ -66,7 +66,7 @@ export function createUpdater(
 
   return {
     progress: progress.current,
-    ...lookups(host.files, backups),
+    ...lookups(host.files, backups, () => state),
     download: (request, order) =>
       command(async () => {
         packageAddress(request.package_url, settings.allowHttp);

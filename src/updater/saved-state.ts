@@ -27,7 +27,7 @@ export function savedOf(
     return { operation: 'rollback', version, ...common, ...(because && { because: because.message }) };
   }
   if (operation.kind === 'repair') return { operation: 'repair', ...common };
-  const { request, verifiedMs, verifiedBoot, seal, action } = operation;
+  const { request, verifiedMs, verifiedBoot, seal, notes, action } = operation;
   const verifiedAt = verifiedMs === null ? null : new Date(verifiedMs).toISOString();
   return {
     operation: 'update',
@@ -37,6 +37,7 @@ export function savedOf(
     verified_at: verifiedAt,
     ...(verifiedAt !== null && verifiedBoot ? { verified_boot: { ...verifiedBoot, at: verifiedAt } } : {}),
     ...(seal === null ? {} : { package_seal: seal }),
+    ...(notes === undefined ? {} : { package_notes: notes }),
     ...(action === null ? {} : { fleet_action: action }),
   };
 }
@@ -108,6 +109,7 @@ function operationOf(saved: Saved): Operation {
     request: requestOf(saved),
     ...verifiedOf(saved),
     seal: saved.package_seal ?? null,
+    notes: saved.package_notes,
     action: saved.fleet_action ?? null,
   };
 }

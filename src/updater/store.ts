@@ -13,6 +13,7 @@ import { FleetActionSchema } from '../history.ts';
 import { readWhole, writeDurably } from '../host/durable-file.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
+import { NotesSchema } from '../notes.ts';
 import { SealSchema } from '../seal.ts';
 import { VersionSchema } from '../version.ts';
 import { diskReserve } from './disk-reserve.ts';
@@ -40,6 +41,7 @@ export const SavedUpdateSchema = v.object({
   verified_boot: v.optional(v.object({ id: v.string(), ms: v.number(), at: v.string() })),
   /** Absent until then, too. */
   package_seal: v.optional(SealSchema),
+  package_notes: v.optional(NotesSchema),
   /** Absent where a caller on the device asked. */
   fleet_action: v.optional(FleetActionSchema),
 });

@@ -1,7 +1,9 @@
 /** Of a package that was verified: whether it waits, whether it may be a downgrade, and how long it is good for. Pure. */
 import { buildMs } from '../build-date.ts';
 import type { BootTime, Clock } from '../host/host.ts';
+import type { Versions } from '../installed.ts';
 import { limits } from '../limits.ts';
+import type { Notes } from '../notes.ts';
 import type { Seal } from '../seal.ts';
 import type { Operation, State, UpdateOperation } from './event.ts';
 
@@ -40,9 +42,18 @@ export function verifiedAt(operation: UpdateOperation, { nowMs, boot }: Moment):
 /** The same with the seal that was made meanwhile. */
 export function verifiedBy(
   operation: Operation | null,
-  event: Moment & { readonly seal: Seal },
+  event: Moment & { readonly seal: Seal; readonly notes?: Notes | undefined },
 ): Operation | null {
-  return operation?.kind === 'update' ? { ...verifiedAt(operation, event), seal: event.seal } : operation;
+  if (operation?.kind !== 'update') return operation;
+  const { seal, notes } = event;
+  return { ...verifiedAt(operation, event), seal, ...(notes !== undefined && { notes }) };
+}
+
+/** What waits, as GET /versions tells it. */
+export function waitingVersion(state: State): Versions['waiting'] {
+  const { operation } = state;
+  if (!isWaiting(state) || operation?.kind !== 'update') return null;
+  return { version: operation.request.version, notes: operation.notes ?? null };
 }
 
 type Verified = Pick<UpdateOperation, 'verifiedMs' | 'verifiedBoot'>;

@@ -4,12 +4,13 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
+import type { Versions } from '../../src/installed.ts';
 import { buildPackage } from '../fixtures/package-builder.ts';
 import type { Daemon } from '../integration/daemon.ts';
 import { type Device, withDevice } from '../integration/harness.ts';
 import { dataOnly, installed } from '../integration/updates.ts';
 import { concurrently } from '../runner/concurrently.ts';
-import { command } from './command.ts';
+import { command, commandOnTerminal } from './command.ts';
 
 const test = concurrently('operate');
 
@@ -98,6 +99,39 @@ test('status tells what is installed, module by module, also without a daemon', 
     const nowhere = await command(['status', '--url', 'http://127.0.0.1:1', '--dir', '/nowhere']);
     assert.equal([nowhere.status, nowhere.stdout], [3, '']);
     assert.match(nowhere.stderr, /no daemon answers, and what is installed cannot be read: .*nowhere/);
+  });
+});
+
+test('release notes are told before the install, while the package waits, and of what is installed', async () => {
+  await withDevice(async (device) => {
+    const notes = { en: 'Faster.\nQuieter.', zh: '更快。' };
+    const path = join(device.folder, 'noted.zip');
+    const spec = { ...dataOnly(device, '2.0.0'), manifest: { notes } };
+    await buildPackage(spec, path);
+    const verified = await command(['verify', path, '--allow-root', device.root]);
+    assert.match(
+      verified.stdout,
+      /\nnotes \(en\):\n {2}Faster\.\n {2}Quieter\.\nnotes \(zh\):\n {2}更快。\n/,
+    );
+    let daemon = await device.start();
+    const asked = await commandOnTerminal(['install', path, ...at(daemon)], {
+      environment: { LANG: 'zh_CN.UTF-8' },
+      on: [{ when: /\[y\/N\]/, act: ({ type }) => type('n\n') }],
+    });
+    assert.match(asked.stdout, /what is new:\r\n {2}更快。\r\n[\s\S]*Install it on this device\? \[y\/N\]/);
+
+    const versions = async () => (await daemon.get('versions')).data as Versions;
+    await daemon.post('download', await device.offer(spec));
+    await daemon.reach('toInstall');
+    assert.equal((await versions()).waiting, { version: '2.0.0', notes });
+    await daemon.end('SIGTERM');
+    daemon = await device.start();
+    await daemon.reach('toInstall');
+    assert.equal((await versions()).waiting, { version: '2.0.0', notes }, 'after a restart, too');
+    await daemon.post('update', { version: '2.0.0' });
+    await daemon.reach('success');
+    const modules = [{ name: 'data', version: '2.0.0' }];
+    assert.equal(await versions(), { installed: { version: '2.0.0', modules, notes }, waiting: null });
   });
 });
 

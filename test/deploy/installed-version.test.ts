@@ -70,9 +70,10 @@ test('is known without a history, by the record of what is deployed', async ({ d
 
 test('is told with the modules of the record, unless that is of another version', async ({ d }) => {
   const { files } = d.host;
-  assert.equal(await readInstalled(files, d.backups), { version: null, modules: [] });
+  assert.equal(await readInstalled(files, d.backups), { version: null, modules: [], notes: null });
   const from = { sizeBytes: 1, md5: '0'.repeat(32), sha256: null };
-  const header = { kind: 'header', format: 3, id: first, version: '1.0.0', package: from } as const;
+  const notes = { en: 'new' };
+  const header = { kind: 'header', format: 3, id: first, version: '1.0.0', notes, package: from } as const;
   const service = {
     module: 'web',
     processName: undefined,
@@ -86,16 +87,16 @@ test('is told with the modules of the record, unless that is of another version'
   ]);
   await addToHistory(files, d.backups, entry(first, '1.0.0'));
   const web = [{ name: 'web', version: '1.0.0' }];
-  assert.equal(await readInstalled(files, d.backups), { version: '1.0.0', modules: web });
+  assert.equal(await readInstalled(files, d.backups), { version: '1.0.0', modules: web, notes });
   await record(d, second, '1.1.0');
   assert.equal(
     await readInstalled(files, d.backups),
-    { version: '1.0.0', modules: web },
+    { version: '1.0.0', modules: web, notes },
     'an update is under way',
   );
   rmSync(deployedPath(d.backups, second));
   await addToHistory(files, d.backups, entry(second, '0.9.0'));
-  assert.equal(await readInstalled(files, d.backups), { version: '0.9.0', modules: [] });
+  assert.equal(await readInstalled(files, d.backups), { version: '0.9.0', modules: [], notes: null });
 });
 
 test('a clock that stands in 1970 makes no id that an older record or entry would outrank', async ({ d }) => {

@@ -32,7 +32,7 @@ export interface Daemon {
     body?: object,
   ): Promise<Reply>;
   /** GET from `/api/v1.0/NAME`. */
-  get<Data>(name: 'progress' | 'history'): Promise<Reply<Data>>;
+  get<Data>(name: 'progress' | 'history' | 'versions'): Promise<Reply<Data>>;
   progress(): Promise<Progress>;
   /** Polls until it is in one of the stages. */
   reach(...stages: string[]): Promise<Progress>;

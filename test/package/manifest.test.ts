@@ -45,6 +45,7 @@ reading('keeps every documented key', () => {
     compatible: ['printer-a'],
     min_version: '1.0.0',
     reboot: true,
+    notes: { en: 'New:\n- faster', zh: '更快' },
   };
   const { manifest, warnings } = parse(full);
   const [only] = full.modules;
@@ -74,6 +75,25 @@ reading('warns about unknown keys, once a kind, and drops them', () => {
   ]);
   assert.not('color' in (manifest.modules[0] ?? {}));
   assert.not('$schema' in manifest);
+});
+
+reading('takes release notes as a text or by language, plain and bounded', () => {
+  const noted = (notes: unknown) => parse({ version: '1.2.3', modules: [module], notes });
+  assert.is(noted('one\ntwo').manifest.notes, 'one\ntwo');
+  const most = 'x'.repeat(limits.notesBytes - 2);
+  assert.is(noted(most).manifest.notes, most);
+  const refused: [unknown, RegExp][] = [
+    [`${most}y`, /notes: must not be longer than 4096 bytes/],
+    [{ en: most }, /notes: must not be longer/],
+    ['', /notes: must not be empty/],
+    [{}, /notes: must have a language/],
+    [{ English: 'x' }, /must be a language such as "en"/],
+    [{ en: 1 }, /notes\.en: /],
+    ['a\u001b[2J', /notes: must be plain text/],
+    [{ en: 'a\u202eb' }, /notes\.en: must be plain text/],
+    [7, /notes: /],
+  ];
+  for (const [notes, message] of refused) assert.throws(() => noted(notes), message);
 });
 
 reading('takes the same key in different objects, and keys of Object.prototype, as nothing special', () => {

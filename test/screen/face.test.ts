@@ -6,11 +6,13 @@ import { trafficText } from '../../src/download/traffic.ts';
 import type { ErrorCode } from '../../src/errors.ts';
 import type { HistoryEntry } from '../../src/history.ts';
 import type { EventSchema } from '../../src/http/contract.ts';
+import type { VersionsSchema } from '../../src/installed.ts';
 import { faceOf, questionOf } from '../../src/screen/browser/face.ts';
 import { newUpdater } from '../../src/screen/browser/past.ts';
 import { voice } from '../../src/screen/browser/say.ts';
-import type { Action, Past, State } from '../../src/screen/browser/wire.ts';
-import { type Pair, words } from '../../src/screen/browser/words.ts';
+import type { Action, Past, State, Versions } from '../../src/screen/browser/wire.ts';
+import type { Pair } from '../../src/screen/browser/words.ts';
+import * as words from '../../src/screen/browser/words.ts';
 import type { Stage } from '../../src/updater/state.ts';
 
 const test = suite('face');
@@ -21,16 +23,50 @@ const past: readonly Past[] = [
   entry('1.5.0', null, 'success'),
 ];
 
+const versions: Versions = {
+  installed: {
+    version: '2.0.0',
+    modules: [
+      { name: 'api', version: '2.0.0' },
+      { name: 'web', version: null },
+    ],
+    notes: { en: 'Faster.', zh: '更快。' },
+  },
+  waiting: { version: '2.1.0', notes: 'Prints pause\nwhile the door is open.' },
+};
+
+test('details: the notes of what waits, those of what is installed with its modules, and a failure in full', () => {
+  const details = (told: State, lang = 'en') => shown(told, lang).details;
+  const installed = { title: 'Version 2.0.0', lead: 'Faster.', more: 'api 2.0.0\nweb ' };
+  assert.equal(details(state('idle')), installed);
+  assert.equal(details(state('success'), 'zh-CN'), { ...installed, title: '版本 2.0.0', lead: '更快。' });
+  assert.is(details(state('idle'), 'fr')?.lead, 'Faster.', 'English where there is no other');
+  const waiting = { title: 'Version 2.1.0', lead: 'Prints pause\nwhile the door is open.', more: '' };
+  assert.equal(details(state('toInstall')), waiting);
+  assert.is(details(state('downloading')), null);
+  const error = 'DISK_FULL: 1 free, 2 needed';
+  assert.equal(details(state('failed', { error })), {
+    title: 'What went wrong',
+    lead: 'There is not enough free space.',
+    more: error,
+  });
+  const none = { past, versions: { installed: { version: null, modules: [], notes: null }, waiting: null } };
+  for (const heard of [none, { past, versions: null }])
+    for (const stage of ['idle', 'toInstall'] as const)
+      assert.is(faceOf(state(stage), heard, all, voice('en')).details, null);
+});
+
 test('what the page takes for an event is one, and all of it has words', () => {
   // Compiled, not run: the page cannot import these types.
   const event: (told: v.InferOutput<typeof EventSchema>) => State = (told) => told;
+  const known: (told: v.InferOutput<typeof VersionsSchema>) => Versions = (told) => told;
   const remembered: (told: HistoryEntry) => Past = (told) => told;
   const stages: Readonly<Record<Stage, Pair>> = words.stages;
   type NeverShown = 'VALIDATION_ERROR' | 'DOWNLOAD_INCOMPLETE' | 'MD5_NOT_VERIFIED' | 'VERSION_MISMATCH';
   const errors: Readonly<Record<Exclude<ErrorCode, NeverShown>, Pair>> = words.errors;
   for (const [english, chinese] of [...Object.values(stages), ...Object.values(errors)])
     assert.ok(english !== '' && chinese !== '');
-  for (const compiled of [event, remembered]) assert.type(compiled, 'function');
+  for (const compiled of [event, known, remembered]) assert.type(compiled, 'function');
 });
 
 test('what need not be fetched is said on the way and in the end, and nothing where all is fetched', () => {
@@ -118,7 +154,8 @@ test('a network that is not there, a time window and a consent are said to be wa
 });
 
 test('each state offers what the API takes in it, as far as the page may offer it', () => {
-  const offers = (told: State, allowed = all) => faceOf(told, past, allowed, voice('en')).actions;
+  const offers = (told: State, allowed = all) =>
+    faceOf(told, { past, versions }, allowed, voice('en')).actions;
   assert.equal(offers(state('toInstall')), ['cancel', 'install']);
   assert.equal(offers(state('downloading')), ['cancel']);
   assert.equal(offers(state('verifying')), ['cancel']);
@@ -147,7 +184,7 @@ test('the history names the updater where it is another one than before, and not
 });
 
 function shown(told: State, language = 'en') {
-  return faceOf(told, past, all, voice(language));
+  return faceOf(told, { past, versions }, all, voice(language));
 }
 
 function state(stage: Stage, facts: Partial<State> = {}): State {

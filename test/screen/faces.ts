@@ -13,7 +13,7 @@ export interface Face {
   /** What the title reads then, in either language. */
   readonly title: string;
   /** The button to press for it. */
-  readonly opensBy?: 'showHistory' | 'showError' | 'askInstall' | 'askRollback';
+  readonly opensBy?: 'showHistory' | 'showDetails' | 'askInstall' | 'askRollback';
 }
 
 const longError =
@@ -43,6 +43,8 @@ export const faces: readonly Face[] = [
     title: '^(Ready to install|可以安装)$',
     opensBy: 'askInstall',
   },
+  { name: 'what is new', progress: waits, title: '^(Ready to install|可以安装)$', opensBy: 'showDetails' },
+  { name: 'what is installed', progress: idle, title: '^(Ready|就绪)$', opensBy: 'showDetails' },
   {
     name: 'consent',
     progress: { ...idle, message: 'waits for your consent to version 1.6.0' },
@@ -86,7 +88,7 @@ export const faces: readonly Face[] = [
     name: 'failure in full',
     progress: { ...progress('failed', 97), error: longError },
     title: '^(Update failed|更新失败)$',
-    opensBy: 'showError',
+    opensBy: 'showDetails',
   },
   {
     name: 'further back',

@@ -145,10 +145,10 @@ withScreen('a failure, told in words, in the language of the browser', async (br
   await english.shows('title', /^Update failed$/);
   await english.shows('reason', /^The new version did not start\. The old one is back\.$/);
   await english.shows('raw', /^SERVICE_START_FAILED: .+/);
-  await english.page.click('#showError');
-  await english.shows('failureText', /^SERVICE_START_FAILED: .+/);
+  await english.page.click('#showDetails');
+  await english.shows('more', /^SERVICE_START_FAILED: .+/);
   await english.page.keyboard.press('Escape');
-  assert.is(await focused(english.page), 'showError');
+  assert.is(await focused(english.page), 'showDetails');
   await chinese.shows('title', /^更新失败$/);
   await chinese.shows('reason', /^新版本未能启动，已恢复旧版本。$/);
   assert.is(await chinese.page.locator('html').getAttribute('lang'), 'zh-CN');

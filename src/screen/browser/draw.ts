@@ -2,8 +2,8 @@
 import { $, add, empty, put } from './dom.ts';
 import type { Face } from './face.ts';
 import type { Voice } from './say.ts';
+import * as text from './text.ts';
 import type { Action, State } from './wire.ts';
-import { words } from './words.ts';
 
 /** Every action that has a button in markup.ts, and the button. */
 export const buttons: readonly (readonly [Action, string])[] = [
@@ -21,18 +21,20 @@ export function draw(face: Face, state: State | null, isLost: boolean, { say }: 
   const shown = face.tone ? 100 : percent;
   const acts = !isLost && face.actions.length > 0;
   $('screen').className = `${face.tone}${isLost ? ' lost' : ''}${shown ? '' : ' zero'}${acts ? ' acts' : ''}`;
-  put('link', say(isLost ? words.text.lost : words.text.live));
+  put('link', say(isLost ? text.lost : text.live));
   lines.forEach((line) => {
     put(line, face[line]);
   });
   $('facts').hidden = !face.amount;
   put('percent', String(percent));
+  $('figure').hidden = face.tone !== '';
   $('ring').setAttribute('aria-valuenow', String(percent));
   $('arc').style.strokeDashoffset = String(333 * (1 - shown / 100));
   $('error').hidden = !face.reason;
   drawSteps(face);
-  $('showError').hidden = !face.raw;
-  $('showHistory').hidden = isLost;
+  $('showDetails').hidden = !face.details;
+  // Four buttons do not fit on a small panel.
+  $('showHistory').hidden = isLost || (face.details !== null && face.actions.length > 1);
   buttons.forEach(([action, id]) => {
     $(id).hidden = isLost || face.actions.indexOf(action) < 0;
   });

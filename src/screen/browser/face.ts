@@ -1,8 +1,11 @@
 /** What the screen shows, made of what the updater tells. Pure: draw.ts puts it on the page. */
+import { type Details, detailsOf } from './details.ts';
 import { installed, isKnown, toTakeBack } from './past.ts';
-import { day, duration, size, type Voice } from './say.ts';
-import type { Action, Past, State } from './wire.ts';
-import { type Pair, words } from './words.ts';
+import { day, duration, inWords, size, type Voice } from './say.ts';
+import * as text from './text.ts';
+import type { Action, Past, State, Versions } from './wire.ts';
+import type { Pair } from './words.ts';
+import * as words from './words.ts';
 
 export interface Face {
   /** What the ring looks like: a class of style.ts; empty: a figure that rises. */
@@ -20,19 +23,26 @@ export interface Face {
   /** Names; `at`: the one under way. */
   readonly steps: readonly string[];
   readonly at: number;
+  /** What a sheet of its own says more. */
+  readonly details: Details | null;
   /** In the order of their buttons. */
   readonly actions: readonly Action[];
+}
+
+/** What the updater has told beside its state; `versions`: null before that. */
+export interface Heard {
+  readonly past: readonly Past[];
+  readonly versions: Versions | null;
 }
 
 /** `state`: null before the updater was first heard. `allowed`: what the page may offer at all. */
 export function faceOf(
   state: State | null,
-  past: readonly Past[],
+  { past, versions }: Heard,
   allowed: readonly Action[],
   voice: Voice,
 ): Face {
   const { say } = voice;
-  const { text } = words;
   if (state === null) return faceWith({ title: say(text.name) });
   const { stage } = state;
   const latest = installed(past);
@@ -41,6 +51,7 @@ export function faceOf(
     {
       title: titleOf(stage, kind, voice),
       version: versionLine(state, latest, voice),
+      details: detailsOf(state, versions, voice),
       actions: actionsOf(state, past).filter((action) => allowed.indexOf(action) >= 0),
     },
     counts(state, voice),
@@ -76,12 +87,6 @@ export function faceOf(
     default:
       return usual;
   }
-}
-
-/** The sentence for an error `CODE: text`. */
-export function inWords(error: string, { say }: Voice): string {
-  const errors: Readonly<Record<string, Pair>> = words.errors;
-  return say(errors[error.split(':')[0] || ''] || words.errors.INTERNAL_ERROR);
 }
 
 /** The question before an action. */
@@ -120,6 +125,7 @@ const nothing: Face = {
   raw: '',
   steps: [],
   at: 0,
+  details: null,
   actions: [],
 };
 
@@ -136,8 +142,8 @@ function titleOf(stage: State['stage'], kind: 'rollback' | 'repair' | undefined,
 function versionLine({ stage, version }: State, latest: Past | undefined, { say }: Voice): string {
   const isOver = stage === 'idle' || (stage === 'success' && latest);
   const shown = isOver ? latest?.version : version;
-  if (isKnown(shown)) return say(words.text.version, shown);
-  return stage === 'idle' ? say(words.text.none) : '';
+  if (isKnown(shown)) return say(text.version, shown);
+  return stage === 'idle' ? say(text.none) : '';
 }
 
 function messageLine({ message, module }: State, { language }: Voice): string {
@@ -149,7 +155,6 @@ function messageLine({ message, module }: State, { language }: Voice): string {
 
 /** What of a package does not have to be fetched: on the way, and in the end. */
 function reusedLine({ stage, download, message }: State, { say }: Voice): string {
-  const { text } = words;
   if (stage === 'downloading')
     return download?.bytes_reused ? say(text.reused, size(download.bytes_reused)) : '';
   const found = /^(\S+) of (\S+ .B) downloaded/.exec(message);
@@ -159,7 +164,6 @@ function reusedLine({ stage, download, message }: State, { say }: Voice): string
 /** What the updater waits for, and that it goes on by itself then. */
 function waitOf(state: State, voice: Voice): Partial<Face> | undefined {
   const { say } = voice;
-  const { text } = words;
   const { stage, message } = state;
   if (asksConsent(state)) {
     const version = consentVersion(state);
@@ -201,7 +205,6 @@ function consentVersion({ message, version }: State): string | null | undefined 
 /** The percentage stands still while everything is put back, and the version that did not work is of no interest. */
 function undoOf({ message }: State, kind: string | undefined, { say }: Voice): Partial<Face> {
   if (message !== 'putting everything back') return {};
-  const { text } = words;
   return {
     tone: 'back',
     title: say(kind ? text.puttingBack : text.puttingOldBack),
@@ -214,7 +217,6 @@ function undoOf({ message }: State, kind: string | undefined, { say }: Voice): P
 function counts(state: State, voice: Voice): Pick<Face, 'amount' | 'rate' | 'left'> {
   const { bytes = 0, total_bytes: total = 0, bytes_per_second: rate = null } = state;
   const { say } = voice;
-  const { text } = words;
   return {
     amount: total > 0 ? say(text.amount, size(bytes), size(total)) : '',
     rate: total > 0 && rate !== null ? say(text.rate, size(rate)) : '',

@@ -3,7 +3,7 @@
  *
  * Invariant: a page that hears nothing says so. `token` is sent by asking only, as EventSource cannot carry it.
  */
-import type { Past, Reply, State } from './wire.ts';
+import type { Reply, State } from './wire.ts';
 
 export interface Link {
   /** `done`: null: no answer. */
@@ -94,11 +94,6 @@ export function openLink(token: string | undefined, ears: Ears): Link {
       }, 1_000);
     },
   };
-}
-
-/** The updates that the answer of GET /history tells. */
-export function pastOf(reply: Reply | null): readonly Past[] | undefined {
-  return reply?.data ? (reply.data as { readonly updates: readonly Past[] }).updates : undefined;
 }
 
 /** A state that is not heard of for so long is asked for. */

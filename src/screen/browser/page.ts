@@ -7,19 +7,26 @@
  */
 import { $, put } from './dom.ts';
 import { buttons, draw } from './draw.ts';
-import { type Face, faceOf, inWords, isBusy, questionOf, worksAfterFailure } from './face.ts';
-import { openLink, pastOf } from './link.ts';
-import { type Voice, voice } from './say.ts';
-import { createSheets, fillFailure, fillHistory } from './sheets.ts';
-import type { Action, Past, State } from './wire.ts';
-import { words } from './words.ts';
+import { type Face, faceOf, isBusy, questionOf, worksAfterFailure } from './face.ts';
+import { openLink } from './link.ts';
+import { inWords, type Voice, voice } from './say.ts';
+import { createSheets, fillDetails, fillHistory } from './sheets.ts';
+import * as text from './text.ts';
+import type { Action, Past, State, Versions } from './wire.ts';
+import * as words from './words.ts';
+
+/** What the updater has told beside its state, by the path that it was asked for at. */
+interface Told {
+  readonly history?: { readonly updates: readonly Past[] };
+  readonly versions?: Versions;
+}
 
 function start(given: Readonly<Record<string, string>>, allowed: readonly Action[]): void {
   const spoken = voice(given.lang || navigator.language || '');
   const { say } = spoken;
   const sheets = createSheets();
   let now: State | null = null;
-  let past: readonly Past[] = [];
+  const told: Told = {};
   let asked: Action = 'rollback';
 
   const link = openLink(given.token, {
@@ -27,10 +34,7 @@ function start(given: Readonly<Record<string, string>>, allowed: readonly Action
       const before = now;
       now = state;
       if (!before || before.stage !== state.stage) {
-        link.ask('GET', 'history', null, (reply) => {
-          past = pastOf(reply) || past;
-          redraw();
-        });
+        (['history', 'versions'] as const).forEach(learn);
         // What an open sheet asks or shows is over when work begins.
         if (isBusy(state) && sheets.isOpen()) sheets.close();
       }
@@ -39,8 +43,20 @@ function start(given: Readonly<Record<string, string>>, allowed: readonly Action
     lost: redraw,
   });
 
+  /** An updater of before has no versions to tell. */
+  function learn(path: keyof Told): void {
+    link.ask('GET', path, null, (reply) => {
+      if (reply?.data) Object.assign(told, { [path]: reply.data });
+      redraw();
+    });
+  }
+
+  function past(): readonly Past[] {
+    return told.history ? told.history.updates : [];
+  }
+
   function face(): Face {
-    return faceOf(now, past, allowed, spoken);
+    return faceOf(now, { past: past(), versions: told.versions || null }, allowed, spoken);
   }
 
   function redraw(): void {
@@ -53,7 +69,7 @@ function start(given: Readonly<Record<string, string>>, allowed: readonly Action
     if (!now) return;
     const { consequence, stay, act } = words.actions[action];
     asked = action;
-    put('ask', questionOf(action, now, past, spoken));
+    put('ask', questionOf(action, now, past(), spoken));
     put('consequence', say(consequence));
     put('stay', say(stay));
     put('act', say(act));
@@ -76,7 +92,7 @@ function start(given: Readonly<Record<string, string>>, allowed: readonly Action
     link.ask('POST', path, body, (reply) => {
       if (reply && reply.code === 200) return sheets.isOpen() ? sheets.close() : undefined;
       setDisabled(false);
-      put('refusal', reply ? inWords(reply.msg, spoken) : say(words.text.lost));
+      put('refusal', reply ? inWords(reply.msg, spoken) : say(text.lost));
     });
   }
 
@@ -86,18 +102,18 @@ function start(given: Readonly<Record<string, string>>, allowed: readonly Action
 
   label(spoken);
   $('showHistory').onclick = () => {
-    fillHistory(past, spoken);
+    fillHistory(past(), spoken);
     sheets.open('history', 'showHistory', 'closeHistory');
   };
-  $('showError').onclick = () => {
-    const { reason, raw } = face();
-    fillFailure(reason, raw);
-    sheets.open('failure', 'showError', 'closeFailure');
+  $('showDetails').onclick = () => {
+    const { details } = face();
+    if (details) fillDetails(details);
+    sheets.open('details', 'showDetails', 'closeDetails');
   };
   buttons.forEach(([action, id]) => {
     $(id).onclick = () => ask(action, id);
   });
-  ['closeHistory', 'closeFailure', 'stay'].forEach((id) => {
+  ['closeHistory', 'closeDetails', 'stay'].forEach((id) => {
     $(id).onclick = sheets.close;
   });
   $('act').onclick = carryOut;
@@ -110,16 +126,15 @@ function start(given: Readonly<Record<string, string>>, allowed: readonly Action
 
 /** What reads the same all the time. */
 function label({ language, say }: Voice): void {
-  const { text, actions } = words;
+  const { actions } = words;
   document.documentElement.lang = language ? 'zh-CN' : 'en';
   document.title = say(text.name);
   put('name', say(text.name));
   put('showHistory', say(text.history));
   put('historyTitle', say(text.history));
   put('closeHistory', say(text.close));
-  put('showError', say(text.details));
-  put('failureTitle', say(text.failure));
-  put('closeFailure', say(text.close));
+  put('showDetails', say(text.details));
+  put('closeDetails', say(text.close));
   buttons.forEach(([action, id]) => {
     put(id, say(actions[action].open));
   });

@@ -1,14 +1,16 @@
-/** History, error and question: each takes the place of the screen, so that nothing behind it can be reached by key or touch. */
+/** History, details and question: each takes the place of the screen, so that nothing behind it can be reached by key or touch. */
+
+import type { Details } from './details.ts';
 import { $, add, empty, put } from './dom.ts';
-import { inWords } from './face.ts';
 import { isKnown, newUpdater } from './past.ts';
-import { day, type Voice } from './say.ts';
+import { day, inWords, type Voice } from './say.ts';
+import * as text from './text.ts';
 import type { Past } from './wire.ts';
-import { words } from './words.ts';
+import * as words from './words.ts';
 
 export interface Sheets {
   /** `by`: the button that opened it; `focus`: what has the focus in it. */
-  open(name: 'history' | 'failure' | 'question', by: string, focus: string): void;
+  open(name: 'history' | 'details' | 'question', by: string, focus: string): void;
   close(): void;
   isOpen(): boolean;
 }
@@ -16,7 +18,7 @@ export interface Sheets {
 export function createSheets(): Sheets {
   let openedBy = '';
   const show = (name: string) => {
-    ['screen', 'history', 'failure', 'question'].forEach((id) => {
+    ['screen', 'history', 'details', 'question'].forEach((id) => {
       $(id).hidden = id !== name;
     });
   };
@@ -47,12 +49,13 @@ export function fillHistory(past: readonly Past[], voice: Voice): void {
     const updater = newUpdater(past, index);
     if (updater) add(item, 'p', `tope-updater ${updater}`);
   });
-  if (past.length === 0) add(list, 'li', say(words.text.empty));
+  if (past.length === 0) add(list, 'li', say(text.empty));
 }
 
-export function fillFailure(reason: string, raw: string): void {
-  put('failureReason', reason);
-  put('failureText', raw);
+export function fillDetails({ title, lead, more }: Details): void {
+  put('detailsTitle', title);
+  put('lead', lead);
+  put('more', more);
 }
 
 const mostEntries = 50;

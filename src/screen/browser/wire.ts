@@ -43,6 +43,19 @@ export interface Past {
   readonly updater?: string | undefined;
 }
 
+/** One text, or texts by language. */
+export type Notes = string | Readonly<Record<string, string>>;
+
+/** What GET /versions answers. */
+export interface Versions {
+  readonly installed: {
+    readonly version: string | null;
+    readonly modules: readonly { readonly name: string; readonly version: string | null }[];
+    readonly notes: Notes | null;
+  };
+  readonly waiting: { readonly version: string; readonly notes: Notes | null } | null;
+}
+
 /** The envelope of every answer. */
 export interface Reply {
   readonly code: number;

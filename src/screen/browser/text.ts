@@ -1,0 +1,33 @@
+/** Single sentences and labels of the page. A figure or a name takes the place of `{}`. Each is a binding, as the browser gets no unused one. */
+import type { Pair } from './words.ts';
+
+export const name: Pair = ['Device update', '设备更新'];
+export const version: Pair = ['Version {}', '版本 {}'];
+export const amount: Pair = ['{} of {}', '{} / {}'];
+export const saved: Pair = ['{} downloaded, the rest is already here', '已下载 {}，其余已在设备上'];
+export const reused: Pair = ['{} of it is already here', '其中 {} 已在设备上'];
+export const rate: Pair = ['{}/s', '{}/秒'];
+export const left: Pair = ['{} left', '剩余 {}'];
+export const seconds: Pair = ['{} s', '{} 秒'];
+export const minutes: Pair = ['{} min', '{} 分钟'];
+export const none: Pair = ['No update yet', '尚未更新过'];
+export const since: Pair = ['Installed {}', '安装于 {}'];
+export const waits: Pair = ['Waiting', '正在等待'];
+export const waitsFor: Pair = ['Waiting for {}', '正在等待 {}'];
+export const waitsForNetwork: Pair = ['Waiting for the network', '正在等待网络'];
+export const begins: Pair = ['The update begins by itself afterwards.', '之后将自动开始更新。'];
+export const waitsForWindow: Pair = ['It is installed in its time window.', '将在预定时段安装。'];
+export const available: Pair = ['Update available', '有可用更新'];
+export const consent: Pair = ['It waits for your consent.', '等待您的同意。'];
+export const ready: Pair = ['Waiting for the device to begin', '等待设备开始安装'];
+export const puttingOldBack: Pair = ['Putting the old version back', '正在恢复旧版本'];
+export const puttingBack: Pair = ['Putting everything back', '正在恢复原状'];
+export const didNotWork: Pair = ['The new version did not work.', '新版本未能正常工作。'];
+export const safe: Pair = ['You may switch the device off at any time.', '您可以随时关闭设备电源。'];
+export const live: Pair = ['Live', '实时'];
+export const lost: Pair = ['No connection. Trying again…', '连接已断开，正在重试…'];
+export const history: Pair = ['History', '历史记录'];
+export const empty: Pair = ['Nothing has been installed yet.', '尚未安装过更新。'];
+export const details: Pair = ['Details', '详情'];
+export const failure: Pair = ['What went wrong', '错误详情'];
+export const close: Pair = ['Close', '关闭'];
