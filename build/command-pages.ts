@@ -153,7 +153,7 @@ function words(flags: readonly FlagSpec[]): string[] {
 }
 
 function operandCommands(pattern: RegExp): string[] {
-  return all.filter(([, { operands }]) => pattern.test(operands)).map(([name]) => name);
+  return all.filter(([, { operand = '' }]) => pattern.test(operand)).map(([name]) => name);
 }
 
 // ---------------------------------------------------------------------------------------------- markdown

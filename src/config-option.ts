@@ -36,23 +36,33 @@ export function wholeNumber(least: number, most: number, message: string) {
   return v.pipe(v.number(message), v.integer(message), v.minValue(least, message), v.maxValue(most, message));
 }
 
+/** `usage`: flag and argument as they are written, `port PORT`. */
 export function option<const Schema extends v.GenericSchema>(
-  flag: string,
+  usage: string,
   kind: OptionKind,
-  argument: string,
   schema: Schema,
   initial: v.InferOutput<Schema>,
   doc: string,
 ) {
-  return { flag, kind, argument, schema, initial, doc };
+  return { ...named(usage), kind, schema, initial, doc };
 }
 
+/** One that may be left out. */
 export function optional<const Schema extends v.GenericSchema>(
-  flag: string,
+  usage: string,
   kind: OptionKind,
-  argument: string,
   schema: Schema,
   doc: string,
 ) {
-  return { flag, kind, argument, schema, initial: undefined, doc };
+  return { ...named(usage), kind, schema, initial: undefined, doc };
+}
+
+/** A switch. One that is on by itself is named by the flag that turns it off. */
+export function toggle(flag: string, initial: boolean, doc: string) {
+  return option(flag, 'switch', v.boolean('must be true or false'), initial, doc);
+}
+
+function named(usage: string): { flag: string; argument: string } {
+  const [flag = '', argument = ''] = usage.split(' ');
+  return { flag, argument };
 }

@@ -8,7 +8,16 @@
 
 import * as v from 'valibot';
 import { fleetOptions } from './config-fleet.ts';
-import { absolutePath, httpUrl, type Option, option, optional, text, wholeNumber } from './config-option.ts';
+import {
+  absolutePath,
+  httpUrl,
+  type Option,
+  option,
+  optional,
+  text,
+  toggle,
+  wholeNumber,
+} from './config-option.ts';
 import { errorText } from './errors.ts';
 import { limits } from './limits.ts';
 import { suggestion } from './nearest.ts';
@@ -29,30 +38,27 @@ const auditMostS = limits.auditIntervalMostMs / 1000;
 const positive = wholeNumber(1, Number.MAX_SAFE_INTEGER, 'must be a whole number greater than 0');
 
 export const options = {
-  dir: option('dir', 'text', 'DIR', text, '.', 'work directory: state, downloads, logs, backups'),
-  host: option('host', 'text', 'HOST', text, '127.0.0.1', 'address to listen on'),
+  dir: option('dir DIR', 'text', text, '.', 'work directory: state, downloads, logs, backups'),
+  host: option('host HOST', 'text', text, '127.0.0.1', 'address to listen on'),
   port: option(
-    'port',
+    'port PORT',
     'number',
-    'PORT',
     port,
     12315,
     'TCP port to listen on; 0 takes a free one. With socket and no port given, there is none',
   ),
-  socket: optional('socket', 'text', 'PATH', absolutePath, 'unix socket to listen on, mode 0660'),
-  token_file: optional('token-file', 'text', 'FILE', text, 'file with a token that every request must carry'),
+  socket: optional('socket PATH', 'text', absolutePath, 'unix socket to listen on, mode 0660'),
+  token_file: optional('token-file FILE', 'text', text, 'file with a token that every request must carry'),
   report_url: option(
-    'report-url',
+    'report-url URL',
     'text',
-    'URL',
     httpUrl,
     'http://localhost:9080/api/v1.0/ota/report',
     'where progress is reported to',
   ),
   allow_root: option(
-    'allow-root',
+    'allow-root DIR',
     'list',
-    'DIR',
     v.pipe(
       v.array(absolutePath, 'must be a list of paths'),
       v.minLength(1, 'must name at least one directory'),
@@ -60,18 +66,10 @@ export const options = {
     ['/opt/tope'],
     'directory that packages may write below',
   ),
-  allow_http: option(
-    'allow-http',
-    'switch',
-    '',
-    v.boolean('must be true or false'),
-    false,
-    'packages may come over http from any host',
-  ),
+  allow_http: toggle('allow-http', false, 'packages may come over http from any host'),
   screen_actions: option(
-    'screen-actions',
+    'screen-actions LIST',
     'text',
-    'LIST',
     v.pipe(
       text,
       v.regex(
@@ -82,84 +80,70 @@ export const options = {
     'rollback',
     "buttons of the page at /, each with a question before it acts: rollback, install, cancel, consent (to what a fleet's server asks), or none",
   ),
-  gui: option('gui', 'text', 'FILE', absolutePath, '/opt/tope/ota-gui', 'program that shows the progress'),
+  gui: option('gui FILE', 'text', absolutePath, '/opt/tope/ota-gui', 'program that shows the progress'),
   log_level: option(
-    'log-level',
+    'log-level LEVEL',
     'text',
-    'LEVEL',
     v.picklist(['debug', 'info', 'warn', 'error'], 'must be debug, info, warn or error'),
     'info',
     'least level that is logged: debug, info, warn or error',
   ),
   log_format: option(
-    'log-format',
+    'log-format FORMAT',
     'text',
-    'FORMAT',
     v.picklist(['text', 'json'], 'must be text or json'),
     'text',
     'form of the log lines: text or json',
   ),
   device_type: optional(
-    'device-type',
+    'device-type NAME',
     'text',
-    'NAME',
     text,
     'what this device is, for packages that name devices',
   ),
   trusted_keys: option(
-    'trust-key',
+    'trust-key FILE|BASE64',
     'list',
-    'FILE|BASE64',
     v.array(text, 'must be a list of keys'),
     [],
     'minisign public key; with one, only signed packages are taken',
   ),
   ca_file: optional(
-    'ca-file',
+    'ca-file FILE',
     'text',
-    'FILE',
     text,
     'certificates (PEM) trusted for downloads instead of the built-in ones',
   ),
-  cert_file: optional('cert-file', 'text', 'FILE', text, 'client certificate (PEM) for downloads'),
-  key_file: optional('key-file', 'text', 'FILE', text, 'private key (PEM) of the client certificate'),
-  rate_limit: optional('rate-limit', 'number', 'BYTES', positive, 'download speed limit in bytes per second'),
+  cert_file: optional('cert-file FILE', 'text', text, 'client certificate (PEM) for downloads'),
+  key_file: optional('key-file FILE', 'text', text, 'private key (PEM) of the client certificate'),
+  rate_limit: optional('rate-limit BYTES', 'number', positive, 'download speed limit in bytes per second'),
   download_deadline_s: optional(
-    'download-deadline',
+    'download-deadline SECONDS',
     'number',
-    'SECONDS',
     positive,
     'a download that takes longer is given up',
   ),
   download_wait_s: option(
-    'download-wait',
+    'download-wait SECONDS',
     'number',
-    'SECONDS',
     wholeNumber(0, 1_000_000, 'must be a number from 0 to 1000000'),
     limits.networkWaitMs / 1000,
     'a download that a start takes up again waits so long for a network that is late',
   ),
   ...fleetOptions,
-  adaptive_download: option(
+  adaptive_download: toggle(
     'no-adaptive-download',
-    'switch',
-    '',
-    v.boolean('must be true or false'),
     true,
     'packages are fetched whole, also where most of their bytes are on the device already; for URLs that are good for one request only',
   ),
-  keep_package: option(
+  keep_package: toggle(
     'keep-package',
-    'switch',
-    '',
-    v.boolean('must be true or false'),
     false,
     'keeps the package of the installed version, so that `audit --repair` can restore any file; takes its size on the disk',
   ),
   audit_interval_s: optional(
-    'audit-interval',
+    'audit-interval SECONDS',
     'number',
-    'SECONDS',
     wholeNumber(auditLeastS, auditMostS, `must be a number from ${auditLeastS} to ${auditMostS}`),
     `how often the deployed files are compared with what was installed, ${auditLeastS} to ${auditMostS}; never by itself when not given`,
   ),

@@ -48,11 +48,12 @@ function parseCommand(command: CommandName, argv: readonly string[]): Invocation
   const spec: CommandSpec = commands[command];
   const { values, positionals } = parseFlags(command, spec, argv);
   if (values.help === true) return { kind: 'help', text: commandHelp(command) };
-  const extra = positionals[spec.maxOperands];
+  const { operand } = spec;
+  const extra = positionals[operand === undefined ? 0 : 1];
   if (extra !== undefined)
     throw new UsageError(`${command}: unexpected argument "${extra}" (${seeHelp(command)})`);
-  if (positionals.length < spec.minOperands)
-    throw new UsageError(`${command}: ${spec.operands} is missing (${seeHelp(command)})`);
+  if (operand?.startsWith('[') === false && positionals.length === 0)
+    throw new UsageError(`${command}: ${operand} is missing (${seeHelp(command)})`);
   return { kind: 'command', command, flags: values, operands: positionals };
 }
 

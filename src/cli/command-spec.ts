@@ -13,10 +13,8 @@ export type FlagSpec = Pick<Option, 'flag' | 'kind' | 'argument' | 'doc'> & {
 
 export interface CommandSpec {
   readonly summary: string;
-  /** What follows the flags, as the usage line shows it; empty: nothing may. */
-  readonly operands: string;
-  readonly minOperands: number;
-  readonly maxOperands: number;
+  /** What follows the flags, one word as the usage line shows it: `[...]` may be left out. Absent: nothing may follow. */
+  readonly operand?: string;
   /** More than the summary says, in whole sentences. */
   readonly about: string;
   readonly flags: readonly FlagSpec[];
@@ -24,33 +22,22 @@ export interface CommandSpec {
   readonly examples: readonly (readonly [string, string])[];
 }
 
+/** `usage`: flag and argument as they are written, `output FILE`; without an argument it is a switch. */
+export function flag(
+  usage: string,
+  doc: string,
+  more: Partial<Pick<FlagSpec, 'kind' | 'short' | 'initial'>> = {},
+): FlagSpec {
+  const [name = '', argument = ''] = usage.split(' ');
+  return { flag: name, kind: argument === '' ? 'switch' : 'text', argument, doc, ...more };
+}
+
 export const connection: readonly FlagSpec[] = [
-  {
-    flag: 'url',
-    kind: 'text',
-    argument: 'URL',
-    initial: 'http://127.0.0.1:12315',
-    doc: 'address of the daemon',
-  },
-  {
-    flag: 'socket',
-    kind: 'text',
-    argument: 'PATH',
-    doc: 'unix socket of the daemon, where it listens on one',
-  },
-  {
-    flag: 'token-file',
-    kind: 'text',
-    argument: 'FILE',
-    doc: 'file with the token, where the daemon asks for one',
-  },
+  flag('url URL', 'address of the daemon', { initial: 'http://127.0.0.1:12315' }),
+  flag('socket PATH', 'unix socket of the daemon, where it listens on one'),
+  flag('token-file FILE', 'file with the token, where the daemon asks for one'),
 ];
-export const json: FlagSpec = {
-  flag: 'json',
-  kind: 'switch',
-  argument: '',
-  doc: 'prints JSON, one value a line, for programs',
-};
+export const json: FlagSpec = flag('json', 'prints JSON, one value a line, for programs');
 export const configOfDaemon: FlagSpec = {
   flag: configFlag,
   kind: 'text',

@@ -1,13 +1,13 @@
 /** The commands of a device: the daemon, and those that talk to it or look after it. Part of commands.ts; pure. */
 import { type Option, options } from '../config.ts';
-import { type CommandSpec, configOfDaemon, connection, type FlagSpec, json } from './command-spec.ts';
+import { type CommandSpec, configOfDaemon, connection, type FlagSpec, flag, json } from './command-spec.ts';
 import { usualWorkDirectory } from './target-rules.ts';
 
 const configFile: FlagSpec = {
   ...configOfDaemon,
   doc: 'JSON file with the same settings; flags win over it',
 };
-const yes: FlagSpec = { flag: 'yes', short: 'y', kind: 'switch', argument: '', doc: 'does not ask' };
+const yes: FlagSpec = flag('yes', 'does not ask', { short: 'y' });
 
 /** Of `install --root`: what the daemon of the device will be told. */
 export const imageFlags: readonly FlagSpec[] = [
@@ -16,20 +16,12 @@ export const imageFlags: readonly FlagSpec[] = [
   { ...options.allow_root, doc: 'with --root: directory of the device that packages may write below' },
   { ...options.device_type, doc: 'with --root: what the device is' },
   { ...options.trusted_keys, doc: 'with --root: minisign public key the package must be signed with' },
-  {
-    flag: 'skip-commands',
-    kind: 'switch',
-    argument: '',
-    doc: 'with --root: also a package with before_start, which does not run',
-  },
+  flag('skip-commands', 'with --root: also a package with before_start, which does not run'),
 ];
 
 export const deviceCommands = {
   run: {
     summary: 'the daemon: serves the API, downloads and installs updates',
-    operands: '',
-    minOperands: 0,
-    maxOperands: 0,
     about:
       'Runs in the foreground until SIGTERM or SIGINT; normally systemd starts it. Every flag can be a key of the ' +
       'configuration file as well (docs/configuration.md).',
@@ -41,9 +33,6 @@ export const deviceCommands = {
   },
   recover: {
     summary: 'at boot, before the services: makes the files of an update that was cut whole',
-    operands: '',
-    minOperands: 0,
-    maxOperands: 0,
     about:
       'Finishes or takes back a switch of files that a power cut ended, so that nothing starts on half of an update; the ' +
       'daemon goes on from there. tope-updater-recover.service and the init script call it. Takes the flags of `run`, of ' +
@@ -53,15 +42,12 @@ export const deviceCommands = {
   },
   status: {
     summary: 'what the daemon does right now',
-    operands: '',
-    minOperands: 0,
-    maxOperands: 0,
     about:
       'Prints stage, progress and error, and which version is installed, with that of each module. Exits with 1 where the ' +
       'last update failed. With --watch it goes on until Ctrl-C: one live line on a terminal, a line for each change in a ' +
       'pipe. Where no daemon answers it exits with 3, and still prints what is installed if it can read the work directory.',
     flags: [
-      { flag: 'watch', short: 'w', kind: 'switch', argument: '', doc: 'goes on, and shows every change' },
+      flag('watch', 'goes on, and shows every change', { short: 'w' }),
       json,
       ...connection,
       { ...options.dir, doc: 'work directory to read where no daemon answers', initial: usualWorkDirectory },
@@ -75,9 +61,7 @@ export const deviceCommands = {
   },
   install: {
     summary: 'installs a package from a file or from a URL',
-    operands: 'FILE|URL',
-    minOperands: 1,
-    maxOperands: 1,
+    operand: 'FILE|URL',
     about:
       'Hands the package to the daemon and follows it to the end; every check of an update from the network is made. ' +
       'A file (on a USB stick, say) needs no network: it is served to the daemon over the loopback interface. Of a URL, ' +
@@ -86,27 +70,12 @@ export const deviceCommands = {
       '--root it makes the image of a device instead (docs/factory-images.md): no daemon, no question.',
     flags: [
       yes,
-      {
-        flag: 'root',
-        kind: 'text',
-        argument: 'DIR',
-        doc: 'installs a file into this tree of a device, not on this machine',
-      },
-      {
-        flag: 'release',
-        kind: 'text',
-        argument: 'X.Y.Z',
-        doc: 'version of the package; read from it when not given',
-      },
-      {
-        flag: 'allow-downgrade',
-        kind: 'switch',
-        argument: '',
-        doc: 'also a version lower than the installed one',
-      },
-      { flag: 'md5', kind: 'text', argument: 'HEX', doc: 'MD5 of a package at a URL' },
-      { flag: 'sha256', kind: 'text', argument: 'HEX', doc: 'SHA-256 of a package at a URL' },
-      { flag: 'size', kind: 'number', argument: 'BYTES', doc: 'size of a package at a URL' },
+      flag('root DIR', 'installs a file into this tree of a device, not on this machine'),
+      flag('release X.Y.Z', 'version of the package; read from it when not given'),
+      flag('allow-downgrade', 'also a version lower than the installed one'),
+      flag('md5 HEX', 'MD5 of a package at a URL'),
+      flag('sha256 HEX', 'SHA-256 of a package at a URL'),
+      flag('size BYTES', 'size of a package at a URL', { kind: 'number' }),
       json,
       ...connection,
       ...imageFlags,
@@ -119,9 +88,7 @@ export const deviceCommands = {
   },
   rollback: {
     summary: 'puts back what was there before the last update',
-    operands: '[VERSION]',
-    minOperands: 0,
-    maxOperands: 1,
+    operand: '[VERSION]',
     about:
       'Reinstates the backups of the last update, or of the update to VERSION and all that came after it, and follows ' +
       'it to the end. On a terminal it asks first; elsewhere --yes is needed.',
@@ -133,18 +100,12 @@ export const deviceCommands = {
   },
   cancel: {
     summary: 'stops a download, or discards a package that waits',
-    operands: '',
-    minOperands: 0,
-    maxOperands: 0,
     about: 'What was downloaded is kept for the next try. An install that switches files is not stopped.',
     flags: [json, ...connection],
     examples: [['cancel', 'back to idle']],
   },
   history: {
     summary: 'past updates and rollbacks, newest first',
-    operands: '',
-    minOperands: 0,
-    maxOperands: 0,
     about: 'Prints when, what, to which version, how long it took and how it ended.',
     flags: [json, ...connection],
     examples: [
@@ -154,21 +115,13 @@ export const deviceCommands = {
   },
   audit: {
     summary: 'compares the deployed files with what was installed, and restores them',
-    operands: '',
-    minOperands: 0,
-    maxOperands: 0,
     about:
       'Reads every file that the last updates deployed and tells which rotted, were edited, or are gone: content, size, ' +
       'mode and owner. Exits with 4 where there are some. With --repair it restores what can be, as one transaction, and ' +
       'restarts the services of the modules concerned: from a backup with the same bytes, or from the package where the ' +
       'daemon keeps it (run --keep-package); what neither has is told. On a terminal it asks first; elsewhere --yes is ' +
       'needed. The daemon can do the check by itself (run --audit-interval).',
-    flags: [
-      { flag: 'repair', kind: 'switch', argument: '', doc: 'restores what differs' },
-      yes,
-      json,
-      ...connection,
-    ],
+    flags: [flag('repair', 'restores what differs'), yes, json, ...connection],
     examples: [
       ['audit', 'what has changed'],
       ['audit --repair --yes', 'and puts it right, without a question'],
@@ -177,9 +130,7 @@ export const deviceCommands = {
   },
   fleet: {
     summary: 'what the server of the fleet wants of this device',
-    operands: '[poll|confirm|decline]',
-    minOperands: 0,
-    maxOperands: 1,
+    operand: '[poll|confirm|decline]',
     about:
       'Prints whether the server (hawkBit) answers, what it has ordered, whom that waits for, and how the last order ended. ' +
       'With poll the server is asked now; with confirm or decline its question is answered, or an order that waits for ' +
@@ -193,9 +144,6 @@ export const deviceCommands = {
   },
   doctor: {
     summary: 'looks for what could keep updates from working, and says what to do',
-    operands: '',
-    minOperands: 0,
-    maxOperands: 0,
     about:
       'Checks the daemon, its service, work directory, free space, allowed roots, device-api, clock, keys and the fleet: each ok, ' +
       'warn or fail. It takes the settings of the daemon that runs on this machine, and else those given with the flags ' +
@@ -215,21 +163,16 @@ export const deviceCommands = {
   },
   support: {
     summary: 'writes one file with all that support needs, and no secrets',
-    operands: '',
-    minOperands: 0,
-    maxOperands: 0,
     about:
       'Collects logs, state, history, versions, configuration and the list of files of the work directory. Query ' +
       'strings and passwords of URLs, tokens and signatures are left out. Takes the settings of the daemon that runs ' +
       'on this machine, and else those given with the flags of run; works without a daemon, and changes nothing.',
     flags: [
-      {
-        flag: 'output',
-        short: 'o',
-        kind: 'text',
-        argument: 'FILE',
-        doc: 'the bundle; tope-updater-support-TIME.tar.gz in the current folder when not given',
-      },
+      flag(
+        'output FILE',
+        'the bundle; tope-updater-support-TIME.tar.gz in the current folder when not given',
+        { short: 'o' },
+      ),
       ...Object.values<Option>(options).filter(({ flag }) => ['dir', 'token-file'].includes(flag)),
       configOfDaemon,
     ],

@@ -1,9 +1,10 @@
 /** What the configuration says of a fleet, checked as a whole: which options need each other, and what the files hold. */
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { type Config, UsageError } from '../config.ts';
 import { packageAddress } from '../download/url-policy.ts';
-import { errno, errorText } from '../errors.ts';
+import { errorText } from '../errors.ts';
 import type { FleetOptions } from '../fleet/context.ts';
+import { cannotRead, textOfFlag } from './place.ts';
 
 /** Undefined: the device belongs to no fleet. Throws a UsageError that names the option, never any of a token. */
 export async function fleetOptionsOf(
@@ -47,9 +48,7 @@ async function idOf({ fleet_id: id, fleet_id_file: file }: Config): Promise<stri
   if ((id === undefined) === (file === undefined))
     throw new UsageError('--fleet-url: needs one of --fleet-id and --fleet-id-file');
   if (id !== undefined) return id;
-  const text = await readFile(file ?? '', 'utf8').catch((thrown: unknown) => {
-    throw new UsageError(`--fleet-id-file: cannot read ${file}: ${errno(thrown) ?? String(thrown)}`);
-  });
+  const text = await textOfFlag('--fleet-id-file', file ?? '');
   const [line = ''] = text.split('\n');
   const read = line.replaceAll('\0', '').trim(); // the device tree ends its strings with NUL
   if (!/^[\w.:-]{1,128}$/.test(read))
@@ -61,7 +60,7 @@ async function idOf({ fleet_id: id, fleet_id_file: file }: Config): Promise<stri
 
 async function checkPrivate(path: string): Promise<void> {
   const found = await stat(path).catch((thrown: unknown) => {
-    throw new UsageError(`--fleet-token-file: cannot read ${path}: ${errno(thrown) ?? String(thrown)}`);
+    throw new UsageError(cannotRead(path, '--fleet-token-file', thrown));
   });
   if ((found.mode & 0o007) !== 0)
     throw new UsageError(`--fleet-token-file: ${path} can be read or written by others: chmod 600 ${path}`);

@@ -37,8 +37,8 @@ export function commandHelp(name: CommandName): string {
 
 /** `usage: tope-updater pack [FLAGS] DIR|manifest.json` */
 export function commandUsage(name: CommandName): string {
-  const { flags, operands }: CommandSpec = commands[name];
-  return `usage: tope-updater ${name}${flags.length > 0 ? ' [FLAGS]' : ''}${operands === '' ? '' : ` ${operands}`}`;
+  const { flags, operand }: CommandSpec = commands[name];
+  return `usage: tope-updater ${name}${flags.length > 0 ? ' [FLAGS]' : ''}${operand === undefined ? '' : ` ${operand}`}`;
 }
 
 /** `-o, --output FILE`, as help and documentation write it. */

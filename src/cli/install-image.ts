@@ -3,11 +3,9 @@
  * transaction, record and history as on the device, so that its first update in the field knows what is deployed; no daemon, and
  * nothing of the tree runs.
  */
-import { realpath } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type Flags, UsageError } from '../config.ts';
 import { addToHistory, entryOfPlan } from '../deploy/history-file.ts';
-import { errno } from '../errors.ts';
 import { realClock } from '../host/clock.ts';
 import { plainFiles, realFiles } from '../host/files.ts';
 import type { Files, Host, Log } from '../host/host.ts';
@@ -30,6 +28,7 @@ import { isSet } from './flags.ts';
 import { imageSettings } from './image-settings.ts';
 import { createOutput } from './output.ts';
 import { type PackageFacts, readFacts } from './package-facts.ts';
+import { placeAt } from './place.ts';
 
 const connectionFlags = ['url', 'socket', 'token-file', 'release', 'md5', 'sha256', 'size'];
 
@@ -44,9 +43,7 @@ export async function installImage(
   if (wrong !== undefined) throw new UsageError(`--${wrong} has no meaning with --root: there is no daemon`);
   if (/^https?:\/\//i.test(place)) throw new UsageError('install --root takes a file, not a URL');
   const root = await treeAt(rootFlag);
-  const path = await realpath(place).catch((thrown: unknown) => {
-    throw new CommandError(`cannot read ${place}: ${errno(thrown) ?? String(thrown)}`);
-  });
+  const { path } = await placeAt(place);
   // Modes are those that are asked for, whatever the habits of the machine.
   process.umask(0);
   const writtenMs = imageTimeMs(process.env.SOURCE_DATE_EPOCH);
@@ -72,9 +69,7 @@ export async function installImage(
 }
 
 async function treeAt(given: string): Promise<string> {
-  const root = await realpath(given).catch((thrown: unknown) => {
-    throw new CommandError(`cannot read ${given}: ${errno(thrown) ?? String(thrown)}`);
-  });
+  const { path: root } = await placeAt(given);
   if (root === '/')
     throw new UsageError('--root: / is this machine; without --root its daemon installs the package');
   return root;

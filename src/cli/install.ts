@@ -2,12 +2,11 @@
  * `tope-updater install FILE|URL`: hands a package to the daemon and follows it to the end. The daemon does the work and
  * every check; this finds out what to ask for, and serves a local file while it is downloaded.
  */
-import { realpath, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import * as v from 'valibot';
 import { type Flags, UsageError } from '../config.ts';
 import { type PackageRequest, PackageSchema } from '../download/request.ts';
-import { errno, errorText } from '../errors.ts';
+import { errorText } from '../errors.ts';
 import type { HistoryEntry } from '../history.ts';
 import { realClock } from '../host/clock.ts';
 import { plainFiles } from '../host/files.ts';
@@ -23,6 +22,7 @@ import { isSet, textFlag } from './flags.ts';
 import { notesHere } from './notes-text.ts';
 import { createOutput, type Output } from './output.ts';
 import { type PackageFacts, readFacts } from './package-facts.ts';
+import { placeAt } from './place.ts';
 
 /** A package that the daemon can be told of; `close` ends what serves it. */
 interface Offer {
@@ -160,13 +160,9 @@ async function localPath(place: string, client: Client): Promise<string> {
     throw new UsageError(
       `install: a file can be handed to a daemon on this machine only, not to ${client.place}; copy it there, or give a URL`,
     );
-  try {
-    const path = await realpath(place);
-    if ((await stat(path)).isFile()) return path;
-  } catch (thrown) {
-    throw new CommandError(`cannot read ${place}: ${errno(thrown) ?? String(thrown)}`);
-  }
-  throw new CommandError(`${place} is not a file`);
+  const { path, found } = await placeAt(place);
+  if (!found.isFile()) throw new CommandError(`${place} is not a file`);
+  return path;
 }
 
 async function offerFile(path: string, flags: Flags, output: Output): Promise<Offer> {

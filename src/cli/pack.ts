@@ -1,8 +1,7 @@
 /** `tope-updater pack`: makes a package of a folder. The JSON goes to stdout, what is said of it to stderr. */
-import { readFile, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Flags } from '../config.ts';
-import { errno, UpdateError } from '../errors.ts';
+import { UpdateError } from '../errors.ts';
 import { plainFiles } from '../host/files.ts';
 import { freeMemory } from '../host/memory.ts';
 import { downloadBody, packFolder, readSource } from '../pack/pack.ts';
@@ -13,6 +12,7 @@ import { CommandError } from './failure.ts';
 import { bytesText, countText } from './figures.ts';
 import { isSet, listFlag, textFlag } from './flags.ts';
 import { createOutput } from './output.ts';
+import { placeAt, textOfFlag } from './place.ts';
 import { askHidden } from './prompt.ts';
 import { refusalText, targetRulesOf } from './target-rules.ts';
 
@@ -70,13 +70,10 @@ function removalText({ remove = [], complete }: Release): string {
 
 /** A folder with a manifest.json, or the manifest itself. */
 async function sourceAt(place: string): Promise<{ folder: string; manifestPath: string }> {
-  try {
-    const path = await realpath(place);
-    if (!(await stat(path)).isDirectory()) return { folder: dirname(path), manifestPath: path };
-    return { folder: path, manifestPath: join(path, 'manifest.json') };
-  } catch (thrown) {
-    throw new CommandError(`cannot read ${place}: ${errno(thrown) ?? String(thrown)}`);
-  }
+  const { path, found } = await placeAt(place);
+  return found.isDirectory()
+    ? { folder: path, manifestPath: join(path, 'manifest.json') }
+    : { folder: dirname(path), manifestPath: path };
 }
 
 function packageUrl(flags: Flags, name: string): string {
@@ -85,15 +82,11 @@ function packageUrl(flags: Flags, name: string): string {
 }
 
 async function olderPackage(place: string): Promise<string> {
-  return realpath(place).catch((thrown: unknown) => {
-    throw new CommandError(`--delta-from: cannot read ${place}: ${errno(thrown) ?? String(thrown)}`);
-  });
+  return (await placeAt(place, '--delta-from')).path;
 }
 
 async function readSigningKey(path: string): Promise<SigningKey> {
-  const text = await readFile(path, 'utf8').catch((thrown: unknown) => {
-    throw new CommandError(`--sign: cannot read ${path}: ${errno(thrown) ?? String(thrown)}`);
-  });
+  const text = await textOfFlag('--sign', path);
   return openSecretKey(text, async () => {
     const password = await askHidden(`password of ${path}`);
     if (process.stdin.isTTY === true) say('opening the key, this takes some seconds ...');

@@ -1,6 +1,6 @@
 /** The commands of those who make packages; they need no device. Part of commands.ts; pure. */
 import { configFlag, options } from '../config.ts';
-import { type CommandSpec, type FlagSpec, json } from './command-spec.ts';
+import { type CommandSpec, type FlagSpec, flag, json } from './command-spec.ts';
 
 const allowRoot: FlagSpec = {
   ...options.allow_root,
@@ -15,46 +15,33 @@ const trustKey: FlagSpec = {
 export const packagingCommands = {
   pack: {
     summary: 'makes a package of a folder',
-    operands: 'DIR|manifest.json',
-    minOperands: 1,
-    maxOperands: 1,
+    operand: 'DIR|manifest.json',
     about:
       'Packs manifest.json and the files that its modules name. Fills in sizes, MD5 and SHA-256, keeps modes, and checks ' +
       'the result with the reader of the device. The same folder gives the same bytes. Prints the JSON body for POST ' +
       '/download. The manifest in the folder may have // comments.',
     flags: [
-      {
-        flag: 'output',
+      flag('output FILE', 'the package; DIR-VERSION.zip in the current folder when not given', {
         short: 'o',
-        kind: 'text',
-        argument: 'FILE',
-        doc: 'the package; DIR-VERSION.zip in the current folder when not given',
-      },
-      {
-        flag: 'sign',
-        kind: 'text',
-        argument: 'KEY',
-        doc: 'signs with a minisign secret key file; its password is asked for, or read from stdin',
-      },
-      {
-        flag: 'package-url',
-        kind: 'text',
-        argument: 'URL',
-        doc: 'where the package will be found, for the JSON; one that ends with / gets the name appended',
-      },
-      {
-        flag: 'self',
-        kind: 'text',
-        argument: 'DIST',
-        doc: 'puts the updater in, too: the tope-updater-ARCH of a release that are in this folder',
-      },
-      { flag: 'store', kind: 'switch', argument: '', doc: 'does not compress' },
-      {
-        flag: 'delta-from',
-        kind: 'list',
-        argument: 'FILE',
-        doc: 'adds patches for devices that have this older package; takes about a second for each MB',
-      },
+      }),
+      flag(
+        'sign KEY',
+        'signs with a minisign secret key file; its password is asked for, or read from stdin',
+      ),
+      flag(
+        'package-url URL',
+        'where the package will be found, for the JSON; one that ends with / gets the name appended',
+      ),
+      flag(
+        'self DIST',
+        'puts the updater in, too: the tope-updater-ARCH of a release that are in this folder',
+      ),
+      flag('store', 'does not compress'),
+      flag(
+        'delta-from FILE',
+        'adds patches for devices that have this older package; takes about a second for each MB',
+        { kind: 'list' },
+      ),
       allowRoot,
     ],
     examples: [
@@ -68,15 +55,13 @@ export const packagingCommands = {
   },
   verify: {
     summary: 'what a package would deploy where, and whether a device would take it',
-    operands: 'PACKAGE.zip',
-    minOperands: 1,
-    maxOperands: 1,
+    operand: 'PACKAGE.zip',
     about:
       'Reads the whole package with the reader and the rules of the device; needs no device. Exits with 1 where it ' +
       'would be refused. On a device, --on-device tells what would be replaced, kept, put beside, removed, run and restarted ' +
       'there, by the settings and records of its daemon; it needs root to read them, and changes nothing.',
     flags: [
-      { flag: 'on-device', kind: 'switch', argument: '', doc: 'also tells what it would do on this device' },
+      flag('on-device', 'also tells what it would do on this device'),
       {
         ...options.dir,
         doc: "with --on-device: the work directory, in place of the running daemon's settings",
@@ -87,12 +72,10 @@ export const packagingCommands = {
         argument: 'FILE',
         doc: 'with --on-device: the configuration file, likewise',
       },
-      {
-        flag: 'against',
-        kind: 'text',
-        argument: 'FILE|DIR',
-        doc: 'an older package, or its folder: tells what a device that has it would download',
-      },
+      flag(
+        'against FILE|DIR',
+        'an older package, or its folder: tells what a device that has it would download',
+      ),
       trustKey,
       allowRoot,
       json,
@@ -106,23 +89,14 @@ export const packagingCommands = {
   },
   init: {
     summary: 'makes a folder to pack: a commented manifest and what it deploys',
-    operands: 'DIR',
-    minOperands: 1,
-    maxOperands: 1,
+    operand: 'DIR',
     about: 'Writes into a new or an empty folder only. What it writes can be packed as it is.',
     flags: [
-      {
-        flag: 'kind',
-        kind: 'text',
-        argument: 'KIND',
-        doc: 'service (when not given), web, python or config',
-      },
-      {
-        flag: 'dst',
-        kind: 'text',
-        argument: 'DIR',
-        doc: 'where its files go on the device (when not given: /opt/tope); a daemon takes them with --allow-root DIR',
-      },
+      flag('kind KIND', 'service (when not given), web, python or config'),
+      flag(
+        'dst DIR',
+        'where its files go on the device (when not given: /opt/tope); a daemon takes them with --allow-root DIR',
+      ),
     ],
     examples: [
       ['init printer', 'then: tope-updater pack printer'],

@@ -10,6 +10,7 @@ import { UsageError } from '../config.ts';
 import { errorText } from '../errors.ts';
 import type { Memory } from '../host/host.ts';
 import { type CommandInvocation, parseArguments } from './arguments.ts';
+import type { CommandName } from './commands.ts';
 import { CommandError } from './failure.ts';
 import { printedLines } from './printed.ts';
 
@@ -48,44 +49,31 @@ async function main(argv: readonly string[], memory: Memory): Promise<number> {
       process.stdout.write(`tope-updater ${version}\n`);
       return 0;
     case 'command':
-      return carryOut(invocation, memory);
+      return carryOut[invocation.command](invocation, memory);
     default:
       return invocation satisfies never;
   }
 }
 
-async function carryOut(invocation: CommandInvocation, memory: Memory): Promise<number> {
-  switch (invocation.command) {
-    case 'run':
-      await (await import('./run.ts')).run(invocation.flags, version, memory);
-      return 0;
-    case 'recover':
-      return (await import('./recover.ts')).recover(invocation);
-    case 'status':
-      return (await import('./status.ts')).status(invocation);
-    case 'install':
-      return (await import('./install.ts')).install(invocation, version);
-    case 'rollback':
-      return (await import('./rollback.ts')).rollback(invocation);
-    case 'cancel':
-      return (await import('./cancel.ts')).cancel(invocation);
-    case 'history':
-      return (await import('./history.ts')).history(invocation);
-    case 'audit':
-      return (await import('./audit.ts')).audit(invocation);
-    case 'fleet':
-      return (await import('./fleet.ts')).fleet(invocation);
-    case 'doctor':
-      return (await import('./doctor.ts')).doctor(invocation);
-    case 'support':
-      return (await import('./support.ts')).support(invocation, version);
-    case 'pack':
-      return (await import('./pack.ts')).pack(invocation);
-    case 'verify':
-      return (await import('./verify.ts')).verify(invocation);
-    case 'init':
-      return (await import('./init.ts')).init(invocation);
-    default:
-      return invocation.command satisfies never;
-  }
-}
+/** Each loads its own code. */
+const carryOut: Readonly<
+  Record<CommandName, (invocation: CommandInvocation, memory: Memory) => Promise<number>>
+> = {
+  run: async ({ flags }, memory) => {
+    await (await import('./run.ts')).run(flags, version, memory);
+    return 0;
+  },
+  recover: async (invocation) => (await import('./recover.ts')).recover(invocation),
+  status: async (invocation) => (await import('./status.ts')).status(invocation),
+  install: async (invocation) => (await import('./install.ts')).install(invocation, version),
+  rollback: async (invocation) => (await import('./rollback.ts')).rollback(invocation),
+  cancel: async (invocation) => (await import('./cancel.ts')).cancel(invocation),
+  history: async (invocation) => (await import('./history.ts')).history(invocation),
+  audit: async (invocation) => (await import('./audit.ts')).audit(invocation),
+  fleet: async (invocation) => (await import('./fleet.ts')).fleet(invocation),
+  doctor: async (invocation) => (await import('./doctor.ts')).doctor(invocation),
+  support: async (invocation) => (await import('./support.ts')).support(invocation, version),
+  pack: async (invocation) => (await import('./pack.ts')).pack(invocation),
+  verify: async (invocation) => (await import('./verify.ts')).verify(invocation),
+  init: async (invocation) => (await import('./init.ts')).init(invocation),
+};

@@ -1,7 +1,7 @@
 /** Reading `--token-file`: one line, the token that `Authorization: Bearer` carries. */
 import { createReadStream } from 'node:fs';
 import { UsageError } from '../config.ts';
-import { errno } from '../errors.ts';
+import { cannotRead } from './place.ts';
 
 /**
  * The token in a file, without the end of its line. Throws a UsageError that names the file: where it cannot be read, is
@@ -10,7 +10,7 @@ import { errno } from '../errors.ts';
  */
 export async function readToken(path: string): Promise<string> {
   const text = await beginningOf(path).catch((thrown: unknown) => {
-    throw new UsageError(`--token-file: cannot read ${path}: ${errno(thrown) ?? String(thrown)}`);
+    throw new UsageError(cannotRead(path, '--token-file', thrown));
   });
   if (text.length > tokenBytes)
     throw new UsageError(`--token-file: ${path} holds more than ${tokenBytes} bytes`);

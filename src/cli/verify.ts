@@ -1,10 +1,9 @@
 /** `tope-updater verify`: what a package would deploy where, and whether a device would take it. */
 
-import { realpath, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { capabilitiesText } from '../capabilities.ts';
 import { type Flags, UsageError } from '../config.ts';
-import { errno, errorText } from '../errors.ts';
+import { errorText } from '../errors.ts';
 import { plainFiles } from '../host/files.ts';
 import { freeMemory } from '../host/memory.ts';
 import { limits } from '../limits.ts';
@@ -22,6 +21,7 @@ import { forecastLines, forecastReport } from './forecast-text.ts';
 import { type Foretold, foretell } from './foretell.ts';
 import { allNotes } from './notes-text.ts';
 import { createOutput, type Output } from './output.ts';
+import { placeAt } from './place.ts';
 import { refusalText, targetRulesOf } from './target-rules.ts';
 import { readTrustedKey } from './trusted-key.ts';
 
@@ -63,18 +63,12 @@ export async function verify({ flags, operands }: CommandInvocation): Promise<nu
   return 0;
 }
 
-/** Every symlink followed. Throws where it is what a package is made of. */
+/** Throws where it is what a package is made of. */
 async function packageAt(place: string): Promise<string> {
-  try {
-    const path = await realpath(place);
-    const isFolder = (await stat(path)).isDirectory();
-    if (isFolder || basename(path) === 'manifest.json')
-      throw new CommandError(`${place} is no package: tope-updater pack ${place} makes one of it`);
-    return path;
-  } catch (thrown) {
-    if (thrown instanceof CommandError) throw thrown;
-    throw new CommandError(`cannot read ${place}: ${errno(thrown) ?? String(thrown)}`);
-  }
+  const { path, found } = await placeAt(place);
+  if (found.isDirectory() || basename(path) === 'manifest.json')
+    throw new CommandError(`${place} is no package: tope-updater pack ${place} makes one of it`);
+  return path;
 }
 
 async function rulesHere(flags: Flags): Promise<PlanningSettings> {
@@ -104,9 +98,7 @@ async function against(
   place: string,
   rules: TargetRules,
 ): Promise<Foretold> {
-  const older = await realpath(place).catch((thrown: unknown) => {
-    throw new CommandError(`--against: cannot read ${place}: ${errno(thrown) ?? String(thrown)}`);
-  });
+  const { path: older } = await placeAt(place, '--against');
   const request = downloadBody(
     { version: inspection.release.version, ...inspection },
     'package.zip',

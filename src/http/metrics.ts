@@ -60,78 +60,66 @@ export function createMetrics(sources: MetricsSources): Metrics {
       const { report } = sources.updater().auditState();
       const { residentBytes, heapUsedBytes, cpuSeconds, startedAt } = sources.processFacts();
       return [
-        metric(
+        gauge(
           'tope_updater_info',
-          'gauge',
           'The program that runs, and the version of the device that it installed last.',
           [[labelText({ version: sources.version, installed: lastSuccess?.version ?? '' }), 1]],
         ),
-        metric('tope_updater_stage', 'gauge', '1 for the stage the updater is in.', [
+        gauge('tope_updater_stage', '1 for the stage the updater is in.', [
           ...stages.map((name) => [labelText({ stage: name }), name === current ? 1 : 0] as const),
         ]),
-        metric('tope_updater_progress_percent', 'gauge', 'Progress within the stage.', [['', progress]]),
-        metric(
+        gauge('tope_updater_progress_percent', 'Progress within the stage.', progress),
+        counter(
           'tope_updater_received_bytes_total',
-          'counter',
           'Bytes of packages that came over the network.',
-          [['', facts?.receivedBytes ?? 0]],
+          facts?.receivedBytes ?? 0,
         ),
-        metric(
+        counter(
           'tope_updater_reused_bytes_total',
-          'counter',
           'Bytes of packages that were on the device already and were not fetched.',
-          [['', facts?.reusedBytes ?? 0]],
+          facts?.reusedBytes ?? 0,
         ),
-        metric('tope_updater_download_requests_total', 'counter', 'Requests of downloads.', [
-          ['', facts?.requests ?? 0],
-        ]),
-        metric(
+        counter('tope_updater_download_requests_total', 'Requests of downloads.', facts?.requests ?? 0),
+        counter(
           'tope_updater_download_retries_total',
-          'counter',
           'Tries of a download that failed and were followed by another.',
-          [['', facts?.retries ?? 0]],
+          facts?.retries ?? 0,
         ),
-        metric(
+        counter(
           'tope_updater_download_network_waits_total',
-          'counter',
           'Questions of a download that nobody answered, followed by a wait for the network.',
-          [['', facts?.waits ?? 0]],
+          facts?.waits ?? 0,
         ),
-        metric('tope_updater_phase_duration_seconds', 'summary', 'Time spent in each phase that has ended.', [
+        summary('tope_updater_phase_duration_seconds', 'Time spent in each phase that has ended.', [
           ...phases.map((phase) => [`_sum${labelText({ phase })}`, seconds.get(phase) ?? 0] as const),
           ...phases.map((phase) => [`_count${labelText({ phase })}`, times.get(phase) ?? 0] as const),
         ]),
-        metric(
+        counter(
           'tope_updater_outcomes_total',
-          'counter',
           'Ends of downloads, updates and rollbacks; error is the code.',
           [...outcomes],
         ),
-        metric(
+        gauge(
           'tope_updater_last_success_timestamp_seconds',
-          'gauge',
           'When an update or a rollback last succeeded; 0: never.',
-          [['', lastSuccess === undefined ? 0 : Date.parse(lastSuccess.ended_at) / 1000]],
+          lastSuccess === undefined ? 0 : Date.parse(lastSuccess.ended_at) / 1000,
         ),
-        metric(
+        gauge(
           'tope_updater_audit_differing_files',
-          'gauge',
           'Deployed files that the last audit found changed or missing, and that no repair restored.',
-          report === null || report.unknown !== null ? [] : [['', report.differing]],
+          report === null || report.unknown !== null ? [] : report.differing,
         ),
-        metric('tope_updater_audit_last_timestamp_seconds', 'gauge', 'When the last audit ended; 0: never.', [
-          ['', report === null ? 0 : Date.parse(report.ended_at) / 1000],
-        ]),
-        metric('tope_updater_event_streams', 'gauge', 'Open streams of GET /events.', [
-          ['', sources.watchers()],
-        ]),
+        gauge(
+          'tope_updater_audit_last_timestamp_seconds',
+          'When the last audit ended; 0: never.',
+          report === null ? 0 : Date.parse(report.ended_at) / 1000,
+        ),
+        gauge('tope_updater_event_streams', 'Open streams of GET /events.', sources.watchers()),
         ...fleetMetrics(sources.fleet()?.state()),
-        metric('process_resident_memory_bytes', 'gauge', 'Resident memory.', [['', residentBytes]]),
-        metric('nodejs_heap_size_used_bytes', 'gauge', 'Memory used by objects.', [['', heapUsedBytes]]),
-        metric('process_cpu_seconds_total', 'counter', 'Processor time, user and system.', [
-          ['', cpuSeconds],
-        ]),
-        metric('process_start_time_seconds', 'gauge', 'When the daemon started.', [['', startedAt]]),
+        gauge('process_resident_memory_bytes', 'Resident memory.', residentBytes),
+        gauge('nodejs_heap_size_used_bytes', 'Memory used by objects.', heapUsedBytes),
+        counter('process_cpu_seconds_total', 'Processor time, user and system.', cpuSeconds),
+        gauge('process_start_time_seconds', 'When the daemon started.', startedAt),
       ].join('');
     },
   };
@@ -142,30 +130,36 @@ function fleetMetrics(state: FleetState | undefined): string[] {
   const { answered, failed } = state.polls;
   const contactMs = state.last_contact_at === null ? 0 : Date.parse(state.last_contact_at);
   return [
-    metric('tope_updater_fleet_polls_total', 'counter', "Questions to the fleet's server.", [
+    counter('tope_updater_fleet_polls_total', "Questions to the fleet's server.", [
       [labelText({ outcome: 'answered' }), answered],
       [labelText({ outcome: 'failed' }), failed],
     ]),
-    metric(
+    gauge(
       'tope_updater_fleet_last_contact_timestamp_seconds',
-      'gauge',
       "When the fleet's server last answered; 0: not since the start.",
-      [['', contactMs / 1000]],
+      contactMs / 1000,
     ),
-    metric('tope_updater_fleet_owed', 'gauge', "1: the end of an order has not reached the fleet's server.", [
-      ['', state.owed === null ? 0 : 1],
-    ]),
+    gauge(
+      'tope_updater_fleet_owed',
+      "1: the end of an order has not reached the fleet's server.",
+      state.owed === null ? 0 : 1,
+    ),
   ];
 }
-
-type Kind = 'gauge' | 'counter' | 'summary';
 
 /** What follows the metric's name (labels, for a summary also `_sum` or `_count`) and its value. */
 type Sample = readonly [suffix: string, value: number];
 
-function metric(name: string, kind: Kind, help: string, samples: readonly Sample[]): string {
-  const lines = samples.map(([suffix, value]) => `${name}${suffix} ${value}\n`);
-  return `# HELP ${name} ${help}\n# TYPE ${name} ${kind}\n${lines.join('')}`;
+const gauge = metricOf('gauge');
+const counter = metricOf('counter');
+const summary = metricOf('summary');
+
+function metricOf(kind: string) {
+  return (name: string, help: string, measured: readonly Sample[] | number): string => {
+    const samples = typeof measured === 'number' ? [['', measured] as const] : measured;
+    const lines = samples.map(([suffix, value]) => `${name}${suffix} ${value}\n`);
+    return `# HELP ${name} ${help}\n# TYPE ${name} ${kind}\n${lines.join('')}`;
+  };
 }
 
 function labelText(labels: Readonly<Record<string, string>>): string {

@@ -182,6 +182,5 @@ export const ManifestSchema = v.object({
 });
 
 export type Manifest = v.InferOutput<typeof ManifestSchema>;
-export type ListedLink = v.InferOutput<typeof LinkSchema>;
 export type ListedFile = v.InferOutput<typeof FileSchema>;
 export type ManifestModule = Manifest['modules'][number];

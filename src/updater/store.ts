@@ -60,7 +60,6 @@ export const SavedRepairSchema = v.object({ operation: v.literal('repair'), ...c
 const SavedSchema = v.variant('operation', [SavedUpdateSchema, SavedRollbackSchema, SavedRepairSchema]);
 
 export type SavedUpdate = v.InferOutput<typeof SavedUpdateSchema>;
-export type SavedRollback = v.InferOutput<typeof SavedRollbackSchema>;
 /** The content of state.json; times and names as on the wire. */
 export type Saved = v.InferOutput<typeof SavedSchema>;
 

@@ -5,15 +5,6 @@
 
 export type Pair = readonly [english: string, chinese: string];
 
-/** A button, and the question that stands before it is carried out. */
-export interface Asking {
-  readonly open: Pair;
-  readonly ask: Pair;
-  readonly consequence: Pair;
-  readonly stay: Pair;
-  readonly act: Pair;
-}
-
 const stops: Pair = ['Programs stop for a moment and start again.', '程序将短暂停止后重新启动。'];
 const notNow: Pair = ['Not now', '暂不'];
 const goBack: Pair = ['Roll back', '回退'];
