@@ -41,7 +41,7 @@ export const AuditReportSchema = v.object({
   differing: count,
   /** The first of those that were found. */
   findings: v.array(AuditFindingSchema),
-  /** Files below directory modules that nobody deployed: no fault. */
+  /** Files below directory modules that are not compared, as others put them there or the manifest keeps them: no fault. */
   extra: count,
   extra_files: v.array(v.string()),
 });

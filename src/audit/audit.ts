@@ -109,9 +109,10 @@ export async function audit(
   };
 }
 
-/** What people do to a file that is theirs to edit. */
-function isEdit(file: DeployedFile | DeployedLink, { kind }: Difference): boolean {
-  return file.isConfig === true && (kind === 'content' || kind === 'attributes');
+/** What people do to a file that is theirs to edit; one beside it they take over or throw away, too. */
+function isEdit({ isConfig, isBeside }: DeployedFile | DeployedLink, { kind }: Difference): boolean {
+  if (isBeside === true) return kind !== 'unreadable';
+  return isConfig === true && (kind === 'content' || kind === 'attributes');
 }
 
 /** What became of a damaged file in a repair. */

@@ -81,7 +81,7 @@ function print(output: Output, report: AuditReport): void {
   for (const path of extraFiles) output.line(output.paint('dim', `extra       ${printed(path)}`));
   if (extra > 0)
     output.line(
-      `${countText(extra, 'file')} below directory modules that no package brought: no fault, services may write there`,
+      `${countText(extra, 'file')} below directory modules that are the device's own, or kept: no fault, nothing is compared`,
     );
   if (version === null) return;
   const what = `version ${version}: ${countText(files, 'file')}, ${bytesText(bytes)}, `;

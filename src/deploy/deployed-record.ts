@@ -77,6 +77,8 @@ interface FileFacts {
   readonly crc32?: number;
   /** People edit it: other bytes are no damage. */
   readonly isConfig?: true;
+  /** Put beside an edited one, for people to take over or to throw away. Absent in records of 0.1.0. */
+  readonly isBeside?: true;
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
@@ -94,6 +96,8 @@ export interface DeployedLink {
   readonly to: string;
   /** People edit it: another place is no damage. */
   readonly isConfig?: true;
+  /** As that of a file. */
+  readonly isBeside?: true;
   readonly uid: number;
   readonly gid: number;
 }

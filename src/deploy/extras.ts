@@ -24,7 +24,15 @@ export interface KnownPaths {
   isFile(path: string): boolean;
 }
 
-/** `staying` gets what others put there. Sockets, pipes and devices stay, and so do the directories of all that stays. */
+/** What stays of a tree: what others put there, and what the manifest keeps, whoever has made it. */
+type Stays = Readonly<Record<'others' | 'kept', PackedList<string>>>;
+
+const said = {
+  others: { one: "is not the package's and stays", many: "are not the package's and stay" },
+  kept: { one: 'is kept by the manifest', many: 'are kept by the manifest' },
+} as const;
+
+/** `staying` gets what others put there and what is kept. Sockets, pipes and devices stay, and so do the directories of all that stays. */
 export async function findExtras(
   host: Pick<Host, 'files' | 'log'>,
   trees: readonly Tree[],
@@ -40,13 +48,15 @@ export async function findExtras(
     const stat = await host.files.stat(tree.root);
     if (stat?.kind !== 'directory') continue;
     const first = extras.length;
-    const others = packing.list<string>();
-    await walk(tree, tree.root, others);
-    for (const path of others) staying.add(tree.module, 'others', path);
-    if (others.length > 0)
-      host.log.info(
-        `${filesText(others.length)} below ${tree.root} are not the package's and stay: ${listText(others)}`,
-      );
+    const stays = { others: packing.list<string>(), kept: packing.list<string>() };
+    await walk(tree, tree.root, stays);
+    for (const reason of ['others', 'kept'] as const) {
+      const paths = stays[reason];
+      for (const path of paths) staying.add(tree.module, reason, path);
+      if (paths.length === 0) continue;
+      const words = said[reason][paths.length === 1 ? 'one' : 'many'];
+      host.log.info(`${filesText(paths.length)} below ${tree.root} ${words}: ${listText(paths)}`);
+    }
     if (tree.exact && extras.length > first) {
       const going = packing.list<string>();
       for (let index = first; index < extras.length; index++) going.add(extras.at(index)?.target ?? '');
@@ -60,7 +70,7 @@ export async function findExtras(
   }
 
   /** True where something stays that the module does not want, so that the directory must stay too. */
-  async function walk(tree: Tree, directory: string, others: PackedList<string>): Promise<boolean> {
+  async function walk(tree: Tree, directory: string, stays: Stays): Promise<boolean> {
     let somethingStays = false;
     const names = (await host.files.list(directory)).sort();
     for (let at = 0; at < names.length; at += limits.filesInFlight) {
@@ -72,18 +82,13 @@ export async function findExtras(
       for (const [index, target] of targets.entries()) {
         await breathe();
         const stat = stats[index];
-        if (stat !== undefined && (await doesStay(tree, target, stat, others))) somethingStays = true;
+        if (stat !== undefined && (await doesStay(tree, target, stat, stays))) somethingStays = true;
       }
     }
     return somethingStays;
   }
 
-  async function doesStay(
-    tree: Tree,
-    target: string,
-    stat: FileStat,
-    others: PackedList<string>,
-  ): Promise<boolean> {
+  async function doesStay(tree: Tree, target: string, stat: FileStat, stays: Stays): Promise<boolean> {
     const why = mountPoints.has(target)
       ? 'a mount point'
       : stat.kind === 'other'
@@ -98,10 +103,10 @@ export async function findExtras(
     // No package brings such a path, and a journal has no room for many of them.
     if (Buffer.byteLength(target) > limits.pathBytes) {
       if (tree.exact && !isKept) throw tooLong(tree, target);
-      others.add(target);
+      stays[isKept ? 'kept' : 'others'].add(target);
       return true;
     }
-    if (isDirectory && (await walk(tree, target, others))) return true;
+    if (isDirectory && (await walk(tree, target, stays))) return true;
     if (wanted(target)) return false;
     const isRecorded = isDirectory
       ? recorded.directories.has(target)
@@ -113,7 +118,7 @@ export async function findExtras(
       return true;
     }
     if (!isOurs || isKept) {
-      if (!isDirectory) others.add(target);
+      if (!isDirectory) stays[isKept ? 'kept' : 'others'].add(target);
       return true;
     }
     extras.add({ kind: 'absent', module: tree.module, target });

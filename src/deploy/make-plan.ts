@@ -31,6 +31,8 @@ export interface FileWant {
   readonly crc32?: number | undefined;
   readonly seal?: Seal | undefined;
   readonly whenThere?: WhenThere;
+  /** The package's own, beside one that somebody has edited. */
+  readonly isBeside?: true;
   /** A symlink is wanted, that leads to there. */
   readonly link?: string | undefined;
   /** Its bytes stand there already: it gets a step only where mode or owner differ. */
@@ -58,7 +60,14 @@ export type Want =
       readonly mode: number | undefined;
       readonly owner: FileOwner | undefined;
     }
-  | { readonly kind: 'absent'; readonly module: string; readonly target: string };
+  | AbsentWant;
+
+/** What stands there goes. */
+export interface AbsentWant {
+  readonly kind: 'absent';
+  readonly module: string;
+  readonly target: string;
+}
 
 /** What planning must know of the disk: made by survey.ts. */
 export interface Facts {

@@ -15,8 +15,9 @@ export interface Recorded {
 }
 
 /** What tells whether a file still is what was deployed. */
-export type RecordedFile = Pick<DeployedFile, 'sizeBytes' | 'attributes' | 'isConfig'> & Fingerprint;
-export type RecordedLink = Pick<DeployedLink, 'to' | 'isConfig'>;
+export type RecordedFile = Pick<DeployedFile, 'sizeBytes' | 'attributes' | 'isConfig' | 'isBeside'> &
+  Fingerprint;
+export type RecordedLink = Pick<DeployedLink, 'to' | 'isConfig' | 'isBeside'>;
 
 export const nothingRecorded: Recorded = {
   files: new Map(),
@@ -52,11 +53,13 @@ export async function readRecorded(files: Files, backupDirectory: string): Promi
   }
 }
 
-function linkOf({ to, isConfig }: DeployedLink): RecordedLink {
-  return { to, ...(isConfig && { isConfig }) };
+function linkOf({ to, isConfig, isBeside }: DeployedLink): RecordedLink {
+  return { to, ...(isConfig && { isConfig }), ...(isBeside && { isBeside }) };
 }
 
-function recordedOf({ sizeBytes, sha256, seal, attributes, isConfig }: DeployedFile): RecordedFile {
-  const facts = { sizeBytes, ...(attributes && { attributes }), ...(isConfig && { isConfig }) };
+function recordedOf(line: DeployedFile): RecordedFile {
+  const { sizeBytes, sha256, seal, attributes, isConfig, isBeside } = line;
+  const people = { ...(isConfig && { isConfig }), ...(isBeside && { isBeside }) };
+  const facts = { sizeBytes, ...(attributes && { attributes }), ...people };
   return sha256 === undefined ? { ...facts, seal } : { ...facts, sha256 };
 }

@@ -10,7 +10,7 @@ import { type List, loadPacking } from '../packed-list.ts';
 import { type Comparer, createComparer } from './compare.ts';
 import type { Findings } from './findings.ts';
 import type { Fingerprint } from './fingerprint.ts';
-import type { FileWant } from './make-plan.ts';
+import type { AbsentWant, FileWant } from './make-plan.ts';
 import type { Recorded } from './recorded.ts';
 import type { StayingFiles } from './staying.ts';
 
@@ -22,6 +22,8 @@ export interface Judged {
   readonly wants: Iterable<FileWant>;
   /** Targets that no want named before. */
   readonly besides: readonly string[];
+  /** What was put beside files that are not edited any more, and was not edited itself: it goes. */
+  readonly stale: readonly AbsentWant[];
   /** Targets of edited files that are replaced all the same. */
   readonly edited: List<string>;
 }
@@ -86,6 +88,14 @@ export async function judgeStanding(
   const judged = packing.list<FileWant>();
   const replaced = packing.list<string>();
   const besides: string[] = [];
+  const stale: AbsentWant[] = [];
+  const isStale = async (path: string): Promise<boolean> => {
+    const [file, to] = [recorded.files.get(path), recorded.links.get(path)];
+    if (found.has(path) || (file?.isBeside ?? to?.isBeside) !== true) return false;
+    const stat = await look(path);
+    if (stat?.kind === 'file') return file !== undefined && (await isOf(stat, path, file.sizeBytes, file));
+    return stat?.kind === 'symlink' && (await files.readLink(path)) === to?.to;
+  };
   for await (const [index, want] of breathing(numbered(wants))) {
     const standing = standings[index] ?? 'nothing';
     const isChanged = standing === 'edited' || standing === 'unknown';
@@ -95,19 +105,25 @@ export async function judgeStanding(
     }
     if (want.whenThere === 'config' && isChanged) {
       const target = besideEdited(want.target);
-      log.warn(`${want.target} was edited: it stays, the one of the package is ${target}`);
+      // Without a record of it nobody knows who has put it there.
+      const why = standing === 'edited' ? 'was edited' : 'was not deployed by an update';
+      log.warn(`${want.target} ${why}: it stays, the one of the package is ${target}`);
       besides.push(target);
-      staying.add(want.module, 'edited', want.target);
-      judged.add({ ...want, target });
+      staying.add(want.module, standing === 'edited' ? 'edited' : 'foreign', want.target);
+      judged.add({ ...want, target, isBeside: true });
     } else {
       if (standing === 'edited') {
         log.warn(`${want.target} was edited since it was deployed: it is replaced, and kept in the backups`);
         replaced.add(want.target);
       }
       judged.add(standing === 'wanted' ? { ...want, stands: true } : want);
+      const beside = besideEdited(want.target);
+      if (want.whenThere !== 'config' || !(await isStale(beside))) continue;
+      log.info(`${beside} goes: ${want.target} is not edited any more`);
+      stale.push({ kind: 'absent', module: want.module, target: beside });
     }
   }
-  return { wants: judged, besides, edited: replaced };
+  return { wants: judged, besides, stale, edited: replaced };
 }
 
 function* numbered<T>(items: Iterable<T>): Generator<readonly [number, T]> {

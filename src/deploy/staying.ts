@@ -4,6 +4,7 @@ import { type List, loadPacking, type PackedList } from '../packed-list.ts';
 /** In a sentence: `of module "web" stays what ...`. */
 export const reasons = {
   edited: 'was edited since it was deployed',
+  foreign: 'was not deployed by an update',
   config: 'is what people edit',
   kept: 'the manifest keeps',
   changed: 'is not what was deployed there',

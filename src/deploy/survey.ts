@@ -84,7 +84,11 @@ export async function surveyRelease(
   const staying = await openStaying();
   const judged = await judgeStanding(host, wanted.files, recorded, { found, staying }, look);
   const attributes = await carryAttributes(host, judged.wants, { found, self }, recorded);
-  const others = new Set([...wanted.directories.map(({ target }) => target), ...judged.besides]);
+  const others = new Set([
+    ...wanted.directories.map(({ target }) => target),
+    ...judged.besides,
+    ...judged.stale.map(({ target }) => target),
+  ]);
   const isKnown = (path: string) => others.has(path) || found.has(path);
   const givenUp = release.modules.flatMap(({ name, target, isTree }) => {
     const root = resolve(target, target);
@@ -99,7 +103,7 @@ export async function surveyRelease(
     staying,
   );
   const left = await findLeaving(host, leaving, { inside, wanted: isKnown, roots: [...roots.values()] });
-  const all = chained<Want>(wanted.directories, judged.wants, extras, left.wants);
+  const all = chained<Want>(wanted.directories, judged.wants, judged.stale, extras, left.wants);
   const facts = { ...(await surveyWants(files, all, self, found)), attributes };
   const updater = new Set(release.modules.flatMap(({ name, isSelf }) => (isSelf ? [name] : [])));
   const notUpdater = filtered(all, ({ module }) => !updater.has(module));

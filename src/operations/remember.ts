@@ -26,8 +26,9 @@ import type { Release } from '../release.ts';
 export interface Deployed extends Pick<Release, 'version' | 'notes'> {
   readonly modules: readonly Omit<DeployedModule, 'id'>[];
   readonly directories: readonly { readonly module: string; readonly target: string }[];
-  /** Targets that people edit, and those that are only deployed where there is none. */
+  /** Targets that people edit, those of them that are put beside an edited one, and those that are only deployed where there is none. */
   readonly config: ReadonlySet<string>;
+  readonly beside: ReadonlySet<string>;
   readonly kept: ReadonlySet<string>;
   /** Of files and links that are left alone: they have no step. */
   readonly standing: EncodedLines<RecordLine>;
@@ -52,6 +53,7 @@ export async function deployedOf(
   removed: readonly string[],
 ): Promise<Deployed> {
   const config = new Set<string>();
+  const beside = new Set<string>();
   const kept = new Set<string>();
   const directories: Deployed['directories'][number][] = [];
   const standing = await openEncodedLines<RecordLine>();
@@ -61,6 +63,7 @@ export async function deployedOf(
     if (kind === 'directory') directories.push({ module, target });
     if (kind !== 'file') continue;
     if (want.whenThere === 'config') config.add(target);
+    if (want.isBeside) beside.add(target);
     if (want.whenThere === 'keep') kept.add(target);
     const found = want.stands ? facts.found.get(target) : undefined;
     if (found === undefined || !isLeftAlone(want, found, facts)) continue;
@@ -68,7 +71,7 @@ export async function deployedOf(
     if (line !== undefined) standing.add(line);
   }
   return {
-    ...{ config, kept, standing, directories },
+    ...{ config, beside, kept, standing, directories },
     hasAll: [...recorded.modules].every((name) => modules.has(name)),
     version: release.version,
     ...(release.notes !== undefined && { notes: release.notes }),
@@ -87,16 +90,20 @@ export async function deployedOf(
 }
 
 function lineOf(
-  { module, target: path, source: entry, sizeBytes, sha256, crc32, whenThere, link }: FileWant,
+  { module, target: path, source: entry, sizeBytes, sha256, crc32, whenThere, isBeside, link }: FileWant,
   { mode, uid, gid }: Found,
   attributes: Attributes | undefined,
 ): DeployedFile | DeployedLink | undefined {
-  const edited = whenThere === 'config' ? { isConfig: true as const } : {};
+  const edited = editedFacts(whenThere === 'config', isBeside);
   if (link !== undefined) return { kind: 'link', module, path, to: link, ...edited, uid, gid };
   if (sha256 === undefined) return undefined;
   const content = { entry, sizeBytes, ...(crc32 !== undefined && { crc32 }), sha256 };
   const dress = { mode, uid, gid, ...recordedAttributes(attributes) };
   return { kind: 'file', module, path, ...dress, ...content, ...edited };
+}
+
+function editedFacts(isConfig: boolean, isBeside = false): Pick<DeployedFile, 'isConfig' | 'isBeside'> {
+  return { ...(isConfig && { isConfig }), ...(isBeside && { isBeside }) };
 }
 
 /** Those that an audit compares: what programs note under `user.` is their own affair. `unheld`: what could not be given. */
@@ -156,7 +163,7 @@ export async function rememberDeployed(
 /** One line at a time: those of thousands of files would take as much again as their plan. */
 function* linesOf(
   plan: Plan,
-  { modules, config, kept }: Deployed,
+  { modules, config, beside, kept }: Deployed,
   directories: readonly DeployedDirectory[],
   { fingerprints, unheld }: Staged,
 ): Generator<RecordLine> {
@@ -166,7 +173,7 @@ function* linesOf(
     const { module, target, source, sizeBytes, mode, uid, gid, sha256, crc32 } = step;
     // What is only kept belongs to whoever edits it: no audit and no repair has to do with it.
     if (kept.has(target)) continue;
-    const edited = config.has(target) ? { isConfig: true as const } : {};
+    const edited = editedFacts(config.has(target), beside.has(target));
     if (step.link !== undefined) {
       yield { kind: 'link', module, path: target, to: step.link, ...edited, uid, gid };
       continue;

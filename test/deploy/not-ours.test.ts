@@ -152,9 +152,41 @@ test('a file that people edit: replaced as it was deployed, else the new one is 
 
   forget(d);
   d.put('targets/app/printer.cfg', 'three'); // taken over: as deployed again
-  await installed(d, module('four'), deployed(d, { 'printer.cfg.new': 'three' }));
+  await installed(d, module('four'), deployedBeside(d, 'three'));
   assert.is(text(d, 'printer.cfg'), 'four');
   assert.not(existsSync(join(d.targets, 'app/printer.cfg.new')));
+});
+
+/** The record of `printer.cfg.new` with that content, put beside an edited one. */
+function deployedBeside(d: Device, content: string): Recorded {
+  const recorded = deployed(d, { 'printer.cfg.new': content });
+  const path = join(d.targets, 'app/printer.cfg.new');
+  const line = recorded.files.get(path);
+  if (line === undefined) throw new Error('it is recorded');
+  return {
+    ...recorded,
+    files: new Map([[path, { ...line, isConfig: true as const, isBeside: true as const }]]),
+  };
+}
+
+test('what was put beside an edited file goes with the edits, unless it was edited itself', async ({ d }) => {
+  const module = (content: string) => when(tree(d, { 'printer.cfg': content }), 'config', 'printer.cfg');
+  d.put('targets/app/printer.cfg', 'three');
+  d.put('targets/app/printer.cfg.new', 'three');
+  const ofThree = deployedBeside(d, 'three');
+  d.put('targets/app/printer.cfg.new', 'mine');
+  await installed(d, module('four'), ofThree);
+  assert.is(text(d, 'printer.cfg'), 'four');
+  assert.is(text(d, 'printer.cfg.new'), 'mine');
+  forget(d);
+
+  // One that brings the very bytes that people have come to.
+  d.put('targets/app/printer.cfg', 'five');
+  d.put('targets/app/printer.cfg.new', 'three');
+  await installed(d, module('five'), ofThree);
+  assert.is(text(d, 'printer.cfg'), 'five');
+  assert.not(existsSync(join(d.targets, 'app/printer.cfg.new')));
+  assert.match(d.logged.join('\n'), /printer\.cfg\.new goes: .*printer\.cfg is not edited any more/);
 });
 
 test('a file that people edit stays where the package has it no more, edited or not, but not in an exact tree', async ({
@@ -186,6 +218,16 @@ test('what is kept is deployed only where there is none, and never removed', asy
   assert.equal([...fileSteps(plan)], []);
   assert.is(text(d, 'uploads/hello'), 'mine');
   assert.is(text(d, 'uploads/more'), 'more');
+  assert.match(d.logged.join('\n'), /1 file below .*app is kept by the manifest: .*uploads\/more/);
+  assert.not.match(d.logged.join('\n'), /not the package's/);
+});
+
+test('of a settings file that no update has deployed nobody says that it was edited', async ({ d }) => {
+  d.put('targets/app/printer.cfg', 'of the factory');
+  await installed(d, when(tree(d, { 'printer.cfg': 'new' }), 'config', 'printer.cfg'));
+  assert.equal([text(d, 'printer.cfg'), text(d, 'printer.cfg.new')], ['of the factory', 'new']);
+  assert.match(d.logged.join('\n'), /printer\.cfg was not deployed by an update: it stays/);
+  assert.not.match(d.logged.join('\n'), /was edited/);
 });
 
 test('an edited file that is neither is replaced with a warning, and its backup holds the edits', async ({

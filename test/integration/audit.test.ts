@@ -22,7 +22,7 @@ import type { PackageSpec } from '../fixtures/package-builder.ts';
 import { concurrently } from '../runner/concurrently.ts';
 import { type Daemon, until } from './daemon.ts';
 import { type Device, withDevice } from './harness.ts';
-import { installed, rolledBack } from './updates.ts';
+import { dataOnly, installed, rolledBack } from './updates.ts';
 
 const tests = concurrently('audits');
 
@@ -345,6 +345,39 @@ tests(
       assert.equal(device.files(), first);
       await rolledBack(daemon);
       assert.equal(device.files(), before);
+    }),
+);
+
+tests(
+  'what was put beside an edited file may be thrown away or taken over: no damage, and it goes by itself',
+  () =>
+    withDevice(async (device) => {
+      const config = (version: string) => ({
+        ...dataOnly(device, version),
+        modules: [{ name: 'data', src: 'model.bin', dst: device.dataFile, config: true }],
+      });
+      const beside = `${device.dataFile}.new`;
+      const daemon = await device.start(['--keep-package']);
+      await installed(device, daemon, config('2.0.0'));
+      writeFileSync(device.dataFile, 'edited');
+      await installed(device, daemon, config('3.0.0'));
+      assert.is((await audit(daemon)).status, 0);
+      rmSync(beside);
+      assert.is((await audit(daemon)).status, 0);
+      assert.is((await audit(daemon, '--repair', '--yes')).status, 0);
+      assert.not(existsSync(beside));
+
+      await installed(device, daemon, config('4.0.0'));
+      copyFileSync(beside, device.dataFile);
+      await installed(device, daemon, config('5.0.0'));
+      assert.is(readFileSync(device.dataFile, 'utf8'), 'model of 5.0.0');
+      assert.not(existsSync(beside));
+      await rolledBack(daemon);
+      assert.equal(
+        [readFileSync(device.dataFile, 'utf8'), readFileSync(beside, 'utf8')],
+        ['model of 4.0.0', 'model of 4.0.0'],
+      );
+      assert.is((await audit(daemon)).status, 0);
     }),
 );
 
