@@ -24,6 +24,7 @@ export interface Daemon {
   /** All it has printed. */
   output(): string;
   post(path: string, body: object): Promise<unknown>;
+  get(path: string): Promise<unknown>;
   stage(): Promise<Stage>;
   /** Waits for a resting stage; rejects after `limitMs`, or when the program ends. */
   rest(limitMs?: number): Promise<Stage>;
@@ -37,11 +38,15 @@ export interface Daemon {
 
 const resting: readonly Stage[] = ['idle', 'toInstall', 'success', 'failed'];
 
-/** Starts `run` and waits until it answers. `env` is added to the environment, `flags` are V8's. */
+/**
+ * Starts `run` and waits until it answers. `env` is added to the environment, `flags` are V8's, `within` stands before the command
+ * line; signals reach what that starts only where it becomes it.
+ */
 export async function startDaemon(
   place: DaemonPlace,
   env: Readonly<Record<string, string>> = {},
   flags: readonly string[] = [],
+  within: readonly string[] = [],
 ): Promise<Daemon> {
   const options = {
     '--dir': place.workDirectory,
@@ -50,7 +55,9 @@ export async function startDaemon(
     '--report-url': 'http://127.0.0.1:9/report',
     '--gui': '/nonexistent/gui',
   };
-  const child = spawn(process.execPath, [...flags, program, 'run', ...Object.entries(options).flat()], {
+  const argv = [process.execPath, ...flags, program, 'run', ...Object.entries(options).flat()];
+  const [command = '', ...args] = [...within, ...argv];
+  const child = spawn(command, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
   });
@@ -107,6 +114,7 @@ export async function startDaemon(
     ended,
     output: () => output,
     post: (path, body) => call(place.socket, 'POST', path, body),
+    get: (path) => call(place.socket, 'GET', path),
     stage,
     rest: (limitMs = 30_000) =>
       until('rest', limitMs, async () => {
@@ -126,9 +134,9 @@ export async function startDaemon(
 }
 
 /** What the boot does before the services; gives what it said, rejects where it fails. */
-export async function recoverAtBoot(place: DaemonPlace): Promise<string> {
+export async function recoverAtBoot(place: DaemonPlace, within: readonly string[] = []): Promise<string> {
   const options = ['--dir', place.workDirectory, '--allow-root', place.allowedRoot];
-  return await run([process.execPath, program, 'recover', ...options]);
+  return await run([...within, process.execPath, program, 'recover', ...options]);
 }
 
 /** Downloads a package and waits until it may be installed. */

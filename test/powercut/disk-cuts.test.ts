@@ -53,4 +53,13 @@ cuts('a small number is spread over the recording, the same for the same seed', 
   assert.ok(words().length > 5 && words().length <= 11);
 });
 
+cuts('even cuts lie at equal distances, first and last write among them, and leave out what they can', () => {
+  const events = Array.from({ length: 101 }, (_, index) => write(index % 3, 'abcdefgh'[index % 8] ?? 'z'));
+  const spread = { even: true, from: 0 } as const;
+  const found = [...diskCuts(page('.', 3), events, 11, 7, spread)].map(({ what }) => what);
+  const points = found.map((what) => Number(/(?:event|of) (\d+)/.exec(what)?.[1]));
+  assert.equal(points, [1, 11, 21, 31, 41, 51, 61, 71, 81, 91, 101]);
+  assert.is(found.filter((what) => what.startsWith('prefix')).length, 6);
+});
+
 cuts.run();

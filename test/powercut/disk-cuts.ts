@@ -23,17 +23,20 @@ type Write = Extract<DiskEvent, { kind: 'write' }>;
 const pieceBytes = 4096;
 
 /**
- * Makes about `wanted` images (fewer where so many do not exist) and the base itself, spread evenly over the recording: half of
- * them prefixes. The same seed gives the same images.
+ * Makes about `wanted` images (fewer where so many do not exist) and the base itself, drawn from the whole recording: half of
+ * them prefixes. `even`: exactly so many, at writes that are equally far from each other, the first and the last from the event `from`
+ * on among them, and no base. The same seed gives the same images.
  */
 export function* diskCuts(
   base: Buffer,
   events: readonly DiskEvent[],
   wanted: number,
   seed: number,
+  spread: 'drawn' | { readonly even: true; readonly from: number } = 'drawn',
 ): Generator<DiskCut> {
   const random = seededRandom(seed);
-  const plan = planCuts(events, wanted, random);
+  const plan =
+    spread === 'drawn' ? planCuts(events, wanted, random) : planEvenly(events, wanted, spread.from);
   const flushed = Buffer.from(base);
   const issued = Buffer.from(base);
   const image = Buffer.alloc(base.length);
@@ -42,7 +45,7 @@ export function* diskCuts(
   let pending: Write[] = [];
 
   base.copy(image);
-  yield { image, marks: [], what: 'nothing written' };
+  if (spread === 'drawn') yield { image, marks: [], what: 'nothing written' };
   for (const [at, event] of events.entries()) {
     if (event.kind === 'mark') marks.push(event.name);
     else if (event.kind === 'flush') {
@@ -56,6 +59,7 @@ export function* diskCuts(
       if (kind === 'prefix') {
         issued.copy(image);
         yield { image, marks: [...marks], what: `${kind} of ${at + 1} events` };
+        if (spread !== 'drawn') break;
         continue;
       }
       const kept = choosePieces(kind, pending, random);
@@ -65,6 +69,7 @@ export function* diskCuts(
       flushed.copy(image);
       for (const [index, write] of pending.entries()) applyPieces(image, write, kept[index] ?? []);
       yield { image, marks: [...marks], what: `${kind} at event ${at + 1}: ${name}` };
+      if (spread !== 'drawn') break;
     }
   }
 }
@@ -91,6 +96,20 @@ function planCuts(events: readonly DiskEvent[], wanted: number, random: () => nu
   const fromOthers = Math.min(others.length, Math.max(Math.floor(wanted / 2), wanted - prefixes.length));
   for (const { at, kind } of [...prefixes.slice(0, wanted - fromOthers), ...others.slice(0, fromOthers)])
     plan[at]?.push(kind);
+  return plan;
+}
+
+/** Of each point the first of its kinds that leaves something out; where none does, the prefix. */
+function planEvenly(events: readonly DiskEvent[], wanted: number, from: number): Kind[][] {
+  const plan: Kind[][] = events.map(() => []);
+  const points = unflushedPieces(events).filter(({ at }) => at >= from && events[at]?.kind === 'write');
+  for (let index = 0; index < wanted; index++) {
+    const point = points[Math.round((index * (points.length - 1)) / Math.max(1, wanted - 1))];
+    if (point === undefined) continue;
+    const tries: Kind[] = Array.from({ length: 4 }, (_, next) => partialKind(index + next));
+    const isPrefix = index % 2 === 0 || index === wanted - 1 || point.pieces < 2;
+    plan[point.at] = isPrefix ? ['prefix'] : [...tries, 'prefix'];
+  }
   return plan;
 }
 

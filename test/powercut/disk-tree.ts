@@ -20,7 +20,7 @@ export async function treeOnDisk(root: string): Promise<Tree> {
         await visit(path);
       } else if (stat.isSymbolicLink()) tree.set(key, `symlink -> ${await readlink(path)}`);
       // Of the lock: a kill leaves it, under another name each time.
-      else if (!stat.isSocket()) tree.set(key, `file ${attributes} ${describe(await readFile(path))}`);
+      else if (!stat.isSocket()) tree.set(key, `file ${attributes} ${describeContent(await readFile(path))}`);
     }
   };
   await visit(root);
@@ -49,7 +49,8 @@ async function extendedAttributes(root: string): Promise<ReadonlyMap<string, str
   return found;
 }
 
-function describe(content: Buffer): string {
+/** As it stands in a tree. */
+export function describeContent(content: Buffer): string {
   const zeros = content.length > 0 && content.every((byte) => byte === 0);
   return `${content.length} bytes ${createHash('md5').update(content).digest('hex').slice(0, 8)}${zeros ? ' zeros' : ''}`;
 }

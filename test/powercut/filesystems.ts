@@ -75,6 +75,17 @@ export async function unmount(directory: string): Promise<void> {
   await run(['umount', directory]);
 }
 
+/**
+ * The same where namespaces that are gone had copies of the mount: resolves when the image is nobody's any more, so that what is
+ * written to it next does not meet what the filesystem still had to write.
+ */
+export async function unmountFully(directory: string, image: string): Promise<void> {
+  await unmount(directory);
+  for (const deadline = Date.now() + 30_000; (await run(['losetup', '-j', image])) !== ''; )
+    if (Date.now() > deadline) throw new Error(`${image} stays in use`);
+    else await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
 /** A new directory for images and mounts, in memory where the machine has a place for that. */
 export async function makeScratch(): Promise<string> {
   return mkdtemp(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'powercut-'));

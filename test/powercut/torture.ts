@@ -1,18 +1,20 @@
 /**
  * The long proof (`make torture`): the model disk in depth with all mutants, at least 1000 power cuts on four real
- * filesystems, at least 200 kill points, a crash loop, 1000 installs on one daemon, 3000 downloads from a store that
+ * filesystems, the story of a printer cut at 190 points, at least 200 kill points, a crash loop, 1000 installs on one daemon, 3000 downloads from a store that
  * misbehaves. One summary line for each; exit 1 when anything is bad. What this machine lacks is reported as skipped,
  * with the reason.
  *
- * Usage: tsx test/powercut/torture.ts [SEED [PART ...]]   parts: model mutants faults disks kills loop installs downloads
+ * Usage: tsx test/powercut/torture.ts [SEED [PART ...]]   parts: model mutants faults disks printer kills loop installs downloads
  */
 import { fileURLToPath } from 'node:url';
+import { whyNoPrinter } from '../fixtures/printer/made.ts';
 import { crashLoop } from './crash-loop.ts';
 import { sweepFaults, sweptScenarios } from './fault-sweep.ts';
 import { filesystems, whyUnavailable } from './filesystems.ts';
 import { installMany } from './install-cycles.ts';
 import { killAtEveryCall, whyNoStrace } from './kill-points.ts';
 import { runMutants } from './mutant-run.ts';
+import { cutPrinterStory, summaryOf } from './printer-cuts.ts';
 import { cutOnRealDisk } from './real-disk.ts';
 import { run } from './run-tool.ts';
 import { runScenario } from './scenario-run.ts';
@@ -20,7 +22,9 @@ import { scenarios } from './scenarios.ts';
 
 const seed = Number(process.argv[2] ?? 1);
 const modelDepth = { exhaustiveUpTo: 7, nestedExhaustiveUpTo: 5, samples: 16, nestedEvery: 12, killEvery: 1 };
-const cutsPerFilesystem = { success: 300, 'failing health': 100 } as const;
+const cutsPerFilesystem = { success: 400, 'failing health': 150 } as const;
+/** Over all the writes of the printer's story, by filesystem; half as many more over what follows the first update. */
+const printerCuts: Readonly<Record<string, number>> = { ext4: 60, xfs: 20, btrfs: 20 };
 const endings = ['success', 'failing health'] as const;
 const cycles = 1000;
 const faultScripts = 3000;
@@ -32,6 +36,7 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
   mutants,
   faults,
   disks: realDisks,
+  printer,
   kills,
   loop,
   installs: manyInstalls,
@@ -117,6 +122,21 @@ async function realDisks(): Promise<void> {
     console.log(
       `disk: ${filesystem.name}: ${total.cuts} power cuts, ${total.bad} bad (${total.old} old, ${total.new} new, ${total.boots} recovered at boot, ${total.halves} of them halves, ${total.unmountable} not mountable; ${total.writes} writes and ${total.flushes} flushes recorded), ${seconds(since)} s`,
     );
+  }
+}
+
+async function printer(): Promise<void> {
+  for (const [name, cuts] of Object.entries(printerCuts)) {
+    const filesystem = filesystems.find((each) => each.name === name);
+    if (filesystem === undefined) throw new Error(`no filesystem ${name}`);
+    const why = (await whyNoPrinter()) ?? (await whyUnavailable(filesystem));
+    if (why !== undefined) {
+      console.log(`skipped: the story of a printer on ${name}: ${why}`);
+      continue;
+    }
+    const result = await cutPrinterStory(filesystem, cuts, seed, console.log);
+    badCount += result.bad.length;
+    console.log(`printer: ${name}: ${summaryOf(result)}`);
   }
 }
 
