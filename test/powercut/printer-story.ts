@@ -21,6 +21,8 @@ import type { Standing } from './printer-files.ts';
 export interface Moment {
   readonly step: string;
   readonly versions: readonly Standing[];
+  /** The same before services start, where it differs: a bad version is undone after that. */
+  readonly atBoot?: readonly Standing[];
   readonly sittings: readonly number[];
 }
 
@@ -85,7 +87,8 @@ export async function playStory(
         told.moment({ step: `download of ${name}`, versions: [standing], sittings: [sat] });
         await ask(daemon, 'download', requests.get(step.version), 'toInstall');
       }
-      told.moment({ step: name, versions: [standing, after], sittings: [sat] });
+      const atBoot = step.kind === 'install' && step.isBad ? [standing, step.version] : undefined;
+      told.moment({ step: name, versions: [standing, after], sittings: [sat], ...(atBoot && { atBoot }) });
       const [path, body] = step.kind === 'install' ? ['update', { version: step.version }] : ['rollback', {}];
       await ask(daemon, path, body, step.kind === 'install' && step.isBad ? 'failed' : 'success');
       standing = after;

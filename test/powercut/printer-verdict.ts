@@ -28,7 +28,8 @@ export async function judgeFiles(
 ): Promise<Verdict> {
   const part = (tree: Tree) => (when === 'at rest' ? tree : ofSwitch(tree, printer));
   const found = part(await foundFiles(printer));
-  const verdicts = moment.versions.map((standing): Verdict => {
+  const versions = (when === 'before services' ? moment.atBoot : undefined) ?? moment.versions;
+  const verdicts = versions.map((standing): Verdict => {
     const trees = moment.sittings.map((count) => part(expectedFiles(printer, standing, count)));
     const paths = new Set([...found.keys(), ...trees.flatMap((tree) => [...tree.keys()])]);
     const faults = [...paths].sort().flatMap((path) => {
