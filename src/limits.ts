@@ -121,6 +121,8 @@ export const limits = {
   commandTimeoutMs: 60_000,
   /** What is logged of one command's output; more of it says no more. */
   commandLogBytes: 16 * KiB,
+  /** sync(1) waits for all that any program has written, also to a slow stick; what it does not reach is told. */
+  machineSyncMs: 120_000,
   /** Left free on every filesystem an update writes to, so that the device's own work goes on. */
   reserveBytes: 4 * MiB,
 

@@ -2,12 +2,13 @@
  * The commands of a transaction: which ones, in which order, and what the journal must know before each begins.
  *
  * Invariant: that a module's commands begin is durable before they do, so that an undo, also that of a later start, takes back
- * exactly what may have been done. All of them may run again after a cut.
+ * exactly what may have been done. All of them may run again after a cut, until what they have written is durable.
  */
 
 import type { DeployedModule } from '../deploy/deployed-record.ts';
 import type { Plan, PlannedCommands } from '../deploy/plan.ts';
 import { errorText } from '../errors.ts';
+import { limits } from '../limits.ts';
 import type { Release } from '../release.ts';
 import { type CommandOccasion, runCommands } from '../services/commands.ts';
 import type { Run } from './transaction-context.ts';
@@ -56,6 +57,7 @@ export async function runPlannedCommands(run: Run): Promise<void> {
     if (plan.kind === 'rollback') await runAndTell(run, commands, commands.run);
     else await runFor(run, commands, commands.run);
   }
+  if (begun.commands > 0) await syncMachine(run);
 }
 
 /** After everything is back: gives what failed, in words, or rejects with the shutdown's reason. */
@@ -64,7 +66,31 @@ export async function undoPlannedCommands(run: Run): Promise<string[]> {
   const failures: string[] = [];
   for (const commands of (plan.commands ?? []).slice(0, begun.commands).toReversed())
     failures.push(...(await runAndTell(run, commands, commands.undo)));
+  if (begun.commands > 0 || changesEnablement(run)) await syncMachine(run);
   return failures;
+}
+
+/**
+ * What programs have written is durable when it resolves: a package's commands, and systemctl, which makes links and syncs nothing.
+ * Nobody knows where they write, so it is sync(1). A failure is only told: the files of the update itself are durable.
+ */
+export async function syncMachine({ context }: Pick<Run, 'context'>): Promise<void> {
+  const { host } = context;
+  try {
+    const { status, stderr } = await host.processes.run(['sync'], limits.machineSyncMs);
+    if (status !== 0) throw new Error(`exit status ${status}: ${stderr.trim()}`);
+  } catch (thrown) {
+    host.log.warn(
+      `what commands have written may be lost by a power cut soon after: sync: ${errorText(thrown)}`,
+    );
+  }
+}
+
+/** Whether units were enabled or disabled. */
+export function changesEnablement({ services }: Pick<Run, 'services'>): boolean {
+  return services.some(({ enables, enablesAgain, disables }) =>
+    [enables, enablesAgain, disables].some((units) => units.length > 0),
+  );
 }
 
 async function runAndTell(

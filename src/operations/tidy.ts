@@ -10,6 +10,7 @@ import { discardStaged } from '../deploy/undo.ts';
 import { errorText, UpdateError } from '../errors.ts';
 import type { Files } from '../host/host.ts';
 import { startServices } from '../services/services.ts';
+import { syncMachine } from './commands.ts';
 import { endProbation, leaveToCurrent } from './self-update.ts';
 import type { Outcome, Run } from './transaction-context.ts';
 
@@ -41,6 +42,7 @@ export async function tidyCommitted(run: Run, isRepeated = false): Promise<Outco
 export async function tidyUndone(run: Run, error: UpdateError): Promise<Outcome> {
   const { context, plan } = run;
   const told = withStartFailure(error, await startCaptured(run));
+  if (run.services.some(({ disables }) => disables.length > 0)) await syncMachine(run); // enabled again
   await tidy(run, async (files, directory) => {
     await discardStaged(context.host, plan);
     await endProbation(context, plan, 'undone');

@@ -23,7 +23,7 @@ import { limits } from '../limits.ts';
 import { checkHealth } from '../services/health.ts';
 import { captureServices, startServices, stopServices } from '../services/services.ts';
 import { type ServiceSnapshot, ServiceSnapshotsSchema } from '../services/snapshot.ts';
-import { runPlannedCommands, undoPlannedCommands } from './commands.ts';
+import { changesEnablement, runPlannedCommands, syncMachine, undoPlannedCommands } from './commands.ts';
 import { restartMachine } from './reboot.ts';
 import { beginProbation, mustHandOver, proveServing, trySelf } from './self-update.ts';
 import { type ChangedServices, changedServices } from './service-changes.ts';
@@ -139,6 +139,7 @@ async function finish(run: Run, from: From): Promise<Outcome> {
       context.executable?.end();
       return { kind: 'interrupted' };
     }
+    if (changesEnablement(run)) await syncMachine(run);
     if (plan.self !== undefined) await proveServing(context);
     reached = 'maybe committed';
     await journal.append({ state: 'committed' });

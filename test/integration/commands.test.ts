@@ -1,12 +1,12 @@
 /** `before_start` and `on_undo` (spec section 10) in whole updates: when they run, and what takes them back. */
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import type { PackageSpec } from '../fixtures/package-builder.ts';
 import { concurrently } from '../runner/concurrently.ts';
 import { until } from './daemon.ts';
 import { type Device, withDevice } from './harness.ts';
-import { installed, rolledBack } from './updates.ts';
+import { dataOnly, installed, rolledBack } from './updates.ts';
 
 const tests = concurrently('commands');
 
@@ -36,6 +36,26 @@ tests('before_start runs on the new files, before any service of the update star
     assert.match(readFileSync(seen, 'utf8'), /^stop .*\n.*2\.0\.0/);
     assert.equal(device.running(), ['alpha 2.0.0', 'beta 2.0.0']);
   }),
+);
+
+tests(
+  'what commands have written is made durable before the update counts, and so is what takes it back',
+  () =>
+    withDevice(async (device) => {
+      const tools = join(device.folder, 'tools');
+      mkdirSync(tools);
+      const journal = join(device.work, 'backups/journal');
+      const script = `#!/bin/sh\necho "sync, committed $(grep -c committed ${journal}), undone $(grep -c '\\"undone' ${journal})" >> ${ledgerOf(device)}\nexec /bin/sync\n`;
+      writeFileSync(join(tools, 'sync'), script, { mode: 0o755 });
+      const daemon = await device.start([], { PATH: `${tools}:${process.env.PATH}` });
+      await installed(device, daemon, migrating(device, '2.0.0'));
+      const spec = migrating(device, '3.0.0', { health: { exec: ['/bin/false'], timeout_s: 0.1 } });
+      assert.is((await device.install(daemon, spec)).stage, 'failed');
+      await installed(device, daemon, dataOnly(device, '4.0.0'));
+      const sync = 'sync, committed 0, undone 0';
+      const lines = ledger(device).map((line) => line.replace(/ after .*/, ''));
+      assert.equal(lines, ['up alpha 2.0.0', sync, 'up alpha 3.0.0', sync, 'down alpha 3.0.0', sync]);
+    }),
 );
 
 tests.long('post_cmds is another name for it', () =>

@@ -5,31 +5,50 @@
 import { posix } from 'node:path';
 import type { Files } from '../../src/host/host.ts';
 import type { PackageSpec } from '../fixtures/package-builder.ts';
+import type { ModelDisk } from './model-disk.ts';
 import type { ModelState } from './model-state.ts';
 import { textAt } from './model-tree.ts';
 
-/** The program of the commands; its argument is the version to migrate to, or `fail`. */
+/** The programs of the commands; the argument is the version to migrate to, or `fail`. The careless one syncs nothing. */
 const migrate = '/bin/migrate';
+const migrateCarelessly = '/bin/migrate-carelessly';
 const database = '/var/lib/database';
 
 /** The package with commands at its first module; `then`: more of before_start. */
-export function migrating(spec: PackageSpec, from: string, then: readonly string[] = []): PackageSpec {
+export function migrating(
+  spec: PackageSpec,
+  from: string,
+  then: readonly string[] = [],
+  program = migrate,
+): PackageSpec {
   const [first, ...rest] = spec.modules;
   const commands = {
-    before_start: [[migrate, spec.version], ...then.map((to) => [migrate, to])],
-    on_undo: [[migrate, from]],
+    before_start: [[program, spec.version], ...then.map((to) => [program, to])],
+    on_undo: [[program, from]],
   };
   return { ...spec, modules: [{ ...first, ...commands }, ...rest] };
 }
 
-/** Runs a command on the disk and gives its exit status; undefined: it is none of ours. */
-export function runMigration(files: Files, argv: readonly string[]): Promise<number> | undefined {
+/** The same with commands that leave it to the updater to make durable what they write. */
+export function migratingCarelessly(spec: PackageSpec, from: string): PackageSpec {
+  return migrating(spec, from, [], migrateCarelessly);
+}
+
+/** Runs a command on the disk and gives its exit status; undefined: it is none of ours. `sync`, too, is the updater's own request. */
+export function runMigration(
+  { files, syncMachine }: ModelDisk,
+  argv: readonly string[],
+): Promise<number> | undefined {
   const [program, to = ''] = argv;
-  if (program !== migrate) return undefined;
+  if (program === 'sync') {
+    syncMachine();
+    return Promise.resolve(0);
+  }
+  if (program !== migrate && program !== migrateCarelessly) return undefined;
   if (to === 'fail') return Promise.resolve(1);
   // Not below the updater's calls on the stack, as they name who asks for a sync.
   return new Promise((resolve, reject) => {
-    setImmediate(() => write(files, to).then(() => resolve(0), reject));
+    setImmediate(() => write(files, to, program === migrate).then(() => resolve(0), reject));
   });
 }
 
@@ -83,15 +102,15 @@ export function wrongDatabase(
   return found === version ? undefined : `the database is of ${found}, ${version} stands`;
 }
 
-async function write(files: Files, version: string): Promise<void> {
+async function write(files: Files, version: string, isCareful: boolean): Promise<void> {
   const scratch = `${database}.new`;
   if (await files.stat(scratch)) await files.remove(scratch);
   const file = await files.open(scratch, 'create');
   await file.write(Buffer.from(version), 0);
-  await file.sync();
+  if (isCareful) await file.sync();
   await file.close();
   await files.rename(scratch, database);
-  await files.syncDirectory(posix.dirname(database));
+  if (isCareful) await files.syncDirectory(posix.dirname(database));
 }
 
 async function read(files: Files, path: string): Promise<string | undefined> {

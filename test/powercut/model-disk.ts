@@ -21,6 +21,8 @@ export interface ModelDisk {
   recording(): Recording;
   /** The disk as the running program sees it. */
   state(): ModelState;
+  /** sync(2). */
+  syncMachine(): void;
   /** Files that were opened and not yet closed. */
   openCount(): number;
   /** See ModelLog. */
@@ -35,6 +37,10 @@ export function modelDisk(base: ModelState, siteOf: () => string = () => ''): Mo
     mark: log.mark,
     recording: log.recording,
     state: () => log.state,
+    syncMachine() {
+      const devices = new Set([...log.state.nodes.values()].map(({ device }) => device));
+      for (const device of devices) log.syncAll(device, `sync of the filesystem ${device}`);
+    },
     openCount: log.openCount,
     fillUp: log.fillUp,
   };

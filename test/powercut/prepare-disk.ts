@@ -128,7 +128,7 @@ async function life(
     onReboot: () => undefined,
     onStage: () => undefined,
     onProgram: () => undefined,
-    onCommand: (argv) => runMigration(disk.files, argv),
+    onCommand: (argv) => runMigration(disk, argv),
     ...more,
   });
   await action(session);

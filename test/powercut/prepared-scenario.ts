@@ -71,8 +71,8 @@ export async function prepareScenario(scenario: Scenario): Promise<PreparedScena
       disk.mark(keptMark(await appendLine(disk.files, scenario.ownFile, line), line));
     },
     onCommand: (argv: readonly string[]) => {
-      const migration = runMigration(disk.files, argv);
-      if (migration !== undefined) disk.mark(migratedMark(argv));
+      const migration = runMigration(disk, argv);
+      if (migration !== undefined && argv[0] !== 'sync') disk.mark(migratedMark(argv));
       return migration;
     },
   });

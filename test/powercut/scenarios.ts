@@ -4,7 +4,7 @@
  */
 import type { PackageSpec } from '../fixtures/package-builder.ts';
 import { executablePath, type NewUpdater, updaterBefore, withUpdater } from './launcher.ts';
-import { migrating } from './migration.ts';
+import { migrating, migratingCarelessly } from './migration.ts';
 import {
   api,
   before,
@@ -325,6 +325,18 @@ export const scenarios: readonly Scenario[] = [
     migrates: true,
     cutBefore: ['ended', 'ended'],
     act: 'restart',
+  },
+  {
+    ...usual,
+    name: 'install with commands that sync nothing',
+    package: migratingCarelessly(threeModules('1.1.0'), versionBefore),
+    migrates: true,
+  },
+  {
+    ...failing,
+    name: 'failing health after commands that sync nothing',
+    package: migratingCarelessly(threeModules('1.1.0'), versionBefore),
+    migrates: true,
   },
   {
     ...failing,
