@@ -72,7 +72,9 @@ export async function judgeStanding(
       }
     }
     if (isDeployed) return 'deployed';
-    return recorded.files.has(target) || recorded.links.has(target) ? 'edited' : 'unknown';
+    // Of one that was edited before the last update the record knows what was put beside it.
+    const isRecorded = places.some((place) => recorded.files.has(place) || recorded.links.has(place));
+    return isRecorded ? 'edited' : 'unknown';
   };
 
   await forEachInFlight(numbered(wants), limits.filesInFlight, async ([index, want]) => {

@@ -180,6 +180,13 @@ test('what was put beside an edited file goes with the edits, unless it was edit
   assert.is(text(d, 'printer.cfg.new'), 'mine');
   forget(d);
 
+  // Edited for longer than one update.
+  d.put('targets/app/printer.cfg', 'edited long ago');
+  await installed(d, module('five'), ofThree);
+  assert.match(d.logged.join('\n'), /printer\.cfg was edited: it stays/);
+  assert.is(text(d, 'printer.cfg.new'), 'five');
+  forget(d);
+
   // One that brings the very bytes that people have come to.
   d.put('targets/app/printer.cfg', 'five');
   d.put('targets/app/printer.cfg.new', 'three');
