@@ -121,8 +121,6 @@ export const limits = {
   commandTimeoutMs: 60_000,
   /** What is logged of one command's output; more of it says no more. */
   commandLogBytes: 16 * KiB,
-  /** sync(1) waits for all that any program has written, also to a slow stick; what it does not reach is told. */
-  machineSyncMs: 120_000,
   /** Left free on every filesystem an update writes to, so that the device's own work goes on. */
   reserveBytes: 4 * MiB,
 
@@ -135,7 +133,7 @@ export const limits = {
   namesakeTermMs: 1_000,
   /** A service that dies this soon after its start never ran. */
   serviceSettleMs: 2_000,
-  /** systemctl returns when the unit is up or down; systemd itself gives a unit 90 s for either, its file may give it more. */
+  /** systemctl returns when the unit is up or down, for which systemd gives 90 s, or what its file says; sync(1) when all disks are written. */
   serviceCommandMs: 300_000,
   /** Units that are stopped with one: more is a mistake in somebody's units. */
   dependentUnits: 64,

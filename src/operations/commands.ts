@@ -77,7 +77,7 @@ export async function undoPlannedCommands(run: Run): Promise<string[]> {
 export async function syncMachine({ context }: Pick<Run, 'context'>): Promise<void> {
   const { host } = context;
   try {
-    const { status, stderr } = await host.processes.run(['sync'], limits.machineSyncMs);
+    const { status, stderr } = await host.processes.run(['sync'], limits.serviceCommandMs);
     if (status !== 0) throw new Error(`exit status ${status}: ${stderr.trim()}`);
   } catch (thrown) {
     host.log.warn(
