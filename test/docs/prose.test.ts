@@ -33,14 +33,20 @@ for (const page of pages.filter((name) => name !== 'CHANGELOG.md'))
     assert.equal(found, []);
   });
 
-test('both READMEs have the same headings, by level and number', () => {
-  const levels = (text: string) => withoutCode(text).match(/^#+(?= )/gm);
-  assert.equal(levels(chinese), levels(english));
-});
+for (const [what, ours, theirs] of [
+  ['READMEs', english, chinese],
+  ['quick starts', read('docs/quick-start.md'), read('docs/quick-start.zh-CN.md')],
+] as const) {
+  test(`both ${what} have the same headings, by level and number`, () => {
+    const levels = (text: string) => withoutCode(text).match(/^#+(?= )/gm);
+    assert.equal(levels(theirs), levels(ours));
+  });
 
-test('both READMEs show the same commands', () => {
-  assert.equal(commandsOf(chinese), commandsOf(english));
-});
+  test(`both ${what} show the same commands and answers`, () => {
+    assert.ok(commandsOf(ours).length > 10);
+    assert.equal(commandsOf(theirs), commandsOf(ours));
+  });
+}
 
 test('both READMEs lead to the same pages, part by part', () => {
   assert.equal(partsOf(chinese).map(linksOf), partsOf(english).map(linksOf));
@@ -58,12 +64,15 @@ function read(page: string): string {
 }
 
 function withoutCode(text: string): string {
-  return text.replace(/^ {4}.*$/gm, '');
+  return text.replace(/^ {4}.*$|^```[\s\S]*?^```$/gm, '');
 }
 
 /** Without the comments, which are in the page's language. */
 function commandsOf(text: string): string[] {
-  return (text.match(/^ {4}.*$/gm) ?? []).map((line) => line.replace(/ +# .*$/, '').trim());
+  const lines = [...text.matchAll(/^ {4}.*$|^```.*\n([\s\S]*?)^```$/gm)].flatMap(([whole, fenced]) =>
+    (fenced ?? whole).split('\n'),
+  );
+  return lines.map((line) => line.replace(/ +# .*$/, '').trim());
 }
 
 function partsOf(text: string): string[] {
@@ -72,6 +81,8 @@ function partsOf(text: string): string[] {
 
 /** Where the links of a part lead, each once; the order of words differs between languages. */
 function linksOf(part: string): string[] {
-  const links = [...part.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) => link);
+  const links = [...part.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = '']) =>
+    link.replace('.zh-CN.md', '.md'),
+  );
   return [...new Set(links.filter((link) => !link.startsWith('README')))].sort();
 }
