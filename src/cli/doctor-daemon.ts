@@ -7,7 +7,7 @@ import { type Client, clientOf } from './client.ts';
 import type { DoctorTarget } from './doctor-target.ts';
 import { CommandError } from './failure.ts';
 import { countText } from './figures.ts';
-import type { Finding } from './finding.ts';
+import { checkOf, type Finding } from './finding.ts';
 import { plainLine } from './progress-view.ts';
 
 type Surroundings = Pick<Host, 'files' | 'net' | 'processes'>;
@@ -40,7 +40,7 @@ export async function answersOf(url: string, flags: Flags): Promise<Finding[]> {
     } catch (thrown) {
       const [found = ''] = errorText(thrown).split('\n');
       const advice = 'does it listen on that address (run --host), and does nothing in between keep it away?';
-      return { check: 'daemon', level: 'fail', found, advice };
+      return checkOf('daemon').fail(found, advice);
     }
   };
   const found = await answers();
@@ -52,37 +52,35 @@ async function daemon(
   { config, daemonPid }: DoctorTarget,
   where: Flags,
 ): Promise<Finding> {
-  const check = 'daemon';
+  const check = checkOf('daemon');
   try {
     return await stateFound(await clientOf(where));
   } catch (thrown) {
     const [found = ''] = errorText(thrown).split('\n');
     if (!(thrown instanceof CommandError) || thrown.exitCode !== 3)
-      return { check, level: 'fail', found, advice: 'who listens there: ss -ltnp' };
+      return check.fail(found, 'who listens there: ss -ltnp');
     const isTaken = daemonPid === undefined && (await isListening(host, config));
     if (isTaken)
-      return {
-        check,
-        level: 'fail',
-        found: `another program listens on port ${config.port}`,
-        advice: 'find it with ss -ltnp, or give the daemon another --port',
-      };
+      return check.fail(
+        `another program listens on port ${config.port}`,
+        'find it with ss -ltnp, or give the daemon another --port',
+      );
     const advice = 'start it: systemctl start tope-updater; why it ended: journalctl -u tope-updater';
-    return { check, level: 'fail', found, advice };
+    return check.fail(found, advice);
   }
 }
 
 async function stateFound(client: Client): Promise<Finding> {
-  const check = 'daemon';
+  const check = checkOf('daemon');
   const event = await client.current();
   const found = `answers at ${client.place}; ${plainLine(event)}`;
-  if (event.stage !== 'failed') return { check, level: 'ok', found };
-  return { check, level: 'warn', found, advice: 'tope-updater history tells more' };
+  if (event.stage !== 'failed') return check.ok(found);
+  return check.warn(found, 'tope-updater history tells more');
 }
 
 /** What the last audit found; nothing where there was none, or where nobody answers, which is told already. */
 async function deployedFiles(where: Flags): Promise<Finding | undefined> {
-  const check = 'deployed files';
+  const check = checkOf('deployed files');
   const state = await clientOf(where)
     .then((client) => client.audit())
     .catch(() => undefined);
@@ -90,11 +88,10 @@ async function deployedFiles(where: Flags): Promise<Finding | undefined> {
   if (report === null) return undefined;
   const when = `at the audit of ${report.ended_at.slice(0, 19)}Z`;
   const advice = 'tope-updater audit names them, with --repair it restores them';
-  if (report.unknown !== null) return { check, level: 'warn', found: report.unknown };
-  if (report.differing === 0)
-    return { check, level: 'ok', found: `${countText(report.files, 'file')} as installed, ${when}` };
+  if (report.unknown !== null) return check.warn(report.unknown);
+  if (report.differing === 0) return check.ok(`${countText(report.files, 'file')} as installed, ${when}`);
   const found = `${countText(report.differing, 'file')} not as installed, ${when}`;
-  return { check, level: 'warn', found, advice };
+  return check.warn(found, advice);
 }
 
 /** Where a daemon of this configuration listens, as the client's flags. */
@@ -121,11 +118,11 @@ async function isListening({ net }: Surroundings, config: Config): Promise<boole
 }
 
 async function service({ files, processes }: Surroundings): Promise<Finding> {
-  const check = 'service';
+  const check = checkOf('service');
   if ((await files.stat('/run/systemd/system')) === undefined) {
-    if ((await files.stat(initScript)) !== undefined) return { check, level: 'ok', found: initScript };
+    if ((await files.stat(initScript)) !== undefined) return check.ok(initScript);
     const advice = 'have it started at boot: install.sh sets a service up';
-    return { check, level: 'warn', found: 'no systemd here, and no init script', advice };
+    return check.warn('no systemd here, and no init script', advice);
   }
   const states: string[] = [];
   for (const question of ['is-enabled', 'is-active']) {
@@ -134,30 +131,22 @@ async function service({ files, processes }: Surroundings): Promise<Finding> {
   }
   const [enabled = '', active = ''] = states;
   const found = `${unit} is ${enabled}, ${active}`;
-  if (enabled !== 'enabled')
-    return { check, level: 'warn', found, advice: `start it at boot: systemctl enable ${unit}` };
-  if (active === 'active') return { check, level: 'ok', found };
-  return {
-    check,
-    level: 'fail',
-    found,
-    advice: `systemctl start ${unit}; journalctl -u ${unit} says why it ended`,
-  };
+  if (enabled !== 'enabled') return check.warn(found, `start it at boot: systemctl enable ${unit}`);
+  if (active === 'active') return check.ok(found);
+  return check.fail(found, `systemctl start ${unit}; journalctl -u ${unit} says why it ended`);
 }
 
 async function deviceApi({ net }: Surroundings, config: Config): Promise<Finding> {
-  const check = 'device-api';
+  const check = checkOf('device-api');
   const url = new URL(config.report_url);
   const place = `${url.hostname}:${socketPort(url)}`;
   try {
     await net.connect(socketHost(url), socketPort(url), connectTimeoutMs);
-    return { check, level: 'ok', found: `listens at ${place}` };
+    return check.ok(`listens at ${place}`);
   } catch (thrown) {
-    return {
-      check,
-      level: 'warn',
-      found: `nobody listens at ${place} (${errno(thrown) ?? String(thrown)})`,
-      advice: 'updates work without it, and the end is reported when it is back; is --report-url right?',
-    };
+    return check.warn(
+      `nobody listens at ${place} (${errno(thrown) ?? String(thrown)})`,
+      'updates work without it, and the end is reported when it is back; is --report-url right?',
+    );
   }
 }

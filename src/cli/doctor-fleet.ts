@@ -4,10 +4,10 @@ import { errno, errorText } from '../errors.ts';
 import type { Host, HttpResponse } from '../host/host.ts';
 import { realNet } from '../host/net.ts';
 import type { DoctorTarget } from './doctor-target.ts';
-import type { Finding } from './finding.ts';
+import { checkOf, type Finding } from './finding.ts';
 import { fleetOptionsOf } from './fleet-options.ts';
 
-const check = 'fleet';
+const check = checkOf('fleet');
 const answerTimeoutMs = 10_000;
 /** A certificate, or a token with an end, may be refused for less. */
 const clockDriftMs = 5 * 60_000;
@@ -27,7 +27,7 @@ export async function fleetChecks(
     return [...(await tokenFile(host, config)), ...(await answer(host, config, url, authorization))];
   } catch (thrown) {
     const found = errorText(thrown);
-    return [{ check, level: 'fail', found, advice: 'correct it: docs/fleet.md' }];
+    return [check.fail(found, 'correct it: docs/fleet.md')];
   }
 }
 
@@ -38,9 +38,9 @@ async function tokenFile(
 ): Promise<Finding[]> {
   if (path === undefined) return [];
   const mode = (await files.stat(await files.realPath(path)))?.mode ?? 0;
-  if ((mode & 0o070) === 0) return [{ check, level: 'ok', found: `${path} is root's alone` }];
+  if ((mode & 0o070) === 0) return [check.ok(`${path} is root's alone`)];
   const found = `${path} can be read by its group (mode ${mode.toString(8)})`;
-  return [{ check, level: 'warn', found, advice: `chmod 600 ${path}, unless that is meant` }];
+  return [check.warn(found, `chmod 600 ${path}, unless that is meant`)];
 }
 
 async function answer(
@@ -68,15 +68,13 @@ async function answer(
   } catch (thrown) {
     const why = errorText(thrown);
     const found = `${url}: ${why} (${errno(thrown) ?? 'unknown'})`;
-    return [
-      { check, level: 'fail', found, advice: 'is fleet_url right, and ca_file the CA of its certificate?' },
-    ];
+    return [check.fail(found, 'is fleet_url right, and ca_file the CA of its certificate?')];
   }
   return [statusFound(url, response.status), ...driftFound(response, clock.now())];
 }
 
 function statusFound(url: string, status: number): Finding {
-  if (status === 200) return { check, level: 'ok', found: `${url} answers, and knows this device` };
+  if (status === 200) return check.ok(`${url} answers, and knows this device`);
   const found = `${url} answers HTTP ${status}`;
   const advice =
     status === 401
@@ -84,12 +82,12 @@ function statusFound(url: string, status: number): Finding {
       : status === 404
         ? 'is fleet_url without tenant and path, and fleet_tenant right?'
         : 'the log of the server, or of the proxy before it, tells more';
-  return { check, level: 'fail', found, advice };
+  return check.fail(found, advice);
 }
 
 function driftFound({ headers }: HttpResponse, nowMs: number): Finding[] {
   const serverMs = Date.parse(headers.date ?? '');
   if (Number.isNaN(serverMs) || Math.abs(serverMs - nowMs) < clockDriftMs) return [];
   const found = `the server's clock says ${new Date(serverMs).toISOString()}, ours ${new Date(nowMs).toISOString()}`;
-  return [{ check, level: 'warn', found, advice: 'set the clock: certificates depend on it' }];
+  return [check.warn(found, 'set the clock: certificates depend on it')];
 }

@@ -6,7 +6,7 @@ import type { Clock, FileStat, Files } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import type { DoctorTarget } from './doctor-target.ts';
 import { bytesText } from './figures.ts';
-import type { Finding } from './finding.ts';
+import { checkOf, type Finding } from './finding.ts';
 import { tlsFileFaults } from './tls-files.ts';
 import { readTrustedKey } from './trusted-key.ts';
 
@@ -33,15 +33,17 @@ export async function placeChecks({ files, clock }: Places, target: DoctorTarget
 }
 
 async function workDirectory(files: Files, path: string, refusal: WriteCheck): Promise<Finding> {
-  const check = 'work directory';
-  const fail = (found: string, advice: string): Finding => ({ check, level: 'fail', found, advice });
+  const check = checkOf('work directory');
   const kind = await kindOf(files, path);
   if (kind === undefined)
-    return fail(`${path} is not there`, 'the daemon makes it at its first start; or name it with --dir');
-  if (kind !== 'directory') return fail(`${path} is a ${kind}`, 'name a directory with --dir');
+    return check.fail(
+      `${path} is not there`,
+      'the daemon makes it at its first start; or name it with --dir',
+    );
+  if (kind !== 'directory') return check.fail(`${path} is a ${kind}`, 'name a directory with --dir');
   const why = await refusal(path);
   if (why !== undefined)
-    return fail(
+    return check.fail(
       `${path} cannot be written (${why})`,
       writeAdvice(why, 'run this as root, or mount it read-write'),
     );
@@ -49,61 +51,51 @@ async function workDirectory(files: Files, path: string, refusal: WriteCheck): P
   for (const name of ['tmp', 'logs', 'backups'])
     if ((await kindOf(files, join(path, name))) !== 'directory') missing.push(name);
   if (missing.length > 0)
-    return {
-      check,
-      level: 'warn',
-      found: `${path} has no ${missing.join(', ')}`,
-      advice: 'the daemon makes them at its start; is this the right directory?',
-    };
+    return check.warn(
+      `${path} has no ${missing.join(', ')}`,
+      'the daemon makes them at its start; is this the right directory?',
+    );
   if (memoryFilesystems.has((await statfs(path)).type))
-    return fail(`${path} is in memory`, 'a power cut loses state and backups: put it on a disk');
-  return { check, level: 'ok', found: path };
+    return check.fail(`${path} is in memory`, 'a power cut loses state and backups: put it on a disk');
+  return check.ok(path);
 }
 
 async function freeSpace(files: Files, path: string): Promise<Finding> {
-  const check = 'free space';
+  const check = checkOf('free space');
   try {
     const { freeBytes } = await files.space(path);
     const found = `${bytesText(freeBytes)} free in ${path}`;
-    if (freeBytes >= scarceBytes) return { check, level: 'ok', found };
+    if (freeBytes >= scarceBytes) return check.ok(found);
     const level = freeBytes < limits.reserveBytes ? 'fail' : 'warn';
-    return {
-      check,
-      level,
+    return check[level](
       found,
-      advice: 'an update needs room for the package and for the new files beside the old ones',
-    };
+      'an update needs room for the package and for the new files beside the old ones',
+    );
   } catch (thrown) {
-    return { check, level: 'fail', found: `${path}: ${errno(thrown) ?? String(thrown)}` };
+    return check.fail(`${path}: ${errno(thrown) ?? String(thrown)}`);
   }
 }
 
 async function allowedRoot(files: Files, root: string, work: string, refusal: WriteCheck): Promise<Finding> {
-  const check = 'allowed root';
+  const check = checkOf('allowed root');
   if ((await kindOf(files, root)) === undefined)
-    return {
-      check,
-      level: 'warn',
-      found: `${root} is not there`,
-      advice: 'packages that write below it are refused or make it; is --allow-root right?',
-    };
+    return check.warn(
+      `${root} is not there`,
+      'packages that write below it are refused or make it; is --allow-root right?',
+    );
   const why = await refusal(root);
   if (why !== undefined)
-    return {
-      check,
-      level: 'fail',
-      found: `${root} cannot be written (${why})`,
-      advice: writeAdvice(why, 'the daemon runs as root; so should this check'),
-    };
+    return check.fail(
+      `${root} cannot be written (${why})`,
+      writeAdvice(why, 'the daemon runs as root; so should this check'),
+    );
   const isApart = await hasOwnFilesystem(files, root, work);
   return isApart
-    ? {
-        check,
-        level: 'warn',
-        found: `${root} is on another filesystem than ${work}`,
-        advice: 'works, but backups are copies then: they need time and space',
-      }
-    : { check, level: 'ok', found: root };
+    ? check.warn(
+        `${root} is on another filesystem than ${work}`,
+        'works, but backups are copies then: they need time and space',
+      )
+    : check.ok(root);
 }
 
 async function hasOwnFilesystem(files: Files, root: string, work: string): Promise<boolean> {
@@ -155,35 +147,29 @@ function writeAdvice(why: string, otherwise: string): string {
 async function certificates({ config }: DoctorTarget): Promise<Finding[]> {
   const faults = await tlsFileFaults(config);
   const advice = 'no package can be downloaded over https: is the path right?';
-  return faults.map((found) => ({ check: 'certificates', level: 'fail', found, advice }));
+  return faults.map((found) => checkOf('certificates').fail(found, advice));
 }
 
 async function keys({ config }: DoctorTarget): Promise<Finding> {
-  const check = 'keys';
+  const check = checkOf('keys');
   if (config.trusted_keys.length === 0)
-    return {
-      check,
-      level: 'warn',
-      found: 'packages need no signature',
-      advice: 'pack with --sign and give the daemon the public key with --trust-key',
-    };
+    return check.warn(
+      'packages need no signature',
+      'pack with --sign and give the daemon the public key with --trust-key',
+    );
   try {
     const read = await Promise.all(config.trusted_keys.map(readTrustedKey));
-    return {
-      check,
-      level: 'ok',
-      found: `packages must be signed by ${read.map(({ id }) => id).join(' or ')}`,
-    };
+    return check.ok(`packages must be signed by ${read.map(({ id }) => id).join(' or ')}`);
   } catch (thrown) {
     const found = errorText(thrown);
-    return { check, level: 'fail', found, advice: 'the daemon does not start with such a key' };
+    return check.fail(found, 'the daemon does not start with such a key');
   }
 }
 
 function clockFinding(nowMs: number): Finding {
-  const check = 'clock';
+  const check = checkOf('clock');
   const found = new Date(nowMs).toISOString();
-  if (nowMs >= earliestMs) return { check, level: 'ok', found };
+  if (nowMs >= earliestMs) return check.ok(found);
   const advice = 'certificates are not valid at that time: set the clock (timedatectl set-ntp true)';
-  return { check, level: 'fail', found: `${found} cannot be right`, advice };
+  return check.fail(`${found} cannot be right`, advice);
 }

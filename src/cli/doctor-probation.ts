@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { readWhole } from '../host/durable-file.ts';
 import type { Files } from '../host/host.ts';
 import { limits } from '../limits.ts';
-import type { Finding } from './finding.ts';
+import { checkOf, type Finding } from './finding.ts';
 
 /** `directories`: where the executable may lie. Nothing is said where there is no probation. */
 export async function probationChecks(files: Files, directories: readonly string[]): Promise<Finding[]> {
@@ -23,7 +23,7 @@ export async function probationChecks(files: Files, directories: readonly string
 }
 
 function judge(text: string, previous: string | undefined): Finding {
-  const check = 'probation';
+  const check = checkOf('probation');
   const lines = text.split('\n').filter((line) => line !== '');
   const starts = lines.filter(
     (line) => line !== 'committed' && line !== 'ended' && !line.startsWith('update '),
@@ -34,18 +34,14 @@ function judge(text: string, previous: string | undefined): Finding {
     : 'has not proven itself yet';
   const found = `a new updater ${state}; ${starts.length} starts`;
   if (previous === undefined)
-    return {
-      check,
-      level: 'warn',
-      found: `${found}; the one before is gone`,
-      advice: 'nothing can be put back where it fails: watch it, or run install.sh again',
-    };
+    return check.warn(
+      `${found}; the one before is gone`,
+      'nothing can be put back where it fails: watch it, or run install.sh again',
+    );
   // Its third start after two that nobody had asked to end.
-  if (starts.length < 3 || lines.includes('committed')) return { check, level: 'ok', found };
-  return {
-    check,
-    level: 'warn',
-    found: `${found}; ${previous} comes back after three that failed`,
-    advice: 'logs/updater.log and the journal of the unit say why it ends',
-  };
+  if (starts.length < 3 || lines.includes('committed')) return check.ok(found);
+  return check.warn(
+    `${found}; ${previous} comes back after three that failed`,
+    'logs/updater.log and the journal of the unit say why it ends',
+  );
 }

@@ -1,21 +1,19 @@
 /** The doctor on the Node that this executable carries: whether anybody still mends it. */
 import { endOfSupport } from '../node-support.ts';
-import type { Finding } from './finding.ts';
+import { checkOf, type Finding } from './finding.ts';
 
 /**
  * `version`: `x.y.z`. `isSigned`: packages need a signature; without one, TLS with its old list of authorities is all that
  * stands between a foreign package and root.
  */
 export function runtimeCheck(version: string, isSigned: boolean, nowMs: number): Finding {
-  const check = 'runtime';
+  const check = checkOf('runtime');
   const ended = endOfSupport(version, nowMs);
-  if (ended === undefined) return { check, level: 'ok', found: `Node ${version}` };
+  if (ended === undefined) return check.ok(`Node ${version}`);
   const found = `Node ${version}, which gets no security fixes since ${ended}`;
-  if (isSigned) return { check, level: 'ok', found: `${found}; packages must be signed` };
-  return {
-    check,
-    level: 'warn',
-    found: `${found}, and packages need no signature`,
-    advice: 'trust packages by their signature (--trust-key), or take an executable with a newer Node',
-  };
+  if (isSigned) return check.ok(`${found}; packages must be signed`);
+  return check.warn(
+    `${found}, and packages need no signature`,
+    'trust packages by their signature (--trust-key), or take an executable with a newer Node',
+  );
 }

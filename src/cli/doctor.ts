@@ -16,7 +16,7 @@ import { probationChecks } from './doctor-probation.ts';
 import { runtimeCheck } from './doctor-runtime.ts';
 import { type DoctorTarget, doctorTarget } from './doctor-target.ts';
 import { trustCheck } from './doctor-trust.ts';
-import type { Finding } from './finding.ts';
+import { checkOf, type Finding } from './finding.ts';
 import { isSet } from './flags.ts';
 import { createOutput, type Output, type Style } from './output.ts';
 import { ownPaths } from './own-files.ts';
@@ -47,9 +47,7 @@ export async function doctor({ flags }: CommandInvocation): Promise<number> {
         : [elsewhereFound(target.elsewhere), ...(await answersOf(target.elsewhere, flags))];
   } catch (thrown) {
     const why = errorText(thrown);
-    findings = [
-      { check: 'configuration', level: 'fail', found: why, advice: 'correct it: the daemon would not start' },
-    ];
+    findings = [checkOf('configuration').fail(why, 'correct it: the daemon would not start')];
   }
   for (const finding of findings) {
     if (isSet(flags, 'json')) output.line(JSON.stringify(finding));
@@ -61,18 +59,15 @@ export async function doctor({ flags }: CommandInvocation): Promise<number> {
 function configurationFound({ daemonPid, workDirectory }: DoctorTarget): Finding {
   const whose =
     daemonPid === undefined ? 'no daemon runs; looked at' : `of the daemon with pid ${daemonPid}:`;
-  return { check: 'configuration', level: 'ok', found: `${whose} ${workDirectory}` };
+  return checkOf('configuration').ok(`${whose} ${workDirectory}`);
 }
 
 /** Nothing of another device's disk, service or clock can be seen from here. */
 function elsewhereFound(url: string): Finding {
-  return {
-    check: 'configuration',
-    level: 'warn',
-    found: `the daemon at ${url} is not the one of this machine: only its answers are looked at`,
-    advice:
-      'run tope-updater doctor on that device for the rest, or name its settings with --config or --dir',
-  };
+  return checkOf('configuration').warn(
+    `the daemon at ${url} is not the one of this machine: only its answers are looked at`,
+    'run tope-updater doctor on that device for the rest, or name its settings with --config or --dir',
+  );
 }
 
 const styles: Record<Finding['level'], Style> = { ok: 'green', warn: 'yellow', fail: 'red' };
