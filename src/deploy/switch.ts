@@ -23,6 +23,7 @@ import {
   keptPath,
   type Plan,
   type PutStep,
+  putSteps,
   stagedPath,
   summaryOf,
   touchedDirectories,
@@ -34,23 +35,30 @@ import { placeAbove, reachableSteps, standingDirectories } from './turned.ts';
 /** Makes every target new. Rejects with DEPLOYMENT_FAILED naming the target; then some are new and some are old. */
 export async function switchTargets(host: Pick<Host, 'files' | 'log'>, plan: Plan): Promise<void> {
   await withPlanGroup(host.files, plan, [], 'DEPLOYMENT_FAILED', async () => {
-    const attempt = async (target: string, action: () => Promise<void>) => {
+    const attempt: Attempt = async (target, action) => {
       try {
         await action();
       } catch (thrown) {
         throw asUpdateError(thrown, 'DEPLOYMENT_FAILED', `replacing ${target}`);
       }
     };
-    const switchAll = (isMeant: (step: FileStep) => boolean) =>
-      forEachInFlight(fileSteps(plan), limits.filesInFlight, (step) =>
-        isMeant(step) ? attempt(step.target, () => switchOne(host.files, step)) : undefined,
-      );
     // What goes makes room for what comes: a directory where a file was, a file where a directory was.
     const isReachable = await reachableSteps(host.files, plan);
-    await switchAll((step) => step.kind === 'remove' && isReachable(step));
+    await forEachInFlight(fileSteps(plan), limits.filesInFlight, (step) =>
+      step.kind === 'remove' && isReachable(step)
+        ? attempt(step.target, () => removeOne(host.files, step))
+        : undefined,
+    );
     for (const step of directorySteps(plan, 'becomeDirectory'))
       await attempt(step.target, () => becomeDirectory(host.files, step));
-    await switchAll(({ kind }) => kind === 'put');
+    let group: PutStep[] = [];
+    for (const step of putSteps(plan)) {
+      group.push(step);
+      if (group.length < limits.statsInFlight) continue;
+      await putGroup(host.files, group, attempt);
+      group = [];
+    }
+    await putGroup(host.files, group, attempt);
     return [];
   });
 }
@@ -106,28 +114,72 @@ export async function clearAway(
   await group.sync(standing).finally(() => group.close());
 }
 
-async function switchOne(files: Files, step: FileStep): Promise<void> {
-  if (step.kind === 'remove') {
-    const there = await files.stat(step.target);
-    if (there === undefined || there.kind === 'directory') return; // gone, and maybe a directory already
-    if (await files.stat(keptPath(step))) await files.remove(step.target);
-    else await files.rename(step.target, keptPath(step));
-    return;
-  }
-  const places = [stagedPath(step), step.target, keptPath(step)] as const;
-  const [staged, target, kept] = places;
-  const before = await files.statMany(places);
-  const isStaged = before[0] !== undefined;
-  if (isStaged) {
+async function removeOne(files: Files, step: FileStep): Promise<void> {
+  const there = await files.stat(step.target);
+  if (there === undefined || there.kind === 'directory') return; // gone, and maybe a directory already
+  if (await files.stat(keptPath(step))) await files.remove(step.target);
+  else await files.rename(step.target, keptPath(step));
+}
+
+type Attempt = (target: string, action: () => Promise<void>) => Promise<void>;
+
+/** What is at the places of a put step. */
+interface Places {
+  readonly staged: FileStat | undefined;
+  readonly target: FileStat | undefined;
+  readonly kept: FileStat | undefined;
+}
+
+/** Many steps together: what is at their places is looked at in one call, before and after. */
+async function putGroup(files: Files, steps: readonly PutStep[], attempt: Attempt): Promise<void> {
+  const before = await placesOf(files, steps, attempt);
+  const each = (action: (step: PutStep, index: number) => Promise<void>) =>
+    forEachInFlight(steps.entries(), limits.filesInFlight, ([index, step]) =>
+      attempt(step.target, () => action(step, index)),
+    );
+  await each(async (step, index) => {
+    const { staged, target, kept } = before[index] ?? nothingThere;
+    if (staged === undefined) return;
     if (step.replacesDirectory !== undefined) await keepDirectory(files, step);
-    else if (step.backup !== null && before[2] === undefined && before[1] !== undefined)
-      await files.rename(target, kept); // a filesystem without hard links
-    await files.rename(staged, target);
+    else if (step.backup !== null && kept === undefined && target !== undefined)
+      await files.rename(step.target, keptPath(step)); // a filesystem without hard links
+    await files.rename(stagedPath(step), step.target);
+  });
+  const after = await placesOf(files, steps, attempt);
+  for (const [index, step] of steps.entries()) {
+    const isStaged = before[index]?.staged !== undefined;
+    await attempt(step.target, () => checkPut(files, step, isStaged, after[index] ?? nothingThere));
   }
-  const [left, now, keptNow] = await files.statMany(places);
+}
+
+const nothingThere: Places = { staged: undefined, target: undefined, kept: undefined };
+
+async function placesOf(files: Files, steps: readonly PutStep[], attempt: Attempt): Promise<Places[]> {
+  const pathsOf = (step: PutStep) => [stagedPath(step), step.target, keptPath(step)];
+  const stats: (FileStat | undefined)[] = [];
+  try {
+    stats.push(...(await files.statMany(steps.flatMap(pathsOf))));
+  } catch {
+    // One after another: an error is to name its target.
+    for (const step of steps)
+      await attempt(step.target, async () => void stats.push(...(await files.statMany(pathsOf(step)))));
+  }
+  return steps.map((_, index) => {
+    const [staged, target, kept] = stats.slice(3 * index, 3 * index + 3);
+    return { staged, target, kept };
+  });
+}
+
+/** `isStaged`: it was renamed just now, and not by an earlier run. */
+async function checkPut(
+  files: Files,
+  step: PutStep,
+  isStaged: boolean,
+  { staged, target: now, kept }: Places,
+): Promise<void> {
   // rename(2) between two names of one file does nothing: the staged name of such a pair is left.
-  if (isStaged && left !== undefined) await files.remove(staged);
-  const old = step.backup === null ? undefined : (keptNow ?? (await savedFile(files, step)));
+  if (isStaged && staged !== undefined) await files.remove(stagedPath(step));
+  const old = step.backup === null ? undefined : (kept ?? (await savedFile(files, step)));
   if (now && old && sameFile(now, old)) {
     throw new UpdateError('DEPLOYMENT_FAILED', `${step.target} was put back to its old content meanwhile`);
   }

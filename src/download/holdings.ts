@@ -6,6 +6,7 @@ import { errno } from '../errors.ts';
 import { breathing, breathingThrough } from '../host/breathing.ts';
 import type { Files } from '../host/host.ts';
 import { limits } from '../limits.ts';
+import { loadPacking, type PackedList } from '../packed-list.ts';
 import { classOf, hasDescriptor, isForetold } from '../zip/frame.ts';
 import { type TailEntry, tailReading } from '../zip/tail.ts';
 import type { Candidates, DeployedCandidate } from './candidates.ts';
@@ -43,18 +44,21 @@ async function addDeployed(
     const before = wanted.get(entry.crc32);
     wanted.set(entry.crc32, before === undefined ? entry : [before, entry].flat());
   }
+  const deployed = (await loadPacking()).list<string>();
   let group: DeployedCandidate[] = [];
   const look = async (): Promise<void> => {
     const paths = group.map(({ path }) => path);
     const each = () => Promise.all(paths.map((path) => files.stat(path).catch(() => undefined)));
     // One that cannot be looked at says nothing of the others.
     const stats = await files.statMany(paths).catch(each);
-    for (const [index, { path, sizeBytes, crc32 }] of group.entries()) {
-      const found = stats[index];
+    for (const [at, { path, sizeBytes, crc32 }] of group.entries()) {
+      const found = stats[at];
       if (found?.kind !== 'file' || found.sizeBytes !== sizeBytes) continue;
+      const index = deployed.length;
+      deployed.add(path);
       for (const entry of [wanted.get(crc32) ?? []].flat())
         if (entry.sizeBytes === sizeBytes && !held.has(entry) && isForetold(entry))
-          held.set(entry, { from: entry.start, source: { kind: 'file', path } });
+          held.set(entry, new DeployedSource(entry, deployed, index));
     }
     group = [];
   };
@@ -66,6 +70,32 @@ async function addDeployed(
     if (group.length === limits.statsInFlight) await look();
   }
   await look();
+}
+
+/** A deployed file that holds the content of an entry: one of thousands, whose paths stay packed. */
+class DeployedSource implements Held<Source> {
+  readonly #entry: TailEntry;
+  readonly #paths: PackedList<string>;
+  readonly #index: number;
+
+  constructor(entry: TailEntry, paths: PackedList<string>, index: number) {
+    this.#entry = entry;
+    this.#paths = paths;
+    this.#index = index;
+  }
+
+  get kind(): 'file' {
+    return 'file';
+  }
+  get path(): string {
+    return this.#paths.at(this.#index) ?? '';
+  }
+  get from(): number {
+    return this.#entry.start;
+  }
+  get source(): DeployedSource {
+    return this;
+  }
 }
 
 async function addKept(

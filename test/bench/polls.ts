@@ -10,7 +10,7 @@ import { startUpdater, targetsOf } from './updater.ts';
 
 const wantedPolls = 2_000;
 /** A pause between two polls: a poller that never rests would measure the fight for the processor. */
-const pauseMs = 1;
+const shortPauseMs = 1;
 
 export async function measurePolls(bench: Bench): Promise<Row[]> {
   const folder = join(bench.scratch, 'speed');
@@ -54,10 +54,11 @@ function rowOf(what: string, samples: readonly number[]): Row[] {
   ];
 }
 
-/** Polls over one connection until stopped, and tells of each poll the stage that its answer names. */
+/** Polls over one connection until stopped, `pauseMs` between two, and tells of each poll the stage that its answer names. */
 export function startPoller(
   url: string,
   tell: (stage: string, tookMs: number) => void,
+  pauseMs = shortPauseMs,
 ): { stop: () => Promise<void> } {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   let isStopped = false;
