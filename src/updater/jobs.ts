@@ -75,6 +75,7 @@ export async function runDownload(
   const { host, settings, progress } = context;
   const { request } = operation;
   context.early.take(); // of the package before it
+  host.memory.trim();
   const startedMs = host.clock.now();
   let bytesBefore = 0;
   const meter = progress.downloads(resume?.traffic);

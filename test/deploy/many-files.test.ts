@@ -1,6 +1,7 @@
 /** Trees of many small files: how often the disk is asked, and that a write that fails among many is heard. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { switchTargets } from '../../src/deploy/switch.ts';
 import type { Files } from '../../src/host/host.ts';
 import { faultyFiles } from '../powercut/faulty-files.ts';
 import { moduleOf, planFor, prepare, refusal } from './parts.ts';
@@ -39,6 +40,16 @@ test('a file takes five calls until it stands beside its target', async ({ d }) 
     ofOne.filter((name) => !/sync/.test(name)),
     ['create', 'file.write', 'file.stat', 'file.setMode', 'file.close'],
   );
+});
+
+test('a switch takes one call for each file, and a few for all of them', async ({ d }) => {
+  const plan = await planFor(d, [moduleOf(d, 'app', manyFiles())]);
+  await prepare(d, plan);
+  const { files, calls } = faultyFiles(d.host.files);
+  await switchTargets({ ...d.host, files }, plan);
+  const renames = calls.filter(({ name }) => name === 'rename');
+  assert.is(renames.length, count);
+  assert.ok(calls.length < count + 20, `${calls.length} calls for ${count} files`);
 });
 
 test('a write that fails among many is heard, with the name of its target', async ({ d }) => {
