@@ -44,9 +44,13 @@ export async function realMemory(): Promise<Memory> {
   const watch = (): void => {
     restingLooks = 0;
     if (collect === undefined || watching !== undefined) return;
+    let before = usedBytes();
     watching = setInterval(() => {
       look();
-      restingLooks += 1;
+      const used = usedBytes();
+      // Long work that asks nobody for anything tells of nothing, and makes garbage all the same.
+      restingLooks = Math.abs(used - before) < limits.garbageBytes ? restingLooks + 1 : 0;
+      before = used;
       if (restingLooks < limits.memoryRestingLooks) return;
       clearInterval(watching);
       watching = undefined;
