@@ -53,6 +53,9 @@ export const apiLimits = {
   eventBacklogBytes: 64 * KiB,
   /** A transfer's speed is that of the last so many ticks: calm enough to read, quick enough to show a stall. */
   rateTicks: 8,
+  /** How long a new executable waits for the port of the one before: shorter than the launcher's watch over a start. */
+  portWaitMs: 120_000,
+  portTryMs: 500,
   /** How long the last answers may take when the server closes. */
   serverCloseMs: 1_000,
 } as const;

@@ -89,6 +89,7 @@ function remoteFile(net: Net, address: Address, sizeBytes: number): OpenFile {
     stat: async () => ({
       kind: 'file',
       sizeBytes,
+      allocatedBytes: 0,
       mode: 0,
       uid: 0,
       gid: 0,

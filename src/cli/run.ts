@@ -33,6 +33,7 @@ import { fleetOptionsOf } from './fleet-options.ts';
 import { loadConfig } from './load-config.ts';
 import { answersAt, findOwnExecutable } from './own-executable.ts';
 import { ownPaths } from './own-files.ts';
+import { portPatience } from './port-patience.ts';
 import { tlsFileFaults } from './tls-files.ts';
 import { readToken } from './token.ts';
 import { readTrustedKey } from './trusted-key.ts';
@@ -42,7 +43,9 @@ export async function run(flags: Flags, version: string, memory: Memory): Promis
   const config = await loadConfig(flags);
   const token = config.token_file === undefined ? undefined : await readToken(config.token_file);
   const { port } = config;
-  if (port !== undefined && port !== 0 && (await isListenedOn(port))) await assertPortFree(config.host, port);
+  const patience = portPatience();
+  if (port !== undefined && port !== 0 && (await isListenedOn(port)))
+    await patience(() => assertPortFree(config.host, port));
   const workDirectory = await prepareWorkDirectory(resolve(config.dir));
   const log = await openLog({
     directory: join(workDirectory, 'logs'),
@@ -107,20 +110,22 @@ export async function run(flags: Flags, version: string, memory: Memory): Promis
   await updater.recover();
   // Every update needs these, and their loading blocks the event loop for long (docs/performance.md).
   await Promise.all([import('node:crypto'), import('node:zlib')]);
-  server = await startServer(updater, {
-    host: config.host,
-    port: config.port,
-    socketPath: config.socket,
-    token,
-    version,
-    log,
-    clock: host.clock,
-    memory,
-    events,
-    metrics: metrics.text,
-    screenActions: config.screen_actions === 'none' ? [] : config.screen_actions?.split(','),
-    fleet,
-  });
+  server = await patience(() =>
+    startServer(updater, {
+      host: config.host,
+      port: config.port,
+      socketPath: config.socket,
+      token,
+      version,
+      log,
+      clock: host.clock,
+      memory,
+      events,
+      metrics: metrics.text,
+      screenActions: config.screen_actions === 'none' ? [] : config.screen_actions?.split(','),
+      fleet,
+    }),
+  );
   log.info(`listening on ${describeAddress(config, server.port)}`);
   listens(server.port);
   proveItself(host, settings, updater).catch((thrown: unknown) => log.error(`probation: ${String(thrown)}`));
@@ -137,7 +142,7 @@ async function assertPortFree(host: string, port: number): Promise<void> {
         errno(error) === 'EADDRINUSE'
           ? 'is taken: another program listens there'
           : `cannot be had: ${error.message}`;
-      fail(new Error(`port ${port} of ${host} ${why}`));
+      fail(new Error(`port ${port} of ${host} ${why}`, { cause: error }));
     });
     probe.listen({ host, port, exclusive: true }, done);
   });

@@ -15,6 +15,7 @@ export function toFileStat(stats: fs.BigIntStats): FileStat {
   return {
     kind,
     sizeBytes: Number(stats.size),
+    allocatedBytes: Number(stats.blocks) * 512,
     mode: Number(stats.mode & 0o7777n),
     uid: Number(stats.uid),
     gid: Number(stats.gid),

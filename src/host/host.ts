@@ -19,8 +19,9 @@ export interface Host {
 export interface FileStat extends FileOwner {
   readonly kind: 'file' | 'directory' | 'symlink' | 'other';
   readonly sizeBytes: number;
-  /** Permission bits, 0o7777. */
-  readonly mode: number;
+  /** What it takes on its disk: room may be set aside beyond its end (fallocate(2)). */
+  readonly allocatedBytes: number;
+  readonly mode: number; // permission bits, 0o7777
   /** Device and inode identify a file: two names with both equal are the same file. */
   readonly device: bigint;
   readonly inode: bigint;

@@ -69,18 +69,18 @@ export async function whyNotBelieved(
   files: Pick<Files, 'attributeNames'>,
   { path, link, holder, leadsTo, end }: LinkOnTheWay,
 ): Promise<string | undefined> {
-  const isSticky = (holder.mode & 0o1000) !== 0 && !isStranger(link.uid);
-  const isShared = isStranger(holder.uid) || (!isSticky && (await mayOthersWrite()));
+  const isShared = isStranger(holder.uid) || isStranger(link.uid) || (await mayOthersWrite());
   const author = isStranger(link.uid) ? link.uid : holder.uid;
   if (!isShared || end.uid === author) return undefined;
   const whose = `it leads to ${leadsTo}, which belongs to user ${end.uid}, not ${author}`;
   return `${path} is a symlink that another user may have put there, and ${whose}`;
 
   async function mayOthersWrite(): Promise<boolean> {
-    if ((holder.mode & 0o002) !== 0) return true;
-    if ((holder.mode & 0o020) === 0) return false; // the bits of the group bound an access list, too
+    // In a sticky directory (/tmp) only its owner may exchange a link.
+    if ((holder.mode & 0o1000) !== 0) return false;
+    const isOurGroup = holder.gid === 0 || holder.gid === process.getegid?.();
+    if ((holder.mode & (isOurGroup ? 0o002 : 0o022)) !== 0) return true;
     const directory = posix.dirname(path);
-    if (holder.gid !== 0 && holder.gid !== process.getegid?.()) return true;
     return (await files.attributeNames([directory])).get(directory)?.includes(accessList) ?? false;
   }
 }

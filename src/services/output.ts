@@ -4,7 +4,7 @@
  */
 import { posix } from 'node:path';
 import { errno, errorText } from '../errors.ts';
-import type { Files, Host, OpenFile, WatchDirectory } from '../host/host.ts';
+import type { FileStat, Files, Host, OpenFile, WatchDirectory } from '../host/host.ts';
 import { limits } from '../limits.ts';
 
 type OutputHost = Pick<Host, 'files' | 'clock' | 'log'>;
@@ -56,11 +56,17 @@ async function boundAll({ files, log }: OutputHost, directory: string): Promise<
     for (const name of await files.list(directory)) {
       if (!name.endsWith('.out')) continue;
       const path = posix.join(directory, name);
-      if ((await fileSize(files, path)) > limits.outputFileBytes) await beginAnew(files, path);
+      if (isTooLarge(await files.stat(path))) await beginAnew(files, path);
     }
   } catch (thrown) {
     log.warn(`bounding the output of programs: ${errorText(thrown)}`);
   }
+}
+
+/** Also by room that its program has set aside beyond its end. */
+function isTooLarge(stat: FileStat | undefined): boolean {
+  const most = limits.outputFileBytes;
+  return stat?.kind === 'file' && (stat.sizeBytes > most || stat.allocatedBytes > 2 * most);
 }
 
 async function beginAnew(files: Files, path: string): Promise<void> {

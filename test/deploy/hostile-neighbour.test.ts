@@ -2,7 +2,7 @@
  * A service's user owns the directory that its program is deployed to, and exchanges it for a symlink while root works there.
  * Everything he does here is done by a process of his (uid 65534), without any right of root's.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import fs, {
   chmodSync,
   chownSync,
@@ -237,6 +237,28 @@ else {
         /is a symlink that another user may have put there, .* belongs to user 0, not 65534/,
       );
     });
+
+  test('a link of his in a directory of root, where an access list lets him write, is not believed either', async ({
+    d,
+    precious,
+  }) => {
+    const inside = join(d.targets, 'precious');
+    fs.renameSync(precious, inside);
+    const holder = join(d.targets, 'shared');
+    mkdirSync(holder);
+    const listed = spawnSync('setfacl', ['-m', `u:${nobody}:rwx`, holder]);
+    if (listed.status !== 0) return console.log('skipped: no setfacl here');
+    asNeighbour(`ln -s ${inside} ${holder}/his`);
+    fs.symlinkSync(inside, join(holder, 'roots'));
+    fs.symlinkSync(join(d.targets, 'svc'), join(holder, 'elsewhere'));
+    const refused = async (name: string) =>
+      assert.match(
+        await refusal(() => planFor(d, [moduleOf(d, `shared/${name}`, { app: 'new' })])),
+        /is a symlink that another user may have put there/,
+      );
+    await refused('his');
+    await refused('elsewhere');
+  });
 
   test('a link of his to what is his, and a link of root to what is his, lead an update there', async ({
     d,

@@ -24,6 +24,7 @@ const header: PlanHeader = {
 const file: FileStat = {
   kind: 'file',
   sizeBytes: 5,
+  allocatedBytes: 0,
   mode: 0o755,
   uid: 7,
   gid: 8,

@@ -196,7 +196,7 @@ tests('with --help and --version writes to stdout and ends with 0', async () => 
   for (const [args, says] of [
     [['--help'], /usage: tope-updater/],
     [['run', '--help'], /--allow-root DIR/],
-    [['--version'], /^tope-updater \d+\.\d+\.\d+\n$/],
+    [['--version'], /^tope-updater \d+\.\d+\.\d+(-dev)?\n$/],
   ] as const) {
     const { status, stdout, stderr } = runToEnd(args);
     assert.equal([status, stderr], [0, '']);

@@ -81,6 +81,7 @@ export function modelStat(node: ModelNode, inode: number, changes: number): File
   return {
     kind: node.kind,
     sizeBytes: node.kind === 'file' ? node.content.sizeBytes : blockBytes,
+    allocatedBytes: 0,
     mode: node.mode,
     uid: node.uid,
     gid: node.gid,

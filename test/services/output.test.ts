@@ -1,5 +1,5 @@
 /** The output files of restarted programs: bounded while their programs write on, and read for an error. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -101,6 +101,17 @@ test('what a program writes without end stays bounded while it writes on, and th
     assert.is(statSync(join(directory, 'updater.log')).size, limits.outputFileBytes + 1);
     await outputs.stop();
     child.kill();
+  }));
+
+test('room that a program sets aside beyond the end of its output is given back', () =>
+  withPlace(async ({ file, host, directory }) => {
+    writeFileSync(file, 'short\n', { mode: 0o640 });
+    const setAside = spawnSync('fallocate', ['--keep-size', '--length', String(64 << 20), file]);
+    if (setAside.status !== 0) return console.log('skipped: no fallocate here');
+    assert.ok(statSync(file).blocks * 512 > limits.outputFileBytes);
+    await boundOutputs(host, directory, unwatched).stop();
+    assert.equal([statSync(file).size, statSync(file).blocks], [0, 0]);
+    assert.is(readFileSync(`${file}.1`, 'utf8'), 'short\n');
   }));
 
 test('what grows is looked at soon, again and again', () =>
