@@ -6,7 +6,7 @@ import { errorText } from '../errors.ts';
 import { realClock } from '../host/clock.ts';
 import { plainFiles } from '../host/files.ts';
 import { realProcesses } from '../host/processes.ts';
-import type { Installed } from '../installed.ts';
+import type { Installed, Versions } from '../installed.ts';
 import type { CommandInvocation } from './arguments.ts';
 import { type Client, clientOf, type ProgressEvent } from './client.ts';
 import { doctorTarget } from './doctor-target.ts';
@@ -15,6 +15,7 @@ import { isSet } from './flags.ts';
 import { follow } from './follow.ts';
 import { besideTexts, downloadTexts } from './history.ts';
 import { installedText, restoredText } from './installed-text.ts';
+import { notesHere } from './notes-text.ts';
 import { createOutput, type Output } from './output.ts';
 import { plainLine } from './progress-view.ts';
 
@@ -29,9 +30,9 @@ export async function status({ flags }: CommandInvocation): Promise<number> {
   }
   try {
     const event = await client.current();
-    const installed = (await client.versions())?.installed;
-    if (isJson) output.line(JSON.stringify({ ...event, ...(installed && { installed }) }));
-    else await tell(client, output, event, installed);
+    const versions = await client.versions();
+    if (isJson) output.line(JSON.stringify({ ...event, ...versions }));
+    else await tell(client, output, event, versions);
     return event.stage === 'failed' ? 1 : 0;
   } catch (thrown) {
     if (!(thrown instanceof CommandError) || thrown.exitCode !== 3) throw thrown;
@@ -46,14 +47,16 @@ async function tell(
   client: Client,
   output: Output,
   event: ProgressEvent,
-  installed: Installed | undefined,
+  versions: Versions | undefined,
 ): Promise<void> {
   output.line(plainLine(event));
   const isOver = ['idle', 'success', 'failed'].includes(event.stage);
   const [last] = isOver ? await client.history() : [];
   const restored = restoredText(last, event.error);
   if (restored !== '') output.line(restored);
-  if (installed !== undefined) output.line(installedText(installed));
+  if (versions !== undefined) output.line(installedText(versions.installed));
+  const { notes = null } = versions?.waiting ?? {};
+  if (notes !== null) output.line(notesHere(notes, process.env));
   if (last === undefined || event.stage === 'failed') return;
   for (const text of [...downloadTexts(last), ...besideTexts(last)]) output.line(text);
 }

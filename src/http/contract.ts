@@ -93,14 +93,14 @@ export function successSchema<Data extends v.GenericSchema>(data: Data) {
   return v.object({ code: v.literal(200), msg: v.literal('success'), data });
 }
 
-interface Endpoint {
+export interface Endpoint {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   readonly summary: string;
-  /** Undefined: the endpoint takes no body. */
-  readonly request: v.GenericSchema<unknown, object> | undefined;
+  /** Absent: the endpoint takes no body. */
+  readonly request?: v.GenericSchema<unknown, object>;
   /** True: a request without a body counts as `{}`. */
-  readonly bodyIsOptional: boolean;
+  readonly bodyIsOptional?: boolean;
   readonly data: v.GenericSchema;
   /** What it may refuse with; INTERNAL_ERROR is understood. */
   readonly refusals: readonly ErrorCode[];
@@ -112,7 +112,6 @@ export const endpoints = {
     path: '/api/v1.0/download',
     summary: 'Starts or resumes the download of a package; answers at once.',
     request: PackageSchema,
-    bodyIsOptional: false,
     data: StatusSchema,
     refusals: ['VALIDATION_ERROR', 'OPERATION_IN_PROGRESS'],
   },
@@ -121,7 +120,6 @@ export const endpoints = {
     path: '/api/v1.0/update',
     summary: 'Installs the verified package of that version; answers at once.',
     request: UpdateRequestSchema,
-    bodyIsOptional: false,
     data: StatusSchema,
     refusals: [
       'VALIDATION_ERROR',
@@ -138,7 +136,6 @@ export const endpoints = {
     path: '/api/v1.0/hold',
     summary: 'Makes installs wait: a lease that its owner renews or releases, and that ends by itself.',
     request: HoldRequestSchema,
-    bodyIsOptional: false,
     data: HoldsSchema,
     refusals: ['VALIDATION_ERROR', 'OPERATION_IN_PROGRESS'],
   },
@@ -147,7 +144,6 @@ export const endpoints = {
     path: '/api/v1.0/release',
     summary: "Ends an owner's hold; one that has none is no error.",
     request: ReleaseRequestSchema,
-    bodyIsOptional: false,
     data: HoldsSchema,
     refusals: ['VALIDATION_ERROR'],
   },
@@ -155,8 +151,6 @@ export const endpoints = {
     method: 'GET',
     path: '/api/v1.0/progress',
     summary: 'The current stage and its progress, from memory.',
-    request: undefined,
-    bodyIsOptional: true,
     data: ProgressSchema,
     refusals: [],
   },
@@ -182,8 +176,6 @@ export const endpoints = {
     method: 'GET',
     path: '/api/v1.0/history',
     summary: 'Past updates and rollbacks, newest first.',
-    request: undefined,
-    bodyIsOptional: true,
     data: HistorySchema,
     refusals: [],
   },
@@ -192,8 +184,6 @@ export const endpoints = {
     path: '/api/v1.0/versions',
     summary:
       'What is installed, with the version that brought each module, and which package waits; with release notes.',
-    request: undefined,
-    bodyIsOptional: true,
     data: VersionsSchema,
     refusals: [],
   },
@@ -201,8 +191,6 @@ export const endpoints = {
     method: 'GET',
     path: '/api/v1.0/audit',
     summary: 'What the last audit found, and whether one runs.',
-    request: undefined,
-    bodyIsOptional: true,
     data: AuditStateSchema,
     refusals: [],
   },
@@ -221,8 +209,6 @@ export const endpoints = {
     path: '/api/v1.0/fleet',
     summary:
       'What the server of the fleet wants of this device, and whether it answers. Nulls where there is none.',
-    request: undefined,
-    bodyIsOptional: true,
     data: FleetStateSchema,
     refusals: [],
   },
@@ -232,7 +218,6 @@ export const endpoints = {
     summary:
       'Asks the server of the fleet now (`poll`), or answers its question, or an order that waits for consent (`confirm`).',
     request: FleetRequestSchema,
-    bodyIsOptional: false,
     data: FleetStateSchema,
     refusals: ['VALIDATION_ERROR', 'OPERATION_IN_PROGRESS', 'PACKAGE_EXPIRED', 'DOWNGRADE_REFUSED'],
   },
@@ -240,8 +225,6 @@ export const endpoints = {
     method: 'GET',
     path: '/healthz',
     summary: 'The daemon is alive; needs no token.',
-    request: undefined,
-    bodyIsOptional: true,
     data: HealthSchema,
     refusals: [],
   },

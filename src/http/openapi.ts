@@ -7,6 +7,7 @@ import type * as v from 'valibot';
 import { apiCode } from '../errors.ts';
 import {
   documents,
+  type Endpoint,
   EventSchema,
   endpoints,
   FailedProgressSchema,
@@ -22,7 +23,7 @@ type Converter = (schema: v.GenericSchema) => Json;
 export async function openApiDocument(version: string): Promise<Json> {
   const convert = await loadConverter();
   const operations = new Map<string, Json>();
-  for (const [name, endpoint] of Object.entries(endpoints)) {
+  for (const [name, endpoint] of Object.entries<Endpoint>(endpoints)) {
     const { method, path } = endpoint;
     const there = operations.get(path);
     operations.set(path, { ...there, [method.toLowerCase()]: operation(name, endpoint, convert) });
@@ -64,11 +65,7 @@ async function loadConverter(): Promise<Converter> {
   };
 }
 
-function operation(
-  name: string,
-  endpoint: (typeof endpoints)[keyof typeof endpoints],
-  convert: Converter,
-): Json {
+function operation(name: string, endpoint: Endpoint, convert: Converter): Json {
   const replies = [successSchema(endpoint.data), ...(name === 'progress' ? [FailedProgressSchema] : [])];
   const refusals = [...endpoint.refusals, 'INTERNAL_ERROR' as const];
   return {
@@ -77,7 +74,7 @@ function operation(
     description: `Refusals: ${refusals.map((code) => `\`${code}\` (${apiCode(code)})`).join(', ')}.`,
     ...(endpoint.request === undefined
       ? {}
-      : { requestBody: requestBody(convert(endpoint.request), !endpoint.bodyIsOptional) }),
+      : { requestBody: requestBody(convert(endpoint.request), endpoint.bodyIsOptional !== true) }),
     responses: {
       200: reply('The outcome, in `code`.', { anyOf: [...replies, RefusalSchema].map(convert) }),
       default: reply('The request reached no endpoint.', { $ref: '#/components/schemas/HttpError' }),

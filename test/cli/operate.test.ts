@@ -124,6 +124,11 @@ test('release notes are told before the install, while the package waits, and of
     await daemon.post('download', await device.offer(spec));
     await daemon.reach('toInstall');
     assert.equal((await versions()).waiting, { version: '2.0.0', notes });
+    const { stdout } = await command(['status', ...at(daemon)]);
+    assert.match(
+      stdout,
+      /^toInstall: .*\ninstalled: nothing yet\nwhat is new:\n {2}Faster\.\n {2}Quieter\.\n$/,
+    );
     await daemon.end('SIGTERM');
     daemon = await device.start();
     await daemon.reach('toInstall');

@@ -5,7 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import * as v from 'valibot';
 import { apiPage, samples } from '../../build/api-page.ts';
-import { endpoints } from '../../src/http/contract.ts';
+import { type Endpoint, endpoints } from '../../src/http/contract.ts';
 
 const test = suite('docs/api.md');
 
@@ -15,7 +15,7 @@ test('is up to date', async () => {
 });
 
 test('has a sample for each request, and the daemon takes each of them', () => {
-  const taking = Object.entries(endpoints).filter(([, { request }]) => request !== undefined);
+  const taking = Object.entries<Endpoint>(endpoints).filter(([, { request }]) => request !== undefined);
   assert.equal(Object.keys(samples).sort(), taking.map(([name]) => name).sort());
   for (const [name, { request }] of taking)
     if (request !== undefined) assert.ok(v.safeParse(request, samples[name]).success, name);
