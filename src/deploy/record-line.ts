@@ -38,12 +38,13 @@ export interface EncodedLines<T extends object> extends Iterable<T> {
 export async function openEncodedLines<T extends object>(): Promise<EncodedLines<T>> {
   const { deflateRawSync, inflateRawSync } = await import('node:zlib');
   const digest = await loadTextDigest();
-  const packed: Uint8Array[] = [];
+  const packed: { readonly deflated: Uint8Array; readonly bytes: number }[] = [];
   let last = '';
   let lastCount = 0;
   let length = 0;
   function* texts(): Generator<Buffer> {
-    for (const bytes of packed) yield inflateRawSync(bytes, { chunkSize: limits.chunkBytes });
+    // One byte more than there are: zlib would ask for another piece of memory at the last one.
+    for (const { deflated, bytes } of packed) yield inflateRawSync(deflated, { chunkSize: bytes + 1 });
     if (last !== '') yield Buffer.from(last);
   }
   return {
@@ -55,7 +56,9 @@ export async function openEncodedLines<T extends object>(): Promise<EncodedLines
       lastCount += 1;
       length += 1;
       if (lastCount < limits.packedWindowValues) return;
-      packed.push(new Uint8Array(deflateRawSync(last, { level: 1, memLevel: 5, windowBits: 13 })));
+      const text = Buffer.from(last);
+      const deflated = new Uint8Array(deflateRawSync(text, { level: 1, memLevel: 5, windowBits: 13 }));
+      packed.push({ deflated, bytes: text.length });
       last = '';
       lastCount = 0;
     },

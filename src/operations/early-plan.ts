@@ -77,6 +77,7 @@ export async function planEarly(
     // Whether the updater itself may be replaced is a matter of the moment.
     if (prepared.plan.self !== undefined) return { early: undefined, notes };
     for (const warning of prepared.warnings) said.add({ level: 'warn', text: `manifest.json: ${warning}` });
+    host.memory.trim();
     const planned = await plannedInstall(prepared, archive);
     const early = { request, seal, planned, witness, needs: prepared.needs, past, said };
     return { early, notes };

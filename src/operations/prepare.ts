@@ -60,6 +60,7 @@ export async function prepareInstall(
   const { allowedRoots, workDirectory, trustedKeys } = settings;
   const rules = { expectedVersion: version, allowedRoots, workDirectory, self: selfRuleOf(settings) };
   const { release, warnings } = await readRelease(archive, rules, trustedKeys);
+  host.memory.trim(); // before the largest part
   const installed = await installedVersion(host.files, backupDirectory);
   checkFit(release, settings.deviceType, installed);
   const planned = await planRelease(host, settings, backupDirectory, release, { installed, action, targets });

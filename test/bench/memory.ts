@@ -1,6 +1,7 @@
 /**
  * (g) Peak resident memory of the whole process over download + verify + install of 500 MB at full speed, polled every
- * 500 ms, from an empty page cache; and the same inside a memory cgroup of 50 MB, which counts the page cache too.
+ * 500 ms, from an empty page cache; and the same inside a memory cgroup of 50 MB, which counts the page cache too. All with Linux's own
+ * read-ahead: where a disk reads megabytes ahead, large pieces of the executable are mapped as a whole.
  */
 import { join } from 'node:path';
 import { openCgroup } from './cgroup.ts';
@@ -16,13 +17,18 @@ export async function measureMemory(bench: Bench): Promise<Row[]> {
   const made = await memoryPackage(bench.www, targetsOf(join(bench.scratch, 'memory')));
   const urls = { http: bench.store.url(made.name), https: bench.store.secureUrl(made.name) };
   const rows: Row[] = [];
-  for (const [scheme, url] of Object.entries(urls)) {
-    const what = `peak resident memory, 500 MB over ${scheme}`;
-    if (url === undefined) rows.push(skippedRow('g', what, 'openssl is not installed'));
-    else rows.push(await peakRow(bench, made, what, url));
+  const restoreReadAhead = defaultReadAhead(bench.executable);
+  try {
+    for (const [scheme, url] of Object.entries(urls)) {
+      const what = `peak resident memory, 500 MB over ${scheme}`;
+      if (url === undefined) rows.push(skippedRow('g', what, 'openssl is not installed'));
+      else rows.push(await peakRow(bench, made, what, url));
+    }
+    rows.push(await cgroupRow(bench, made));
+    return rows;
+  } finally {
+    restoreReadAhead();
   }
-  rows.push(await cgroupRow(bench, made));
-  return rows;
 }
 
 async function peakRow(bench: Bench, made: BenchPackage, what: string, url: string): Promise<Row> {
@@ -87,7 +93,6 @@ async function cgroupRow(bench: Bench, made: BenchPackage): Promise<Row> {
   const what = `processes killed inside a memory cgroup of ${boundMb} MB, 500 MB update`;
   const cgroup = openCgroup(boundMb);
   if (typeof cgroup === 'string') return skippedRow('g', what, cgroup);
-  const restoreReadAhead = defaultReadAhead(bench.executable);
   try {
     dropPageCache();
     const begun = performance.now();
@@ -97,7 +102,6 @@ async function cgroupRow(bench: Bench, made: BenchPackage): Promise<Row> {
     const note = `cgroup ${cgroup.version}, finished in ${tookS} s; ${describe(sampled)}`;
     return { id: 'g', what, value: cgroup.killed(), unit: '', target: 0, note };
   } finally {
-    restoreReadAhead();
     await cgroup.remove();
   }
 }
