@@ -77,7 +77,8 @@ export type Event =
   | { readonly kind: 'expired' }
   | { readonly kind: 'switching' }
   | { readonly kind: 'rebooting' }
-  | { readonly kind: 'committed' }
+  /** `because`: nobody asked for it; its end is told as this. */
+  | { readonly kind: 'committed'; readonly because?: UpdateError | undefined }
   | { readonly kind: 'failed'; readonly error: UpdateError }
   | { readonly kind: 'successShown' };
 

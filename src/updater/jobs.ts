@@ -32,6 +32,7 @@ import type { Holds } from './hold.ts';
 import type { ProgressKeeper } from './progress.ts';
 import type { Decision } from './recover.ts';
 import { readLeftoverJournal } from './startup.ts';
+import { toldBecause } from './told-because.ts';
 import { mayDowngrade, momentOf } from './waiting.ts';
 
 export interface JobContext {
@@ -57,6 +58,8 @@ export interface JobContext {
   saveResume(info: ResumeInfo): Promise<void>;
   /** What the download of the package at hand took; undefined: not known. */
   traffic(): Traffic | undefined;
+  /** Why a rollback began that nobody asked for; undefined: somebody did. */
+  because(): UpdateError | undefined;
   /** Removes state.json, durably. */
   forget(): Promise<void>;
 }
@@ -231,9 +234,15 @@ function transactionContext(context: JobContext, isSilent = false): TransactionC
       if (error !== null && goesOn()) return;
       const download = plan.kind === 'update' ? context.traffic() : undefined;
       const entry = entryOfPlan(plan, error, host.clock.now(), download);
-      await addToHistory(host.files, backups, { ...entry, ...updaterOf(settings) });
+      const asked = isSilent ? undefined : context.because();
+      const because = asked ?? (await toldBecause(host.files, backups, plan.id));
+      await addToHistory(host.files, backups, {
+        ...entry,
+        error: entry.error ?? because?.message ?? null,
+        ...updaterOf(settings),
+      });
       if (isSilent) return;
-      await context.end(error === null ? { kind: 'committed' } : { kind: 'failed', error });
+      await context.end(error === null ? { kind: 'committed', because } : { kind: 'failed', error });
     },
   };
 }

@@ -84,7 +84,7 @@ export function step(state: State, event: Event): Step {
       return go(state, { stage: 'rebooting' }, 'save', 'enter');
     case 'committed':
       expect(state, event, 'installing', 'rebooting');
-      return onCommitted(state);
+      return onCommitted(state, event);
     case 'failed':
       expect(state, event, 'downloading', 'verifying', 'toInstall', 'installing', 'rebooting');
       return onFailed(state, event.error);
@@ -217,9 +217,10 @@ function onRefused(state: State, event: Extract<Event, { kind: 'refused' }>): St
 }
 
 /** A rollback that nobody asked for is the end of what it took back, and is told as that. */
-function onCommitted(state: State): Step {
+function onCommitted(state: State, event: Extract<Event, { kind: 'committed' }>): Step {
   const ended = { operation: null, switching: false } as const;
-  const because = state.operation?.kind === 'rollback' ? state.operation.because : undefined;
+  const because =
+    event.because ?? (state.operation?.kind === 'rollback' ? state.operation.because : undefined);
   if (because !== undefined)
     return go(state, { ...ended, stage: 'failed', error: because }, 'enter', 'forget', 'discardPackage');
   return go(

@@ -30,7 +30,8 @@ export async function proveItself(
     const left = await readJournal(host.files, journalPath(backups));
     return left.kind === 'journal' && left.journal.plan.id === probation.update;
   };
-  if (await isTakenBack(host, backups, probation)) return executable.endProbation();
+  const isTakenBack = () => isNotOnTrial(host, executable, backups, probation);
+  if (await isTakenBack()) return executable.endProbation();
   if (executable.isFallback()) {
     await updater.settled();
     return takeBack(host, executable, backups, updater);
@@ -40,6 +41,9 @@ export async function proveItself(
   if ((await isOnTrial()) || (await executable.probation()) === undefined) return;
   await executable.serving();
   await executable.note('committed');
+  // The rollback of a fallback, finished by what it has brought back.
+  await updater.settled();
+  if (await isTakenBack()) return executable.endProbation();
   host.clock.after(limits.probationMs, () => {
     stay(host, executable, probation.update).catch((thrown: unknown) =>
       host.log.error(`ending the probation: ${String(thrown)}`),
@@ -75,9 +79,18 @@ async function takeBack(
   if (!(await executable.isCurrent())) executable.end();
 }
 
-/** A power cut has brought the files of a probation back whose update was undone: nothing is on trial. */
-async function isTakenBack(host: ProvingHost, backups: string, { update }: Probation): Promise<boolean> {
+/**
+ * What had been on trial does not stand any more: its update was undone, and a power cut has brought the files of the probation
+ * back; or it was rolled back by a fallback, which a power cut kept from ending it.
+ */
+async function isNotOnTrial(
+  host: ProvingHost,
+  executable: OwnExecutable,
+  backups: string,
+  { update }: Probation,
+): Promise<boolean> {
   if (update === undefined || (await host.files.stat(journalPath(backups))) !== undefined) return false;
+  if (await executable.isRestored()) return true;
   const history = await readHistory(host.files, backups);
   return history.some(({ id, outcome }) => id === update && outcome === 'failed');
 }

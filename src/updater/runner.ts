@@ -101,8 +101,7 @@ export function createUpdater(
       command(async () => {
         if (!repair) {
           checkAudit(state);
-          await auditor.begin();
-          return;
+          return auditor.begin();
         }
         step(state, { kind: 'repair' }); // a refusal by the stage comes first
         await openCurrentRecord(host.files, backups);
@@ -237,6 +236,7 @@ export function createUpdater(
           await save(state);
         }),
       traffic: () => resume?.traffic,
+      because: () => (state.operation?.kind === 'rollback' ? state.operation.because : undefined),
       forget: () => inTurn(() => store.clear()),
     };
   }

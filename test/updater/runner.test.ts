@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { PackageRequest } from '../../src/download/request.ts';
+import { UpdateError } from '../../src/errors.ts';
 import { realFiles } from '../../src/host/files.ts';
 import type { Clock, FileStat, Files } from '../../src/host/host.ts';
 import { limits } from '../../src/limits.ts';
@@ -280,6 +281,49 @@ test('a lower version may be asked for at the download, also once more after the
   assert.is(again.updater.progress().stage, 'toInstall');
   await again.updater.update({ version: '1.0.0', allow_downgrade: false });
   await until(again, 'success');
+});
+
+test('a rollback that nobody asked for tells why, to callers and in the history', async ({ d }) => {
+  const life = await waiting(d);
+  await life.updater.update(update);
+  await until(life, 'success');
+  await life.updater.settled();
+  await life.updater.rollback(undefined, new UpdateError('HEALTH_CHECK_FAILED', 'the new updater'));
+  await until(life, 'failed');
+  assert.is(life.updater.progress().error, 'HEALTH_CHECK_FAILED: the new updater');
+  const [entry] = await life.updater.history();
+  assert.equal(
+    [entry?.kind, entry?.outcome, entry?.error],
+    ['rollback', 'success', 'HEALTH_CHECK_FAILED: the new updater'],
+  );
+});
+
+test('what such a rollback has told stays, where it was cut before all was tidied away', async ({ d }) => {
+  const life = await waiting(d);
+  await life.updater.update(update);
+  await until(life, 'success');
+  await life.updater.settled();
+  await life.updater.stop();
+  const real = realFiles();
+  const cut = await start(d, {
+    files: {
+      ...real,
+      remove: async (path) => {
+        if (path.endsWith('backups/journal')) throw new Error('cut here');
+        await real.remove(path);
+      },
+    },
+  });
+  await cut.updater.rollback(undefined, new UpdateError('HEALTH_CHECK_FAILED', 'the new updater'));
+  await until(cut, 'failed');
+  await cut.updater.settled();
+  await cut.updater.stop();
+  const next = await start(d);
+  await until(next, 'failed');
+  await next.updater.settled();
+  assert.not.ok(next.stages.includes('success'), String(next.stages));
+  const [entry] = await next.updater.history();
+  assert.is(entry?.error, 'HEALTH_CHECK_FAILED: the new updater');
 });
 
 test('a refused downgrade keeps nobody from a rollback, and cancel takes it away', async ({ d }) => {
