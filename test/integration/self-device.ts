@@ -15,18 +15,16 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join, resolve } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HistoryEntry } from '../../src/history.ts';
 import { type DeviceApi, startDeviceApi } from '../fixtures/device-api-server.ts';
 import { newSigner } from '../fixtures/minisign-signer.ts';
+import { arch, type MakeUpdater, updatersIn } from '../fixtures/new-updaters.ts';
 import { buildPackage, type FileSpec, type PackageSpec } from '../fixtures/package-builder.ts';
 import { environmentOf, freePort, type Progress, type Reply, until } from './daemon.ts';
 import { type PackageStore, startPackageStore } from './package-store.ts';
 
-const bundle = resolve('dist/tope-updater.cjs');
-const { version: builtVersion } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
-export const arch = { x64: 'x64', arm64: 'arm64', arm: 'armv7' }[process.arch as string] ?? process.arch;
 const signer = newSigner();
 
 export interface SelfDevice {
@@ -34,12 +32,13 @@ export interface SelfDevice {
   /** Work directory and place of the executable, as install.sh has it. */
   readonly prefix: string;
   readonly deviceApi: DeviceApi;
-  /** The text of an executable: `before` is shell code at its start, `edit` changes the bundle that it runs. */
-  executable(version: string, before?: string, edit?: (bundle: string) => string): string;
+  /** Of `run`. */
+  readonly options: readonly string[];
+  readonly executable: MakeUpdater;
   /** A signed package that brings an updater and the data file. */
   package(version: string, executable: string | Uint8Array, more?: Partial<PackageSpec>): PackageSpec;
-  /** Begins to start the updater again whenever it ends. */
-  supervise(flags?: readonly string[]): void;
+  /** Begins to start the updater again whenever it ends; a start without a line in `probation` for so long hangs. */
+  supervise(probationS?: number): void;
   /** Stops that and what runs. */
   halt(signal?: NodeJS.Signals): Promise<void>;
   /** Pid of what runs now; undefined between two starts. */
@@ -65,7 +64,7 @@ export interface SelfDevice {
 }
 
 export async function withSelfDevice(use: (device: SelfDevice) => Promise<void>): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'self-'));
+  const folder = mkdtempSync(join(tmpdir(), 'tope-updater-self-'));
   const [prefix, root, storeFolder] = ['updater', 'opt', 'store'].map((name) => join(folder, name)) as [
     string,
     string,
@@ -108,30 +107,21 @@ async function makeDevice({ folder, prefix, root, store, deviceApi }: Places): P
   let supervisor: Promise<void> | undefined;
   let isHalted = true;
 
-  const start = (flags: readonly string[]) => {
+  const options = Object.entries({
+    '--dir': prefix,
+    '--allow-root': root,
+    '--port': String(port),
+    '--report-url': deviceApi.url,
+    '--gui': join(folder, 'no-gui'),
+    '--trust-key': signer.publicKey,
+  }).flat();
+  const start = (probationS: number) => {
     starts += 1;
-    const child = spawn(
-      join(prefix, 'tope-updater-launch'),
-      [
-        ...[
-          'run',
-          '--dir',
-          prefix,
-          '--allow-root',
-          root,
-          '--port',
-          String(port),
-          '--report-url',
-          deviceApi.url,
-        ],
-        ...['--gui', join(folder, 'no-gui'), '--trust-key', signer.publicKey, ...flags],
-      ],
-      {
-        stdio: ['ignore', 'pipe', 'pipe'],
-        cwd: prefix,
-        env: environmentOf({ TOPE_UPDATER_PROBATION_S: '5', HERE: prefix }),
-      },
-    );
+    const child = spawn(join(prefix, 'tope-updater-launch'), ['run', ...options], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      cwd: prefix,
+      env: environmentOf({ TOPE_UPDATER_PROBATION_S: String(probationS) }),
+    });
     for (const stream of [child.stdout, child.stderr])
       stream.setEncoding('utf8').on('data', (text: string) => {
         printed += text;
@@ -160,12 +150,8 @@ async function makeDevice({ folder, prefix, root, store, deviceApi }: Places): P
     folder,
     prefix,
     deviceApi,
-    executable: (version, before = '', edit) => {
-      const own = join(folder, `bundle-${version}.cjs`);
-      const text = readFileSync(bundle, 'utf8').replaceAll(`"${builtVersion}"`, `"${version}"`);
-      writeFileSync(own, edit === undefined ? text : edit(text));
-      return `#!/bin/sh\n# updater ${version}\n${before}\nexec ${process.execPath} ${own} "$@"\n`;
-    },
+    options,
+    executable: updatersIn(folder),
     package: (version, content, more = {}) => ({
       version,
       modules: [
@@ -182,11 +168,11 @@ async function makeDevice({ folder, prefix, root, store, deviceApi }: Places): P
         ...more.files,
       },
     }),
-    supervise: (flags = []) => {
+    supervise: (probationS = 5) => {
       isHalted = false;
       supervisor = (async () => {
         while (!isHalted) {
-          await start(flags);
+          await start(probationS);
           await sleep(50);
         }
       })();

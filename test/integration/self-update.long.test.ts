@@ -1,125 +1,36 @@
 /**
- * What becomes of a device whose new updater is bad in one of many ways, is asked back, or is killed at any instant: one whole
- * version runs in the end, and one true end is told.
+ * What becomes of a device whose new updater is bad in one of many ways, or is asked back: one whole version runs in the end, and
+ * one true end is told. Killed at any instant: self-update-kills.long.test.ts.
  */
-import { existsSync, linkSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { arch, type NewUpdater, newUpdaterKinds, newUpdaters } from '../fixtures/new-updaters.ts';
 import { until } from './daemon.ts';
-import { arch, type SelfDevice, withSelfDevice } from './self-device.ts';
+import { type SelfDevice, withSelfDevice } from './self-device.ts';
 
 const test = suite('self-update, whatever happens');
 
-interface Fault {
-  readonly what: string;
-  readonly make: (device: SelfDevice) => string | Uint8Array;
-  readonly ends: 'old' | 'new';
-  /** Starts of the updater until it rests: the first one, those of the new one, and the fallback. */
-  readonly starts: number;
-  readonly error?: RegExp;
-}
+const gaveUp = newUpdaters.aborts.error;
 
-const exits = (code: string) => (bundle: string) => bundle.replace(/append\(\{state:"committed"\}\)/, code);
-const gaveUp = /^HEALTH_CHECK_FAILED: the new updater ended or hung too often/;
-const doesNotRun = /^DEPLOYMENT_FAILED: the new updater does not run here/;
-
-const faults: readonly Fault[] = [
-  {
-    what: 'is garbage',
-    make: () => Buffer.from([...Array(4096).keys()].map((at) => (at * 167 + 13) & 0xff)),
-    ends: 'old',
-    starts: 1,
-    error: doesNotRun,
-  },
-  {
-    what: 'is for another architecture',
-    make: () => foreignElf(),
-    ends: 'old',
-    starts: 1,
-    error: doesNotRun,
-  },
-  {
-    what: 'is another program',
-    make: () => '#!/bin/sh\necho something else\n',
-    ends: 'old',
-    starts: 1,
-    error: doesNotRun,
-  },
-  {
-    what: 'aborts at every start',
-    make: (device) => device.executable('2.0.0', '[ "$1" = --version ] || kill -ABRT $$'),
-    ends: 'old',
-    starts: 5,
-    error: gaveUp,
-  },
-  {
-    what: 'hangs at every start',
-    make: (device) => device.executable('2.0.0', '[ "$1" = --version ] || exec sleep 100'),
-    ends: 'old',
-    starts: 5,
-    error: gaveUp,
-  },
-  {
-    what: 'refuses the settings of the device',
-    make: (device) => device.executable('2.0.0', '[ "$1" = --version ] || set -- "$@" --no-such-setting'),
-    ends: 'old',
-    starts: 5,
-    error: gaveUp,
-  },
-  {
-    what: 'dies when it is about to commit',
-    make: (device) =>
-      device.executable(
-        '2.0.0',
-        '',
-        exits('append((process.kill(process.pid,"SIGKILL"),{state:"committed"}))'),
-      ),
-    ends: 'old',
-    starts: 5,
-    error: gaveUp,
-  },
-  {
-    what: 'dies when the commit is on the disk',
-    make: (device) =>
-      device.executable(
-        '2.0.0',
-        '',
-        exits('append({state:"committed"}).then(()=>process.kill(process.pid,"SIGKILL"))'),
-      ),
-    ends: 'new',
-    starts: 3,
-  },
-  {
-    what: 'crashes again and again after its commit',
-    make: (device) =>
-      device.executable('2.0.0', '', (bundle) => `${crashAfterCommit};\n${bundle.replace(/^#!.*\n/, '')}`),
-    ends: 'old',
-    starts: 5,
-    error: gaveUp,
-  },
-];
-
-const crashAfterCommit = `process.argv.includes('run') && setInterval(() => {
-  try {
-    const lines = require('fs').readFileSync(process.env.HERE + '/probation', 'latin1');
-    if (lines.includes('committed')) process.exit(9);
-  } catch {}
-}, 20)`;
-
-for (const { what, make, ends, starts, error } of faults)
+for (const kind of newUpdaterKinds) {
+  const { what, make, ends, starts, error, stays, probationS }: NewUpdater = newUpdaters[kind];
   test(`one that ${what}: the ${ends} set stands and runs`, () =>
     withSelfDevice(async (device) => {
-      device.supervise();
+      device.supervise(probationS);
       await device.reach('idle');
-      await device.download(device.package('2.0.0', make(device)));
+      await device.download(device.package('2.0.0', make(device.executable)));
       await device.post('update', { version: '2.0.0' });
-      const end = await rest(device, ends);
+      const end = await rest(device, ends, stays ? [] : undefined);
       assert.is(device.starts(), starts);
       if (error !== undefined) assert.match(String(end.error), error);
-      assert.is(device.deviceApi.reports.at(-1)?.stage, ends === 'new' ? 'success' : 'failed');
+      const [newest] = await device.history();
+      assert.is(newest?.error ?? null, end.error);
+      const told = ends === 'new' ? 'success' : 'failed';
+      await until('the report', () => device.deviceApi.reports.at(-1)?.stage === told);
     }));
+}
 
 test('a rollback brings the old updater back by the same hand-over', () =>
   withSelfDevice(async (device) => {
@@ -204,7 +115,7 @@ test('what an installer has put there and crashes is put back, and that is told'
     assert.match(String(error), gaveUp);
     await device.tidied();
     assert.is(device.standing().updater, '1.0.0');
-    assert.is(device.deviceApi.reports.at(-1)?.stage, 'failed');
+    await until('the report', () => device.deviceApi.reports.at(-1)?.stage === 'failed');
   }));
 
 test('one that an installer has put there and works is committed, and stays where it is stopped and started', () =>
@@ -226,39 +137,6 @@ test('one that an installer has put there and works is committed, and stays wher
     assert.is((await device.healthz())?.version, '2.0.0');
   }));
 
-/** So many instants each; TOPE_SELF_KILLS asks for more. */
-const kills = Number(process.env.TOPE_SELF_KILLS ?? 12);
-
-for (const [what, before, ends] of [
-  ['a good update', '', ['old', 'new']],
-  ['one that crashes at every start', '[ "$1" = --version ] || exit 3', ['old']],
-] as const)
-  test(`${kills} kills of whatever updater runs, from the request on, of ${what}`, () =>
-    withSelfDevice(async (device) => {
-      device.supervise();
-      await device.reach('idle');
-      await device.download(device.package('2.0.0', device.executable('2.0.0', before)));
-      await device.halt();
-      device.save();
-      const seen: string[] = [];
-      for (let at = 0; at < kills; at++) {
-        device.restore();
-        device.supervise();
-        await device.reach('toInstall');
-        await device.post('update', { version: '2.0.0' });
-        await sleep((1500 * at) / kills);
-        const hit = device.pid();
-        if (hit !== undefined) process.kill(hit, 'SIGKILL');
-        seen.push(await whole(device));
-        await device.halt();
-      }
-      console.log(
-        `\nmeasured: ${what}: ${count(seen, 'old')} old, ${count(seen, 'new')} new of ${kills} kills`,
-      );
-      for (const end of seen) assert.ok((ends as readonly string[]).includes(end), end);
-      assert.ok(count(seen, ends[ends.length - 1] ?? '') > 0);
-    }));
-
 test.run();
 
 /** Starts the updater and has it replaced by a good one, which has committed. */
@@ -271,33 +149,17 @@ async function updated(device: SelfDevice): Promise<void> {
 }
 
 /** Waits for the end, and that nothing but the probation of a new one is left. */
-async function rest(device: SelfDevice, ends: 'old' | 'new') {
+async function rest(
+  device: SelfDevice,
+  ends: 'old' | 'new',
+  left = ends === 'new' ? ['probation', 'tope-updater.previous'] : [],
+) {
   const version = ends === 'new' ? '2.0.0' : '1.0.0';
   const end = await device.reach(...(ends === 'new' ? ['success'] : ['failed']));
-  await device.tidied(...(ends === 'new' ? ['probation', 'tope-updater.previous'] : []));
+  await device.tidied(...left);
   const { updater, data } = device.standing();
   assert.equal([updater, data, (await device.healthz())?.version], [version, `model of ${version}`, version]);
   return end;
-}
-
-/** Waits until nothing goes on any more after a kill, and says which version stands whole and was told. */
-async function whole(device: SelfDevice): Promise<'old' | 'new'> {
-  await until('rest', async () => {
-    const stage = (await device.progress())?.stage ?? '';
-    if (!['idle', 'success', 'failed'].includes(stage)) return false;
-    return !device.standing().left.includes('backups/journal') && (await device.healthz()) !== undefined;
-  });
-  const { updater, data } = device.standing();
-  const running = (await device.healthz())?.version;
-  const entries = (await device.history()).map(({ outcome }) => outcome);
-  const isNew = updater === '2.0.0';
-  const version = isNew ? '2.0.0' : '1.0.0';
-  assert.equal([updater, data, running], [version, `model of ${version}`, version]);
-  assert.equal(entries, [isNew ? 'success' : 'failed']);
-  // The end is told before the last of it is tidied away.
-  if (!isNew) await device.tidied();
-  assert.not.ok(existsSync(join(device.prefix, 'tmp/state.json')) && isNew, 'state.json is left');
-  return isNew ? 'new' : 'old';
 }
 
 /** Ends the updater as a crash would, once it has been up, and waits for another start. */
@@ -307,18 +169,4 @@ async function kill(device: SelfDevice): Promise<void> {
   const pid = device.pid();
   if (pid !== undefined) process.kill(pid, 'SIGKILL');
   await until('another start', () => device.starts() > starts);
-}
-
-function count(list: readonly string[], what: string): number {
-  return list.filter((each) => each === what).length;
-}
-
-/** The head of an ELF executable for RISC-V, without anything to run. */
-function foreignElf(): Buffer {
-  const head = Buffer.alloc(64);
-  head.write('\x7fELF\x02\x01\x01', 'latin1');
-  head.writeUInt16LE(2, 16);
-  head.writeUInt16LE(243, 18);
-  head.writeUInt32LE(1, 20);
-  return head;
 }
