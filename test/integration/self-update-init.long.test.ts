@@ -32,7 +32,7 @@ for (const shell of ['/bin/dash', '/bin/busybox sh']) {
       await device.reach('success');
       await device.tidied('probation', 'tope-updater.previous');
       await stands(device, '2.0.0');
-      for (let cut = 0; cut < 4; cut++) {
+      for (let cut = 0; cut < 3; cut++) {
         await powerCut();
         await until('the commit of this boot', () => /committed\n$/.test(probationOf(device)));
         await stands(device, '2.0.0');

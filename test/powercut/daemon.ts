@@ -154,7 +154,8 @@ function endOf(child: ChildProcess): Promise<number | NodeJS.Signals | null> {
   });
 }
 
-function call(socketPath: string, method: string, path: string, body?: object): Promise<unknown> {
+/** One request over the socket; resolves with the JSON that was answered, rejects where nobody answers. */
+export function call(socketPath: string, method: string, path: string, body?: object): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const headers = { 'content-type': 'application/json' };
     const request = httpRequest({ socketPath, method, path, headers, timeout: 10_000 }, (response) => {

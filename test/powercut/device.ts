@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path';
 import type { RecordLine } from '../../src/deploy/deployed-record.ts';
 import type { PackageRequest } from '../../src/download/request.ts';
 import { realFiles } from '../../src/host/files.ts';
-import { buildPackage } from '../fixtures/package-builder.ts';
+import { buildPackage, type PackageSpec } from '../fixtures/package-builder.ts';
 import { putRecord } from '../fixtures/put-record.ts';
 import type { DaemonPlace } from './daemon.ts';
 import { treeOnDisk } from './disk-tree.ts';
@@ -97,16 +97,17 @@ async function recordLeaving(allowedRoot: string, backups: string): Promise<void
   );
 }
 
-/** Builds the update for a device and serves it on loopback until close() is called. */
+/** Builds the update for a device, with what `more` makes of it, and serves it on loopback until close() is called. */
 export async function servePackage(
   device: DaemonPlace,
   scratch: string,
   ending: Ending,
+  more: (spec: PackageSpec) => PackageSpec = (spec) => spec,
 ): Promise<{ readonly request: PackageRequest; readonly close: () => void }> {
   const at = (name: string) => join(device.allowedRoot, name);
   const version = '1.1.0';
   const built = await buildPackage(
-    {
+    more({
       version,
       manifest: { remove: [leaving] },
       modules: [
@@ -125,7 +126,7 @@ export async function servePackage(
         'web/index.html': text('index', 'new', 4_096),
         'web/css/new.css': text('css', 'new', 700),
       },
-    },
+    }),
     join(scratch, `package-${version}.zip`),
   );
   const server = await serve(await readFile(built.path));

@@ -86,6 +86,18 @@ export async function unmountFully(directory: string, image: string): Promise<vo
     else await new Promise((resolve) => setTimeout(resolve, 10));
 }
 
+/** The same where processes of it were killed just now and may not be gone yet. */
+export async function unmountSoon(directory: string): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await unmount(directory);
+    } catch (thrown) {
+      if (tries === 100 || !/busy/.test(String(thrown))) throw thrown;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
 /** A new directory for images and mounts, in memory where the machine has a place for that. */
 export async function makeScratch(): Promise<string> {
   return mkdtemp(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'powercut-'));

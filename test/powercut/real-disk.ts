@@ -130,7 +130,7 @@ async function record({ filesystem, ending }: RealDiskRun, scratch: string): Pro
 }
 
 /** The same update on a device whose programs are healthy. */
-async function treeOfSwitched(scratch: string): Promise<Tree> {
+export async function treeOfSwitched(scratch: string): Promise<Tree> {
   const directory = join(scratch, 'healthy');
   const device = await makeDevice(directory, join(scratch, 'healthy-socket'));
   const served = await servePackage(device, directory, 'success');
@@ -190,7 +190,7 @@ async function recoverImage(
 }
 
 /** Another program of the device, that syncs a file of its own all the time and so makes the filesystem commit. */
-function startNeighbour(path: string): { stop: () => Promise<void> } {
+export function startNeighbour(path: string): { stop: () => Promise<void> } {
   const code = `const fs = require('node:fs'); let n = 0; setInterval(() => {
     const fd = fs.openSync(process.argv[1], 'r+'); fs.writeSync(fd, 'y' + n++); fs.fsyncSync(fd); fs.closeSync(fd); }, 4)`;
   const child = spawn(process.execPath, ['-e', code, path], { stdio: 'ignore' });

@@ -1,12 +1,14 @@
 /**
  * The long proof (`make torture`): the model disk in depth with all mutants, at least 1000 power cuts on four real
  * filesystems, the story of a printer cut at 190 points, at least 200 kill points, a crash loop, 1000 installs on one daemon, 3000 downloads from a store that
- * misbehaves. One summary line for each; exit 1 when anything is bad. What this machine lacks is reported as skipped,
- * with the reason.
+ * misbehaves, and cuts and kills of an updater that replaces itself by each kind of new one. One summary line for each; exit 1 when
+ * anything is bad. What this machine lacks is reported as skipped, with the reason.
  *
- * Usage: tsx test/powercut/torture.ts [SEED [PART ...]]   parts: model mutants faults disks printer kills loop installs downloads
+ * Usage: tsx test/powercut/torture.ts [SEED [PART ...]]
+ *        parts: model mutants faults disks self printer kills selfkills loop installs downloads
  */
 import { fileURLToPath } from 'node:url';
+import { newUpdaterKinds } from '../fixtures/new-updaters.ts';
 import { whyNoPrinter } from '../fixtures/printer/made.ts';
 import { crashLoop } from './crash-loop.ts';
 import { sweepFaults, sweptScenarios } from './fault-sweep.ts';
@@ -19,6 +21,7 @@ import { cutOnRealDisk } from './real-disk.ts';
 import { run } from './run-tool.ts';
 import { runScenario } from './scenario-run.ts';
 import { scenarios } from './scenarios.ts';
+import { cutSelfUpdate } from './self-disk.ts';
 
 const seed = Number(process.argv[2] ?? 1);
 const modelDepth = { exhaustiveUpTo: 7, nestedExhaustiveUpTo: 5, samples: 16, nestedEvery: 12, killEvery: 1 };
@@ -26,6 +29,9 @@ const cutsPerFilesystem = { success: 400, 'failing health': 150 } as const;
 /** Over all the writes of the printer's story, by filesystem; half as many more over what follows the first update. */
 const printerCuts: Readonly<Record<string, number>> = { ext4: 60, xfs: 20, btrfs: 20 };
 const endings = ['success', 'failing health'] as const;
+/** Of each kind of new updater, first cuts on ext4 and on each of the others. */
+const selfCuts = { ext4: 18, others: 4 };
+const selfKills = 25;
 const cycles = 1000;
 const faultScripts = 3000;
 const started = performance.now();
@@ -36,8 +42,10 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
   mutants,
   faults,
   disks: realDisks,
+  self: selfUpdates,
   printer,
   kills,
+  selfkills,
   loop,
   installs: manyInstalls,
   downloads,
@@ -140,6 +148,34 @@ async function printer(): Promise<void> {
   }
 }
 
+async function selfUpdates(): Promise<void> {
+  for (const filesystem of filesystems) {
+    const why = await whyUnavailable(filesystem);
+    if (why !== undefined) {
+      console.log(`skipped: power cuts of a self-update on ${filesystem.name}: ${why}`);
+      continue;
+    }
+    const cuts = filesystem.name === 'ext4' ? selfCuts.ext4 : selfCuts.others;
+    for (const kind of newUpdaterKinds) {
+      const result = await cutSelfUpdate({ filesystem, kind, cuts, againEvery: 5, seed });
+      badCount += result.bad.length;
+      for (const bad of result.bad.slice(0, 3)) console.log(bad);
+      console.log(
+        `self: ${filesystem.name}: ${kind}: ${result.cuts} power cuts, ${result.again} of them second ones, ${result.bad.length} bad (${result.old} old, ${result.new} new, ${result.waiting} not asked yet, ${result.boots} recovered at boot, ${result.unmountable} not mountable; ${result.writes} writes recorded), ${(result.ms / 1000).toFixed(0)} s`,
+      );
+    }
+  }
+}
+
+async function selfkills(): Promise<void> {
+  const since = performance.now();
+  const output = await ofTestFile('../integration/self-update-kills.long.test.ts', {
+    TOPE_SELF_KILLS: String(selfKills),
+  });
+  for (const [line] of output?.matchAll(/^measured: .*$/gm) ?? []) console.log(`self kill: ${line}`);
+  console.log(`self kills: ${output === undefined ? 'BAD' : '0 bad'}, ${seconds(since)} s`);
+}
+
 async function kills(): Promise<void> {
   const why = await whyNoStrace();
   if (why !== undefined) return console.log(`skipped: kill points: ${why}`);
@@ -179,15 +215,27 @@ async function manyInstalls(): Promise<void> {
 
 async function downloads(): Promise<void> {
   const since = performance.now();
-  const file = fileURLToPath(new URL('../network/faults.test.ts', import.meta.url));
-  const env = { FAULT_SCRIPTS: String(faultScripts), FAULT_SEED: String(seed), NO_COLOR: '1' };
+  const output = await ofTestFile('../network/faults.test.ts', {
+    FAULT_SCRIPTS: String(faultScripts),
+    FAULT_SEED: String(seed),
+  });
+  if (output === undefined) return;
+  const endings = /^measured: endings: (.*)$/m.exec(output)?.[1] ?? output;
+  console.log(`downloads: ${faultScripts} fault scripts, 0 bad: ${endings}, ${seconds(since)} s`);
+}
+
+/** What a test file prints that is asked for more than CI asks it for; undefined where it fails. */
+async function ofTestFile(path: string, env: Readonly<Record<string, string>>): Promise<string | undefined> {
+  const file = fileURLToPath(new URL(path, import.meta.url));
   try {
-    const output = await run([process.execPath, '--import', 'tsx', file], { env, timeoutMs: 600_000 });
-    const endings = /^measured: endings: (.*)$/m.exec(output)?.[1] ?? output;
-    console.log(`downloads: ${faultScripts} fault scripts, 0 bad: ${endings}, ${seconds(since)} s`);
+    return await run([process.execPath, '--import', 'tsx', file], {
+      env: { ...env, NO_COLOR: '1' },
+      timeoutMs: 3_600_000,
+    });
   } catch (thrown) {
     badCount += 1;
-    console.log(`downloads: BAD: ${thrown instanceof Error ? thrown.message : thrown}`);
+    console.log(`${path}: BAD: ${thrown instanceof Error ? thrown.message : thrown}`);
+    return undefined;
   }
 }
 
