@@ -35,8 +35,8 @@ export interface OwnExecutable {
   removeLeftover(): Promise<void>;
   /** Removes both files, where they are there. */
   endProbation(): Promise<void>;
-  /** What stands there is the one before, by its bytes. */
-  isRestored(): Promise<boolean>;
+  /** The one before is at hand, and what stands there is another one, by its bytes. */
+  isTrying(): Promise<boolean>;
   /** Puts the one before back under the executable's name, durably; false where its bytes stand there already. */
   restorePrevious(): Promise<boolean>;
   /** Resolves when this process has answered a request to its own API; pending until then. */
@@ -113,7 +113,8 @@ export async function ownExecutable(
       await removeIfThere(previous);
       fallsBack = false;
     },
-    isRestored: () => isEqual(files, previous, path),
+    isTrying: async () =>
+      (await files.stat(previous)) !== undefined && !(await isEqual(files, previous, path)),
     restorePrevious: async () => {
       const [before, now] = [await files.stat(previous), await files.stat(path)];
       if (before === undefined || (now !== undefined && sameFile(before, now))) return false;

@@ -3,15 +3,15 @@
  * has proven itself, and after ten minutes of uptime that it stays; a fallback takes back what has failed.
  */
 import { posix } from 'node:path';
-import { readHistory } from '../deploy/history-file.ts';
 import { journalPath, readJournal } from '../deploy/journal-file.ts';
 import { pastUpdates } from '../deploy/past-updates.ts';
-import type { OwnExecutable, Probation } from '../deploy/probation.ts';
+import type { OwnExecutable } from '../deploy/probation.ts';
 import { UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import type { Settings } from '../settings.ts';
 import { condemned } from './recover.ts';
+import { endStaleProbation } from './stale-probation.ts';
 import type { RunningUpdater } from './state.ts';
 
 type ProvingHost = Pick<Host, 'files' | 'clock' | 'log'>;
@@ -30,8 +30,6 @@ export async function proveItself(
     const left = await readJournal(host.files, journalPath(backups));
     return left.kind === 'journal' && left.journal.plan.id === probation.update;
   };
-  const isTakenBack = () => isNotOnTrial(host, executable, backups, probation);
-  if (await isTakenBack()) return executable.endProbation();
   if (executable.isFallback()) {
     await updater.settled();
     return takeBack(host, executable, backups, updater);
@@ -43,7 +41,7 @@ export async function proveItself(
   await executable.note('committed');
   // The rollback of a fallback, finished by what it has brought back.
   await updater.settled();
-  if (await isTakenBack()) return executable.endProbation();
+  if (await endStaleProbation(host, backups, executable)) return;
   host.clock.after(limits.probationMs, () => {
     stay(host, executable, probation.update).catch((thrown: unknown) =>
       host.log.error(`ending the probation: ${String(thrown)}`),
@@ -77,22 +75,6 @@ async function takeBack(
   await executable.endProbation();
   if (isBack) await updater.fellBack(condemned());
   if (!(await executable.isCurrent())) executable.end();
-}
-
-/**
- * What had been on trial does not stand any more: its update was undone, and a power cut has brought the files of the probation
- * back; or it was rolled back by a fallback, which a power cut kept from ending it.
- */
-async function isNotOnTrial(
-  host: ProvingHost,
-  executable: OwnExecutable,
-  backups: string,
-  { update }: Probation,
-): Promise<boolean> {
-  if (update === undefined || (await host.files.stat(journalPath(backups))) !== undefined) return false;
-  if (await executable.isRestored()) return true;
-  const history = await readHistory(host.files, backups);
-  return history.some(({ id, outcome }) => id === update && outcome === 'failed');
 }
 
 /** Another one may be on probation by now. */

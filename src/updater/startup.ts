@@ -12,6 +12,7 @@ import { tailName } from '../download/tail-file.ts';
 import { asUpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
 import { type Decision, decideRecovery, type Found } from './recover.ts';
+import { endStaleProbation } from './stale-probation.ts';
 import type { Saved, Store } from './store.ts';
 import { momentOf } from './waiting.ts';
 import { removeLeftovers } from './work-files.ts';
@@ -44,6 +45,8 @@ export async function findWhatIsLeft(
   if (counted !== undefined && counted !== saved) await store.save(counted);
   saved = counted;
   const leftover = await readLeftoverJournal(host.files, backups);
+  // Before an install goes on, which would be refused as long as it is there.
+  await endStaleProbation(host, backups, executable);
   const decision = decideRecovery({
     saved,
     journal: leftover.kind === 'journal' ? leftover.journal.state : leftover.kind,

@@ -62,9 +62,9 @@ test('its end takes both files away, and a fallback is none any more', async ({ 
   replace(path, 'version 2');
   const fallback = await own(d, path, true);
   assert.equal([fallback.isFallback(), await fallback.isCurrent()], [true, false]);
-  assert.not.ok(await fallback.isRestored());
+  assert.ok(await fallback.isTrying());
   assert.ok(await fallback.restorePrevious());
-  assert.ok(await fallback.isRestored());
+  assert.not.ok(await fallback.isTrying());
   assert.is(readFileSync(path, 'utf8'), 'version 1');
   assert.ok(await fallback.isCurrent());
   assert.not.ok(await fallback.restorePrevious(), 'it stands there already');
