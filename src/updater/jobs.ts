@@ -233,14 +233,10 @@ function transactionContext(context: JobContext, isSilent = false): TransactionC
     onEnd: async (plan, error) => {
       if (error !== null && goesOn()) return;
       const download = plan.kind === 'update' ? context.traffic() : undefined;
-      const entry = entryOfPlan(plan, error, host.clock.now(), download);
-      const asked = isSilent ? undefined : context.because();
-      const because = asked ?? (await toldBecause(host.files, backups, plan.id));
-      await addToHistory(host.files, backups, {
-        ...entry,
-        error: entry.error ?? because?.message ?? null,
-        ...updaterOf(settings),
-      });
+      const entry = { ...entryOfPlan(plan, error, host.clock.now(), download), ...updaterOf(settings) };
+      const because =
+        (isSilent ? undefined : context.because()) ?? (await toldBecause(host.files, backups, plan.id));
+      await addToHistory(host.files, backups, { ...entry, error: entry.error ?? because?.message ?? null });
       if (isSilent) return;
       await context.end(error === null ? { kind: 'committed', because } : { kind: 'failed', error });
     },
