@@ -1,7 +1,6 @@
 /** Every bound of the product in one place: sizes in bytes, times in milliseconds, counts. Each with its reason. */
 
 import { apiLimits } from './api-limits.ts';
-
 import { downloadLimits } from './download-limits.ts';
 
 const KiB = 1024;
@@ -26,6 +25,8 @@ export const limits = {
   writeBufferBytes: 512 * KiB,
   /** From this size on a package's digest gets a thread of its own: its start takes 30 ms, its work 1.2 ms a MiB. */
   digestThreadFromBytes: 16 * MiB,
+  /** While it starts, some tens of ms long, pages that it is done with are handed back this often. */
+  threadStartLookMs: 8,
   /** Packages of more entries do without: what tells what of them is here takes that room, and MD5 is a small part of their time. */
   threadlessEntries: 4096,
   /** Who waits for the other side of that thread looks again this often, should a notification be lost. */

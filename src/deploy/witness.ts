@@ -5,7 +5,8 @@
  * Of a file its inode and the time of its last change tell (ctime): the kernel sets that with every change of content, names, mode,
  * owner and attributes, and nobody can set it back. So it tells nothing after a power cut, and nobody asks then: a witness lives as
  * long as the process. A change in the same tick as the one before it could not be told apart; what was changed just before it was
- * looked at makes the witness useless, and so does a clock that was set back since.
+ * looked at makes the witness useless, and so does a clock that was set back since. What a program writes to a file that it has mapped may
+ * come half a minute after the time of change: it could as well come after the install.
  */
 import { errno } from '../errors.ts';
 import { breathing } from '../host/breathing.ts';

@@ -94,11 +94,17 @@ export function threadDigest(memory: Memory, algorithm: DigestName): DigestStrea
       env: {},
       resourceLimits: { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 16, stackSizeMb: 1 },
     });
-    thread.once('online', () => memory.releasePages());
+    // Its start goes through much of the executable once: as it goes, that is handed back.
+    const handingBack = setInterval(() => memory.releasePages(), limits.threadStartLookMs);
+    thread.once('online', () => {
+      clearInterval(handingBack);
+      memory.releasePages();
+    });
     thread.once('error', (error) =>
       end(new StuckError(`the thread of the ${algorithm} digest failed: ${error.message}`)),
     );
     thread.once('exit', () => {
+      clearInterval(handingBack);
       end(new StuckError(`the thread of the ${algorithm} digest ended`));
       memory.trim();
     });
