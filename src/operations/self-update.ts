@@ -34,7 +34,10 @@ export function selfRuleOf({
 export async function markSelf(plan: Plan, executable: OwnExecutable | undefined): Promise<Plan> {
   const path = executable?.path;
   if (path === undefined || (await putAt(plan, path)) === undefined) return plan;
-  if (plan.kind === 'update' && !executable?.isFallback() && (await executable?.probation()) !== undefined)
+  // One that a power cut has brought back tries nothing.
+  const isOnTrial = async () =>
+    (await executable?.probation()) !== undefined && (await executable?.isTrying()) === true;
+  if (plan.kind === 'update' && !executable?.isFallback() && (await isOnTrial()))
     throw new UpdateError(
       'DEPLOYMENT_FAILED',
       `the updater is new itself and on probation until it has run for ${limits.probationMs / 60_000} minutes: another one comes after that`,
