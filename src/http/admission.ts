@@ -47,6 +47,10 @@ interface Connection {
   /** Requests so far. */
   count: number;
   isAnswering: boolean;
+  /** Answers that are not read yet, or not given. */
+  unread: number;
+  /** A request waits behind another: nothing more is read, as bodies would pile up. */
+  isHeld: boolean;
   wasAnswered: boolean;
   isEnding: boolean;
 }
@@ -166,10 +170,16 @@ export function createAdmission({ clock, memory }: AdmissionOptions): Admission 
         return undefined;
       }
       connection.requests.add(request);
+      connection.unread += 1;
+      const holdOthers = () => hold(request.socket, connection, connection.unread > 1);
+      holdOthers();
       const turn = connection.last.then(() => {
         connection.isAnswering = true;
+        holdOthers();
       });
-      connection.last = new Promise((resolve) => response.once('close', resolve));
+      connection.last = new Promise<void>((resolve) => response.once('close', resolve)).then(() => {
+        connection.unread -= 1;
+      });
       return turn;
     },
     answered(request, ms) {
@@ -221,16 +231,27 @@ export function createAdmission({ clock, memory }: AdmissionOptions): Admission 
       last: Promise.resolve(),
       count: 0,
       isAnswering: false,
+      unread: 0,
+      isHeld: false,
       wasAnswered: false,
       isEnding: false,
     });
     // Node resumes the socket by itself when it has done with a request.
-    socket.on('resume', () => requests.isWaiting(socket) && socket.pause());
+    socket.on('resume', () => {
+      if (requests.isWaiting(socket) || known.get(socket)?.isHeld) socket.pause();
+    });
     socket.once('close', () => {
       known.delete(socket);
       requests.leave(socket);
     });
     return true;
+  }
+
+  function hold(socket: Socket, connection: Connection, isHeld: boolean): void {
+    if (connection.isHeld === isHeld) return;
+    connection.isHeld = isHeld;
+    if (isHeld) socket.pause();
+    else if (!requests.isWaiting(socket)) socket.resume();
   }
 
   /** Who does not read one answer is owed no other. */

@@ -52,10 +52,14 @@ export function createEvents(clock: Pick<Clock, 'elapsed' | 'after'>, current: (
       response.writeHead(200, streamHeaders);
       if (request.method === 'HEAD') return void response.end();
       const ended = new Promise<void>((resolve) => response.once('close', resolve));
+      // A watcher that is gone has shut down its side; who only asks is answered all the same (server.ts).
+      const gone = () => response.destroy();
+      request.socket.once('end', gone);
       if (streams.size === 0) start();
       streams.add(response);
       response.write(`retry: ${limits.eventRetryMs}\n\n${block(eventOf(current(), rate.perSecond()))}`);
       await ended;
+      request.socket.off('end', gone);
       streams.delete(response);
       if (streams.size === 0) stop();
     },

@@ -120,6 +120,8 @@ const socketLimits: SocketLimits = {
 function createLimitedServer(handle: Handle, admission: Admission): Server {
   const server = createServer(socketLimits, handle);
   server.timeout = limits.connectionIdleMs;
+  // Who has said all (`nc -N`) still waits for the answer.
+  (server as Server & { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true;
   // Node's own answer to other expectations than 100-continue is no envelope; they may be ignored (RFC 9110 10.1.1).
   server.on('checkExpectation', handle);
   server.on('clientError', (error, socket) => admission.refuse(error, socket as Socket));

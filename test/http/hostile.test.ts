@@ -205,6 +205,32 @@ test('as many requests in one packet as may wait are answered in order; where th
   }
 });
 
+test('what comes behind an answer that is owed is not read, however much it is', async (context) => {
+  const release = context.updater.stall();
+  const client = await newClient(context);
+  client.send(cancel('{}', 'Content-Length: 2'));
+  await client.until(() => context.updater.calls.length === 1);
+  const body = ' '.repeat(60_000);
+  for (let index = 0; index < 400; index++)
+    client.send(cancel(`{}${body}`, `Content-Length: ${body.length + 2}`));
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const writtenBytes = client.socket.bytesWritten - client.socket.writableLength;
+  assert.ok(writtenBytes < 20 * body.length || client.socket.writableLength > 0, String(writtenBytes));
+  release();
+  assert.is((await client.until((text) => statuses(text).length >= 3)).length > 0, true);
+  client.socket.destroy();
+});
+
+test('a client that has said all, and shuts down its side, gets its answer', async (context) => {
+  const release = context.updater.stall();
+  const client = await newClient(context);
+  client.socket.end(cancel('{}', 'Content-Length: 2'));
+  await client.until(() => context.updater.calls.length === 1);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  release();
+  assert.equal(statuses(await client.closed()), [200]);
+});
+
 test.long('a client that never reads its answers holds up nobody', async (context) => {
   const client = await newClient(context);
   client.socket.pause();
