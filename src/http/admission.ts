@@ -171,11 +171,10 @@ export function createAdmission({ clock, memory }: AdmissionOptions): Admission 
       }
       connection.requests.add(request);
       connection.unread += 1;
-      const holdOthers = () => hold(request.socket, connection, connection.unread > 1);
-      holdOthers();
+      hold(request.socket, connection);
       const turn = connection.last.then(() => {
         connection.isAnswering = true;
-        holdOthers();
+        hold(request.socket, connection);
       });
       connection.last = new Promise<void>((resolve) => response.once('close', resolve)).then(() => {
         connection.unread -= 1;
@@ -247,11 +246,11 @@ export function createAdmission({ clock, memory }: AdmissionOptions): Admission 
     return true;
   }
 
-  function hold(socket: Socket, connection: Connection, isHeld: boolean): void {
-    if (connection.isHeld === isHeld) return;
-    connection.isHeld = isHeld;
-    if (isHeld) socket.pause();
-    else if (!requests.isWaiting(socket)) socket.resume();
+  function hold(socket: Socket, connection: Connection): void {
+    const wasHeld = connection.isHeld;
+    connection.isHeld = connection.unread > 1;
+    if (connection.isHeld) socket.pause();
+    else if (wasHeld && !requests.isWaiting(socket)) socket.resume();
   }
 
   /** Who does not read one answer is owed no other. */
