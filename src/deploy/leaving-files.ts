@@ -94,15 +94,17 @@ export async function findLeaving(
       stay(module, 'changed', path);
       continue;
     }
-    const left = (await files.list(path))
-      .map((name) => inDirectory(path, name))
-      .filter((each) => goes.get(each) !== true);
+    const left: string[] = [];
+    for await (const name of breathing(await files.list(path)))
+      if (goes.get(inDirectory(path, name)) !== true) left.push(name);
     if (left.length === 0 && !holdsTaken(path)) {
       go(line);
       continue;
     }
-    for (const each of left)
+    for await (const name of breathing(left)) {
+      const each = inDirectory(path, name);
       if (!goes.has(each) && !isTaken(each) && !holdsTaken(each)) stay(module, 'others', each);
+    }
     if (!goes.has(path)) goes.set(path, false);
   }
   tell(log, leaving, wants, staying.all);

@@ -93,9 +93,12 @@ function filesOf({ at, inside }: Names): Files {
       }
     },
     list: (path) =>
-      inside(path, async (name) =>
-        (await call<Buffer[]>((done) => fs.readdir(name, { encoding: 'buffer' }, done))).map(rawText),
-      ),
+      inside(path, async (name) => {
+        const names = await call<string[]>((done) => fs.readdir(name, { encoding: 'utf8' }, done));
+        // As bytes only where one may be no UTF-8: a buffer for each of thousands of names is memory.
+        if (!names.some((each) => each.includes('\ufffd'))) return names;
+        return (await call<Buffer[]>((done) => fs.readdir(name, { encoding: 'buffer' }, done))).map(rawText);
+      }),
     stat: async (path) => {
       try {
         return await at(path, async (name) => {
