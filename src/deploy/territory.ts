@@ -22,10 +22,15 @@ export async function insideTerritory(
   territory: Territory,
 ): Promise<(path: string) => boolean> {
   const resolve = (path: string) => resolveDirectory(files, path);
-  const roots = await Promise.all(territory.allowedRoots.map(resolve));
+  // A root that leads nowhere fails what lies below it, which resolves by the same way, and nothing else.
+  const none = (thrown: unknown): undefined => {
+    if (!(thrown instanceof UpdateError)) throw thrown;
+  };
+  const roots = await Promise.all(territory.allowedRoots.map((root) => resolve(root).catch(none)));
   const own = await resolve(territory.workDirectory);
   const under = (path: string, root: string) => root === '/' || path.startsWith(`${root}/`);
-  return (path) => roots.some((root) => under(path, root)) && path !== own && !under(path, own);
+  return (path) =>
+    roots.some((root) => root !== undefined && under(path, root)) && path !== own && !under(path, own);
 }
 
 /** The directory with every symlink resolved, also where it is missing yet. DEPLOYMENT_FAILED where a symlink is not to be believed. */

@@ -281,6 +281,19 @@ else {
       planFor(d, [moduleOf(d, 'svc/root/app', { app: 'new' })], undefined, { allowedRoots: [root] }),
     );
     assert.match(said, /svc\/root is a symlink that another user may have put there/);
+    // He has the harm alone.
+    for (const wrong of [
+      '',
+      `rm ${root} && ln -s root ${root}`,
+      `rm ${root} && ln -s nowhere ${root}`,
+      `rm ${root} && mkfifo ${root}`,
+    ]) {
+      asNeighbour(wrong || 'true');
+      const plan = await planFor(d, [moduleOf(d, 'other/app', { app: 'new' })], undefined, {
+        allowedRoots: [root, d.targets],
+      });
+      assert.is([...plan.steps].filter(({ kind }) => kind === 'put').length, 1, wrong);
+    }
   });
 
   for (const [what, exchanged] of [

@@ -4,9 +4,9 @@
  */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { bootContainer, type Container, until, wantedReleases, whyNoContainer } from './container.ts';
+import { bootContainer, type Container, wantedReleases, whyNoContainer } from './container.ts';
 import { type Kind, kinds, pathOf, programText } from './kinds.ts';
-import { install as installModules, type Module, rollback } from './update.ts';
+import { install as installModules, killInMidInstall, type Module, rollback, untilAtRest } from './update.ts';
 
 interface Wish {
   readonly version: string;
@@ -136,15 +136,9 @@ for (const release of wantedReleases()) {
 
   test('a kill of the updater in mid-install: it goes on, every kind runs one version, once', async () => {
     const installing = install(container, { version: '4.0.0' });
-    await until('it installs', async () => /installing/.test((await container.updater('status')).output));
-    await container.sh(
-      'systemctl kill --kill-who=main -s KILL tope-updater; sleep 3; systemctl kill --kill-who=main -s KILL tope-updater',
-    );
+    await killInMidInstall(container);
     await installing;
-    await until('it rests', async () => {
-      const { output } = await container.updater('status', '--json');
-      return /"stage":"(idle|success|failed)"/.test(output);
-    });
+    await untilAtRest(container);
     const state = await look(container);
     const version = state.runs.get('simple-no-process')?.[0] ?? '';
     assert.ok(['2.0.0', '4.0.0'].includes(version), version);

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildPackage, type FileSpec } from '../fixtures/package-builder.ts';
-import type { Container } from './container.ts';
+import { type Container, until } from './container.ts';
 
 export interface Module {
   readonly name: string;
@@ -40,4 +40,19 @@ export async function install(
 export async function rollback(container: Container): Promise<void> {
   const { status, output } = await container.updater('rollback', '--yes');
   if (status !== 0) throw new Error(output);
+}
+
+/** Waits until it installs, and kills the updater twice: in the install, and in what its next start makes of that. */
+export async function killInMidInstall(container: Container): Promise<void> {
+  await until('it installs', async () => /installing/.test((await container.updater('status')).output));
+  await container.sh(
+    'systemctl kill --kill-who=main -s KILL tope-updater; sleep 3; systemctl kill --kill-who=main -s KILL tope-updater',
+  );
+}
+
+export function untilAtRest(container: Container): Promise<void> {
+  return until('it rests', async () => {
+    const { output } = await container.updater('status', '--json');
+    return /"stage":"(idle|success|failed)"/.test(output);
+  });
 }
