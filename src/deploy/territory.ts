@@ -35,11 +35,14 @@ export async function insideTerritory(
 
 /** The directory with every symlink resolved, also where it is missing yet. DEPLOYMENT_FAILED where a symlink is not to be believed. */
 export async function resolveDirectory(files: Files, directory: string): Promise<string> {
-  const believed = (path: string) =>
-    resolveLinks(files, path, async (way) => {
+  const believed = async (path: string) => {
+    const real = await files.realPath(path);
+    if (real === path) return real; // no symlink, none to judge
+    return resolveLinks(files, path, async (way) => {
       const why = await whyNotBelieved(files, way);
       if (why !== undefined) throw new UpdateError('DEPLOYMENT_FAILED', why);
     });
+  };
   const { real, missing } = await resolveExisting(files, directory, believed);
   return posix.join(real, missing);
 }
