@@ -17,7 +17,7 @@ import {
   processTable,
   startPlainPrograms,
 } from './plain.ts';
-import { install, killInMidInstall, type Module, rollback, untilAtRest } from './update.ts';
+import { install, type Module, rollback } from './update.ts';
 
 const slowStopS = Number(process.env.SLOW_STOP_S ?? 6);
 
@@ -136,31 +136,6 @@ for (const release of wantedReleases()) {
         'systemctl list-units --plain --no-legend --state=failed "*.service" "*.scope" | grep -c "run-" || true',
       ),
       '0',
-    );
-  });
-
-  test('a kill of the updater in mid-install, twice: every program runs one version, as before', async () => {
-    const version = '4.9.0';
-    const installing = install(container, version, [...plainModules(version), ...unitModules(version)]);
-    await killInMidInstall(container);
-    await installing;
-    await untilAtRest(container);
-    const now = (await processTable(container)).some((line) => line.includes(` version=${version} `));
-    assert.equal(differences(await processTable(container), now ? at(version, table) : table), []);
-    if (now) await rollback(container);
-    assert.equal(differences(await processTable(container), table), []);
-  });
-
-  test('a repair starts what was damaged as it was, and leaves the others running', async () => {
-    const pids = () => container.sh(`cd /run/v; for f in *; do [ ! -d /proc/\${f##*.} ] || echo $f; done`);
-    const before = (await pids()).split('\n');
-    await container.sh(`echo damaged >>${pathOfPlain('traits')}`);
-    await container.updater('audit', '--repair', '--yes');
-    assert.equal(differences(await processTable(container), table), []);
-    const after = new Set((await pids()).split('\n'));
-    assert.equal(
-      before.filter((name) => !after.has(name)).map((name) => name.replace(/\..*/, '')),
-      ['traits'],
     );
   });
 
