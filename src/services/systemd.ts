@@ -110,6 +110,9 @@ export async function findSystemd(
       if (before.NeedDaemonReload === 'yes') await systemctl('SERVICE_START_FAILED', 'daemon-reload');
       // A version that crashed a few times must not keep another from starting (StartLimitBurst); what is not loaded has no count.
       await systemctl('SERVICE_START_FAILED', 'reset-failed', '--', unit).catch(() => undefined);
+      // Refused where its service runs, which a kill between the two stops can leave; who starts a socket starts that next.
+      const served = unit.endsWith('.socket') ? await activeOf(words(before.Triggers)) : [];
+      if (served.length > 0) await systemctl('SERVICE_START_FAILED', 'stop', '--', ...served);
       await systemctl('SERVICE_START_FAILED', isUp(before.ActiveState) ? 'restart' : 'start', '--', unit);
       return Number(before.ExecMainStartTimestampMonotonic ?? 0);
     },

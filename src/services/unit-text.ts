@@ -18,6 +18,7 @@ export const shownProperties = [
   'LoadState',
   'UnitFileState',
   'TriggeredBy',
+  'Triggers',
   'RequiredBy',
   'RequisiteOf',
   'BoundBy',

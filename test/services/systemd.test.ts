@@ -38,10 +38,13 @@ function withSystemd(body: (machine: Machine) => Promise<void>, speed = 5): Prom
       return existsSync(path) ? Number(readFileSync(path, 'utf8')) : undefined;
     };
     const { processes } = device.host;
-    const cgroup = (pid: number) => {
+    /** A child is in the control group of its parent. */
+    const cgroup = async (pid: number): Promise<string> => {
       if (pid === processes.ownPid) return '0::/system.slice/tope-updater.service\n';
       const unit = [...units].find((name) => pidOf(name) === pid);
-      return unit === undefined ? '0::/user.slice/session-1.scope\n' : `0::/system.slice/${unit}\n`;
+      if (unit !== undefined) return `0::/system.slice/${unit}\n`;
+      const parent = Number(/^PPid:\s*(\d+)/m.exec((await processes.read(pid, 'status')) ?? '')?.[1] ?? 0);
+      return parent <= 1 || parent === processes.ownPid ? '0::/user.slice/session-1.scope\n' : cgroup(parent);
     };
     const host: DeviceHost = {
       ...device.host,
@@ -89,12 +92,8 @@ test('a process that belongs to a unit is stopped and started through systemctl'
     await systemd?.start('api.service');
     await eventually('it runs', async () => (await device.running(program)).length === 1);
     const options = { systemd: places };
-    // Without cgroups here, a child of it counts as a plain process in the moment before it is `sleep`.
-    const snapshots = await eventually('the unit alone is captured', async () => {
-      const found = await captureServices(host, [spec(nameOf(program))], options);
-      return found[0]?.runningProcesses.length === 0 ? found : undefined;
-    });
-    assert.equal(snapshots[0]?.runningUnits, ['api.service']);
+    const snapshots = await captureServices(host, [spec(nameOf(program))], options);
+    assert.equal([snapshots[0]?.runningUnits, snapshots[0]?.runningProcesses], [['api.service'], []]);
     await stopServices(host, snapshots, options);
     assert.equal(await device.running(program), []);
     await startServices(host, snapshots, 'target', options);
@@ -108,6 +107,26 @@ test('a process that belongs to a unit is stopped and started through systemctl'
       'stop -- api.service',
       'start -- api.service',
     ]);
+  }));
+
+test('a socket is started though its service runs: that is stopped before, as systemd refuses the socket else', () =>
+  withSystemd(async ({ device, host, places, unit, mark, pidOf, orders }) => {
+    const program = device.install('child-service.sh');
+    for (const name of ['api.service', 'api.socket']) unit(name, program);
+    mark('api.socket.triggers', 'api.service');
+    const systemd = systemdOf(await findSystemd(host, places));
+    await systemd.start('api.service');
+    for (const order of ['start', 'restart']) {
+      await systemd.start('api.socket');
+      assert.is.not(pidOf('api.socket'), undefined);
+      assert.is(pidOf('api.service'), undefined);
+      await systemd.start('api.service');
+      assert.equal(orders().slice(-3), [
+        'stop -- api.service',
+        `${order} -- api.socket`,
+        'start -- api.service',
+      ]);
+    }
   }));
 
 test("the manifest's unit that was stopped stays so, unless it is enabled; a new one is started, and not by an undo", () =>
