@@ -98,22 +98,34 @@ export async function bootContainer(release: Release): Promise<Container> {
   );
   put(
     '/etc/default/tope-updater',
-    'TOPE_UPDATER_OPTIONS="--allow-root /opt/tope --allow-root /etc/systemd/system --report-url http://127.0.0.1:9/"\n',
+    'TOPE_UPDATER_OPTIONS="--allow-root /opt/tope --allow-root /etc/systemd/system --report-url http://127.0.0.1:9/ --keep-package"\n',
   );
   execFileSync('systemctl', [`--root=${root}`, 'enable', '--quiet', 'tope-updater', 'tope-updater-recover'], {
     stdio: 'ignore',
   });
   const console_: string[] = [];
+  const machine = `device-${process.pid}-${Math.random().toString(36).slice(2, 6)}`;
   const boot = () => {
     const booted = spawn(
-      'systemd-nspawn',
+      '/bin/sh',
       [
-        ...['--quiet', '--boot', `--directory=${root}`, '--register=no', '--keep-unit', '--private-network'],
+        ...[
+          '-c',
+          inOwnGroup,
+          machine,
+          'systemd-nspawn',
+          '--quiet',
+          '--boot',
+          `--directory=${root}`,
+          '--register=no',
+          '--keep-unit',
+          '--private-network',
+        ],
         ...[
           `--bind-ro=${process.execPath}:/opt/node`,
           `--bind-ro=${join(process.cwd(), 'dist/tope-updater.cjs')}:/opt/tope-updater.cjs`,
         ],
-        `--machine=device-${process.pid}-${Math.random().toString(36).slice(2, 6)}`,
+        `--machine=${machine}`,
       ],
       { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, SYSTEMD_LOG_LEVEL: 'warning' } },
     );
@@ -154,6 +166,11 @@ export async function bootContainer(release: Release): Promise<Container> {
       spawnSync('umount', ['-l', root]);
       spawnSync('umount', ['-l', scratch]);
       rmSync(scratch, { recursive: true, force: true });
+      spawnSync('/bin/sh', [
+        '-c',
+        `for h in ${hierarchies}; do find "$h/$0" -depth -type d -exec rmdir {} +; done`,
+        machine,
+      ]);
     },
   };
   try {
@@ -165,6 +182,17 @@ export async function bootContainer(release: Release): Promise<Container> {
   }
   return container;
 }
+
+/** Of systemd: cgroup v1, both, v2. */
+const hierarchies = '/sys/fs/cgroup/systemd /sys/fs/cgroup/unified /sys/fs/cgroup';
+
+/** Two containers in one control group have the same groups for their units, and each stops what is the other's. */
+const inOwnGroup = `
+for h in ${hierarchies}; do
+  [ ! -f "$h/cgroup.procs" ] || { mkdir "$h/$0" && echo $$ >"$h/$0/cgroup.procs"; } 2>/dev/null
+done
+exec "$@"
+`;
 
 /** Where the root of a release is kept; roots.ts makes it. */
 export function rootOf(release: Release): string {

@@ -17,7 +17,7 @@ import {
   processTable,
   startPlainPrograms,
 } from './plain.ts';
-import { install, type Module, rollback } from './update.ts';
+import { install, killInMidInstall, type Module, rollback, untilAtRest } from './update.ts';
 
 const slowStopS = Number(process.env.SLOW_STOP_S ?? 6);
 
@@ -109,6 +109,20 @@ for (const release of wantedReleases()) {
     assert.match(await container.sh('cat /opt/tope/updater/logs/piped.out'), /piped 2\.0\.0 starts/);
   });
 
+  test('a repair starts what was damaged as it was, and leaves the others running', async () => {
+    const pids = () => container.sh(`cd /run/v; for f in *; do [ ! -d /proc/\${f##*.} ] || echo $f; done`);
+    const before = (await pids()).split('\n');
+    await container.sh(`echo damaged >>${pathOfPlain('traits')}`);
+    const { status, output } = await container.updater('audit', '--repair', '--yes');
+    assert.is(status, 0, output);
+    assert.equal(differences(await processTable(container), table), []);
+    const after = new Set((await pids()).split('\n'));
+    assert.equal(
+      before.filter((name) => !after.has(name)).map((name) => name.replace(/\..*/, '')),
+      ['traits'],
+    );
+  });
+
   test('after an update that fails every program runs as before', async () => {
     const health = { exec: ['/bin/false'], timeout_s: 1 };
     const [first, ...others] = plainModules('3.0.0');
@@ -137,6 +151,18 @@ for (const release of wantedReleases()) {
       ),
       '0',
     );
+  });
+
+  test('a kill of the updater in mid-install, twice: every program runs one version, as before', async () => {
+    const version = '4.9.0';
+    const killed = killInMidInstall(container);
+    await install(container, version, [...plainModules(version), ...unitModules(version)]);
+    await killed;
+    await untilAtRest(container);
+    const now = (await processTable(container)).some((line) => line.includes(` version=${version} `));
+    assert.equal(differences(await processTable(container), now ? at(version, table) : table), []);
+    if (now) await rollback(container);
+    assert.equal(differences(await processTable(container), table), []);
   });
 
   test('a plain program that a loop keeps running: the update is taken back, and one copy of the old one runs', async () => {
@@ -240,7 +266,8 @@ for (const release of wantedReleases()) {
   });
 
   test("what runs in a unit of a user's own counts as a plain program: it is started anew, or, where that unit restarts it, nothing is changed", async () => {
-    await container.sh('loginctl enable-linger device');
+    // What loginctl enable-linger does; that asks in whose session it is called, and here it is none of the container's.
+    await container.sh('systemctl start user@$(id -u device)');
     const user = 'runuser -u device -- env XDG_RUNTIME_DIR=/run/user/$(id -u device) systemctl --user';
     const started = async (name: string, restart: string) => {
       container.put(pathOfPlain(name), String(plainModules('1.0.0', [name])[0]?.file.content), 0o755);

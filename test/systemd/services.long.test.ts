@@ -135,9 +135,9 @@ for (const release of wantedReleases()) {
   });
 
   test('a kill of the updater in mid-install: it goes on, every kind runs one version, once', async () => {
-    const installing = install(container, { version: '4.0.0' });
-    await killInMidInstall(container);
-    await installing;
+    const killed = killInMidInstall(container);
+    await install(container, { version: '4.0.0' });
+    await killed;
     await untilAtRest(container);
     const state = await look(container);
     const version = state.runs.get('simple-no-process')?.[0] ?? '';
@@ -146,12 +146,17 @@ for (const release of wantedReleases()) {
   });
 
   test('a repair restarts what was damaged, and nothing else', async () => {
-    const before = await container.sh('systemctl show -P MainPID simple-always-mixed');
+    const names = ['notify-no-mixed', 'simple-always-mixed'];
+    const pids = () => Promise.all(names.map((name) => container.sh(`systemctl show -P MainPID ${name}`)));
+    const [damaged, other] = await pids();
     await container.sh(`echo damaged >>${pathOf('notify-no-mixed')}`);
-    await container.updater('audit', '--repair', '--yes');
+    const { status, output } = await container.updater('audit', '--repair', '--yes');
+    assert.is(status, 0, output);
     const [version = ''] = (await look(container)).runs.get('simple-always-mixed') ?? [];
     await allRun(container, version);
-    assert.is(await container.sh('systemctl show -P MainPID simple-always-mixed'), before);
+    const after = await pids();
+    assert.is.not(after[0], damaged);
+    assert.is(after[1], other);
   });
 
   test('a new unit that is enabled runs and is enabled, and a rollback takes all of it away', async () => {

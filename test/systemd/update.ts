@@ -42,11 +42,16 @@ export async function rollback(container: Container): Promise<void> {
   if (status !== 0) throw new Error(output);
 }
 
-/** Waits until it installs, and kills the updater twice: in the install, and in what its next start makes of that. */
+/**
+ * To be called before an install: kills the updater when it stops the socket of `by-socket`, whose service runs then, and once more
+ * in what its next start makes of that.
+ */
 export async function killInMidInstall(container: Container): Promise<void> {
-  await until('it installs', async () => /installing/.test((await container.updater('status')).output));
+  const log = '/opt/tope/updater/logs/updater.log';
+  const kill = 'systemctl kill --kill-who=main -s KILL tope-updater';
+  const said = `tail -c +$((size + 1)) ${log} | grep -q "stopping unit by-socket.socket"`;
   await container.sh(
-    'systemctl kill --kill-who=main -s KILL tope-updater; sleep 3; systemctl kill --kill-who=main -s KILL tope-updater',
+    `size=$(wc -c <${log}); end=$(($(date +%s) + 60)); until ${said}; do [ $(date +%s) -lt $end ] || exit 1; done; ${kill}; sleep 3; ${kill}`,
   );
 }
 
