@@ -11,7 +11,7 @@ const depth = {
   exhaustiveUpTo: 4,
   nestedExhaustiveUpTo: 1,
   samples: 0,
-  nestedEvery: 1400,
+  nestedEvery: 700,
   killEvery: 9,
   seed: 1,
 };
