@@ -7,7 +7,7 @@
  */
 import type * as Zlib from 'node:zlib';
 import { limits } from './limits.ts';
-import { textHash } from './text-hash.ts';
+import { loadTextHash } from './text-digest.ts';
 
 /** What can be gone through, and how many there are: an array, too. */
 export interface List<T> extends Iterable<T> {
@@ -46,7 +46,7 @@ export interface Packing {
 
 export async function loadPacking(): Promise<Packing> {
   const zlib = await import('node:zlib');
-  const hashOf = await textHash();
+  const hashOf = await loadTextHash();
   return { list: () => packedList(zlib), map: () => packedMap(zlib, hashOf) };
 }
 

@@ -5,6 +5,7 @@
 
 import type { AuditFinding, AuditReport } from '../audit/audit-report.ts';
 import { realClock } from '../host/clock.ts';
+import { printed } from '../printed.ts';
 import type { CommandInvocation } from './arguments.ts';
 import { askFirst, followToEnd } from './carry-out.ts';
 import { type Client, clientOf } from './client.ts';
@@ -13,7 +14,6 @@ import { CommandError } from './failure.ts';
 import { bytesText, countText } from './figures.ts';
 import { isSet } from './flags.ts';
 import { createOutput, type Output } from './output.ts';
-import { printed } from './printed.ts';
 
 const pollMs = 200;
 

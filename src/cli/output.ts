@@ -3,7 +3,7 @@
  * no live line and no colour; NO_COLOR (https://no-color.org) and TERM=dumb are respected.
  */
 import { errno } from '../errors.ts';
-import { printedLines } from './printed.ts';
+import { printedLines } from '../printed.ts';
 
 export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow';
 

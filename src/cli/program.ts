@@ -9,10 +9,10 @@ import { writeFileSync } from 'node:fs';
 import { UsageError } from '../config.ts';
 import { errorText } from '../errors.ts';
 import type { Memory } from '../host/host.ts';
+import { printedLines } from '../printed.ts';
 import { type CommandInvocation, parseArguments } from './arguments.ts';
 import type { CommandName } from './commands.ts';
 import { CommandError } from './failure.ts';
-import { printedLines } from './printed.ts';
 
 declare const TOPE_UPDATER_VERSION: string;
 

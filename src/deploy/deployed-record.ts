@@ -17,7 +17,7 @@ import type { Notes } from '../notes.ts';
 import type { ModuleCommands, ServiceSpec } from '../release.ts';
 import { currentRecord, deployedPath } from './current-record.ts';
 import type { Fingerprint } from './fingerprint.ts';
-import { decodeLine, type EncodedLines, encodeLine, loadTextDigest } from './record-line.ts';
+import { type EncodedLines, loadLineCodec } from './record-line.ts';
 
 export interface RecordHeader {
   readonly kind: 'header';
@@ -140,7 +140,7 @@ export async function writeRecord(
       : await keptOf(files, backupDirectory, before, { lines, standing, removed });
   const modules = { ...kept.modules };
   for (const name of own ?? namesIn(lines)) modules[name] = header.version;
-  const digest = await loadTextDigest();
+  const { encode } = await loadLineCodec();
   const file = await files.open(deployedPath(backupDirectory, header.id), 'create');
   let isTaken = false;
   try {
@@ -159,7 +159,7 @@ export async function writeRecord(
       pending = '';
     };
     const add = async (line: AnyLine) => {
-      pending += encodeLine(digest, line);
+      pending += encode(line);
       count += 1;
       if (pending.length >= limits.chunkBytes) await flush();
     };
@@ -267,7 +267,7 @@ async function* only(
 }
 
 async function* readLines(files: Files, path: string): AsyncGenerator<AnyLine> {
-  const digest = await loadTextDigest();
+  const { decode } = await loadLineCodec();
   const file = await files.open(path, 'read');
   try {
     const buffer = Buffer.alloc(limits.chunkBytes);
@@ -278,7 +278,7 @@ async function* readLines(files: Files, path: string): AsyncGenerator<AnyLine> {
       position += got;
       let text = Buffer.concat([rest, buffer.subarray(0, got)]);
       for (let end = text.indexOf(0x0a); end >= 0; end = text.indexOf(0x0a)) {
-        const line = decodeLine(digest, text.subarray(0, end));
+        const line = decode(text.subarray(0, end));
         if (line === undefined) throw damaged(path, `a bad line before byte ${position}`);
         yield line as AnyLine;
         text = text.subarray(end + 1);

@@ -7,7 +7,7 @@
 import { UpdateError } from '../errors.ts';
 import { breathing } from '../host/breathing.ts';
 import type { Files } from '../host/host.ts';
-import { textHash } from '../text-hash.ts';
+import { loadTextHash } from '../text-digest.ts';
 import type { Facts, Want } from './make-plan.ts';
 import { baseOf, directoryOf, inDirectory } from './paths.ts';
 import { type FileStep, fileSteps, type Plan, putSteps, stagedPath } from './plan.ts';
@@ -67,7 +67,7 @@ export async function renamedCases(plan: Plan): Promise<(step: FileStep) => bool
  * number: there may be thousands.
  */
 async function groupsOf<Item extends { readonly target: string }>(items: Iterable<Item>): Promise<Item[][]> {
-  const hashOf = await textHash();
+  const hashOf = await loadTextHash();
   const seen = new Set<number>();
   const again = new Set<number>();
   for await (const { target } of breathing(items)) {

@@ -1,30 +1,26 @@
 /** The lines of a record of what is deployed (deployed-record.ts), each behind its digest; and very many of them, ready to be written. */
-import type * as Crypto from 'node:crypto';
 import { limits } from '../limits.ts';
+import { loadTextDigest } from '../text-digest.ts';
 
-/** SHA-256 in hex. */
-export type TextDigest = (text: string | Uint8Array) => string;
-
-export async function loadTextDigest(): Promise<TextDigest> {
-  const crypto: Partial<Pick<typeof Crypto, 'hash'>> & Pick<typeof Crypto, 'createHash'> = await import(
-    'node:crypto'
-  );
-  const { hash } = crypto;
-  // At once where Node knows that (20.12): thousands of objects less for the collector.
-  if (hash !== undefined) return (text) => hash('sha256', text);
-  return (text) => crypto.createHash('sha256').update(text).digest('hex');
+export interface LineCodec {
+  encode(line: object): string;
+  /** Undefined where the digest is another one. `bytes`: without the LF. */
+  decode(bytes: Buffer): unknown;
 }
 
-export function encodeLine(digest: TextDigest, line: object): string {
-  const text = JSON.stringify(line);
-  return `${digest(text)} ${text}\n`;
-}
-
-/** Undefined where the digest is another one. `bytes`: without the LF. */
-export function decodeLine(digest: TextDigest, bytes: Buffer): unknown {
-  const json = bytes.subarray(65);
-  if (digest(json) !== bytes.toString('latin1', 0, 64)) return undefined;
-  return JSON.parse(json.toString('utf8')); // the digest has proven that we wrote it
+export async function loadLineCodec(): Promise<LineCodec> {
+  const digest = await loadTextDigest();
+  return {
+    encode: (line) => {
+      const text = JSON.stringify(line);
+      return `${digest(text)} ${text}\n`;
+    },
+    decode: (bytes) => {
+      const json = bytes.subarray(65);
+      if (digest(json) !== bytes.toString('latin1', 0, 64)) return undefined;
+      return JSON.parse(json.toString('utf8')); // the digest has proven that we wrote it
+    },
+  };
 }
 
 /** Encoded once, and held deflated: to be written without another look at any of them. */
@@ -37,7 +33,7 @@ export interface EncodedLines<T extends object> extends Iterable<T> {
 
 export async function openEncodedLines<T extends object>(): Promise<EncodedLines<T>> {
   const { deflateRawSync, inflateRawSync } = await import('node:zlib');
-  const digest = await loadTextDigest();
+  const { encode } = await loadLineCodec();
   const packed: { readonly deflated: Uint8Array; readonly bytes: number }[] = [];
   let last = '';
   let lastCount = 0;
@@ -52,7 +48,7 @@ export async function openEncodedLines<T extends object>(): Promise<EncodedLines
       return length;
     },
     add(line) {
-      last += encodeLine(digest, line);
+      last += encode(line);
       lastCount += 1;
       length += 1;
       if (lastCount < limits.packedWindowValues) return;

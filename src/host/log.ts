@@ -10,6 +10,7 @@
  */
 import { errno, errorText } from '../errors.ts';
 import { limits } from '../limits.ts';
+import { printed } from '../printed.ts';
 import { elapsedMs } from './clock.ts';
 import { realFiles } from './files.ts';
 import type { Files, Log, OpenFile } from './host.ts';
@@ -57,12 +58,12 @@ const levels: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
 type LineOf = (level: LogLevel, message: string) => string;
 
 function textLine(level: LogLevel, message: string): string {
-  const text = escapeControls(withoutSecrets(message.slice(0, limits.logLineChars)));
+  const text = printed(withoutSecrets(message.slice(0, limits.logLineChars)));
   return `${new Date().toISOString()} ${level.toUpperCase().padEnd(5)} ${text}\n`;
 }
 
 function jsonLine(level: LogLevel, message: string): string {
-  const text = escapeControls(withoutSecrets(message.slice(0, limits.logLineChars)));
+  const text = printed(withoutSecrets(message.slice(0, limits.logLineChars)));
   return `${JSON.stringify({ time: new Date().toISOString(), level, message: text })}\n`;
 }
 
@@ -72,16 +73,6 @@ export function withoutSecrets(text: string): string {
     /\b(https?:\/\/)(?:[^\s/?#@]*@)?([^\s?"'<>]*)(\?[^\s"'<>]*)?/gi,
     (_, scheme, rest, query) => (query === undefined ? `${scheme}${rest}` : `${scheme}${rest}?...`),
   );
-}
-
-/** All but printable characters: C0, DEL, C1, Unicode line and direction marks must not forge or hide a line. */
-const unprintable = /[^ -~\u00a0-\u200d\u2010-\u2027\u202f-\u2065\u206a-\uffff]/g;
-
-function escapeControls(text: string): string {
-  return text.replace(unprintable, (character) => {
-    if (character === '\n') return '\\n';
-    return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
-  });
 }
 
 /** A reader that has stopped reading, or has gone, costs at most `limits.logQueueBytes` of memory. */

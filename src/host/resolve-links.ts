@@ -6,6 +6,7 @@ import { posix } from 'node:path';
 import { accessList } from '../attribute-kinds.ts';
 import type { FileStat, Files } from './host.ts';
 import { systemError } from './system-error.ts';
+import { isStranger, whoElse } from './trust.ts';
 
 /** As many links in one path are a loop (ELOOP), as for the kernel. */
 const mostLinks = 40;
@@ -69,22 +70,14 @@ export async function whyNotBelieved(
   files: Pick<Files, 'attributeNames'>,
   { path, link, holder, leadsTo, end }: LinkOnTheWay,
 ): Promise<string | undefined> {
-  const isShared = isStranger(holder.uid) || isStranger(link.uid) || (await mayOthersWrite());
+  const isShared = isStranger(link.uid) || whoElse(holder) !== undefined || (await hasAccessList());
   const author = isStranger(link.uid) ? link.uid : holder.uid;
   if (!isShared || end.uid === author) return undefined;
   const whose = `it leads to ${leadsTo}, which belongs to user ${end.uid}, not ${author}`;
   return `${path} is a symlink that another user may have put there, and ${whose}`;
 
-  async function mayOthersWrite(): Promise<boolean> {
-    // In a sticky directory (/tmp) only its owner may exchange a link.
-    if ((holder.mode & 0o1000) !== 0) return false;
-    const isOurGroup = holder.gid === 0 || holder.gid === process.getegid?.();
-    if ((holder.mode & (isOurGroup ? 0o002 : 0o022)) !== 0) return true;
+  async function hasAccessList(): Promise<boolean> {
     const directory = posix.dirname(path);
     return (await files.attributeNames([directory])).get(directory)?.includes(accessList) ?? false;
   }
-}
-
-function isStranger(uid: number): boolean {
-  return uid !== 0 && uid !== process.geteuid?.();
 }

@@ -35,13 +35,18 @@ export function whoElse(
   { uid, gid, mode }: { readonly uid: number; readonly gid: number; readonly mode: number },
   isThePathItself = false,
 ): string | undefined {
-  if (uid !== 0 && uid !== process.geteuid?.()) return `belongs to user ${uid}`;
+  if (isStranger(uid)) return `belongs to user ${uid}`;
   // In a sticky directory (/tmp) everybody may make names, and only their owner may change them.
   if ((mode & 0o1000) !== 0 && !isThePathItself) return undefined;
   if ((mode & 0o002) !== 0) return 'may be written by everybody';
   return (mode & 0o020) !== 0 && gid !== 0 && gid !== process.getegid?.()
     ? `may be written by group ${gid}`
     : undefined;
+}
+
+/** Neither root nor whoever runs the updater. */
+export function isStranger(uid: number): boolean {
+  return uid !== 0 && uid !== process.geteuid?.();
 }
 
 async function unlessGone<T>(found: Promise<T>): Promise<T | undefined> {

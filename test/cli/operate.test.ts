@@ -67,8 +67,8 @@ test("what others have named is shown, and no terminal obeys it: a file's name, 
     symlinkSync('\u001b]0;title\u0007\nforged', join(other.dst, 'a'));
     writeFileSync(join(other.dst, '\u001b[31mred\nforged'), '');
     const audit = await command(['audit', ...at(daemon)]);
-    assert.match(audit.stdout, /\\u001b]0;title\\u0007\\u000aforged/);
-    assert.match(audit.stdout, /\\u001b\[31mred\\u000aforged/);
+    assert.match(audit.stdout, /\\u001b]0;title\\u0007\\nforged/);
+    assert.match(audit.stdout, /\\u001b\[31mred\\nforged/);
     assert.not.ok(audit.stdout.includes('\u001b') || /^forged/m.test(audit.stdout));
 
     await daemon.post('hold', { owner: 'a', reason: 'two\u2028lines \u001b[2J\u0085', ttl_s: 60 });

@@ -18,6 +18,12 @@ export type DiskEvent =
   | { readonly kind: 'flush' }
   | { readonly kind: 'mark'; readonly name: string };
 
+/** How many writes and flushes there were. */
+export function recordedCounts(events: readonly DiskEvent[]): { writes: number; flushes: number } {
+  const count = (wanted: DiskEvent['kind']) => events.filter(({ kind }) => kind === wanted).length;
+  return { writes: count('write'), flushes: count('flush') };
+}
+
 export interface FuseDisk {
   /** Grows while the disk is in use. */
   readonly events: readonly DiskEvent[];

@@ -22,7 +22,7 @@ import {
   removeScratch,
   unmountFully,
 } from './filesystems.ts';
-import { type DiskEvent, serveFuseDisk } from './fuse-disk.ts';
+import { type DiskEvent, recordedCounts, serveFuseDisk } from './fuse-disk.ts';
 import type { Standing } from './printer-files.ts';
 import {
   ask,
@@ -98,9 +98,8 @@ export async function cutPrinterStory(
       bad.push(`${cut.what}, in ${moment.step}: ${outcome.why}`);
       say(bad.at(-1) ?? '');
     }
-    const number = (kind: DiskEvent['kind']) => events.filter((event) => event.kind === kind).length;
     return {
-      ...{ cuts: count, writes: number('write'), flushes: number('flush'), steps, boots, wentOn, bad },
+      ...{ cuts: count, ...recordedCounts(events), steps, boots, wentOn, bad },
       ms: performance.now() - started,
     };
   } finally {

@@ -22,7 +22,7 @@ import {
   removeScratch,
   unmount,
 } from './filesystems.ts';
-import { type DiskEvent, serveFuseDisk } from './fuse-disk.ts';
+import { type DiskEvent, recordedCounts, serveFuseDisk } from './fuse-disk.ts';
 import type { Tree } from './model-tree.ts';
 import { run } from './run-tool.ts';
 
@@ -80,12 +80,10 @@ export async function cutOnRealDisk(options: RealDiskRun): Promise<RealDiskResul
       if (outcome.is === 'bad') bad.push(`${cut.what}: ${outcome.why}`);
       else result[outcome.is] += 1;
     }
-    const count = (kind: DiskEvent['kind']) => recorded.events.filter((event) => event.kind === kind).length;
     return {
       ...result,
       bad,
-      writes: count('write'),
-      flushes: count('flush'),
+      ...recordedCounts(recorded.events),
       ms: performance.now() - started,
     };
   } finally {

@@ -24,7 +24,7 @@ import {
   removeScratch,
   unmountSoon,
 } from './filesystems.ts';
-import { type DiskEvent, serveFuseDisk } from './fuse-disk.ts';
+import { type DiskEvent, recordedCounts, serveFuseDisk } from './fuse-disk.ts';
 import type { Tree } from './model-tree.ts';
 import { startNeighbour, treeOfSwitched } from './real-disk.ts';
 import { run } from './run-tool.ts';
@@ -142,12 +142,10 @@ export async function cutSelfUpdate(options: SelfDiskRun): Promise<SelfDiskResul
         await judge(second.image, { told }, `${first.what}, then ${second.what}`);
       }
     }
-    const count = (kind: DiskEvent['kind']) => recorded.events.filter((event) => event.kind === kind).length;
     return {
       ...result,
       bad,
-      writes: count('write'),
-      flushes: count('flush'),
+      ...recordedCounts(recorded.events),
       ms: performance.now() - started,
     };
   } finally {
