@@ -17,8 +17,8 @@ export const sweptScenarios = [
 ] as const;
 
 export interface SweepDepth {
-  /** Each code at each call; else one of the codes at each call, another at the next. */
-  readonly allCodes: boolean;
+  /** Each code, and each kind of full disk, at each call; else one of them at each call, another at the next. */
+  readonly allKinds: boolean;
   /** Recoveries, spread evenly over the scenario, whose calls fail. */
   readonly recoveries: number;
 }
@@ -32,6 +32,7 @@ export interface SweepResult {
 }
 
 const codes: readonly FaultCode[] = ['ENOSPC', 'EIO', 'EACCES', 'EMFILE'];
+const waysToBeFull = ['inPlace', 'copyOnWrite'] as const;
 
 export async function sweepFaults(name: string, depth: SweepDepth): Promise<SweepResult> {
   const prepared = await prepareScenario(scenarioNamed(name));
@@ -43,12 +44,12 @@ export async function sweepFaults(name: string, depth: SweepDepth): Promise<Swee
 
   let [faults, fullDisks, recoveryFaults] = [0, 0, 0];
   for (const call of calls) {
-    for (const code of depth.allCodes ? possibleCodes(call) : oneCode(call)) {
+    for (const code of depth.allKinds ? possibleCodes(call) : oneCode(call)) {
       faults += 1;
       note(code, call, await performWithFault(prepared, { kind: 'fail', at: call.number, code }));
     }
     if (!canFail(call, 'ENOSPC')) continue;
-    for (const how of ['inPlace', 'copyOnWrite'] as const) {
+    for (const how of depth.allKinds ? waysToBeFull : waysToBeFull.slice(call.number % 2).slice(0, 1)) {
       fullDisks += 1;
       note(`full (${how})`, call, await performWithFault(prepared, { kind: 'full', at: call.number, how }));
     }

@@ -7,9 +7,9 @@ const test = suite('the n-th file call fails');
 
 /** A part of the long run: fewer recoveries, and across filesystems one code at each call. */
 const depths = {
-  'install of 3 modules in 3 directories': { allCodes: true, recoveries: 3 },
-  'failing health, everything put back': { allCodes: true, recoveries: 3 },
-  'failing health, put back across filesystems': { allCodes: false, recoveries: 2 },
+  'install of 3 modules in 3 directories': { allKinds: true, recoveries: 3 },
+  'failing health, everything put back': { allKinds: true, recoveries: 3 },
+  'failing health, put back across filesystems': { allKinds: false, recoveries: 2 },
 } as const;
 
 for (const swept of sweptScenarios)

@@ -6,6 +6,6 @@ const test = suite('the n-th file call of one install fails');
 const swept = 'install of 3 modules in 3 directories';
 
 test(`${swept}: the set is whole, the error told and no fault unheard, the daemon alive`, () =>
-  isWholeAfterFaults(swept, { allCodes: false, recoveries: 0 }));
+  isWholeAfterFaults(swept, { allKinds: false, recoveries: 0 }));
 
 test.run();

@@ -82,7 +82,7 @@ async function mutants(): Promise<void> {
 async function faults(): Promise<void> {
   for (const name of sweptScenarios) {
     const since = performance.now();
-    const result = await sweepFaults(name, { allCodes: true, recoveries: 8 });
+    const result = await sweepFaults(name, { allKinds: true, recoveries: 8 });
     badCount += result.bad.length;
     for (const bad of result.bad.slice(0, 3)) console.log(bad);
     console.log(

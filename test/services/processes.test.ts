@@ -10,7 +10,7 @@ import {
   runningProcesses,
   terminate,
 } from '../../src/services/processes.ts';
-import { factsIn, withDevice } from './device.ts';
+import { type Device, eventually, factsIn, withDevice } from './device.ts';
 import { rejects } from './outcome.ts';
 
 const test = suite('services/processes');
@@ -59,7 +59,7 @@ test('a process that ignores SIGTERM is killed once its time is over', () =>
       clock: { ...host.clock, elapsed: () => start + (host.clock.elapsed() - start) * 25 },
     };
     await terminate(hurried, [process]);
-    assert.equal(await device.running(program), []);
+    await isGone(device, program);
     assert.match(device.logged.join(), /still runs 10000 ms after SIGTERM, sending SIGKILL/);
   }));
 
@@ -106,7 +106,7 @@ test('an abort ends the wait for a polite end: SIGKILL follows at once', () =>
     const program = device.install('child-stubborn.sh');
     const process = await device.run([program]);
     await terminate(device.host, [process], AbortSignal.abort(new Error('shutting down')));
-    assert.is((await device.running(program)).length, 0);
+    await isGone(device, program);
     assert.match(device.logged.join(), /still runs and the updater is to stop, sending SIGKILL/);
   }));
 
@@ -182,3 +182,8 @@ test('a started program does not get what systemd told the updater alone', () =>
   }));
 
 test.run();
+
+/** What it was just starting has its name until the exec, and ends by itself. */
+function isGone(device: Device, program: string): Promise<boolean> {
+  return eventually(`${program} is gone`, async () => (await device.running(program)).length === 0);
+}
