@@ -1,7 +1,4 @@
-/**
- * The extended attributes that go with a file (xattr(7)): its capabilities, its access list, and what programs noted under `user.`.
- * What else there is, labels of a security module, is the system's own affair. Pure.
- */
+/** The extended attributes that go with a file (xattr(7)): capabilities, access list, `user.*`; labels of security modules do not. Pure. */
 
 export const capability = 'security.capability';
 export const accessList = 'system.posix_acl_access';

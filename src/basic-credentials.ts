@@ -1,9 +1,6 @@
 /** The userinfo of a URL as HTTP's Basic credentials (RFC 7617). Pure. */
 
-/**
- * The value of Authorization or Proxy-Authorization for a URL's userinfo; undefined where it has none. Percent-encoded
- * bytes go over as they are, whether or not they are UTF-8; the URL parser lets a lone "%" stand, which means itself.
- */
+/** The value of (Proxy-)Authorization for a URL's userinfo; undefined: it has none. Bytes that are no UTF-8, and a lone "%", go over as they are. */
 export function basicCredentials({ username, password }: URL): string | undefined {
   if (username === '' && password === '') return undefined;
   // Outside of percent-encoding the URL parser leaves ASCII alone.

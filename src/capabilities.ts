@@ -1,7 +1,4 @@
-/**
- * The capabilities of a program's file (capabilities(7)) as setcap(8) takes them, and as the kernel keeps them in the attribute
- * `security.capability` (linux/capability.h): the text `cap_net_raw+ep` and its binary value. Pure.
- */
+/** The capabilities of a program's file (capabilities(7)): as setcap(8) takes them, and as the attribute `security.capability` keeps them. Pure. */
 
 /** By number. */
 const names = (
@@ -21,10 +18,7 @@ const valueBytes = 20;
 type Flag = 'e' | 'i' | 'p';
 type Sets = Record<Flag, bigint>;
 
-/**
- * The value in base64 of a text as cap_from_text(3) takes it: clauses such as `cap_net_raw,cap_net_admin+ep` or `all=p`. Or, as
- * `fault`, why it is none: a name that nobody knows, or effective for some of them only, which a file cannot have.
- */
+/** The value in base64 of a text as cap_from_text(3) takes it (`cap_net_raw,cap_net_admin+ep`, `all=p`); or, as `fault`, why it is none. */
 export function capabilitiesValue(text: string): { readonly value: string } | { readonly fault: string } {
   const sets: Sets = { e: 0n, i: 0n, p: 0n };
   const clauses = text.split(/\s+/).filter((clause) => clause !== '');

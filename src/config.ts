@@ -1,9 +1,6 @@
 /**
- * The configuration of `run`: one table of key, flag, default, check and doc line. Help text and the documentation's
- * page are made from it; nothing else knows a default.
- *
- * Pure. Precedence: flags over file over defaults. The file is a JSON object with the table's keys. An unknown key or a
- * bad value is a UsageError that names it. The result is frozen.
+ * The configuration of `run`: one table of key, flag, default, check and doc line, of which help text and documentation are
+ * made. Pure. Flags outrank the file, the file the defaults; an unknown key or a bad value is a UsageError that names it.
  */
 
 import * as v from 'valibot';

@@ -1,8 +1,4 @@
-/**
- * The JSON envelope that every reply of the API and every report carries: `{"code","msg","data"}` (spec sections 2, 3).
- *
- * Pure. The outcome is `code`: 200 with `msg` "success", or the error's code with `msg` "CODE: text".
- */
+/** The JSON envelope of every reply and every report (spec sections 2, 3): `code` is 200, or the error's code with `msg` "CODE: text". Pure. */
 import type { UpdateError } from './errors.ts';
 import { apiCode } from './errors.ts';
 import type { Progress } from './updater/state.ts';

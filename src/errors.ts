@@ -1,8 +1,6 @@
 /**
- * The closed set of failures the product can report, and what each means to a caller.
- *
- * Every expected failure is an UpdateError whose message reads `CODE: text with the facts`; anything else that is
- * thrown is a bug and surfaces as INTERNAL_ERROR. Source: spec section 2, FR-020.
+ * The closed set of failures and what each means to a caller (spec section 2, FR-020). Anything that is thrown and is no
+ * UpdateError is a bug, and surfaces as INTERNAL_ERROR.
  */
 
 /** What each code answers in the `code` field of the API's envelope. */
@@ -37,10 +35,7 @@ export type ErrorCode = keyof typeof apiCodes;
 
 export const errorCodes = Object.keys(apiCodes) as readonly ErrorCode[];
 
-/**
- * Why the same may succeed later. `outage`: nobody answered, or not to the end. `refusal`: the server keeps the package
- * from us (401, 403, 404), which ends where whoever offered it still does.
- */
+/** Why the same may succeed later: nobody answered to the end (`outage`), or the server keeps the package for now (`refusal`: 401, 403, 404). */
 export type MayPass = 'outage' | 'refusal';
 
 /** An expected failure. `message` is `CODE: text`; `text` names the facts: expected and actual, path, errno. */
@@ -85,10 +80,7 @@ export function errorStack(thrown: unknown): string {
   return thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
 }
 
-/**
- * Turns whatever was thrown into an UpdateError: one that already is passes through, a full disk becomes DISK_FULL,
- * another system error becomes `code` with `what` and the system's words, and anything else is INTERNAL_ERROR.
- */
+/** Anything thrown as an UpdateError: a full disk is DISK_FULL, another system error `code` with `what` and its words, the rest INTERNAL_ERROR. */
 export function asUpdateError(thrown: unknown, code: ErrorCode, what: string): UpdateError {
   if (thrown instanceof UpdateError) return thrown;
   const system = errno(thrown);

@@ -34,10 +34,7 @@ function componentsOf(pattern: string): string[] {
   return (pattern.endsWith('/') ? `${pattern}**` : pattern).split('/');
 }
 
-/**
- * Wildcard matching of any sequence: `star` stands for any number of elements. Goes back to the last star only, which is enough,
- * because an earlier one could not take more than the last one can.
- */
+/** Wildcard matching of any sequence; `star` is any number of elements. To go back to the last star is enough: an earlier one could take no more. */
 function matchesSequence(
   pattern: readonly string[],
   found: readonly string[],

@@ -1,7 +1,4 @@
-/**
- * The program. Invariant: nothing is loaded before the memory port is there: a process is largest right after Node has
- * started, and what that has touched is handed back first (docs/performance.md).
- */
+/** The program. Nothing is loaded before the memory port: a process is largest right after Node has started, which is handed back first. */
 import { realMemory } from './host/memory.ts';
 
 async function main(): Promise<void> {

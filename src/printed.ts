@@ -1,7 +1,4 @@
-/**
- * Text that others chose (names of files, reasons of holds, words of programs), as a log or a terminal may have it: control characters
- * would be obeyed, line ends and marks that reorder text would forge or hide a line. Pure.
- */
+/** Text that others chose, as a log or a terminal may have it: nothing in it is obeyed, and it forges or hides no line. Pure. */
 
 /** In one line. */
 export function printed(text: string): string {

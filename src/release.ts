@@ -1,7 +1,4 @@
-/**
- * What an update consists of, as plain data: made by package/ from a verified ZIP, read by deploy/ and services/.
- * No behaviour lives here; the three folders meet in these types only.
- */
+/** What an update consists of, as plain data: made by package/ from a verified ZIP, read by deploy/ and services/, which meet here alone. */
 
 import type { Notes } from './notes.ts';
 import type { List } from './packed-list.ts';
@@ -31,10 +28,7 @@ export interface ReleaseFile {
   readonly dropsAttributes?: true | undefined;
 }
 
-/**
- * What becomes of a file that is there already. `replace`: it is replaced. `config`: only where nobody has edited it since it was
- * deployed; else it stays, and the new one is put beside it. `keep`: it stays, whatever is in it.
- */
+/** What becomes of a file that is there: replaced; kept if somebody has edited it, the new one beside it (`config`); or always kept (`keep`). */
 export type WhenThere = 'replace' | 'config' | 'keep';
 
 /** What a module runs around the switch, as command lines, the program by its absolute path. */

@@ -1,10 +1,7 @@
 /**
- * A seal: what tells later, in one fast pass, that a file still holds the same bytes. An install compares a package with
- * the seal of what was verified (FR-001b), an audit a deployed file with that of what was deployed (deploy/fingerprint.ts).
- *
- * It is a message authentication code, Poly1305 under a random key of its own (RFC 8439), made of the very bytes that
- * were judged. Equal seals mean equal bytes, and so equal digests; who does not know the key
- * can't make other bytes that fit, which for MD5 anyone can who made both. It takes a sixteenth of MD5's time.
+ * A seal tells later, in one fast pass, that a file still holds the same bytes: of a package at its install (FR-001b), of a
+ * deployed file in an audit. It is a message authentication code, Poly1305 under a random key of its own (RFC 8439): equal seals
+ * mean equal bytes, nobody without the key can make others that fit, and it takes a sixteenth of MD5's time.
  */
 import type * as Crypto from 'node:crypto';
 import * as v from 'valibot';

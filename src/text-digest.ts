@@ -14,10 +14,7 @@ export async function loadTextDigest(): Promise<TextDigest> {
   return (text) => crypto.createHash('sha256').update(text).digest('hex');
 }
 
-/**
- * A hash of 32 bits for a table, another one for each that is made: who writes a package, or files into a tree, cannot choose names that all
- * have the same. A digest, as a loop over the units of long names takes milliseconds where no compiler is.
- */
+/** A keyed hash of 32 bits for one table: nobody can choose names that share one. As a digest, since loops over names are slow without a compiler. */
 export async function loadTextHash(): Promise<(text: string) => number> {
   const digest = await loadTextDigest();
   const seed = Math.random().toString(36);

@@ -1,7 +1,4 @@
-/**
- * What an audit is asked for and what it tells, as GET and POST /audit have it and as logs/audit.json keeps it. Pure: schemas
- * and their types.
- */
+/** What an audit is asked for and what it tells: GET and POST /audit, and logs/audit.json. Pure: schemas and their types. */
 import * as v from 'valibot';
 import { differenceKinds } from '../deploy/compare.ts';
 

@@ -1,6 +1,4 @@
-/**
- * One audit: every deployed file against the record of what was deployed. Reads only; what it found is told by the report.
- */
+/** One audit: every deployed file against the record of what was deployed. Reads only; what it found is told by the report. */
 import {
   type Comparer,
   createComparer,
@@ -58,10 +56,7 @@ type AuditHost = Pick<Host, 'files' | 'clock' | 'memory'>;
 /** Digests of small files live until a full collection: so many of them take some 2 MB. */
 const filesPerTrim = 500;
 
-/**
- * Compares everything. Throws NO_BACKUP where there is no record, or a damaged one, with what to do; rejects with the
- * reason of `signal`.
- */
+/** Compares everything. Throws NO_BACKUP, with what to do, where there is no record or a damaged one; rejects with the reason of `signal`. */
 export async function audit(
   host: AuditHost,
   backupDirectory: string,

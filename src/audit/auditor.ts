@@ -1,10 +1,7 @@
 /**
- * Audits as the daemon runs them: one that was asked for at full speed, one now and then by itself, slowly; and the last
- * report, kept in `logs/audit.json`, so that it outlives a restart. It is not synced: what a power cut takes of it, the next
- * audit finds again, and without a report the next one by itself is due at once.
- *
- * Invariants: an audit only reads, and is given up when work begins that changes files (cancel), so nothing ever waits for
- * it; one that is given up leaves the last report as it was.
+ * Audits as the daemon runs them: one that was asked for at full speed, one now and then by itself, slowly; and the last report,
+ * in `logs/audit.json`, not synced, as the next audit finds the same. An audit is given up when work begins that changes files
+ * (cancel), and leaves the last report then.
  */
 import { posix } from 'node:path';
 import * as v from 'valibot';

@@ -1,7 +1,4 @@
-/**
- * The memory that a start has taken is given back when nobody waits for the start any more: a collection in the way of the first
- * answer was a fifth of its time.
- */
+/** Gives the memory of a start back when nobody waits for it any more: a collection before the first answer took a fifth of its time. */
 import type { Clock, Memory } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import type { ProgressListener, Stage } from '../updater/state.ts';

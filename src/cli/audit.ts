@@ -1,7 +1,4 @@
-/**
- * `tope-updater audit`: has what was installed changed since? With `--repair`, restores what can be. The daemon does both;
- * this asks for it, waits, and shows what came of it.
- */
+/** `tope-updater audit`: asks the daemon what has changed since the install, with `--repair` to restore it; waits, and shows what came of it. */
 
 import type { AuditFinding, AuditReport } from '../audit/audit-report.ts';
 import { realClock } from '../host/clock.ts';

@@ -11,10 +11,7 @@ import { confirm } from './prompt.ts';
 /** The daemon may restart in the middle: itself may be what is updated, or the device reboots. */
 const patienceMs = 120_000;
 
-/**
- * Asks on a terminal unless --yes was given. Throws where the answer is no, or where nobody can be asked. `question`: made only where
- * it is asked.
- */
+/** Asks on a terminal unless --yes was given. Throws where the answer is no or nobody can be asked. `question`: made only where it is asked. */
 export async function askFirst(
   { flags, command }: CommandInvocation,
   question: string | (() => Promise<string>),
@@ -41,10 +38,7 @@ export async function followTo(
   return last;
 }
 
-/**
- * Follows an install or a rollback to its end. A daemon that restarted after its success rests in `idle`: then its
- * history tells how it ended.
- */
+/** Follows an install or a rollback to its end. A daemon that restarted after its success rests in `idle`: then its history tells. */
 export async function followToEnd(
   options: Parameters<typeof followTo>[0] & { readonly client: Client },
   newestBefore: HistoryEntry | undefined,

@@ -1,8 +1,6 @@
 /**
- * The daemon's API as the commands see it, over TCP or a unix socket.
- *
- * A daemon that cannot be reached is a CommandError with exit status 3 that says how to start one; a refusal is one with
- * status 1 that carries the daemon's own words.
+ * The daemon's API as the commands see it, over TCP or a unix socket. A CommandError with exit status 3 where nobody answers,
+ * says how to start one; one with status 1 carries the daemon's own refusal.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type * as v from 'valibot';

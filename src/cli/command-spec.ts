@@ -1,7 +1,4 @@
-/**
- * The words of the table of commands: what a command and a flag are described by, and the flags that several commands
- * share. Pure.
- */
+/** What a command and a flag are described by, and the flags that several commands share. Pure. */
 import { configFlag, type Option } from '../config.ts';
 
 /** A flag as the help text shows it; `argument` is empty for a switch. */

@@ -1,8 +1,6 @@
 /**
- * The commands as data: help texts, the manual, shell completion and docs/command-line.md are made of this table. The
- * flags of `run` are those of config.ts.
- *
- * Pure; holds no code of any command, so that `run` does not pay for the others.
+ * The commands as data, of which help, manual, shell completion and docs/command-line.md are made. Pure; no code of any command,
+ * for which `run` would pay.
  */
 import { deviceCommands } from './device-commands.ts';
 import { packagingCommands } from './packaging-commands.ts';

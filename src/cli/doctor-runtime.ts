@@ -2,10 +2,7 @@
 import { endOfSupport } from '../node-support.ts';
 import { checkOf, type Finding } from './finding.ts';
 
-/**
- * `version`: `x.y.z`. `isSigned`: packages need a signature; without one, TLS with its old list of authorities is all that
- * stands between a foreign package and root.
- */
+/** `version`: `x.y.z`. `isSigned`: packages need a signature; else an old list of authorities is all between a foreign package and root. */
 export function runtimeCheck(version: string, isSigned: boolean, nowMs: number): Finding {
   const check = checkOf('runtime');
   const ended = endOfSupport(version, nowMs);

@@ -1,8 +1,6 @@
 /**
- * Whose settings the doctor looks at: those of the daemon that runs on this machine, else those that its flags give.
- *
- * The daemon is found in /proc by its command line, so that a configuration by systemd, by an init script or by hand is
- * seen alike.
+ * Whose settings the doctor looks at: those of the daemon of this machine, found in /proc by its command line whoever has
+ * started it; else those of the flags.
  */
 import { readFile, stat } from 'node:fs/promises';
 import { hostname as machineName, networkInterfaces } from 'node:os';
@@ -82,10 +80,7 @@ async function readConfig(flags: Flags, cwd: string): Promise<Config> {
   return resolveConfig(rest, path === undefined ? undefined : await readFile(path, 'utf8'));
 }
 
-/**
- * The first process whose command line is `... tope-updater* run FLAGS`, of those that only who may run the daemon can
- * have started: what anybody calls so would have root read its files, and send its token elsewhere.
- */
+/** The first `... tope-updater* run FLAGS` that only who may run the daemon can have started: root reads its files and sends its token. */
 async function runningDaemon(
   processes: Processes,
 ): Promise<{ pid: number; cwd: string; flags: Flags } | undefined> {
@@ -101,10 +96,7 @@ async function runningDaemon(
   return undefined;
 }
 
-/**
- * True for a process of our own user, in all of its ids, whose program has no set-user-id bit: such a one may be waiting
- * for a password, started by anybody, under whatever name and with whatever arguments.
- */
+/** True for a process of our own user in all its ids, without set-user-id program: such a one anybody may have started, with any arguments. */
 async function isTrusted(processes: Processes, pid: number): Promise<boolean> {
   const ids = /^Uid:\s+([\d\s]+)$/m
     .exec((await processes.read(pid, 'status')) ?? '')?.[1]

@@ -1,7 +1,4 @@
-/**
- * `tope-updater doctor`: looks for what could keep updates from working. Each finding is ok, warn or fail, and says what
- * to do. Changes nothing.
- */
+/** `tope-updater doctor`: looks for what could keep updates from working; each finding is ok, warn or fail, with what to do. Changes nothing. */
 import { dirname } from 'node:path';
 import { errorText } from '../errors.ts';
 import { realClock } from '../host/clock.ts';

@@ -1,9 +1,7 @@
 /**
- * Serves one file over loopback HTTP while the daemon downloads it: a package from a USB stick takes the same way, with
- * the same checks, as one from the network.
- *
- * Invariants: listens on 127.0.0.1 only, under a path that cannot be guessed; Range is served, so that an interrupted
- * download resumes; the file stays the one that was opened.
+ * Serves one file over loopback HTTP while the daemon downloads it, so that a package from a USB stick takes the same way, with
+ * the same checks, as all. On 127.0.0.1 only, under a path that cannot be guessed; with ranges, for a resume; the file stays the
+ * one that was opened.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -1,8 +1,4 @@
-/**
- * Follows what the daemon does and shows it: a live line on a terminal, else a line for each change.
- *
- * A daemon that stops answering in the middle is waited for: it may be what is being updated.
- */
+/** Follows the daemon: a live line on a terminal, else a line for each change. One that stops answering is waited for: it may be what is updated. */
 import type { Clock } from '../host/host.ts';
 import type { Client, ProgressEvent } from './client.ts';
 import { CommandError } from './failure.ts';

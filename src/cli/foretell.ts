@@ -1,7 +1,4 @@
-/**
- * What a device that has an older version would download of a package: the very decisions of the daemon, on files that are
- * unpacked for them, with the package in place of the store.
- */
+/** What a device with an older version would download of a package: the daemon's own decisions, files unpacked for them, the package as the store. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,10 +25,7 @@ export interface Foretold {
   readonly traffic: Traffic;
 }
 
-/**
- * `against`: an older package, or the folder that one is packed of. The link is taken to be slow: a device deflates as much as it can.
- * Throws as the device's reader does where `against` is no package.
- */
+/** `against`: an older package or its folder. The link counts as slow: a device deflates what it can. Throws as the device's reader does. */
 export async function foretell(
   packagePath: string,
   request: PackageRequest,

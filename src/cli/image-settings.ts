@@ -1,7 +1,4 @@
-/**
- * The settings of the device whose image is made: from its configuration file, as it will be there, and from flags. Paths in it are
- * the device's; only `--config`, `--trust-key` and the package are files of this machine.
- */
+/** The settings of the device whose image is made. Paths are the device's; only `--config`, `--trust-key` and the package are of this machine. */
 import { isAbsolute, join, posix } from 'node:path';
 import { type Config, type Flags, UsageError } from '../config.ts';
 import { errno } from '../errors.ts';

@@ -1,7 +1,6 @@
 /**
- * `tope-updater install --root DIR FILE`: installs a package into a tree that becomes the image of a device. The same checks,
- * transaction, record and history as on the device, so that its first update in the field knows what is deployed; no daemon, and
- * nothing of the tree runs.
+ * `tope-updater install --root DIR FILE`: installs into a tree that becomes a device's image, with the same checks, transaction,
+ * record and history, so that the first update in the field knows what is deployed. No daemon; nothing of the tree runs.
  */
 import { basename, join } from 'node:path';
 import { type Flags, UsageError } from '../config.ts';

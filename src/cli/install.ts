@@ -1,7 +1,4 @@
-/**
- * `tope-updater install FILE|URL`: hands a package to the daemon and follows it to the end. The daemon does the work and
- * every check; this finds out what to ask for, and serves a local file while it is downloaded.
- */
+/** `tope-updater install FILE|URL`: finds out what to ask the daemon for, serves it a local file, follows it to the end. The checks are its own. */
 import { basename } from 'node:path';
 import * as v from 'valibot';
 import { type Flags, UsageError } from '../config.ts';
@@ -132,10 +129,7 @@ async function cancelled(client: Client, thrown: unknown): Promise<unknown> {
   }
 }
 
-/**
- * Ctrl-C during the download stops it in the daemon too, because what serves a file is about to go; an install that has
- * begun goes on. The returned function tells that it has begun.
- */
+/** Ctrl-C during the download cancels it, as what serves a file is about to go; an install goes on. The returned function tells that it has begun. */
 function onInterrupt(client: Client): () => void {
   let isInstalling = false;
   process.once('SIGINT', () => {

@@ -1,7 +1,4 @@
-/**
- * What a package would do on the device that this command runs on: planned as its daemon plans, by the daemon's settings and records.
- * Reads only, and works while the daemon runs.
- */
+/** What a package would do on this device: planned as its daemon plans, by its settings and records. Reads only, and works while the daemon runs. */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Flags } from '../config.ts';
@@ -23,10 +20,7 @@ import { readTrustedKey } from './trusted-key.ts';
 const none = () => undefined;
 const silent: Log = { debug: none, info: none, warn: none, error: none };
 
-/**
- * Those of the daemon that runs, else of the one that the flags describe. Throws a UsageError, a CommandError where there is no such
- * work directory, or names a file that cannot be read.
- */
+/** Those of the daemon that runs, else of the one that the flags describe. Throws a UsageError or a CommandError that names what cannot be read. */
 export async function deviceRules(flags: Flags): Promise<PlanningSettings & Pick<DoctorTarget, 'elsewhere'>> {
   const processes = realProcesses();
   const { config, configPath, workDirectory, daemonPid, elsewhere } = await doctorTarget(flags, processes);

@@ -1,7 +1,4 @@
-/**
- * What a command prints: lines, and on a terminal one live line below them that is redrawn in place. In a pipe there is
- * no live line and no colour; NO_COLOR (https://no-color.org) and TERM=dumb are respected.
- */
+/** What a command prints: lines, and on a terminal one live line below them. NO_COLOR (https://no-color.org) and TERM=dumb are respected. */
 import { errno } from '../errors.ts';
 import { printedLines } from '../printed.ts';
 

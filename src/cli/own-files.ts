@@ -1,7 +1,4 @@
-/**
- * What the updater itself consists of, wherever it lies: the names that no package may touch, as a device whose updater is
- * replaced by other bytes cannot be updated again.
- */
+/** What the updater itself consists of, wherever it lies: names that no package may touch, as the device could not be updated again. */
 import { readFile } from 'node:fs/promises';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import type { Config } from '../config.ts';

@@ -1,7 +1,4 @@
-/**
- * What has to be told to the daemon of a package, read from the package itself: version, size and digests. Whether it
- * may be installed is for the daemon to say.
- */
+/** What has to be told to the daemon of a package, read from the package itself. Whether it may be installed is for the daemon to say. */
 
 import { hashPackage } from '../download/verify.ts';
 import type { Files } from '../host/host.ts';

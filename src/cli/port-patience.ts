@@ -1,7 +1,4 @@
-/**
- * A port that is taken: usually an end with that message, at once. While a new executable proves itself (deploy/probation.ts) the port was given
- * up by the one before a moment ago, and whoever has taken it meanwhile would make the new one fail: it is waited for.
- */
+/** A port that is taken usually ends a start at once; while a new executable proves itself it is waited for: the one before has just given it up. */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -1,9 +1,4 @@
-/**
- * argv -> command. Exit codes: exitCodes in commands.ts.
- *
- * Invariant: the daemon loads nothing of the other commands, whose memory it would pay for; each is loaded when it is asked
- * for.
- */
+/** argv -> command; exit codes: commands.ts. Each command is loaded when it is asked for: the daemon would pay for the others in memory. */
 
 import { writeFileSync } from 'node:fs';
 import { UsageError } from '../config.ts';

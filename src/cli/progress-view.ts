@@ -1,8 +1,4 @@
-/**
- * An update's progress as one line of text: plain, or with a bar as wide as the terminal lets it be. Pure.
- *
- * The bar is ASCII, because a serial console may know no more.
- */
+/** An update's progress as one line of text: plain, or with a bar (ASCII, for serial consoles) as wide as the terminal lets it be. Pure. */
 import type { ProgressEvent } from './client.ts';
 import { bytesOfText, bytesText, durationText } from './figures.ts';
 import type { Output, Style } from './output.ts';

@@ -1,8 +1,6 @@
 /**
- * A package behind a URL, read without storing it: its digests in one pass, its manifest by a few Range requests.
- *
- * The daemon downloads the package again by itself, with all its resuming and checking; this is only what has to be
- * known before.
+ * A package behind a URL, read without storing it: its digests in one pass, its manifest by a few Range requests. The daemon
+ * downloads and checks by itself.
  */
 
 import { newDigests } from '../download/digest.ts';

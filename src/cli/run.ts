@@ -1,7 +1,4 @@
-/**
- * `tope-updater run`: the daemon. Wires the real parts together, in this order: configuration, port, lock, work
- * directory, log, recovery, API. Nothing in the work directory is touched before the lock is held.
- */
+/** `tope-updater run`: the daemon. Wires the real parts together; nothing in the work directory is touched before the lock is held. */
 import { chmod, lstat, mkdir, realpath } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';

@@ -1,10 +1,7 @@
 /**
- * `tope-updater support`: one file with all that is needed to find out what went wrong on a device: logs, state,
- * history, versions, configuration, and what lies in the work directory. Works without a daemon; changes nothing.
- *
- * Invariant: no secret is in it. Of every text, query strings and passwords of URLs, the token, and whatever is called
- * a signature, key, token or password are left out; files that may hold others (packages, journals with the environment
- * of services, keys) are listed by name and size alone.
+ * `tope-updater support`: one file with all that is needed to find out what went wrong. Works without a daemon; changes nothing.
+ * No secret is in it: query strings and passwords of URLs, tokens and whatever is called a key or a signature are left out of
+ * every text, and files that may hold others (packages, journals, keys) are listed by name and size alone.
  */
 import { constants, createWriteStream } from 'node:fs';
 import { lstat, readdir, readFile, rm } from 'node:fs/promises';

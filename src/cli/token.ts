@@ -4,9 +4,8 @@ import { UsageError } from '../config.ts';
 import { cannotRead } from './place.ts';
 
 /**
- * The token in a file, without the end of its line. Throws a UsageError that names the file: where it cannot be read, is
- * empty, or holds what a header cannot carry as one word (RFC 6750 section 2.1): nobody could ever present such a token.
- * The message never repeats any of it.
+ * The token in a file. Throws a UsageError that names the file, and never any of it, where it cannot be read, is empty, or holds
+ * what a header cannot carry as one word (RFC 6750 section 2.1).
  */
 export async function readToken(path: string): Promise<string> {
   const text = await beginningOf(path).catch((thrown: unknown) => {

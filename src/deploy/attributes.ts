@@ -19,9 +19,8 @@ const cannotHold = new Set([
 const hasNoRoom = new Set(['ENOSPC', 'EDQUOT']);
 
 /**
- * Gives a file that has its content, owner and mode these attributes and no other access list, as a directory may have given it one.
- * Gives the names of those that cannot be held; rejects with any other system error. What others noted under `user.` is never worth
- * a failure.
+ * Gives a finished file these attributes, and no other access list that its directory may have given it. Gives the names of
+ * those that cannot be held; rejects with a system error, but never for what others noted under `user.`.
  */
 export async function giveAttributes(file: OpenFile, attributes: Attributes): Promise<string[]> {
   const missing: string[] = [];

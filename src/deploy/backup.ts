@@ -1,9 +1,7 @@
 /**
- * Backups: what a transaction replaces or removes, saved under backups/ before the first process is stopped, and again where
- * a program has changed it while it stopped: that was its last word.
- *
- * Of each such file there are two more names then: its backup, for a later rollback, and one beside its target
- * (plan.ts, keptPath), for an undo. Both are other names of the same file where the filesystem can do that.
+ * Backups: what a transaction replaces or removes, saved before the first process is stopped, and again where a program changed
+ * it while it stopped: its last word. Each such file has two more names then, its backup for a rollback and one beside its
+ * target (plan.ts, keptPath) for an undo: names of the same file where the filesystem can.
  */
 import { posix } from 'node:path';
 import { attributesInWords } from '../attribute-kinds.ts';
@@ -21,10 +19,7 @@ import { placeAbove } from './turned.ts';
 
 const backupDirectoryMode = 0o700;
 
-/**
- * Saves every file that the plan replaces or removes; all durable with `group`, the directories that are returned and those
- * of the plan.
- */
+/** Saves every file that the plan replaces or removes; all durable with `group`, the directories that are returned and those of the plan. */
 export async function saveBackups(
   host: Pick<Host, 'files' | 'log'>,
   backupDirectory: string,
@@ -46,10 +41,9 @@ function* backedUp(plan: Plan): Generator<string> {
 }
 
 /**
- * After the services are stopped: saves anew what is another file than the one that was saved, or other bytes. All of it is
- * durable when it resolves. DEPLOYMENT_FAILED where a file stands now where nothing was: the plan has no backup of it.
- * `isSwitching`: an earlier run was cut while it switched, and the boot has started programs; only what its staged file proves
- * to be unswitched is looked at then.
+ * After the stop: saves anew, durably, what is another file now, or other bytes. DEPLOYMENT_FAILED where a file stands where
+ * nothing was. `isSwitching`: an earlier run was cut while it switched; only what its staged file proves to be unswitched is
+ * looked at.
  */
 export async function retakeBackups(
   { files, log }: Pick<Host, 'files' | 'log'>,

@@ -1,9 +1,7 @@
 /**
- * What goes over to each file of a plan from the file that it replaces, beside bytes, mode and owner (new-attributes.ts), and what
- * does not: said before the update. Reads from the disk, changes nothing.
- *
- * What lies in a directory of a service may be anything that the service could bring there: another name of a program that has
- * capabilities. So capabilities are taken from a file alone that nobody but root and its owner could have put in its place.
+ * What goes over to each file of a plan from the one it replaces, beside bytes, mode and owner (new-attributes.ts), and what
+ * does not: said before the update. Reads only. Capabilities are taken from a file alone that nobody but root and its owner
+ * could have put there.
  */
 import { accessList, attributesInWords, capability } from '../attribute-kinds.ts';
 import { errno } from '../errors.ts';

@@ -1,8 +1,6 @@
 /**
- * Backups of single files as 0.1.0 made them, `backups/<module>.<id>.bak` being the file itself, are closed: the file moves
- * into a directory of that name which only root can enter. A set-uid program there was one that anybody could run.
- *
- * Invariant: cut anywhere and run again it comes to the same end; nothing is lost on the way.
+ * Backups of single files as 0.1.0 made them are closed: the file moves into a directory of its name which only root can enter,
+ * as anybody could run a set-uid program there. May be cut anywhere and run again.
  */
 import { posix } from 'node:path';
 import type { Files } from '../host/host.ts';

@@ -1,7 +1,6 @@
 /**
- * Compares what stands on the disk with the record of what was deployed (deployed-record.ts). Reads only.
- *
- * Memory: one read buffer, and the names below the directory modules.
+ * Compares what stands on the disk with the record of what was deployed. Reads only. Memory: one read buffer, and the names
+ * below the directory modules.
  */
 import type * as Crypto from 'node:crypto';
 import { posix } from 'node:path';
@@ -14,9 +13,8 @@ import type { DeployedDirectory, DeployedFile, DeployedLink } from './deployed-r
 import { type Fingerprint, isSame, newFingerprinting } from './fingerprint.ts';
 
 /**
- * missing: nothing is there. kind: something else is (a symlink, a directory), also in the place of a directory above
- * it. unreadable: the disk does not give it. content: other bytes, or a link that leads elsewhere. attributes: the right bytes,
- * another mode or owner, other capabilities or another access list than it was given.
+ * kind: something else stands there, or in the place of a directory above. content: other bytes, or a link that leads elsewhere.
+ * attributes: the right bytes with another mode, owner, capabilities or access list than were given.
  */
 export const differenceKinds = ['missing', 'kind', 'unreadable', 'content', 'attributes'] as const;
 export type DifferenceKind = (typeof differenceKinds)[number];
@@ -154,10 +152,7 @@ export function createComparer(files: Files, { signal, pace }: Comparison): Comp
   };
 }
 
-/**
- * Regular files and symlinks below a directory module that the record does not name, as a service may have put them there.
- * Deeper than limits.pathDepth nothing is looked for.
- */
+/** Regular files and symlinks below a directory module that the record does not name. Nothing is looked for deeper than limits.pathDepth. */
 export async function* extraFiles(
   files: Files,
   tree: string,

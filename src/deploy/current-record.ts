@@ -1,11 +1,7 @@
 /**
- * The records of what is deployed (deployed-record.ts) as files of backups/: which one counts, which ones go.
- *
- * Invariants: a record is durable before its journal says `switching`, so that the update stands or falls together with it;
- * the newest one counts, because that of an update which is undone or taken back goes before the journal does.
- *
- * `<id>.zip` beside it is the package it came from, where the configuration keeps it for a repair. That is no promise: a
- * power cut may lose it, and nobody trusts it before its digest was compared.
+ * The records of what is deployed as files of backups/: which one counts, which go. One is durable before its journal says
+ * `switching`, and goes before the journal where its update is undone or taken back: so the newest counts. `<id>.zip` beside it
+ * is the package that it came from, where it is kept; it is compared before its use.
  */
 import { posix } from 'node:path';
 import type { Files } from '../host/host.ts';
@@ -22,10 +18,7 @@ export function keptPackagePath(backupDirectory: string, id: string): string {
   return posix.join(backupDirectory, `${id}.zip`);
 }
 
-/**
- * Id of the record that tells what is deployed now, while no transaction runs. Undefined where there is none: nothing was
- * installed, or the last update was installed by an updater that kept no records.
- */
+/** Id of the record of what is deployed now, while no transaction runs. Undefined: nothing is, or an updater without records installed it. */
 export async function currentRecord(files: Files, backupDirectory: string): Promise<string | undefined> {
   const names = await files.list(backupDirectory);
   const newest = idsIn(names, recordName).at(-1);

@@ -26,10 +26,7 @@ export interface RecordHeader {
   /** Of the update that made this record. */
   readonly id: string;
   readonly version: string;
-  /**
-   * Every module that is deployed, and the version that brought it: null where only a record without this list knew it. Absent in
-   * records of 0.1.0.
-   */
+  /** Every module that is deployed and the version that brought it, null where that is not known. Absent in records of 0.1.0. */
   readonly modules?: ModuleVersions;
   /** Of the package. */
   readonly notes?: Notes;
@@ -122,9 +119,8 @@ export interface RecordChange {
 }
 
 /**
- * Writes the record of an update: its own lines, and of the record before it what belongs to other modules that stay. Its content
- * is durable with `group`, its name when backups/ is synced. A damaged record before it counts as
- * none: those modules are known again when they are installed again.
+ * Writes the record of an update: its own lines, and those of other modules that stay from the one before, of which a damaged
+ * one counts as none. Its content is durable with `group`, its name when backups/ is synced.
  */
 export async function writeRecord(
   files: Files,

@@ -1,7 +1,6 @@
 /**
- * What stands below a tree and is not wanted: what an earlier update deployed there goes, but for files that people edit; these and what
- * others put there stay, and are named in the log. `exact` trees lose them too. Below a mount point nothing is looked at: it is another filesystem's, or
- * another place's, and never the package's.
+ * What stands below a tree and is not wanted: what an earlier update deployed goes, but for files that people edit; these and
+ * what others put there stay, and are named in the log, unless the tree is `exact`. Nothing is looked at below a mount point.
  */
 
 import { UpdateError } from '../errors.ts';

@@ -1,7 +1,6 @@
 /**
- * What tells later whether a file still holds the bytes it was deployed with: their SHA-256 where the package declares it
- * and it has to be computed anyway, else a seal, which takes a seventh of the time and serves as well (seal.ts). To begin a
- * seal takes as long as the SHA-256 of 16 KiB, so a small file has its SHA-256, too.
+ * What tells later whether a file holds the bytes it was deployed with: their SHA-256 where the package declares it, and of
+ * small files, else a seal, which takes a seventh of the time (seal.ts) but as long to begin as the SHA-256 of 16 KiB.
  */
 import type * as Crypto from 'node:crypto';
 import { limits } from '../limits.ts';
@@ -17,10 +16,7 @@ export interface Fingerprinting {
   finish(): Fingerprint;
 }
 
-/**
- * Begins one of a file of `sizeBytes`, to compare with `wanted`: of its kind, and under its key. Without `wanted` it is a new
- * one. `crypto`: node:crypto, loaded once for all files.
- */
+/** Begins one of a file of `sizeBytes`, of the kind and key of `wanted` to compare with, or a new one. `crypto`: loaded once for all files. */
 export function newFingerprinting(
   crypto: typeof Crypto,
   sizeBytes: number,

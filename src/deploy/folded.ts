@@ -1,8 +1,7 @@
 /**
- * Filesystems on which `README` and `readme` are one file (vfat, exFAT, ext4 with casefold). Two names of a package that fold together
- * there are refused before anything is done; a name of which only the case changes is a file that goes and another that comes.
- *
- * Nothing is asked where no two names fold together, which is nearly always.
+ * Filesystems on which `README` and `readme` are one file (vfat, exFAT, casefold). Two such names of a package are refused
+ * before anything is done; a name of which only the case changes is a file that goes and one that comes. Nothing is asked where
+ * no two names fold together.
  */
 import { UpdateError } from '../errors.ts';
 import { breathing } from '../host/breathing.ts';
@@ -17,10 +16,7 @@ export function folded(path: string): string {
   return path.normalize('NFC').toLowerCase();
 }
 
-/**
- * Targets at which something is found by its name in another case only. Throws INVALID_MANIFEST naming two wanted names of one file,
- * as far as the names that stand in their directory tell. Rejects with a system error.
- */
+/** Targets found by their names in another case only. INVALID_MANIFEST names two wanted names of one file. Rejects with a system error. */
 export async function otherCases(
   files: Files,
   wants: Iterable<Want>,
@@ -42,9 +38,7 @@ export async function otherCases(
   return others;
 }
 
-/**
- * After staging, where it is certain: a staged file is found by its name in another case, too. Throws INVALID_MANIFEST as above.
- */
+/** After staging, where it is certain: a staged file is found by its name in another case, too. Throws INVALID_MANIFEST as above. */
 export async function refuseOneFile(files: Files, plan: Plan): Promise<void> {
   for (const [first, second] of await groupsOf({ [Symbol.iterator]: () => putSteps(plan) })) {
     if (first === undefined || second === undefined) continue;
@@ -62,10 +56,7 @@ export async function renamedCases(plan: Plan): Promise<(step: FileStep) => bool
   return ({ kind, target }) => kind === 'put' && renamed.has(target);
 }
 
-/**
- * Those of which more than one have the same folded path; `items` is gone through twice. Of most of them no more is held than a
- * number: there may be thousands.
- */
+/** Those of which more than one have the same folded path; `items` is gone through twice. Of most no more is held than a number. */
 async function groupsOf<Item extends { readonly target: string }>(items: Iterable<Item>): Promise<Item[][]> {
   const hashOf = await loadTextHash();
   const seen = new Set<number>();

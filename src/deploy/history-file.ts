@@ -1,8 +1,6 @@
 /**
- * `backups/history.jsonl`: one JSON line for each update or rollback that ended, oldest first.
- *
- * Invariants: rewritten whole and durably for each entry (it is small), so that a line is there or not; an entry is
- * there once however often a recovery adds it; a line that cannot be read (another program's, a torn one) is dropped.
+ * `backups/history.jsonl`: one JSON line for each operation that ended, oldest first. Rewritten whole and durably for each
+ * entry, which is there once however often it is added; a line that cannot be read is dropped.
  */
 import { posix } from 'node:path';
 import * as v from 'valibot';
@@ -22,10 +20,7 @@ export async function readHistory(files: Files, backupDirectory: string): Promis
     .flatMap((line) => parseEntry(line) ?? []);
 }
 
-/**
- * Adds an entry durably; one with the same id is replaced. The oldest beyond limits.historyEntries go, but never the last
- * success: it tells what is installed.
- */
+/** Adds an entry durably, in the place of one with its id. The oldest beyond limits.historyEntries go, but never the last success. */
 export async function addToHistory(
   files: Files,
   backupDirectory: string,

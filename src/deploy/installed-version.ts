@@ -1,8 +1,6 @@
 /**
- * The version that runs now, for the downgrade guard and `min_version`.
- *
- * Two sources that do not depend on each other: the history, of which the last success is never dropped, and, where it is lost,
- * the record of what is deployed (deployed-record.ts), which stands as long as anything is. Neither depends on a clock.
+ * The version that runs now, for the downgrade guard and `min_version`: of the history, whose last success is never dropped, or,
+ * where that is lost, of the record of what is deployed. No clock has a say.
  */
 import { UpdateError } from '../errors.ts';
 import type { Files } from '../host/host.ts';

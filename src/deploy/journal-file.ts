@@ -1,9 +1,7 @@
 /**
- * The journal on the disk: `backups/journal` while a transaction runs, `backups/<id>.journal` once it is committed
- * and its backups are kept for a rollback.
- *
- * Invariants: append() returns only when the record is durable, and with it all before it; room for later records is
- * taken at the start, so that a disk that fills up in mid-install cannot keep us from writing down that we undo.
+ * The journal on the disk: `backups/journal` while a transaction runs, `backups/<id>.journal` once it is committed. append()
+ * returns when the record is durable, and all before it; room for later ones is taken at the start, so that a full disk keeps us
+ * from no undo.
  */
 import { posix } from 'node:path';
 import { UpdateError } from '../errors.ts';
@@ -22,10 +20,7 @@ import type { Plan } from './plan.ts';
 import { openSteps, type StepList } from './step-list.ts';
 
 export interface JournalFile {
-  /**
-   * Writes `record` behind the earlier ones: a killed daemon's successor reads it, a power cut may take it. Durable with
-   * the next append().
-   */
+  /** Writes `record` for the successor of a killed daemon; a power cut may take it. Durable with the next append(). */
   note(record: JournalRecord): Promise<void>;
   /** Makes `record` durable behind the earlier ones. */
   append(record: JournalRecord): Promise<void>;
@@ -39,10 +34,7 @@ export function journalPath(backupDirectory: string): string {
 /** What the record with the plan may take, so that all later ones fit into what can be read. */
 const planBytes = limits.journalBytes - limits.journalRoomBytes;
 
-/**
- * Throws DEPLOYMENT_FAILED with both numbers where a journal cannot hold the plan: to be asked before anything is begun. The event loop
- * turns in between.
- */
+/** Throws DEPLOYMENT_FAILED with both numbers where a journal cannot hold the plan: asked before anything begins. The event loop turns. */
 export async function checkPlanLength({ clock }: Pick<Host, 'clock'>, plan: Plan): Promise<void> {
   if (plan.steps.length < limits.journalSureSteps) return;
   let bytes = 0;

@@ -1,6 +1,6 @@
 /**
- * Reads a journal from its bytes, a part at a time: the plan of a large package has tens of megabytes of text. Its steps are parsed as
- * they come and packed; they count only when the digest of their record was found good.
+ * Reads a journal a part at a time, as a large plan has tens of megabytes. Steps are parsed as they come and packed; the digest
+ * of their record decides.
  */
 import type * as Crypto from 'node:crypto';
 import { limits } from '../limits.ts';

@@ -1,10 +1,7 @@
 /**
- * Of what was deployed for modules that go: what an update takes away, and what stays. A file goes only as long as it is what was
- * deployed: what somebody has edited, what people edit (`config`), what others put there and what lies on a mounted filesystem
- * stays, and is named in the log. Spec section 10.
- *
- * Invariant: the record is no authority over the device. Each path of it is looked at again: it lies inside the allowed roots, and
- * what goes has no symlink among its directories.
+ * Of what was deployed for modules that go: a file goes as long as it is what was deployed. What somebody has edited, `config`,
+ * what others put there and what lies on a mounted filesystem stays, and is named in the log (spec section 10). The record is no
+ * authority: each path is looked at again.
  */
 import { UpdateError } from '../errors.ts';
 import { breathing } from '../host/breathing.ts';

@@ -23,10 +23,7 @@ export interface Leaving {
 
 export const nothingLeaves: Leaving = { modules: [], lines: [] };
 
-/**
- * Those of a release's `remove` and `complete` that the record knows: one that it does not know is gone already. Throws INVALID_MANIFEST
- * where the updater itself is named.
- */
+/** Those of `remove` and `complete` that the record knows; others are gone already. INVALID_MANIFEST where the updater itself is named. */
 export async function readLeaving(
   { files, log }: Pick<Host, 'files' | 'log'>,
   backupDirectory: string,

@@ -1,9 +1,7 @@
 /**
- * Which extended attributes a new file has, from those of the file that it replaces and those that are stated. Pure. Spec section 10.
- *
- * Invariant: nobody may do more with the new file than with the old one but for what mode and owner of the new one say themselves. So
- * capabilities and access lists go over only to a file of the same owner and group, capabilities only where nobody else may
- * execute it, and where the mode changes, the list lets nobody in whom the old list or the new mode kept out.
+ * Which extended attributes a new file has, from those of the old one and those that are stated. Pure. Spec section 10. Nobody
+ * may do more with it than its mode and owner say: capabilities and access lists go over to the same owner and group only,
+ * capabilities only where nobody else may execute it, and a list lets nobody in whom the old one or the new mode kept out.
  */
 import { accessList, capability } from '../attribute-kinds.ts';
 import type { Attributes } from '../host/host.ts';

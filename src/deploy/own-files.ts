@@ -1,8 +1,6 @@
 /**
- * Keeps every transaction away from the updater's own files (spec section 11): its executable, units, configuration and
- * keys, by whatever path, link or second name they would be reached.
- *
- * A device whose updater was replaced by other bytes cannot be updated again, and the success would be told all the same.
+ * Keeps every transaction away from the updater's own files (spec section 11), by whatever path, link or second name: a device
+ * whose updater is replaced by other bytes cannot be updated again, and the success would be told all the same.
  */
 import { posix } from 'node:path';
 import { type ErrorCode, errno, UpdateError } from '../errors.ts';
@@ -12,10 +10,7 @@ import { type Findings, identityOf } from './findings.ts';
 import type { Want } from './make-plan.ts';
 import { directoryOf } from './paths.ts';
 
-/**
- * Throws `code` for the first want that would change one of `own`, or something below it. `own`: absolute paths, which need
- * not be there; `found`: what stands at each want's target, whose directories are resolved.
- */
+/** Throws `code` for the first want that would change one of `own` (absolute paths) or something below. `found`: what stands at each target. */
 export async function refuseOwnFiles(
   files: Files,
   own: readonly string[],

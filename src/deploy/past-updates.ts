@@ -1,9 +1,6 @@
 /**
- * Past updates: the journals of committed transactions, kept with their backups so that they can be rolled back.
- *
- * Layout of backups/: `<id>.journal` is the record of a committed update, `<module>.<id>.bak` what it replaced,
- * `<id>.deployed` what stood after it (deployed-record.ts).
- * Invariant: a record that a rollback may be asked of stands only as long as all its backups do.
+ * Past updates: journals of committed transactions (`<id>.journal`), with what they replaced (`<module>.<id>.bak`) and what
+ * stood after them (`<id>.deployed`). A record that a rollback may be asked of stands only as long as all its backups do.
  */
 import { posix } from 'node:path';
 import { UpdateError } from '../errors.ts';
@@ -87,10 +84,7 @@ export async function latestId(files: Files, backupDirectory: string): Promise<s
     .at(-1);
 }
 
-/**
- * What taking back `chain` (newest first) asks of the disk: for each path what stood there before the oldest update
- * of the chain that touched it.
- */
+/** What taking back `chain` (newest first) asks of the disk: for each path what stood there before the oldest update that touched it. */
 export async function wantsOfRollback(files: Files, chain: readonly Plan[]): Promise<Iterable<Want>> {
   const wants = (await loadPacking()).map<Want>();
   for (const plan of chain.toReversed())
@@ -134,10 +128,7 @@ async function wantBefore(files: Files, plan: Plan, step: Step): Promise<Want | 
   }
 }
 
-/**
- * Removes the records and backups of all but the newest updates, and every backup that belongs to no record. Not synced:
- * what a power cut brings back is as old as it was, and goes at the next start, which prunes before it takes a command.
- */
+/** Removes all but the newest updates, and every backup without a record. Not synced: what comes back goes at the next start. */
 export async function prunePastUpdates(
   files: Files,
   backupDirectory: string,

@@ -1,7 +1,4 @@
-/**
- * Parts of absolute paths in their shortest form, as all of a plan are. node:path looks at each character of whatever it is
- * given, in JavaScript: for a tree of thousands of files that is a good part of the work. Pure.
- */
+/** Parts of absolute paths in their shortest form, as all of a plan are: node:path looks at each character, which thousands of files feel. Pure. */
 
 /** The directory of a path: `/a/b` -> `/a`, `/a` -> `/`. */
 export function directoryOf(path: string): string {

@@ -6,9 +6,9 @@ import { type Plan, summaryOf, touchedDirectories } from './plan.ts';
 import { standingDirectories, steadyDirectory } from './turned.ts';
 
 /**
- * Runs `write` with a group for the filesystems of the plan's directories, which must stand, and of `others`. When it resolves, all
- * files that `write` finished are durable, and all names in the plan's directories and in those that `write` returned. Rejects
- * with what `write` threw, or with `code`.
+ * Runs `write` with a group for the filesystems of the plan's directories, which must stand, and of `others`. When it resolves,
+ * all files that it finished are durable, and all names in the plan's directories and the returned ones. Rejects with what
+ * `write` threw, or with `code`.
  */
 export async function withPlanGroup(
   files: Files,

@@ -1,7 +1,4 @@
-/**
- * The plan of a transaction: the list of steps from what stands on the disk to what shall stand there, and the names that
- * each step uses. Made by make-plan.ts. Pure; the plan is what the journal stores, so it is plain JSON.
- */
+/** The plan of a transaction: the steps from what stands to what shall stand, and the names that each uses. Pure, and plain JSON for the journal. */
 
 import type { Attributes } from '../host/host.ts';
 import type { List } from '../packed-list.ts';
@@ -53,9 +50,8 @@ export interface DirectoryAttributes {
 }
 
 /**
- * A directory that is new, or that goes; `mode`, `uid`, `gid` are its attributes. A `holdDirectory` lives as long as the
- * transaction: it keeps the names of a set-uid file beside its target out of others' reach. `becomeDirectory`: at its place, or above,
- * stands a file until the switch (turned.ts).
+ * A directory that comes or goes. A `holdDirectory` lives as long as the transaction: it keeps the names of a set-uid file out
+ * of others' reach. `becomeDirectory`: at its place, or above, stands a file until the switch (turned.ts).
  */
 export interface DirectoryStep extends DirectoryAttributes {
   readonly kind: 'makeDirectory' | 'removeDirectory' | 'holdDirectory' | 'becomeDirectory';
@@ -140,10 +136,7 @@ export function stagedPath(step: PutStep): string {
   return `${step.temp}.new`;
 }
 
-/**
- * The old file's other name beside its target: undo renames it back, which takes neither room nor a new name. Made before
- * the switch where the filesystem has hard links; else the switch renames the old file to it.
- */
+/** The old file's other name beside its target, made before the switch, or by it: undo renames it back, which takes no room. */
 export function keptPath(step: FileStep): string {
   return `${step.temp}.kept`;
 }
@@ -205,10 +198,7 @@ export function newSummary(): { readonly summary: StepSummary; add(step: Step): 
   };
 }
 
-/**
- * The directories whose names a plan changes: those to sync, parents first, each once. Without those that only hold staged files
- * (`holdDirectory`): a rename out of one is whole where its target's directory is synced.
- */
+/** The directories whose names a plan changes, to be synced, parents first; without those that only hold staged files. */
 export function touchedDirectories(plan: Plan): string[] {
   return [...summaryOf(plan).touched].sort();
 }

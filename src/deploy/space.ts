@@ -42,9 +42,8 @@ export async function checkPlanFits(
 }
 
 /**
- * Throws DISK_FULL naming the filesystem and both numbers where the staged files, the backups that must be copies
- * (another filesystem than backups/) and the reserve do not fit (spec section 6).
- * `filesystemOf` tells where a target's directory lies; `found` what stands at a target now.
+ * Throws DISK_FULL naming the filesystem and both numbers where staged files, backups that must be copies and the reserve do not
+ * fit (spec section 6). `filesystemOf`: of a target's directory; `found`: what stands at a target.
  */
 export async function checkSpace(
   plan: Plan,

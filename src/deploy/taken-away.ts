@@ -1,10 +1,7 @@
 /**
- * Directories that somebody else has taken away: the user of a service owns the directory of his module, and exchanges it for a
- * symlink, moves it, puts something else in the place of a name of ours. That may cost him his own update; it must keep nobody
- * else's from its end, so what cannot be reached any more through a directory that others may write is given up, and told.
- *
- * Where root alone writes every directory on the way, nobody can have done that: it is a filesystem that is not mounted yet, say,
- * and what cannot be reached is tried again.
+ * Directories that somebody else has taken away: the user of a service owns its module's directory and may exchange it. That may
+ * cost him his own update, and keeps nobody else's from its end: what cannot be reached through a directory that others may
+ * write is given up, and told. Where root alone writes, it is a filesystem that is not mounted yet, say, and is tried again.
  */
 import { errno, errorText } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';

@@ -1,6 +1,4 @@
-/**
- * Where the paths of a manifest lead on this device, and whether that is where packages may go.
- */
+/** Where the paths of a manifest lead on this device, and whether that is where packages may go. */
 import { posix } from 'node:path';
 import { asUpdateError, errno, UpdateError } from '../errors.ts';
 import type { Files } from '../host/host.ts';
@@ -47,10 +45,7 @@ export async function resolveDirectory(files: Files, directory: string): Promise
   return posix.join(real, missing);
 }
 
-/**
- * The deepest directory at or above `path` that exists, resolved, and what of the path is missing below it. A dangling
- * symlink on the way is an error, not a gap, and so is what is no directory.
- */
+/** The deepest directory at or above `path` that exists, resolved, and what is missing below it; a dangling symlink or a file is an error. */
 export async function resolveExisting(
   files: Files,
   path: string,

@@ -1,8 +1,7 @@
 /**
- * Places that change their kind: a file or symlink that becomes a directory, or a directory that becomes a file or symlink.
- *
- * What is below such a place is there before the switch or after it, never both. So whatever stands in for it, staged or kept,
- * lies beside the topmost of them; a directory that comes is made in the switch, one that goes is emptied and renamed away.
+ * Places that change their kind: file or symlink to directory, or back. What is below one is there before the switch or after
+ * it, never both: so what stands in for it lies beside the topmost of them; a directory that comes is made in the switch, one
+ * that goes is emptied and renamed away.
  */
 import { UpdateError } from '../errors.ts';
 import { breathing } from '../host/breathing.ts';
@@ -46,10 +45,7 @@ export async function standingDirectories(
   return standing;
 }
 
-/**
- * Whether the place of a step stands now: where one above it is no directory (any more, or not yet), nothing of the step is
- * there, and nothing below it is looked at: it may be a symlink.
- */
+/** Whether the place of a step stands now: where one above is no directory, nothing of the step is there, and nothing below is looked at. */
 export async function reachableSteps(files: Files, plan: Plan): Promise<(step: FileStep) => boolean> {
   const { turned, touched } = summaryOf(plan);
   if (turned.size === 0) return () => true;
@@ -64,10 +60,7 @@ async function isBelowDirectories(files: Files, place: string, directory: string
   return true;
 }
 
-/**
- * Checks of each directory that becomes a file that nothing is left in it when the plan's own files are gone. Throws DEPLOYMENT_FAILED
- * naming what would be lost. Rejects with a system error.
- */
+/** Checks that nothing is left in a directory that becomes a file. DEPLOYMENT_FAILED names what would be lost. Rejects with a system error. */
 export async function refuseStrangers(
   files: Files,
   wants: Iterable<Want>,

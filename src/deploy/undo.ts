@@ -1,10 +1,8 @@
 /**
- * Undo: every target goes back to what its backup holds, and whatever the transaction made is removed.
- *
- * Invariants: idempotent, so that an undo cut anywhere is finished by running it again; a staged file that is still there
- * beside its target proves that the target was never switched; when it has returned every touched directory is synced. It
- * takes neither room nor a new name: the old file's other name beside the target is renamed back. One target that cannot
- * be restored does not keep the others from it; one that somebody has taken away (taken-away.ts) does not keep the undo from its end.
+ * Undo: every target goes back to what its backup holds, by renaming the old file's other name back, which takes no room; what
+ * was made is removed. Idempotent: it may be cut anywhere and run again; a staged file still beside its target proves that it
+ * was never switched; in the end every directory it touched is synced. A target that cannot be restored keeps no other from it;
+ * one that was taken away (taken-away.ts) not even the undo from its end.
  */
 import { attributesInWords } from '../attribute-kinds.ts';
 import { asUpdateError, errno, type UpdateError } from '../errors.ts';
@@ -30,10 +28,7 @@ import { withPlanGroup } from './plan-group.ts';
 import { clearing, forgivingFiles, isTakenAway } from './taken-away.ts';
 import { reachableSteps } from './turned.ts';
 
-/**
- * Puts the old set back. Rejects with ROLLBACK_FAILED naming what is still new; it may be run again. Resolves with that error where
- * all that is still new was taken away: no further run would do better.
- */
+/** Puts the old set back. Rejects with ROLLBACK_FAILED naming what is still new; resolves with it where all of that was taken away. */
 export async function restoreTargets(
   host: Pick<Host, 'files' | 'log'>,
   plan: Plan,

@@ -5,9 +5,8 @@ import type { Journal } from './journal.ts';
 import { fileSteps, stagedPath } from './plan.ts';
 
 /**
- * True where the journal proves that no target was touched. Its last record may have been lost to bad flash, so the
- * disk has a say too: a staged file that is missing was switched, a file to remove that is missing was removed, and
- * where the disk does not answer an undo is the safe way.
+ * True where the journal proves that no target was touched. Bad flash may have lost its last record, so the disk has a say: a
+ * staged file, or one to remove, that is missing was switched; where it does not answer an undo is safe.
  */
 export async function isUntouched(host: Pick<Host, 'files' | 'log'>, found: Journal): Promise<boolean> {
   if (found.state === 'staging') return true;

@@ -24,10 +24,7 @@ export interface Wanted {
   readonly trees: readonly Tree[];
 }
 
-/**
- * `resolve` turns a path of a module into the one without symlinks, `root` being the module's target; `ownerOf` turns "user:group" into ids. Throws
- * INVALID_MANIFEST where two modules meet at one place only after resolving.
- */
+/** `resolve`: a module's path without symlinks, `root` its target; `ownerOf`: ids of "user:group". INVALID_MANIFEST where two modules meet. */
 export async function wantsOfRelease(
   { modules }: Release,
   resolve: (path: string, root: string) => string,

@@ -1,8 +1,7 @@
 /**
- * What a DDI server (hawkBit's Direct Device Integration API) answers, read with as little trust as possible. Pure.
- *
- * Invariants: what is not needed may be missing, null or of any form; what is needed and wrong throws a ValiError, so
- * that the whole answer counts as none; links are read for their id alone, never followed.
+ * What a DDI server (hawkBit's Direct Device Integration API) answers. Pure. What is not needed may have any form; what is
+ * needed and wrong throws a ValiError, so that the whole answer counts as none; links are read for their id alone, never
+ * followed.
  */
 import * as v from 'valibot';
 import { limits } from '../limits.ts';

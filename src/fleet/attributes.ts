@@ -1,8 +1,6 @@
 /**
- * What a device tells of itself, whoever changed it: the attributes of DDI's `configData`. Pure.
- *
- * Invariant: every key and value is one that hawkBit takes. One character outside its alphabet refuses the whole
- * (measured: umlauts, CJK, `~`), and so do more than 128 characters or more than 100 entries.
+ * What a device tells of itself: the attributes of DDI's `configData`. Pure. One character outside hawkBit's alphabet refuses
+ * them all (measured: umlauts, CJK, `~`), and so do 129 characters or 101 entries: so each is one that it takes.
  */
 import type { HistoryEntry } from '../history.ts';
 import { limits } from '../limits.ts';

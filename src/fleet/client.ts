@@ -1,8 +1,7 @@
 /**
- * The client of a fleet's server (hawkBit DDI): polls, lets rounds.ts answer, and hears what the updater does with an order.
- *
- * Invariants: one request at a time; an end is on the disk before the updater forgets the operation (`listener` is awaited
- * by progress.enter); a server that is away costs a poll now and then, and never an update.
+ * The client of a fleet's server (hawkBit DDI): polls, lets rounds.ts answer, and hears what the updater does with an order. One
+ * request at a time; an end is on the disk before the updater forgets the operation (`listener` is awaited); a server that is
+ * away never costs an update.
  */
 
 import { posix } from 'node:path';

@@ -1,7 +1,6 @@
 /**
- * Questions of the server that somebody on the device answers before an order begins (hawkBit's confirmation).
- *
- * Invariant: a no is told once, not at every poll; whoever said it may still say yes.
+ * Questions of the server that somebody on the device answers before an order begins (hawkBit's confirmation). A no is told
+ * once, and may become a yes.
  */
 import { limits } from '../limits.ts';
 import { type Link, readConfirmation } from './answers.ts';

@@ -84,10 +84,7 @@ export function onLink({ order }: Memory, link: Link | undefined): 'rest' | 'ask
   return link === undefined ? 'rest' : 'look';
 }
 
-/**
- * True where what was fetched last still stands. A link without a query does not tell of changes. What has ended is never
- * fetched: hawkBit would take it up again.
- */
+/** True where what was fetched last still stands; a link without a query tells no change. What has ended is not fetched: hawkBit would reopen it. */
 export function isKnown(link: Link, known: Link | undefined, device: Device): boolean {
   const isSame = known?.id === link.id && known.query === link.query;
   return isSame && (link.query !== '' || device.stage !== 'toInstall');

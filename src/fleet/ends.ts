@@ -1,8 +1,4 @@
-/**
- * What the updater does with an order, as changes of what is remembered. Pure.
- *
- * Invariant: an order ends here once, by what really happened to its package; from then on only its end is owed.
- */
+/** What the updater does with an order, as changes of what is remembered. Pure. An order ends here once, by what really happened to its package. */
 import { type ErrorCode, UpdateError } from '../errors.ts';
 import type { HistoryEntry } from '../history.ts';
 import { limits } from '../limits.ts';
@@ -134,10 +130,7 @@ function afterFailure(memory: Memory, order: Order, heard: Heard): Memory {
   return ended({ ...memory, failures }, order, failed(error, heard.installed));
 }
 
-/**
- * True where the same package would fail the same way: it stopped services for nothing, or was downloaded for nothing. A refused
- * downgrade did neither (the package waits), and the operator's answer to it is this very package, allowed.
- */
+/** True where the same package would fail the same way. Not a refused downgrade: the operator's answer to it is this very package, allowed. */
 function isOfPackage(code: ErrorCode): boolean {
   return code !== 'DOWNGRADE_REFUSED' && !downloadFaults.includes(code);
 }

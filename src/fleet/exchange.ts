@@ -1,10 +1,7 @@
 /**
- * One question to the fleet's server: bounded in time and bytes, no redirect followed, nothing of it logged but method,
- * path and status.
- *
- * Invariants: every address is made from the configured one; the token is read anew for each request, and stands in no
- * text. TLS takes native memory that no collection of V8 knows of: it is asked for after every few requests (measured:
- * 19 MB more after a thousand polls otherwise).
+ * One question to the fleet's server: bounded in time and bytes, no redirect followed, nothing logged but method, path and
+ * status. The token is read anew for each request. TLS takes native memory that V8 knows nothing of: it is collected after every
+ * few requests (19 MB more after a thousand polls otherwise).
  */
 import { errno, errorText } from '../errors.ts';
 import type { Host, HttpResponse } from '../host/host.ts';

@@ -1,7 +1,6 @@
 /**
- * Tells the server what the device is and runs, whoever changed it: attributes, and the distribution set that is installed.
- *
- * Invariant: nothing is told twice, but where the server asks; what it refuses is not tried again until it changes.
+ * Tells the server what the device is and runs: attributes, and the set that is installed; nothing twice unless it asks, and
+ * what it refuses not before it changes.
  */
 import type { HistoryEntry } from '../history.ts';
 import { limits } from '../limits.ts';

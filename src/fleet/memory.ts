@@ -1,9 +1,7 @@
 /**
- * `tmp/fleet.json`: what is remembered of the fleet's server across restarts and power cuts. Never a token.
- *
- * Invariants: written whole and durably, one change after the other; a change that was not written has not happened,
- * but for an end, which is told all the same; of another server, tenant or id nothing is remembered: their orders may
- * have the same numbers. A file that cannot be read is moved aside and counts as none.
+ * `tmp/fleet.json`: what is remembered of the fleet's server across restarts and power cuts. Never a token. Written whole and
+ * durably, one change after the other; a change that was not written has not happened, but for an end. Of another server, tenant
+ * or id nothing is remembered: their orders may have the same numbers.
  */
 
 import * as v from 'valibot';
@@ -95,10 +93,7 @@ export function blankMemory(server: Server): Memory {
 
 export interface Remembered {
   current(): Memory;
-  /**
-   * Applies `change` to what is remembered when its turn comes; durable when it resolves. Rejects where it cannot be
-   * written, and then nothing has changed. A change that gives back what it was given is none.
-   */
+  /** Applies `change` in its turn, durably. Rejects where it cannot be written: nothing has changed then. One that gives back the same is none. */
   change(change: (memory: Memory) => Memory): Promise<Memory>;
   /** The same for what is true whether it can be written or not. Never rejects. */
   note(change: (memory: Memory) => Memory): Promise<void>;

@@ -1,8 +1,6 @@
 /**
- * From a distribution set to the package that is asked for, or to the reason why not. Pure.
- *
- * Invariants: a set that would be installed in part is refused, as it must not be told as a success; the link goes
- * where the configuration says, wherever a proxy has made the server believe that it lives.
+ * From a distribution set to the package that is asked for, or to the reason why not. Pure. A set that would be installed in
+ * part is refused; the link goes where the configuration says, whatever a proxy has made the server believe.
  */
 import * as v from 'valibot';
 import { UpdateError } from '../errors.ts';

@@ -1,8 +1,6 @@
 /**
- * One poll, and what follows from its answer: a cancellation, a question, an order. The decisions are in decide.ts and
- * cancel.ts; here they are carried out.
- *
- * Invariant: what is done is remembered before it is done, so that a cut at any point finds the order again.
+ * One poll, and what follows from its answer; the decisions are in decide.ts and cancel.ts. What is done is remembered before,
+ * so that a cut finds the order again.
  */
 import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';

@@ -1,9 +1,6 @@
 /**
- * When a device asks its server again: milliseconds from what the server wishes, what failed, and a random number from
- * 0 to 1. Pure.
- *
- * Invariant: no two devices stay in step, whatever brought them there (a power cut of a whole hall, a server that was
- * away): ten thousand of them are never more than twice the mean in any second (docs/fleet.md has the figures).
+ * When a device asks its server again. Pure. No two devices stay in step, whatever brought them there: ten thousand are never
+ * more than twice the mean in any second (docs/fleet.md).
  */
 import { limits } from '../limits.ts';
 

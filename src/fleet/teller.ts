@@ -1,9 +1,6 @@
 /**
- * Tells the server what happens to an order: words on the way, and its end.
- *
- * Invariants: a word is said once, not waited for, and dropped where it does not get through; there are at most
- * `limits.fleetWords` for an order. An end stays owed, durably, until the server has answered to it; which answers mean
- * that it has heard it, or that there is nothing to hear any more, stands in isHeard.
+ * Tells the server what happens to an order. A word on the way is said once, not waited for, and dropped where it does not get
+ * through; there are at most `limits.fleetWords`. The end stays owed, durably, until the server has answered to it (isHeard).
  */
 import { limits } from '../limits.ts';
 import type { FleetContext } from './context.ts';

@@ -1,8 +1,6 @@
 /**
- * The token of the fleet's server, and to whom it goes.
- *
- * Invariants: read anew for each request, so that a new one needs no restart; refused where others can read the file; it
- * goes to the server's own origin (RFC 6454) and to nobody else.
+ * The token of the fleet's server: read anew for each request, refused where others can read the file, sent to the server's own
+ * origin (RFC 6454) alone.
  */
 import { errno } from '../errors.ts';
 import { readWhole } from '../host/durable-file.ts';

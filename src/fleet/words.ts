@@ -1,9 +1,7 @@
 /**
- * What is told to a DDI server: the bodies of feedback, and texts that it takes. Pure.
- *
- * Traps of hawkBit behind the rules here (measured on 0.9.0 and 1.1.0): a detail with something like a tag makes the
- * whole feedback unacceptable; more than 50 details do, too; only `closed` ends an order, where it is not download-only;
- * a `timestamp` of a wrong clock keeps an end from counting, so none is sent.
+ * What is told to a DDI server. Pure. Traps of hawkBit (measured on 0.9.0 and 1.1.0): something like a tag, or more than 50
+ * details, make a feedback unacceptable; only `closed` ends an order that is not download-only; a wrong `timestamp` keeps an end
+ * from counting, so none is sent.
  */
 import type { ErrorCode } from '../errors.ts';
 import { limits } from '../limits.ts';

@@ -1,10 +1,7 @@
 /**
- * POSIX access control lists (acl(5)). Where a file has one, the group bits that stat(2) gives are its mask: the most that any
- * user or group named in it may do. A mode taken from them would let the owning group do what it never could, so what the
- * owning group may do is read from the list itself.
- *
- * Node has no call for it. With node:ffi (Node 26 and newer) getxattr(2) is called, which takes microseconds where the inode is
- * at hand; without it the program getfacl, where it is installed: nobody sets lists on a device without their programs.
+ * POSIX access control lists (acl(5)). Of a file that has one, the group bits of stat(2) are its mask, the most that any name in
+ * it may do: what the owning group may do is read from the list itself. By getxattr(2) with node:ffi (Node 26 and newer), else
+ * by the program getfacl, where it is installed.
  */
 import fs from 'node:fs';
 import { cText, foreign } from './foreign.ts';
@@ -30,10 +27,7 @@ export function groupReader(): GroupReader | undefined {
   return byForeignCall() ?? (fs.existsSync(getfacl) ? byProgram : undefined);
 }
 
-/**
- * The owning group's bits in the value of `system.posix_acl_access`: a version (2), then entries of tag, permissions and id
- * (linux/posix_acl_xattr.h). Undefined where it is no such value.
- */
+/** The owning group's bits in the value of `system.posix_acl_access` (linux/posix_acl_xattr.h). Undefined where it is no such value. */
 export function groupBitsOf(value: Buffer): number | undefined {
   if (value.length < 4 || value.readUInt32LE(0) !== 2) return undefined;
   const owningGroup = 0x04;

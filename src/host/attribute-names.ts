@@ -1,9 +1,6 @@
 /**
- * Which extended attributes files have (xattr(7)), by name, of many files at once: few have any, and only those are looked at further
- * (attributes.ts).
- *
- * Node has no call for it. With node:ffi (Node 26 and newer) llistxattr(2) is called, which takes microseconds where the inode is at
- * hand; without it the program getfattr, where it is installed, for many files at once.
+ * Names of the extended attributes (xattr(7)) of many files at once: few have any, and only those are looked at further
+ * (attributes.ts). By llistxattr(2) with node:ffi (Node 26 and newer), else by the program getfattr, where it is installed.
  */
 import { existsSync } from 'node:fs';
 import { limits } from '../limits.ts';

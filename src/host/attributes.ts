@@ -1,9 +1,6 @@
 /**
- * The extended attributes that go with a file (attribute-kinds.ts), of open files.
- *
- * All calls go to an open file, so that no name is followed anywhere. Node has none of them. With node:ffi (Node 26 and newer)
- * fgetxattr(2) and its like are called, which take microseconds; without it the programs getfattr and setfattr, where they are
- * installed: then each file costs a process.
+ * The extended attributes of open files (attribute-kinds.ts): no name is followed. By fgetxattr(2) and its like with node:ffi
+ * (Node 26 and newer), in microseconds; else by getfattr and setfattr, where they are installed, a process for each file.
  */
 import { existsSync } from 'node:fs';
 import { goesWithFile } from '../attribute-kinds.ts';
@@ -17,9 +14,8 @@ export interface AttributeCalls {
   /** `value` in base64; undefined removes the attribute, also where there is none. Rejects with a system error. */
   write(fd: number, name: string, value: string | undefined): Promise<void>;
   /**
-   * Takes from what was just made the access lists that it has inherited from its directory, whose owner chose them: they would let in
-   * whom its mode does not. True where there was one. Does nothing without node:ffi, where it would cost a process for each file. Throws a
-   * system error.
+   * Takes away the access lists that what was just made has inherited from its directory, whose owner chose them. True where
+   * there was one. Does nothing without node:ffi, where it would cost a process for each file. Throws a system error.
    */
   dropInherited(fd: number): boolean;
 }

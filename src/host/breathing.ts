@@ -23,10 +23,7 @@ export async function breathingThrough<T>(work: Generator<unknown, T>): Promise<
   }
 }
 
-/**
- * To be called between two parts of work: a promise where the event loop has not turned for long. Whoever shares one waits for the
- * same turn: with one each, they would have a long part of work each in it.
- */
+/** To be called between two parts of work: a promise where the event loop has not turned for long. Who shares one waits for the same turn. */
 export function breather(): () => Promise<void> | undefined {
   let sinceMs = elapsedMs();
   let turn: Promise<void> | undefined;

@@ -1,9 +1,7 @@
 /**
- * A ring of slots of bytes in memory that two threads share: this side fills them, in order, the other empties them.
- *
- * Invariant: a slot is the other thread's from the moment in which `submitted` counts it until `done` does. A slot without bytes is
- * the end. Neither side hangs on a single notification: whoever waits looks again every limits.digestLookMs, so that a wake-up that is
- * lost costs that long.
+ * A ring of slots in memory that two threads share: this side fills them, the other empties them. A slot is the other's from
+ * when `submitted` counts it until `done` does; one without bytes is the end. Whoever waits looks again every
+ * limits.digestLookMs, should a wake-up be lost.
  */
 import { limits } from '../limits.ts';
 

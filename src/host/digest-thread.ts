@@ -1,11 +1,8 @@
 /**
- * A digest computed on a thread of its own: beside it, the thread that runs JavaScript is free for the network, the disk
- * and other digests. MD5 of a package is otherwise the longest part of an update (docs/performance.md).
- *
- * Bytes go over in a ring of shared memory (byte-ring.ts); at its end the digest stands at the beginning of the ring. A thread that
- * digests nothing for limits.digestStuckMs is given up: the next call rejects.
- *
- * What the thread runs is made of a function's text: an executable has no file that a worker could load.
+ * A digest computed on a thread of its own, so that the main one is free for network and disk: MD5 of a package is the longest
+ * part of an update. Bytes go over in a ring of shared memory (byte-ring.ts), at whose beginning the digest stands in the end. A
+ * thread that does not go on for limits.digestStuckMs is given up. It runs a function's text: an executable has no file that a
+ * worker could load.
  */
 import type * as Crypto from 'node:crypto';
 import type * as Threads from 'node:worker_threads';

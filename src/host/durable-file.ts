@@ -1,17 +1,13 @@
 /**
- * Small whole files: those that must survive a power cut (state, history, outbox), and one that may be lost in it.
- *
- * Invariant: under `path` stands the whole old content or the whole new content, at every instant, and of what
- * `writeDurably` wrote also across a power cut; when it has returned it is the new one. The name beside it, `<path>.new`, is scratch: whatever is
- * found there is a leftover of a cut and is removed.
+ * Small whole files. Under `path` stands the whole old or the whole new content at every instant, of what `writeDurably` wrote
+ * also across a power cut. `<path>.new` beside it is scratch: what is found there is a leftover of a cut.
  */
 import type { Files, OpenFile } from './host.ts';
 import { systemError } from './system-error.ts';
 
 /**
- * Replaces `path` by `bytes` atomically and durably: new file beside it, fsync, rename, fsync of the directory.
- * Creates the file when there is none; its directory must exist. A symlink at `path` is replaced, never followed.
- * `mode`: permission bits, 0600 unless given. Rejects with the system error; then `path` is as it was.
+ * Replaces or makes `path` atomically and durably; its directory must exist, a symlink is replaced. `mode`: permission bits,
+ * 0600 unless given. Rejects with the system error; then `path` is as it was.
  */
 export async function writeDurably(
   files: Files,
@@ -22,18 +18,12 @@ export async function writeDurably(
   await replace(files, path, [bytes], { mode, isDurable: true });
 }
 
-/**
- * The same without a sync, for what can be made anew: a kill leaves the old or the new content, a power cut soon after may
- * also leave an empty or a torn file, which the reader must take for none.
- */
+/** The same without a sync, for what can be made anew: after a power cut it may be empty or torn, which the reader must take for none. */
 export async function writeWhole(files: Files, path: string, ...parts: Uint8Array[]): Promise<void> {
   await replace(files, path, parts, { mode: undefined, isDurable: false });
 }
 
-/**
- * The content of a regular file, or undefined when nothing is there. Rejects with the system error (EINVAL for a
- * symlink or a FIFO), or with EFBIG when it holds more than `maxBytes` bytes, so that a damaged file cannot fill the memory.
- */
+/** The content of a regular file; undefined: nothing is there. Rejects with the system error, EINVAL for what is no file, EFBIG beyond `maxBytes`. */
 export async function readWhole(
   files: Files,
   path: string,

@@ -1,7 +1,4 @@
-/**
- * Why the kernel does not execute a file that is there: it says ENOENT, EACCES or ENOEXEC, and leaves open of what.
- * Reads the file's beginning and the table of mounts; executes nothing.
- */
+/** Why the kernel does not execute a file that is there: its error leaves that open. Reads the file's beginning and the mounts only. */
 import { open, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { machine } from 'node:os';
 import { limits } from '../limits.ts';

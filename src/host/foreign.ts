@@ -1,7 +1,4 @@
-/**
- * Functions of the C library that Node has no call for, through node:ffi (Node 26 and newer). It is experimental, so its absence is
- * an ordinary case. A function runs on the thread that calls it: what may wait for a disk needs a thread of its own.
- */
+/** Functions of the C library by node:ffi (Node 26 and newer; experimental, so often absent). They run on the thread that calls. */
 
 interface Signature {
   readonly arguments: readonly ('uint64' | 'int32')[];

@@ -1,8 +1,6 @@
 /**
- * A bounded number of operations at a time. Each file operation goes to another thread and back; where several wait, neither side
- * has to be woken for each, which for small files is most of the time they take.
- *
- * Invariant: nothing is under way any more when a call here has rejected, so that nothing races with what is done about it.
+ * A bounded number of operations at a time: each file call goes to another thread and back, and where several wait, neither side
+ * has to be woken for each. When a call here has rejected, nothing is under way any more.
  */
 import { breather } from './breathing.ts';
 
@@ -52,10 +50,7 @@ export function inFlight(most: number): InFlight {
   };
 }
 
-/**
- * Runs `action` for each item, begun in their order, up to `most` at a time. An action that has nothing to wait for may give nothing:
- * where many do, the event loop turns in between all the same.
- */
+/** Runs `action` for each item in order, up to `most` at a time. One without a wait gives nothing; the event loop turns all the same. */
 export async function forEachInFlight<T>(
   items: Iterable<T>,
   most: number,

@@ -1,16 +1,9 @@
 /**
- * One updater a work directory, whoever else is on the machine.
- *
- * The lock is the directory `lock/` of the work directory while a process listens on the unix socket in it. A name in
- * the kernel's abstract space, a port, or anything else outside of the file system can be taken first by any user; a file's
- * lock (flock) is not to be had in Node. To take it, a process makes a directory `lock.<id>/` with its listening socket
- * `<id>` in it and renames that to `lock/`, which the kernel does for one of many only, and only where `lock/` is missing or
- * empty. What a killed process left there refuses connections; it is removed by its own name, so that nobody ever
- * removes the socket of one who was quicker. What a power cut or a kill leaves behind is empty files, which the next
- * holder takes away.
- *
- * Works over PID and network namespaces: a container that shares the work directory shares the lock. Both directories have
- * mode 0700: nobody else can connect, and keep a dead socket looking alive.
+ * One updater a work directory, over PID and network namespaces, too. The lock is the directory `lock/` while a process listens
+ * on the unix socket in it. Any user could take a name outside of the file system first, and Node has no flock. It is taken by
+ * renaming `lock.<id>/`, with a listening socket in it, to `lock/`, which the kernel does for one of many, and only where that
+ * is missing or empty. What a killed process left refuses connections, and is removed by its own name, so never that of one who
+ * was quicker. Mode 0700: nobody else can connect and keep a dead socket looking alive.
  */
 import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rename, rm, rmdir, unlink } from 'node:fs/promises';
@@ -20,9 +13,8 @@ import { errno } from '../errors.ts';
 import { isListening } from './unix-socket.ts';
 
 /**
- * Takes the lock of an existing directory until the process ends. False where another process has it; then nothing was
- * written. Rejects with the system error where it cannot be taken (a file system without sockets, a `lock` that is no
- * directory).
+ * Takes the lock of an existing directory until the process ends. False where another process has it; nothing was written then.
+ * Rejects with the system error where it cannot be taken.
  */
 export async function lockDirectory(path: string): Promise<boolean> {
   const lock = join(path, 'lock');

@@ -1,12 +1,7 @@
 /**
- * The log: `logs/updater.log` and the same lines on stdout for journald (spec section 5).
- *
- * A line is `2025-11-27T10:00:00.000Z INFO  text`, or a JSON object with `time`, `level`, `message`. At
- * `limits.logFileBytes` the file becomes `updater.log.1`, that one `.2`: `limits.logFiles` files in all.
- *
- * Invariants: a call never waits and never throws. Lines wait in a bounded queue for the one writer; what a slow disk
- * leaves no room for is dropped and counted. A file that cannot be written is tried again later, and stdout says so.
- * One call is one line: control characters are escaped. Query strings and passwords of URLs are never shown: they sign.
+ * The log: `logs/updater.log` (rotated at `limits.logFileBytes` to `.1`, `.2`) and the same lines on stdout (spec section 5). A
+ * call never waits and never throws: lines wait in a bounded queue for the one writer, and what a slow disk leaves no room for
+ * is dropped and counted. One call is one line, control characters escaped; what signs a URL is never shown.
  */
 import { errno, errorText } from '../errors.ts';
 import { limits } from '../limits.ts';

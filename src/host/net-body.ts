@@ -1,10 +1,7 @@
 /**
- * The body of an HTTP response as an async iterable, read at the reader's pace, wherever its bytes come from: Node's parser
- * (here) or the socket itself (net-bulk.ts).
- *
- * Invariants: silence is counted only while the reader waits, so a slow disk is never taken for a stalled network; what
- * arrived before a failure is given before the failure; a body that ends before its declared end throws; the connection is
- * closed when the reader stops, for whatever reason.
+ * The body of an HTTP response, read at the reader's pace, from Node's parser (here) or the socket itself (net-bulk.ts). Silence
+ * is counted only while the reader waits; what arrived before a failure is given before it; a body that ends early throws; the
+ * connection is closed when the reader stops.
  */
 import type { IncomingMessage } from 'node:http';
 
@@ -104,9 +101,8 @@ export function bodyReader(
 }
 
 /**
- * The body as Node's parser gives it, a buffer made for each chunk; `produced` is told of them. At most one chunk waits
- * beyond what the socket had already decrypted: a buffer that outlives two collections is kept until a full one, and a
- * longer queue was seen to double the process's memory.
+ * The body as Node's parser gives it; `produced` is told of its buffers. At most one chunk waits: a buffer that outlives two
+ * collections is kept until a full one, and a longer queue was seen to double the memory.
  */
 export function parsedBody(
   incoming: IncomingMessage,

@@ -1,12 +1,8 @@
 /**
- * Large bodies read straight from the socket. Node's parser reads the head of the answer; where the head declares the
- * body's length, the parser has nothing more to say, and the bytes that follow pass it by: from the kernel (or TLS) into one
- * of two buffers, used again and again. The parser would make two buffers for each read and pass them through a dozen calls,
- * which without a compiler cost more than the digest of the bytes (docs/performance.md).
- *
- * Invariants: bytes go to the parser up to and with the head that it reports, and no further; a reader's chunk is not read
- * over before it asks for the next; a body is never longer than declared. Anything else than a length-framed answer, and
- * a head whose end is not where it is looked for, is left to the parser.
+ * Large bodies read straight from the socket: once the parser has read the head and the body's length, the bytes go past it into
+ * one of two buffers, used again and again; through it they cost more than their digest where no compiler is. No byte behind the
+ * head it reports goes to the parser; a reader's chunk is not read over before it asks for the next. Any other answer is left to
+ * the parser.
  */
 import type { Socket } from 'node:net';
 import { limits } from '../limits.ts';

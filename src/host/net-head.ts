@@ -1,9 +1,7 @@
 /**
- * What comes before the body: the heads of an answer reach Node's parser one at a time, informational ones (1xx, RFC 9110
- * section 15.2) and then the final one. Given a whole read, it would parse thousands of them before anybody can stop it.
- *
- * Invariants: no head is parsed after the request was given up. The time for the head is counted in net.ts, from the request
- * to the final one. What comes through a TLS tunnel or from an https proxy is counted, too, but parsed a read at a time.
+ * The heads of an answer reach Node's parser one at a time: given a whole read, it would parse thousands of informational ones
+ * (1xx) before anybody can stop it. None is parsed after the request was given up. Through a TLS tunnel or from an https proxy
+ * they are counted, but parsed a read at a time.
  */
 import type { ClientRequest, ClientRequestArgs, IncomingMessage } from 'node:http';
 import type { OnReadOpts, Socket } from 'node:net';
@@ -79,10 +77,7 @@ export function boundInformational(sent: ClientRequest): void {
   });
 }
 
-/**
- * The returned function gives `parse` the bytes of one head after the other for as long as `isHead` says that another one
- * is wanted; heads may come in pieces. It tells how many bytes it gave.
- */
+/** Gives `parse` one head after the other while `isHead` says that another is wanted; heads may come in pieces. Tells how many bytes it gave. */
 export function headByHead(
   parse: (bytes: Uint8Array) => void,
 ): (bytes: Uint8Array, isHead: () => boolean) => number {

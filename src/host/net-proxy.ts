@@ -1,10 +1,6 @@
 /**
- * Which proxy a URL goes through, from HTTP_PROXY, HTTPS_PROXY and NO_PROXY (each also in lower case, which wins).
- * Opens nothing.
- *
- * Invariant: loopback addresses never go through a proxy; health checks and reports to local services would otherwise
- * leave the device. NO_PROXY is a list of `*`, host names (which cover their subdomains), IP addresses and CIDR
- * ranges, each with an optional port.
+ * Which proxy a URL goes through, by HTTP_PROXY, HTTPS_PROXY and NO_PROXY (lower case wins). Loopback addresses never go through
+ * one. NO_PROXY: `*`, host names with their subdomains, addresses and CIDR ranges, each with an optional port.
  */
 import { BlockList, isIP } from 'node:net';
 import { basicCredentials } from '../basic-credentials.ts';

@@ -1,10 +1,6 @@
 /**
- * The Net port on node:http and node:https, loaded when first used: every connection is closed after its answer, proxies,
- * a CA file and a client certificate are honoured, IPv4 and IPv6 are both tried.
- *
- * Built-in fetch is not used: it needs WebAssembly, which the runtime's memory flags turn off.
- * Invariants: rejections keep the system's `code`; nothing of a URL beyond host and port enters an error text, because
- * pre-signed URLs are secrets.
+ * The Net port on node:http and node:https, loaded when first used (fetch needs WebAssembly, which the memory flags turn off).
+ * Rejections keep the system's `code`; nothing of a URL beyond host and port enters an error text: pre-signed URLs are secrets.
  */
 
 import type { ClientRequest, IncomingMessage } from 'node:http';

@@ -1,10 +1,7 @@
 /** How fast a download may go. */
 import type { Clock } from './host.ts';
 
-/**
- * A bandwidth limit: call the result with each number of bytes received and wait for its promise, if there is one.
- * `bytesPerSecond` undefined: no limit. Short waits are saved up until they make one of 50 ms, as timers are not finer.
- */
+/** A bandwidth limit: called with each number of bytes received, it gives a promise to wait for, if any. Short waits are saved up to one of 50 ms. */
 export function pacer(
   clock: Clock,
   bytesPerSecond: number | undefined,

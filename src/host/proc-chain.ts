@@ -1,9 +1,7 @@
 /**
- * The wrappers of a started program: what has to be done as root before it is its own user, as one command line that ends
- * with a shell of that user (proc-script.ts).
- *
- * Invariants: every wrapper is a tool of the machine found in the updater's own PATH, and gets a clean environment; no word
- * of the line comes from a process but numbers that were parsed. A tool that is not there is named in `missing`.
+ * The wrappers of a started program: what is done as root before it is its own user, as one command line that ends with a shell
+ * of that user (proc-script.ts). Each is a tool of the updater's own PATH, with a clean environment; no word comes from a
+ * process but numbers that were parsed. A missing tool is named in `missing`.
  */
 import { readlink } from 'node:fs/promises';
 import { getPriority } from 'node:os';
@@ -143,10 +141,7 @@ async function isElsewhere(): Promise<boolean> {
   }
 }
 
-/**
- * The command line that executes the rest of its arguments in a scope unit of its own, outside the updater's unit, in
- * place: pid, session and exit status stay the program's.
- */
+/** The words that execute the rest in a scope unit of its own, outside the updater's unit; pid, session and exit status stay the program's. */
 async function ownScope(tools: Tools): Promise<readonly string[]> {
   if (!(await isDirectory(tools.systemdDirectory))) return [];
   const systemdRun = await findExecutable('systemd-run', '/', tools.path);

@@ -1,10 +1,7 @@
 /**
- * Starts a program that shares nothing with the updater: the one place where its environment, identity and wrappers are put
- * together.
- *
- * Invariants: what runs as root (proc-chain.ts) has a clean environment, `/` as its directory and no word of a process in its
- * command line; environment, arguments, directory and output of the program come to it on a pipe, read by a shell that has
- * become its user before (proc-script.ts). A session of its own, nothing inherited. `node:child_process` is loaded at first use.
+ * Starts a program that shares nothing with the updater. What runs as root (proc-chain.ts) has a clean environment, `/` as its
+ * directory and no word of a process; the program's own come to it on a pipe, read by a shell that has become its user before
+ * (proc-script.ts). `node:child_process` is loaded at first use.
  */
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
@@ -105,10 +102,7 @@ async function openLog(path: string): Promise<FileHandle> {
   return await open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0o640);
 }
 
-/**
- * Waits until /proc shows the program itself. Who looks for it by name, to stop it again at once, would miss it in the
- * middle of its execve(2), when it has no arguments yet, and behind a wrapper.
- */
+/** Waits until /proc shows the program itself: who looks for it by name would miss it in the middle of its execve(2), and behind a wrapper. */
 async function untilVisible(pid: number, text: ReadProcessText): Promise<void> {
   const deadline = elapsedMs() + limits.startVisibleMs;
   while (elapsedMs() < deadline) {

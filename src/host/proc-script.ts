@@ -1,9 +1,7 @@
 /**
- * The shell script that becomes a started program. Pure.
- *
- * It comes on the standard input of a `/bin/sh -s` that runs as the program's own user already: so nothing that a process
- * had (environment, arguments, directory, names of files) is seen by a wrapper that runs as root, nor by others in a
- * command line. The whole stands in braces: a shell reads it to its end before it does any of it.
+ * The shell script that becomes a started program. Pure. It comes on the standard input of a `/bin/sh -s` that runs as the
+ * program's user, so nothing that a process had is seen by a wrapper that runs as root, nor by others in a command line. In
+ * braces: a shell reads it to its end before it does any of it.
  */
 import { rawBytes } from './raw-text.ts';
 

@@ -68,10 +68,7 @@ export function parseOomScoreAdj(text: string): number {
   return /^-?\d{1,4}$/.test(text.trim()) ? Number(text) : 0;
 }
 
-/**
- * Whether a program was given rights by its file (AT_SECURE of getauxval(3)), by the content of /proc/<pid>/auxv: pairs of
- * words, of four or eight bytes as the program's own are, in the order of this machine's (little-endian on every target).
- */
+/** Whether a program was given rights by its file (AT_SECURE of getauxval(3)), by /proc/<pid>/auxv: pairs of words of 4 or 8 bytes. */
 export function isSecureExecution(text: string): boolean {
   const bytes = rawBytes(text);
   if (bytes.length < 8) return false;

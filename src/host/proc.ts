@@ -1,9 +1,6 @@
 /**
- * Reads entries of /proc without waiting for ever and without large buffers.
- *
- * A process chooses much of what stands there: no more than limits.procTextBytes is read of one entry.
- * Invariant: a read that does not come back is given up. Text of a process that hangs in the kernel is not available
- * until it is released (its memory is locked), and looking at all processes must not hang with it.
+ * Reads entries of /proc, of which a process chooses much: bounded by limits.procTextBytes, and a read that does not come back,
+ * as of one that hangs in the kernel, is given up.
  */
 import fs from 'node:fs';
 import { errno } from '../errors.ts';

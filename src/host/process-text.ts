@@ -1,11 +1,7 @@
 /**
- * Reads what lies in the memory of a process, its `cmdline` and `environ`, without waiting for it.
- *
- * Whoever owns a process can make every reader of these two wait for ever, as by a page that his own filesystem never brings: the
- * lock of its memory is held then. A thread that waits there cannot be ended, and the updater has two. So what is not root's is read by a
- * shell of the system that answers one question after another, and is killed where it does not.
- *
- * Invariant: a process that did not answer is not asked again.
+ * Reads `cmdline` and `environ`, which lie in the memory of a process, without waiting for it: its owner can make every reader
+ * wait for ever, and a thread that waits there cannot be ended. So what is not root's is read by a shell that answers one
+ * question after another, and is killed where it does not. A process that did not answer is not asked again.
  */
 import { limits } from '../limits.ts';
 import { killGroup } from './kill-group.ts';

@@ -1,8 +1,6 @@
 /**
- * Bytes of the kernel as text and back, whatever they are: names of files, arguments and environments need not be UTF-8. Pure.
- *
- * A byte that is no UTF-8 becomes the lone surrogate U+DC00 + byte, as Python has it (PEP 383). JSON keeps it as an escape, and
- * the way back is exact: an old Latin-1 name is found again, a program is started again with the very bytes that it had.
+ * Bytes of the kernel as text and back, UTF-8 or not: names, arguments, environments. Pure. A byte that is no UTF-8 becomes the
+ * lone surrogate U+DC00 + byte, as Python has it (PEP 383); the way back is exact.
  */
 
 /** The text of any bytes; rawBytes() of it gives them back. */

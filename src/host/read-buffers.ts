@@ -1,7 +1,4 @@
-/**
- * What was read from a socket and is not taken yet. Two buffers are used again and again: one is read into while the reader has what
- * was in the other, so a chunk is good until the next is taken.
- */
+/** What was read from a socket and is not taken yet, in two buffers used again and again: a chunk is good until the next is taken. */
 import { limits } from '../limits.ts';
 
 export interface ReadBuffers {

@@ -1,7 +1,4 @@
-/**
- * Where a path leads, by way of its symlinks, and which of them are to be believed: what a link says is said by whoever may make
- * one in its place.
- */
+/** Where a path leads by its symlinks, and which of them are to be believed: what a link says is said by whoever may make one in its place. */
 import { posix } from 'node:path';
 import { accessList } from '../attribute-kinds.ts';
 import type { FileStat, Files } from './host.ts';
@@ -20,10 +17,7 @@ export interface LinkOnTheWay {
   readonly end: FileStat;
 }
 
-/**
- * As realpath(3), by the port alone: `..` never leads out of its root. `judge` is told of each symlink that is followed, and throws
- * where it is not to be. Rejects with ENOENT, ENOTDIR or ELOOP.
- */
+/** As realpath(3), by the port alone. `judge` is told of each symlink that is followed, and may throw. Rejects with ENOENT, ENOTDIR or ELOOP. */
 export async function resolveLinks(
   files: Pick<Files, 'stat' | 'readLink'>,
   path: string,
@@ -62,9 +56,8 @@ export async function resolveLinks(
 }
 
 /**
- * Why a symlink is not to be believed, in words; undefined: it is. What stands in a directory that another user may write is that user's
- * word: it may lead to what is that user's already, and nowhere else, or root would work where only root may. (systemd's
- * chase() with CHASE_SAFE does alike.)
+ * Why a symlink is not to be believed, in words; undefined: it is. One in a directory that another user may write may lead to
+ * what is that user's already, and nowhere else, or root would work where only root may (as systemd's CHASE_SAFE).
  */
 export async function whyNotBelieved(
   files: Pick<Files, 'attributeNames'>,

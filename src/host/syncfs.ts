@@ -1,14 +1,9 @@
 /**
- * syncfs(2), which makes everything that was written to a filesystem durable at once: for thousands of small files the
- * alternative is an fsync(2) and its wait for each.
- *
- * Node has no such call, and node:ffi (Node 26 and newer) calls on the thread that asks, which must not wait for a disk. So
- * a thread of the C library runs it: pthread_create(3) is given syncfs itself to run, with the descriptor in the place of the
- * argument. Both are one machine word in the first register on x86-64 and AArch64, as is the result; only the reason of a
- * failure, errno of that thread, is lost: EIO stands for all.
- *
- * It is used only where it promises what fsync does: the kernel tells the writes that failed (since Linux 5.8), and the
- * filesystem is one whose own code waits for its journal (not FUSE, whose server is not asked, nor an overlay on top of it).
+ * syncfs(2) makes all of a filesystem durable at once, where thousands of small files would each wait for an fsync(2). node:ffi
+ * (Node 26 and newer) calls on the thread that asks, which must not wait: so pthread_create(3) is given syncfs itself to run,
+ * its descriptor as the argument, each a machine word in the first register on x86-64 and AArch64. Only errno is lost: EIO
+ * stands for all. It is used where it promises what fsync does: Linux 5.8 and newer tell writes that failed, and the
+ * filesystem's own code waits for its journal (no FUSE, no overlay).
  */
 import fs from 'node:fs';
 import { release } from 'node:os';

@@ -1,7 +1,6 @@
 /**
- * Who owns the files of a tree that becomes an image, where whoever makes it is not root: what is theirs on the disk belongs to
- * root in the image, as makers of images take it. Under fakeroot (or pseudo), which keeps owners in a table of its own, they are
- * what that table says: Node asks the kernel past the C library, where fakeroot sits, so the table is read by find(1), once.
+ * Who owns the files of a tree that becomes an image, where whoever makes it is not root: what is theirs on the disk is root's
+ * in the image. Under fakeroot or pseudo, which sit in the C library that Node goes past, their table is read by find(1), once.
  */
 import { lchown, readFileSync } from 'node:fs';
 import type { FileOwner, FileStat, Files } from './host.ts';

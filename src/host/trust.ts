@@ -3,10 +3,7 @@ import { lstat, realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { errno } from '../errors.ts';
 
-/**
- * Who else could change what is at `path`, or put something else in its place: `PLACE belongs to user 1000`, or `PLACE may
- * be written by ...`. Undefined where nobody, or where nothing is there. Permission bits alone are looked at, no ACLs.
- */
+/** Who else could change what is at `path`, or replace it: `PLACE belongs to user 1000`. Undefined: nobody, or nothing is there. No ACLs. */
 export async function strangerAt(path: string): Promise<string | undefined> {
   // A link decides too: where it stands, and every place on the way to where it leads.
   for (const start of new Set([dirname(path), await unlessGone(realpath(path))])) {
@@ -27,10 +24,7 @@ async function faultOf(place: string, isThePathItself: boolean): Promise<string 
   return stat === undefined || stat.isSymbolicLink() ? undefined : whoElse(stat, isThePathItself);
 }
 
-/**
- * Who else may change what has those attributes, in words; undefined: nobody. Of a directory on a way (not `isThePathItself`): who may
- * exchange what is ours in it.
- */
+/** Who else may change what has those attributes; undefined: nobody. Of a directory on the way: who may exchange what is in it. */
 export function whoElse(
   { uid, gid, mode }: { readonly uid: number; readonly gid: number; readonly mode: number },
   isThePathItself = false,

@@ -3,10 +3,7 @@ import { lstat, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { errno } from '../errors.ts';
 
-/**
- * Removes what a daemon that was killed left at `path`. Rejects when somebody still listens there, or when it is no
- * socket: nothing else is ever removed.
- */
+/** Removes what a daemon that was killed left at `path`. Rejects when somebody still listens there, or when it is no socket. */
 export async function removeStaleSocket(path: string): Promise<void> {
   const found = await lstat(path).catch(() => undefined);
   if (found === undefined) return;
@@ -15,10 +12,7 @@ export async function removeStaleSocket(path: string): Promise<void> {
   await rm(path, { force: true });
 }
 
-/**
- * Makes a socket by `listen`, which must bind it before it returns, as Node does with paths: with mode 0660 from its first
- * moment, whatever the umask was, for root and the socket's group only. No chmod follows: by then the name may lead elsewhere.
- */
+/** Makes a socket by `listen`, which binds it before it returns: 0660 from its first moment. A chmod later could go elsewhere. */
 export function listenGuarded(listen: () => void): void {
   const before = process.umask(0o117);
   try {

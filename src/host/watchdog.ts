@@ -1,7 +1,6 @@
 /**
- * Notices that work has stopped going on, whatever it waits for: a thread, the disk, a wake-up that was lost.
- *
- * What is stuck cannot be ended from outside. It is left behind: its signal is aborted, so that it goes no further should it ever wake.
+ * Notices that work has stopped going on, whatever it waits for. It cannot be ended from outside: it is left behind with its
+ * signal aborted, so that it goes no further should it ever wake.
  */
 import type { Clock } from './host.ts';
 

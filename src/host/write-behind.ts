@@ -1,18 +1,13 @@
 /**
- * A sequential writer over two buffers: one fills while the other is on its way to the disk, so that whoever makes the
- * bytes (network, decompressor, digest) does not wait for the disk, and no buffer is made per write.
- *
- * Invariants: bytes reach the file in order and none is lost; one write is in flight at most, and beside it one
- * fdatasync of bytes written before: dirty pages never pile up beyond two times limits.dataSyncEveryBytes.
+ * A sequential writer over two buffers: one fills while the other is on its way to the disk. Bytes reach the file in order; one
+ * write is in flight at most, and beside it one fdatasync of bytes before, so that dirty pages never pile up beyond two times
+ * limits.dataSyncEveryBytes.
  */
 import { limits } from '../limits.ts';
 import type { OpenFile } from './host.ts';
 
 export interface WriteBehind {
-  /**
-   * Takes a copy of `bytes`. A promise only where a write has to be waited for, and then it must be awaited before the
-   * next call: most calls copy and return. Throws or rejects with the error of an earlier write.
-   */
+  /** Takes a copy of `bytes`. A promise, to be awaited, only where a write has to be waited for. Throws or rejects with an earlier error. */
   write(bytes: Uint8Array): Promise<void> | undefined;
   /** Everything taken so far is written, and nothing is in flight. Not synced. */
   flush(): Promise<void>;

@@ -1,12 +1,10 @@
 /**
- * Who is read when, so that a crowd at the API keeps neither an update nor an honest client waiting. A connection is a newcomer until its
- * first words (a bare socket takes 1.5 KB, one with an HTTP parser 9.5 KB: x64, Node 26); its first words wait for a turn of the
- * newcomers', of the whole API its every further request, of the broken ones what is no HTTP (share.ts).
- *
- * Invariants: no answer is held back from who reads the one before, only the reading of what comes next, so nothing piles up in here. What is kept is bounded: of too
- * many connections the one goes that lets us wait longest, first among those never answered, and never one that we owe an answer;
- * of too many newcomers the oldest, of too many bytes of theirs the one that sent most. Newcomers that say nothing may stay in large
- * numbers: to close them would only bring them back.
+ * Who is read when, so that a crowd at the API keeps neither an update nor an honest client waiting. A connection is a newcomer
+ * until its first words, which wait for a turn of the newcomers', further requests for one of the whole API, what is no HTTP for
+ * one of the broken ones' (share.ts). No answer is held back from who reads the one before, only the reading of what comes next.
+ * Of too many connections the one goes that lets us wait longest, first among those never answered, never one that we owe an
+ * answer; of too many newcomers the oldest, of too many bytes of theirs the one that sent most. Silent newcomers stay: closed,
+ * they would only come back.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -20,10 +18,7 @@ import { createShare, requestCost, type Share } from './share.ts';
 export interface Admission {
   /** Takes the connections of a server; the returned function closes those that have said nothing. */
   guard(server: Server): () => void;
-  /**
-   * A request's head has arrived. Resolves when it is its turn: when the answer before it has been read; `answered` must follow then, with
-   * the time that it took. Undefined: it is one too many, and gets no answer.
-   */
+  /** A head has arrived. Resolves when the answer before it was read; `answered` must follow. Undefined: one too many, which gets no answer. */
   began(request: IncomingMessage, response: ServerResponse): Promise<void> | undefined;
   answered(request: IncomingMessage, ms: number): void;
   /** Answers what Node's parser refuses, or what must not be read on, and closes the connection. */

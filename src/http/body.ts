@@ -2,10 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { HttpError } from './http-error.ts';
 
-/**
- * The body's bytes, or undefined when there are none. Rejects with HttpError 413 beyond `maxBytes`, 400 when the client
- * goes away in the middle. How long it may take is the server's requestTimeout.
- */
+/** The body's bytes; undefined: none. HttpError 413 beyond `maxBytes`, 400 when the client goes away. The server's requestTimeout bounds it. */
 export function readBody(request: IncomingMessage, maxBytes: number): Promise<Uint8Array | undefined> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];

@@ -1,7 +1,6 @@
 /**
- * Refuses requests whose body comes in a transfer encoding, and closes their connection: no client of the API needs one,
- * and a parser that has to take chunks apart can be fed endless chunk extensions, or told two lengths (RFC 9112
- * sections 6.1 and 7.1.1).
+ * Refuses bodies in a transfer encoding and closes their connection: no client of the API needs one, and chunks bring endless
+ * extensions and second lengths (RFC 9112 sections 6.1 and 7.1.1).
  */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';

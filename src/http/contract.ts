@@ -1,8 +1,6 @@
 /**
- * The HTTP API as data: every endpoint with the schemas of its request and reply (spec section 2).
- *
- * One source for three readers: routes.ts checks requests with it, openapi.ts makes the published document from it,
- * and the tests check every reply against that document. Names are as on the wire.
+ * The HTTP API as data: every endpoint with its schemas, as on the wire (spec section 2). routes.ts checks requests with it,
+ * openapi.ts makes the document of it, and the tests check every reply against that.
  */
 import * as v from 'valibot';
 import { AuditRequestSchema, AuditStateSchema } from '../audit/audit-report.ts';

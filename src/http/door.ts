@@ -1,9 +1,7 @@
 /**
- * Who may come in: the checks between a parsed request head and an endpoint (spec section 2).
- *
- * Pure. A web page in a browser on the device's network must not drive the updater, so a request has to name us by an
- * address (a name that an attacker's DNS resolves to us is refused) and must not come from another origin. A JSON body
- * must say that it is one, because a page may send any other kind without asking first.
+ * Who may come in: the checks between a request's head and an endpoint (spec section 2). Pure. A web page on the device's
+ * network must not drive the updater: so a request names us by an address, which no foreign DNS can point at us, comes from no
+ * other origin, and says that its body is JSON, which a page cannot without asking first.
  */
 import type { IncomingMessage } from 'node:http';
 import { type DocumentName, documents, type EndpointName, endpoints } from './contract.ts';

@@ -1,6 +1,4 @@
-/**
- * What plain HTTP answers to a request that reached no endpoint (spec section 2): a status, and the JSON envelope.
- */
+/** What plain HTTP answers to a request that reached no endpoint (spec section 2): a status, and the JSON envelope. */
 import type { Refusal } from '../envelope.ts';
 import { limits } from '../limits.ts';
 

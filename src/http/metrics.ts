@@ -1,8 +1,6 @@
 /**
- * GET /metrics: counters of this run of the daemon, in the text format of Prometheus (exposition format 0.0.4).
- *
- * A metric is a HELP line, a TYPE line and one line `name{label="value"} number` for each set of labels. Counters
- * begin at 0 with each start, as the format's readers expect; the time of the last success is from the history.
+ * GET /metrics in the text format of Prometheus 0.0.4: HELP, TYPE and a line `name{label="value"} number` for each set of
+ * labels. Counters begin at 0 with each start; the last success is from the history.
  */
 import type { Clock } from '../host/host.ts';
 import type { ProcessFacts } from '../host/process-facts.ts';

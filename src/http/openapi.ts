@@ -1,8 +1,4 @@
-/**
- * The OpenAPI 3.1 document, made from the schemas of contract.ts (spec section 2).
- *
- * The converter is loaded at the first call: the daemon's usual work never needs it.
- */
+/** The OpenAPI 3.1 document, made from the schemas of contract.ts (spec section 2). The converter is loaded at the first call. */
 import type * as v from 'valibot';
 import { apiCode } from '../errors.ts';
 import {

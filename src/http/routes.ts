@@ -1,8 +1,6 @@
 /**
- * From a request that passed the door to the reply of spec section 2: check the body, call the updater, wrap the
- * outcome in the envelope. Knows nothing of sockets.
- *
- * Invariant: on a documented endpoint the HTTP status is 200 whatever happens; the outcome is `code` in the envelope.
+ * From a request that passed the door to its reply (spec section 2): check the body, call the updater, wrap the outcome. On an
+ * endpoint the HTTP status is 200 whatever happens.
  */
 import * as v from 'valibot';
 import { progressEnvelope, refusal, success } from '../envelope.ts';

@@ -1,9 +1,6 @@
 /**
- * The sockets of the HTTP API: a TCP port, a unix socket, or both; their limits; and the way of a request through
- * them (door, body, route, reply). Spec section 2.
- *
- * Invariants: every reply, also to broken HTTP, is a JSON envelope; what a client does or fails to do costs at most
- * one bounded connection for a bounded time.
+ * The sockets of the HTTP API, their limits, and the way of a request through them (spec section 2): door, body, route, reply.
+ * Every reply, also to broken HTTP, is a JSON envelope; a client costs at most one bounded connection for a bounded time.
  */
 import {
   createServer,
@@ -60,10 +57,7 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
-/**
- * Listens and answers. Rejects with a plain Error that names the port or the socket when it is taken or cannot be had;
- * then nothing is left open.
- */
+/** Listens and answers. Rejects with an Error that names the port or the socket that cannot be had; nothing is left open then. */
 export async function startServer(updater: Updater, options: ServerOptions): Promise<RunningServer> {
   const admission = createAdmission(options);
   const listeners: Listener[] = [];

@@ -1,9 +1,7 @@
 /**
- * A part of the event loop's time, in turns: who has one to take passes at once while the part is not used up, and else waits, in the
- * order of coming. The API and an update run on one event loop; two hundred clients that ask without pause would have nearly all of it.
- *
- * What is not used is saved up to a bound. Who waits with several turns pays one after the other with those behind, so that a greedy
- * one delays itself most. What a turn costs is known only roughly, so it is told and not measured. Nothing runs while nobody waits.
+ * A part of the event loop's time, in turns: who takes one passes at once while the part is not used up, else waits in the order
+ * of coming. What is not used is saved up to a bound; who waits with several turns pays one after the other with those behind. A
+ * turn's cost is only roughly known, so it is told, not measured. Nothing runs while nobody waits.
  */
 import type { Clock } from '../host/host.ts';
 import { limits } from '../limits.ts';

@@ -1,8 +1,7 @@
 /**
- * The commands of a transaction: which ones, in which order, and what the journal must know before each begins.
- *
- * Invariant: that a module's commands begin is durable before they do, so that an undo, also that of a later start, takes back
- * exactly what may have been done. All of them may run again after a cut, until what they have written is durable.
+ * The commands of a transaction: which, in which order. That a module's commands begin is durable before they do, so that an
+ * undo, also of a later start, takes back exactly what may have been done. All may run again after a cut, until what they have
+ * written is durable.
  */
 
 import type { DeployedModule } from '../deploy/deployed-record.ts';
@@ -70,10 +69,7 @@ export async function undoPlannedCommands(run: Run): Promise<string[]> {
   return failures;
 }
 
-/**
- * What programs have written is durable when it resolves: a package's commands, and systemctl, which makes links and syncs nothing.
- * Nobody knows where they write, so it is sync(1). A failure is only told: the files of the update itself are durable.
- */
+/** What programs have written, nobody knows where, is durable when it resolves: so it is sync(1). A failure is only told. */
 export async function syncMachine({ context }: Pick<Run, 'context'>): Promise<void> {
   const { host } = context;
   try {

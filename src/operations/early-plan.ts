@@ -1,10 +1,8 @@
 /**
- * The plan that is made when a package has been verified. It says early what would be refused; and where the device is the same one
- * when the install begins, it is the plan of the install: to plan anew would be half of the work of an update of thousands of files.
- *
- * Invariants: a plan is used once, in the process that made it, for the bytes that it was made of (their seal is compared while they are
- * unpacked), and only where all that the survey looked at stands as it stood (deploy/witness.ts) and nothing was installed since. Any
- * doubt plans anew.
+ * The plan made when a package has been verified: it tells early what would be refused, and is the plan of the install where the
+ * device is the same by then (half of the work of thousands of files). It is used once, in the process that made it, for the
+ * bytes that it was made of (their seal), while all that the survey looked at stands as it stood (deploy/witness.ts) and nothing
+ * was installed since. Any doubt plans anew.
  */
 import { currentRecord } from '../deploy/current-record.ts';
 import { installedVersion } from '../deploy/installed-version.ts';
@@ -53,9 +51,9 @@ export interface VerifiedRequest {
 }
 
 /**
- * Looks whether the verified package in `directory` can be installed on this device as it is now. Throws what an install would be
- * refused with, and DOWNGRADE_REFUSED unless `mayDowngrade`. Changes nothing, and leaves it to the install to say what it will do.
- * Gives the plan, where it can be of use later, and the release notes.
+ * Looks whether the verified package in `directory` can be installed on this device now: throws what an install would be refused
+ * with, and DOWNGRADE_REFUSED unless `mayDowngrade`. Changes nothing. Gives the plan, where it can be of use later, and the
+ * release notes.
  */
 export async function planEarly(
   host: LookingHost,
@@ -86,10 +84,7 @@ export async function planEarly(
   }
 }
 
-/**
- * The plan of an install that begins now, where `early` still holds. Throws DISK_FULL, as planning anew would. `waiting`: what is to be
- * installed, and the order that brought it.
- */
+/** The plan of an install that begins now, where `early` still holds. Throws DISK_FULL. `waiting`: what is installed, and who ordered it. */
 export async function stillPlanned(
   { files, clock, log }: Pick<Host, 'files' | 'clock' | 'log'>,
   backupDirectory: string,

@@ -3,10 +3,7 @@ import { UpdateError } from '../errors.ts';
 import type { Release } from '../release.ts';
 import { compareVersions } from '../version.ts';
 
-/**
- * Throws INCOMPATIBLE where the manifest names device types and this is none of them, or where it needs a newer
- * installed version. A device on which nothing was ever installed fits every `min_version`: it cannot tell its own.
- */
+/** Throws INCOMPATIBLE where the manifest names other device types, or a newer installed version; without any, every `min_version` fits. */
 export function checkFit(
   release: Release,
   deviceType: string | undefined,

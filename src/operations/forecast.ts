@@ -1,7 +1,4 @@
-/**
- * What an install would do on this device, from the very plan that it would carry out: what is replaced, kept, put beside, removed, run
- * and restarted. For whoever is asked before. Pure.
- */
+/** What an install would do on this device, from the very plan that it would carry out. For whoever is asked before. Pure. */
 import { fileSteps } from '../deploy/plan.ts';
 import type { Staying } from '../deploy/staying.ts';
 import { breathing } from '../host/breathing.ts';

@@ -1,8 +1,6 @@
 /**
- * Installing a package: what the manifest says becomes a plan, the plan a transaction.
- *
- * Nothing on the device changes before the plan is made and everything the package says has been checked; the package's
- * seal is compared in the same read that fills the staged files, before anything is switched (FR-001b).
+ * Installing a package: what the manifest says becomes a plan, the plan a transaction. Nothing changes before all of it has been
+ * checked; the seal is compared in the same read that fills the staged files, before anything is switched (FR-001b).
  */
 import type { Plan } from '../deploy/plan.ts';
 import { createStager, type Stager } from '../deploy/stage.ts';

@@ -1,7 +1,7 @@
 /**
- * Everything that is found out about a package before anything on the device changes: manifest, signature, device type, versions,
- * places, names and room. Done when the download ends, so that a package which cannot be installed never waits; and again at the
- * install, where the device may be another one by then (early-plan.ts).
+ * Everything that is found out about a package before anything changes: manifest, signature, device type, versions, places,
+ * names and room. Done when the download ends, so that what cannot be installed never waits; again at the install, where the
+ * device may be another one by then (early-plan.ts).
  */
 import { installedVersion } from '../deploy/installed-version.ts';
 import { checkPlanLength } from '../deploy/journal-file.ts';
@@ -45,10 +45,7 @@ export interface Prepared {
   readonly needs: readonly Need[];
 }
 
-/**
- * Reads the release of an open package and plans its install. Throws an UpdateError; changes nothing. `targets`: what the targets are
- * looked at through, unless it is the host's own port.
- */
+/** Reads the release of an open package and plans its install. Throws an UpdateError; changes nothing. `targets`: the targets' port, if another. */
 export async function prepareInstall(
   host: LookingHost,
   settings: PlanningSettings,

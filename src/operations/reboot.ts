@@ -14,10 +14,7 @@ export interface RebootContext {
   readonly onRebooting: () => Promise<void>;
 }
 
-/**
- * Writes down which boot is to end, asks for the restart and waits for the daemon's own end by it: never resolves.
- * Rejects with the shutdown's reason, or with DEPLOYMENT_FAILED where the machine does not restart in time.
- */
+/** Notes which boot is to end, asks for the restart and waits for the daemon's end. Rejects with the shutdown's reason or DEPLOYMENT_FAILED. */
 export async function restartMachine(context: RebootContext, journal: JournalFile): Promise<never> {
   const { host } = context;
   await journal.append({ state: 'rebooting', bootId: await host.processes.bootId() });

@@ -117,10 +117,7 @@ function recordedAttributes(
   return { attributes: Object.fromEntries(held.map((name) => [name, attributes[name] ?? ''])) };
 }
 
-/**
- * To be called while the plan is staged and every directory stands. Throws DEPLOYMENT_FAILED or DISK_FULL: an update that
- * cannot be remembered is not made.
- */
+/** To be called while the plan is staged and every directory stands. Throws DEPLOYMENT_FAILED or DISK_FULL: what cannot be remembered is not made. */
 export async function rememberDeployed(
   host: Pick<Host, 'files' | 'memory'>,
   backupDirectory: string,

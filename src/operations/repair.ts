@@ -1,9 +1,7 @@
 /**
- * Repair: what an audit finds damaged is restored by the same transaction as an update, journalled and all or nothing, and
- * the services of the modules concerned are restarted.
- *
- * A file is restored from its own bytes where only mode or owner are wrong, else from a backup that holds the very bytes
- * that were deployed, else from the package where it was kept. What none of them has is told, with what to do.
+ * Repair: what an audit finds damaged is restored by a transaction as of an update, and the services concerned are restarted.
+ * From its own bytes where only mode or owner are wrong, else from a backup of the very bytes that were deployed, else from the
+ * package where it was kept; what none of them has is told.
  */
 
 import { type AuditResult, audit, type Damage, type Mended, reportOf } from '../audit/audit.ts';
@@ -26,10 +24,7 @@ import { findSources, type Sources, stageSources } from './repair-sources.ts';
 import { runTransaction } from './transaction.ts';
 import type { Outcome, TransactionContext } from './transaction-context.ts';
 
-/**
- * Compares everything and restores what can be. `publish` is told the report before the end is. Throws where nothing was
- * begun: NO_BACKUP without a record, or where nothing of what is damaged can be restored.
- */
+/** Compares everything and restores what can be. `publish` has the report before the end. Throws NO_BACKUP, or where nothing can be restored. */
 export async function repair(
   context: TransactionContext,
   publish: (report: AuditReport) => Promise<void>,

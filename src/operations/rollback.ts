@@ -125,10 +125,7 @@ function specsIn(specs: ReadonlyMap<string, ServiceSpec | null>): ServiceSpec[] 
   return [...specs.values()].filter((spec) => spec !== null);
 }
 
-/**
- * What the set that comes back says of the services of the chain's modules: by the record of what was deployed then, else by an
- * earlier update's plan. A module that no update before the chain knows has nothing but its name, where a file comes back at all.
- */
+/** What the set that comes back says of the chain's services: by its record, else by an earlier update's plan, else the name alone. */
 async function servicesBack(
   host: Pick<Host, 'files' | 'log'>,
   backupDirectory: string,

@@ -1,7 +1,4 @@
-/**
- * Which services a transaction has to do with, and what they were before (spec section 9): a service is stopped only if a file
- * of one of its modules, its unit or what the manifest says of it changes.
- */
+/** Which services a transaction has to do with: one is stopped only if a file, its unit or its part of the manifest changes (spec section 9). */
 import { posix } from 'node:path';
 import { currentRecord } from '../deploy/current-record.ts';
 import { openRecord } from '../deploy/deployed-record.ts';
@@ -59,10 +56,7 @@ function textOf(specs: readonly ServiceSpec[]): string {
   return JSON.stringify(sorted.map((spec) => keys.map((key) => spec[key] ?? null)));
 }
 
-/**
- * Of an install. Where a module that goes shares its service with one that stays and is not in the package, the service stays, and
- * is restarted without it. `leaving`: names of the modules that go.
- */
+/** Of an install. A service that a leaving module shares with a staying one that is not in the package is restarted without it. `leaving`: names. */
 export async function servicesOfInstall(
   files: Files,
   backupDirectory: string,

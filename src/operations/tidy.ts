@@ -1,7 +1,6 @@
 /**
- * What is left to do when the outcome of a transaction stands: bookkeeping, backups, and last of all the journal.
- *
- * Invariant: everything here may be cut anywhere and repeated at the next start; the outcome does not change.
+ * What is left to do when a transaction's outcome stands: bookkeeping, backups, and last of all the journal. May be cut anywhere
+ * and repeated at the next start.
  */
 import { journalPath } from '../deploy/journal-file.ts';
 import { forgetUpdates, prunePastUpdates, recordPath } from '../deploy/past-updates.ts';
@@ -14,10 +13,7 @@ import { syncMachine } from './commands.ts';
 import { endProbation, leaveToCurrent } from './self-update.ts';
 import type { Outcome, Run } from './transaction-context.ts';
 
-/**
- * The update stands. The journal becomes its record (an update's), or goes with what it took back (a rollback's).
- * `isRepeated`: an earlier run was cut in the middle of this.
- */
+/** The update stands. The journal becomes its record, or goes with what it took back (a rollback's). `isRepeated`: an earlier run was cut in this. */
 export async function tidyCommitted(run: Run, isRepeated = false): Promise<Outcome> {
   const { context, plan } = run;
   await tidy(run, async (files, directory) => {

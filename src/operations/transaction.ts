@@ -1,10 +1,8 @@
 /**
- * The order of a transaction: stage, back up, stop, switch, start, check, commit; or undo. Every step lives in
- * deploy/ and services/; what is durable before which step is decided here and nowhere else (see deploy/journal.ts).
- *
- * Invariants: the journal's record is durable before a step that changes a target, and before the services run that may
- * change what was just deployed or put back; once `switching` is written the set is made all new or all old, whatever
- * fails; the journal goes last, when all that it guards is durable.
+ * The order of a transaction: stage, back up, stop, switch, start, check, commit; or undo. What is durable before which step is
+ * decided here and nowhere else (deploy/journal.ts): the record before a step that changes a target, and before services run
+ * that may change what was just put there; once `switching` is written the set is made all new or all old, whatever fails; the
+ * journal goes last.
  */
 import * as v from 'valibot';
 import { retakeBackups, saveBackups } from '../deploy/backup.ts';
@@ -109,10 +107,7 @@ async function takeUp(context: TransactionContext, found: Journal): Promise<Run>
   };
 }
 
-/**
- * Where finish() takes a transaction up; `rebooted`: all is switched and the machine has restarted since; `handedOver`: the
- * updater before this one has started and checked everything.
- */
+/** Where finish() goes on; `rebooted`: all is switched, the machine has restarted; `handedOver`: the updater before has checked everything. */
 type From = 'stopped' | 'switching' | 'switched' | 'rebooted' | 'handedOver';
 
 async function whereToGoOn({ host }: TransactionContext, found: Journal): Promise<From> {
@@ -258,10 +253,7 @@ function undoRecord({ context }: Run, state: 'undoing' | 'undone', error: Update
   return context.goesOn() ? { state } : { state, error: error.message };
 }
 
-/**
- * Makes it durable that a start takes the transaction back: by a record, or, where even the journal's own blocks cannot
- * be rewritten (a full disk that copies on write), by removing state.json, as no start goes forward without it.
- */
+/** Makes it durable that a start goes back: by a record, or, on a full disk that copies on write, by removing state.json. */
 async function announceUndo({ context, journal }: Run, record: JournalRecord): Promise<void> {
   try {
     await journal.append(record);

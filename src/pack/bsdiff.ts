@@ -1,8 +1,6 @@
 /**
- * The difference between two files, found as Colin Percival's bsdiff 4.3 does (BSD-2-Clause): stretches of the new file that are nearly
- * a stretch of the old one, and what stands between them. Pure. The form of the result: ../download/bspatch.ts.
- *
- * For the machine that packs: takes some ten times the old file's size of memory.
+ * The difference between two files as Colin Percival's bsdiff 4.3 finds it (BSD-2-Clause). Pure. Its form:
+ * ../download/bspatch.ts. For the machine that packs: takes some ten times the old file's size of memory.
  */
 import { sortedSuffixes } from './suffixes.ts';
 

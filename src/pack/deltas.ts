@@ -1,8 +1,7 @@
 /**
- * Patches for a package: of each file that an older package deploys to the same place, the difference, where that is worth it.
- *
- * Invariants: a patch is shipped only where it has less than half of the packed bytes of the whole file, and after the device's own decoder
- * made that file of it. The same folder and the same older packages give the same patches, in the same order.
+ * Patches for a package: of each file that an older package deploys to the same place. One is shipped only where it has less
+ * than half of the packed bytes of the file, and the device's own decoder made that file of it. The same inputs give the same
+ * patches.
  */
 import type * as Zlib from 'node:zlib';
 import { bspatch } from '../download/bspatch.ts';

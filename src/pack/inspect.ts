@@ -1,7 +1,4 @@
-/**
- * Looks at a package as a device would: the same reader, the same rules, every byte read and every digest compared.
- * Changes nothing and needs no device.
- */
+/** Looks at a package as a device would: the same reader and rules, every byte read, every digest compared. Changes nothing and needs no device. */
 
 import type * as Crypto from 'node:crypto';
 import { newDigests } from '../download/digest.ts';
@@ -31,10 +28,7 @@ export interface Inspection {
   readonly warnings: readonly string[];
 }
 
-/**
- * Throws what a device would refuse the package with: INVALID_PACKAGE, INVALID_MANIFEST, SIGNATURE_INVALID (with keys),
- * SIZE_MISMATCH, MD5_MISMATCH or SHA256_MISMATCH of a file.
- */
+/** Throws what a device would refuse the package with, also SIZE_MISMATCH, MD5_MISMATCH or SHA256_MISMATCH of a file. */
 export async function inspectPackage(
   host: Pick<Host, 'files' | 'memory'>,
   path: string,

@@ -1,9 +1,7 @@
 /**
- * The manifest as an engineer writes it and as it goes into the package. Pure.
- *
- * The source may hold `//` comments to the end of a line; the package's manifest holds none. What the source leaves out
- * of sizes and digests is filled in; what it gives must be true. Keys keep their order, each module and each file has
- * a line of its own, so that two manifests can be compared line by line.
+ * The manifest as an engineer writes it, with `//` comments, and as it goes into the package. Pure. Sizes and digests that the
+ * source leaves out are filled in; those it gives must be true. Keys keep their order; each module and each file has a line of
+ * its own.
  */
 import { featuresUsed } from '../package/features.ts';
 import type { CompleteManifest } from '../package/listed-files.ts';
@@ -64,11 +62,7 @@ export interface FilledManifest {
   text(entry?: { readonly entry: string; readonly sha256: string }): string;
 }
 
-/**
- * The package's manifest. `facts`: of each file by its name in the package. A module that is one file gets
- * `size`, `md5` and `sha256`; the files of trees are listed under `files`, directories with nothing in them under
- * `directories`, symlinks under `links`. Throws INVALID_MANIFEST where the source says otherwise.
- */
+/** The package's manifest. `facts`: of each file, by its name in the package. Throws INVALID_MANIFEST where the source says otherwise. */
 export function filledManifest(
   source: ManifestSource,
   facts: ReadonlyMap<string, FileFacts>,

@@ -1,8 +1,6 @@
 /**
- * Packing: from a folder with a manifest to a package that a device takes.
- *
- * Invariants: the same folder gives the same bytes; the output appears under its name only after the device's own
- * reader and rules took it, and a failure leaves nothing behind. Spec section 4.
+ * Packing: from a folder with a manifest to a package that a device takes. The same folder gives the same bytes; the output
+ * appears under its name only after the device's own reader took it, and a failure leaves nothing behind. Spec section 4.
  */
 import * as v from 'valibot';
 import { type PackageRequest, PackageSchema } from '../download/request.ts';

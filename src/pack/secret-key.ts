@@ -21,10 +21,7 @@ export interface SigningKey {
 const keyBytes = 158;
 const secretBytes = 104;
 
-/**
- * Opens the text of a secret key file. `askPassword` is called only for a key that is encrypted. Throws VALIDATION_ERROR
- * for what is no such key, or for a wrong password.
- */
+/** Opens a secret key file's text. `askPassword`: for an encrypted one. Throws VALIDATION_ERROR for no such key, or a wrong password. */
 export async function openSecretKey(text: string, askPassword: () => Promise<string>): Promise<SigningKey> {
   const bytes = decoded(text);
   const kdf = bytes.subarray(2, 4).toString('latin1');
@@ -65,10 +62,7 @@ async function scryptStream(password: string, bytes: Buffer): Promise<Buffer> {
   });
 }
 
-/**
- * libsodium's choice of N and p for the two limits (crypto_pwhash_scryptsalsa208sha256, pickparams), r being 8.
- * minisign's own limits give N = 2^20 and p = 1: one gibibyte of memory for a few seconds.
- */
+/** libsodium's choice of N and p (pickparams), r being 8. minisign's limits give N = 2^20, p = 1: one gibibyte of memory for some seconds. */
 export function scryptCost(opsLimit: bigint, memLimit: bigint) {
   const r = 8;
   const ops = opsLimit < 32_768n ? 32_768n : opsLimit;

@@ -14,10 +14,7 @@ export interface WithSelf {
   readonly files: readonly SourceFile[];
 }
 
-/**
- * `release`: a folder with tope-updater-ARCH of at least one architecture; those that are there are taken. Throws
- * INVALID_PACKAGE where there is none, INVALID_MANIFEST where the source has the updater, or a module of its name, already.
- */
+/** `release`: a folder with tope-updater-ARCH. Throws INVALID_PACKAGE where it has none, INVALID_MANIFEST where the source has one already. */
 export async function withSelf(files: Files, source: ManifestSource, release: string): Promise<WithSelf> {
   const { manifest, written } = source;
   const taken = manifest.modules.findIndex((module) => module.self === true || module.name === name);

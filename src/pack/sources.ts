@@ -1,9 +1,7 @@
 /**
- * Which files of a folder go into the package: those that a module's `src` names, and no other, so that a key or a
- * note that lies beside them is never shipped.
- *
- * Invariant: sorted by name, so that the same folder always gives the same package. Symlinks are packed as such, and never
- * followed; special files are refused: a device takes none.
+ * Which files of a folder go into the package: those that a module's `src` names, never a key or a note beside them. Sorted by
+ * name, so that the same folder gives the same package. Symlinks are packed as such, and never followed; special files are
+ * refused.
  */
 import { posix } from 'node:path';
 import { asUpdateError, UpdateError } from '../errors.ts';
@@ -51,10 +49,7 @@ export function isDelta(entry: string): boolean {
 /** Names that the package keeps for itself. */
 const reserved = ['manifest.json', 'manifest.json.minisig', filesEntry];
 
-/**
- * Walks every `src` below `folder`. Throws INVALID_MANIFEST for a `src` that is not there, INVALID_PACKAGE for what a
- * device would not take.
- */
+/** Walks every `src` below `folder`. Throws INVALID_MANIFEST for one that is not there, INVALID_PACKAGE for what a device would not take. */
 export async function collectSources(
   files: Files,
   folder: string,

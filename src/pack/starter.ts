@@ -1,8 +1,4 @@
-/**
- * The folder that `init` writes: a manifest that explains itself, what it deploys, and a page on what to do next. Pure.
- *
- * Invariant: it can be packed as it is.
- */
+/** The folder that `init` writes: a manifest that explains itself, what it deploys, and what to do next. It can be packed as it is. Pure. */
 
 import { configFiles, pythonFiles, webFiles } from './starter-kinds.ts';
 

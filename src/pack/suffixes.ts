@@ -1,8 +1,7 @@
 /**
- * The suffixes of a text in their order, as N. Jesper Larsson and Kunihiko Sadakane sort them ("Faster suffix sorting", 1999). Pure.
- *
- * Takes eight bytes of memory for each byte of the text. What waits to be sorted stands in a list, not on the stack: a text may be made
- * so that every split is uneven.
+ * The suffixes of a text in their order, after N. Jesper Larsson and Kunihiko Sadakane ("Faster suffix sorting", 1999), in eight
+ * bytes of memory for each of the text. Pure. What waits stands in a list, not on the stack: a text may be made so that every
+ * split is uneven.
  */
 
 /** Where each suffix begins, the empty one (at `text.length`) first. */

@@ -1,7 +1,4 @@
-/**
- * The records of a ZIP as `pack` writes them. Pure. PKWARE APPNOTE 6.3.10. Every time stamp is 1980-02-01 00:00, and nothing tells
- * the user or the machine that packed. Numbers are little-endian; what 32 bits cannot hold goes into zip64 fields.
- */
+/** The records of a ZIP as `pack` writes them (PKWARE APPNOTE 6.3.10), all of 1980-02-01; what 32 bits cannot hold goes into zip64 fields. Pure. */
 import {
   endBytes,
   endSignature,

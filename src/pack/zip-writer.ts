@@ -1,8 +1,6 @@
 /**
- * Writing a package's ZIP. Small files, most of a tree, are read and deflated many at a time and written in their order; a large one is
- * streamed, and its header written when its digest and size are known.
- *
- * Invariant: the bytes depend on names, modes and contents alone; group and others never may write.
+ * Writing a package's ZIP: small files are read and deflated many at a time and written in their order, a large one is streamed,
+ * its header written at its end. The bytes depend on names, modes and contents alone; group and others never may write.
  */
 import type * as Zlib from 'node:zlib';
 import { UpdateError } from '../errors.ts';
@@ -40,10 +38,7 @@ const regularFile = 0o100000;
 const directory = 0o040000;
 const symlink = 0o120000;
 
-/**
- * Writes the inputs in their order to `path`, which must not exist. Rejects with the system's error, or with
- * INVALID_PACKAGE where a file's size is not what it was when it was looked at.
- */
+/** Writes the inputs in order to `path`, which must not exist. Rejects with the system's error, or INVALID_PACKAGE for one that has changed. */
 export async function writeZip(
   files: Files,
   path: string,

@@ -1,10 +1,7 @@
 /**
- * Opening a package's ZIP: the only file that knows yauzl.
- *
- * yauzl finds the central directory and parses its records; entry-policy.ts and zip-records.ts judge every one of them
- * before anything else happens. Reading content is extraction.ts.
- *
- * Memory: while opening two windows of 16 KiB and some 200 bytes an entry, then about 50 (at most limits.archiveEntries).
+ * Opening a package's ZIP: the only file that knows yauzl, which parses the central directory. entry-policy.ts and
+ * zip-records.ts judge every record before anything else happens; extraction.ts reads content. Memory: two windows of 16 KiB,
+ * 200 bytes an entry while opening, then about 50.
  */
 import type * as Yauzl from 'yauzl';
 import type { Entry, ExtraField, ZipFile } from 'yauzl';
@@ -45,10 +42,7 @@ export interface Archive {
   readSmall(name: string, maxBytes: number): Promise<Uint8Array | undefined>;
   /** The same of any size, a part at a time. False when there is none. */
   readEntry(name: string, maxBytes: number, output: Output): Promise<boolean>;
-  /**
-   * Reads the whole package once. Rejects with INVALID_PACKAGE for content that is not as declared, with the reason of
-   * `signal`, or with whatever a sink threw.
-   */
+  /** Reads the whole package once. Rejects with INVALID_PACKAGE for content that is not as declared, the reason of `signal`, or what a sink threw. */
   extract(extraction: Extraction): Promise<void>;
   close(): Promise<void>;
 }
@@ -59,10 +53,7 @@ const recordGarbageBytes = 2048;
 /** What is known of an open package's content: enough to open it once more without judging it again. */
 export type Listing = Pick<Archive, 'sizeBytes' | 'entries'>;
 
-/**
- * Opens a package and judges every entry. Throws INVALID_PACKAGE. Spec section 4. `known`: the listing of the same bytes, judged before;
- * the caller sees to it that they are the same.
- */
+/** Opens a package and judges every entry. Throws INVALID_PACKAGE. Spec section 4. `known`: the listing of the very same bytes, judged before. */
 export async function openArchive(
   host: Pick<Host, 'files' | 'memory'>,
   path: string,
@@ -168,10 +159,7 @@ function nextRecord(zip: ZipFile): number {
 /** Reads at a position until `into` is full or the file ends; resolves with the number of bytes. */
 type Read = (into: Buffer, position: number) => Promise<number>;
 
-/**
- * yauzl asks for a few dozen bytes at a time, now from the central directory, now from a local header: two windows of
- * read-ahead, the one that was used last stays, make that a few large reads.
- */
+/** yauzl asks for a few dozen bytes at a time, now of the directory, now of a local header: two windows make a few large reads of that. */
 function windowedRead(file: OpenFile): Read {
   const windowBytes = 16 * 1024;
   let [recent, other] = [0, 1].map(() => ({ buffer: Buffer.alloc(windowBytes), start: 0, length: 0 }));

@@ -1,8 +1,6 @@
 /**
- * Turns the stored bytes of one ZIP entry into its content, a part at a time, in constant memory.
- *
- * Invariant: a chunk goes to the output only after everything before it has been taken, and never one byte more than
- * the entry declares. When `end` resolves, size and CRC-32 are exactly what the entry declares.
+ * Turns the stored bytes of one ZIP entry into its content, a part at a time, in constant memory: never more than it declares,
+ * and in the end exactly its size and CRC-32.
  */
 import type * as Zlib from 'node:zlib';
 import { errno, errorText } from '../errors.ts';
@@ -75,10 +73,7 @@ export function entryDecoder(entry: ArchiveEntry, output: Output, parts: Decoder
   };
 }
 
-/**
- * The whole content of a small entry from all its stored bytes, at once: the streams of zlib take four times as long for it.
- * Throws INVALID_PACKAGE as a decoder does. Not a copy where the entry is stored.
- */
+/** The content of a small entry at once: zlib's streams take four times as long. Throws INVALID_PACKAGE. No copy where the entry is stored. */
 export function decodeWhole(entry: ArchiveEntry, stored: Uint8Array, parts: DecoderParts): Uint8Array {
   const refuse = (why: string, cause?: unknown) =>
     invalidPackage(`entry ${quoted(entry.name)} ${why}`, cause);

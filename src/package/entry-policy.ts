@@ -1,9 +1,7 @@
 /**
- * Which ZIP entries are accepted, decided from the central directory and the local headers alone. Pure.
- *
- * Only regular files, directories and symlinks, stored or deflated, with names that stay below the package's root and mean
- * the same everywhere; both headers agree; no name comes twice; and the entries fill the file from its first byte to the
- * central directory. Anything else is INVALID_PACKAGE. Spec section 4.
+ * Which ZIP entries are accepted, by the central directory and the local headers alone (spec section 4). Pure. Regular files,
+ * directories and symlinks, stored or deflated, with names that stay below the root and mean the same everywhere; both headers
+ * agree; no name comes twice; the entries fill the file up to the directory.
  */
 import type { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
@@ -186,10 +184,7 @@ function headerDifference(central: CentralRecord, local: LocalRecord): string | 
   return undefined;
 }
 
-/**
- * Who may read and run the file, from archives made on Unix or macOS. The rest of what the archive says (set-uid,
- * writable by group or others) is dropped: it is not covered by a signature of the manifest, which can ask for it.
- */
+/** Who may read and run the file, of archives made on Unix or macOS. Set-uid and the like, which no signature covers, is dropped. */
 function permissions(central: CentralRecord): number | undefined {
   const mode = central.externalAttributes >>> 16;
   return isUnix(central) && mode !== 0 ? mode & 0o755 : undefined;

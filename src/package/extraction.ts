@@ -1,10 +1,7 @@
 /**
- * Reading the content of a package's entries, checked against what they declare.
- *
- * An extraction is ONE sequential pass over the whole file that feeds the digests of the package and the wanted
- * entries at the same time: the bytes that were deployed are the bytes that were verified (design section 3, step 2).
- *
- * Memory: two read buffers and one inflater, or a small entry's content, whatever the package's size.
+ * Reading the content of a package's entries. An extraction is ONE pass over the file that feeds the package's digests and the
+ * wanted entries at once: the bytes that were deployed are the bytes that were verified. Memory: two read buffers and one
+ * inflater, whatever the size.
  */
 import { asUpdateError } from '../errors.ts';
 import { breathing } from '../host/breathing.ts';

@@ -1,8 +1,6 @@
 /**
- * What a package may ask of an updater, by name (`requires` at the root of the manifest). Pure. Spec section 10.
- *
- * An updater ignores keys that it does not know. Where that would do harm, the package names the feature, and an updater that
- * does not have it refuses the package.
+ * What a package may ask of an updater, by name (`requires`): where an older one that ignores a key would do harm, it refuses
+ * the package instead. Pure. Spec section 10.
  */
 import { UpdateError } from '../errors.ts';
 import { printable } from './path-fault.ts';

@@ -1,7 +1,4 @@
-/**
- * Where the symlinks of a module's tree may lead: relative, and never out of the tree, by whatever way through other links of
- * the package. Pure. Spec section 10.
- */
+/** Where the symlinks of a module's tree may lead: relative, and never out of it, also through others. Pure. Spec section 10. */
 
 import { quoted } from './path-fault.ts';
 import { invalidPackage } from './zip-records.ts';
@@ -9,10 +6,7 @@ import { invalidPackage } from './zip-records.ts';
 /** As Linux counts them (path_resolution(7)). */
 const mostHops = 40;
 
-/**
- * Checks the links of one tree: `links` gives the text of each by its path below the tree, components joined by "/". What a link
- * leads to need not be in the package. Throws INVALID_PACKAGE naming `source`, the tree in the package, and the link.
- */
+/** Checks the links of one tree by their paths below it; targets need not be in the package. INVALID_PACKAGE names `source` and the link. */
 export function checkLinks(source: string, links: ReadonlyMap<string, string>): void {
   for (const [path, text] of links) {
     const fault = text.startsWith('/') ? 'which is absolute' : wayFault(path, links);

@@ -1,8 +1,6 @@
 /**
- * The schema of `manifest.json`: the one source for the daemon, the packer and the documentation. Pure. Spec sections 4 and 10.
- *
- * Nothing is coerced: a number in quotes is an error. Which keys exclude each other, and what needs the list of files in
- * the ZIP, is checked in release.ts.
+ * The schema of `manifest.json`, for daemon, packer and documentation (spec sections 4 and 10). Pure. Nothing is coerced. Which
+ * keys exclude each other, and what needs the ZIP, is checked in release.ts.
  */
 import * as v from 'valibot';
 import { limits } from '../limits.ts';

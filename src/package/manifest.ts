@@ -1,8 +1,4 @@
-/**
- * The manifest of a package (`manifest.json`): its strict reading. Pure. Spec section 4.
- *
- * Keys the schema does not know are warned about and dropped.
- */
+/** The strict reading of a package's `manifest.json`. Pure. Spec section 4. Keys that the schema does not know are warned about and dropped. */
 import * as v from 'valibot';
 import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
@@ -18,10 +14,7 @@ import {
 import { printable } from './path-fault.ts';
 import { parseStrictJson } from './strict-json.ts';
 
-/**
- * Reads a manifest. `warnings` name the keys that are ignored, ready for a log.
- * Throws INVALID_MANIFEST naming the field and what is wrong with it, INCOMPATIBLE naming what it requires and we do not know.
- */
+/** Reads a manifest. `warnings`: keys that are ignored. Throws INVALID_MANIFEST naming the field, INCOMPATIBLE for what it requires. */
 export function parseManifest(bytes: Uint8Array): { manifest: Manifest; warnings: string[] } {
   if (bytes.length > limits.manifestBytes)
     throw invalidManifest(`${bytes.length} bytes, more than ${limits.manifestBytes}`);

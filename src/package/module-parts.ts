@@ -17,10 +17,7 @@ import { parents } from './targets.ts';
 export interface ModuleParts {
   /** `src` without the slash at its end. */
   readonly source: string;
-  /**
-   * Takes the entry that `src` names, or one below it; gives how many files and directories that adds. `facts`: what `files` of the
-   * manifest says of it.
-   */
+  /** Takes the entry that `src` names, or one below it; tells how many files and directories that adds. `facts`: of `files` in the manifest. */
   take(entry: PackageEntry, facts: FileFacts | undefined): number;
   /** All has been taken. */
   module(): ReleaseModule;

@@ -1,15 +1,10 @@
 /**
- * What makes a path from a package unusable, and how such text is shown. Pure.
- *
- * One rule for names of ZIP entries, `src`, `dst` and the manifest's `files`: whatever passes is the same path to
- * every program on the device, stays below the directory it is joined to, and can be printed in one log line.
+ * What makes a path from a package unusable, and how such text is shown. Pure. One rule for entries, `src`, `dst` and `files`:
+ * whatever passes is the same path to every program, stays below its directory, and can be printed in one line.
  */
 import { limits } from '../limits.ts';
 
-/**
- * Everything but what prints: C0, DEL and C1 controls, line separators, marks that reorder text (bidi), the byte
- * order mark, lone surrogates and non-characters are outside these ranges.
- */
+/** What does not print: C0, DEL and C1 controls, line separators, marks that reorder text, the byte order mark, lone surrogates, non-characters. */
 const unprintable =
   /[^ -~\u00a0-\u061b\u061d-\u200d\u2010-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd\u{10000}-\u{10ffff}]/u;
 
@@ -52,10 +47,7 @@ export function quoted(text: string): string {
   return `"${printable(text)}"`;
 }
 
-/**
- * Text from a package as it may stand in an error or a log line: what does not print becomes `\u{hex}`, and more than
- * 200 characters are cut.
- */
+/** Text from a package for an error or a log line: what does not print becomes `\u{hex}`, and more than 200 characters are cut. */
 export function printable(text: string): string {
   const short = text.length > 200 ? `${text.slice(0, 200)}…` : text;
   return short.replace(new RegExp(unprintable, 'gu'), (c) => `\\u{${(c.codePointAt(0) ?? 0).toString(16)}}`);

@@ -1,7 +1,6 @@
 /**
- * From an open package to the Release it carries: manifest, signature, rules, in the order that trusts nothing early.
- *
- * With trusted keys the manifest's bytes are not even parsed before their signature was found good.
+ * From an open package to its Release: manifest, signature, rules. With trusted keys the manifest is not even parsed before its
+ * signature was found good.
  */
 import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';

@@ -1,9 +1,7 @@
 /**
- * Manifest and ZIP entries together become a Release: which file goes where, with what digest and mode.
- *
- * Everything of spec section 4 that can be refused without looking at the device's disk is refused here. When it
- * returns, every target lies strictly inside an allowed root and outside the work directory, no module's target is
- * inside another's, and every file has an entry of the size the manifest tells.
+ * Manifest and ZIP entries become a Release: which file goes where, with what digest and mode. All of spec section 4 that can be
+ * refused without the disk is refused here: every target lies inside an allowed root and outside the work directory, none inside
+ * another's, and every file has an entry of its size.
  */
 import { breathing } from '../host/breathing.ts';
 import { limits } from '../limits.ts';

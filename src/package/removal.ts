@@ -4,10 +4,7 @@ import { invalidManifest as invalid } from './manifest.ts';
 import type { Manifest } from './manifest-schema.ts';
 import { quoted } from './path-fault.ts';
 
-/**
- * What goes, as a part of the release. Which of it the device has is for its record to say. Throws INVALID_MANIFEST where a module
- * would come and go, or nothing is asked for at all.
- */
+/** What goes, as a part of the release. Throws INVALID_MANIFEST where a module would come and go, or nothing is asked for at all. */
 export function removalOf({
   modules,
   remove = [],

@@ -1,7 +1,4 @@
-/**
- * The module that replaces the updater itself (`"self": true`): which file of the package it is on this device, and where it
- * goes. Pure. Spec section 14.
- */
+/** The module that replaces the updater itself (`"self": true`): which file of the package it is here, and where it goes. Pure. Spec section 14. */
 import { UpdateError } from '../errors.ts';
 import { invalidManifest as invalid } from './manifest.ts';
 import { withoutSlash } from './manifest-fields.ts';
@@ -26,10 +23,7 @@ export type PlacedModule = ManifestModule & { readonly dst: string };
 /** What such a module can say beside its name, its source, and what its file is. */
 const allowedKeys: readonly string[] = ['name', 'src', 'self', 'size', 'md5', 'sha256'];
 
-/**
- * Gives every module its `dst`. `entryNames`: the files of the package. Throws INVALID_MANIFEST naming the field, INCOMPATIBLE
- * where the device does not take its updater from packages, or the package has none for it.
- */
+/** Gives every module its `dst`. Throws INVALID_MANIFEST, or INCOMPATIBLE where the device takes no updater from packages, or has none here. */
 export function placeModules(
   modules: readonly ManifestModule[],
   entryNames: ReadonlySet<string>,

@@ -43,10 +43,7 @@ export function parseTrustedKey(text: string): TrustedKey {
   return { id: keyId(bytes.subarray(2, 10)), publicKey: bytes.subarray(10) };
 }
 
-/**
- * Checks that one of `keys` signed the manifest, trusted comment included. Throws SIGNATURE_INVALID saying why.
- * `minisig` is the content of `manifest.json.minisig`; undefined when the package has none.
- */
+/** Checks that one of `keys` signed the manifest, trusted comment included. Throws SIGNATURE_INVALID. `minisig`: undefined: there is none. */
 export async function verifyManifestSignature(
   manifest: Uint8Array,
   minisig: Uint8Array | undefined,

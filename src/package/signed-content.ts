@@ -1,8 +1,7 @@
 /**
- * What a good signature of the manifest covers: every file by its SHA-256, every directory by a name. Pure.
- *
- * Whoever keeps the package may change the rest of the ZIP. So nothing else of it may be deployed, but for whether a new
- * file may be read and run, which the manifest's `mode` can say (docs/package-format.md).
+ * What a good signature of the manifest covers: every file by its SHA-256, every directory and link by name. Pure. Nothing else
+ * of a ZIP, which whoever keeps it may change, is deployed, but for whether a new file may be read and run
+ * (docs/package-format.md).
  */
 import { breathing } from '../host/breathing.ts';
 import type { Release } from '../release.ts';
@@ -12,10 +11,7 @@ import type { PackageEntry } from './release.ts';
 import { refusal } from './signature.ts';
 import { parents } from './targets.ts';
 
-/**
- * Checks that a signed manifest vouches for the content of every file it deploys. Throws SIGNATURE_INVALID naming the
- * first file that has no SHA-256 (an MD5 vouches for nothing).
- */
+/** Checks that the manifest vouches for every file. Throws SIGNATURE_INVALID naming the first without a SHA-256 (an MD5 vouches for nothing). */
 export async function requireDigests(release: Release): Promise<void> {
   for (const module of release.modules) {
     for await (const { entry, sha256, link } of breathing(module.files))

@@ -1,9 +1,6 @@
 /**
- * JSON that means the same to every reader. Pure.
- *
- * JSON.parse takes the last of two equal keys where other parsers take the first, and makes `__proto__` a key like
- * any other; both are ways to show one manifest to the signer and another to the device. Here they are errors, and so
- * is nesting deeper than any manifest needs.
+ * JSON that means the same to every reader. Pure. Of two equal keys other parsers take the first, and `__proto__` is a key like
+ * any other here: ways to show one manifest to the signer and another to the device. Both are errors, as is deep nesting.
  */
 
 const maxDepth = 32;
@@ -14,10 +11,7 @@ export function parseStrictJson(text: string): unknown {
   return JSON.parse(text);
 }
 
-/**
- * Walks the brackets and keys before JSON.parse builds anything, so depth costs no memory. What is not JSON at all is
- * left to JSON.parse to explain.
- */
+/** Walks brackets and keys before JSON.parse builds anything: depth costs no memory. What is no JSON is left to that to explain. */
 function refuseAmbiguity(text: string): void {
   // One element for every open bracket: the keys seen so far, or undefined for an array.
   const open: (Set<string> | undefined)[] = [];

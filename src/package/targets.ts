@@ -1,8 +1,4 @@
-/**
- * Where modules may be deployed to, as far as paths alone can tell. Pure. Spec section 4.
- *
- * Symlinks on the device that lead out of an allowed root are seen where the disk is: in deploy/.
- */
+/** Where modules may be deployed to, as far as paths alone can tell (symlinks of the device: deploy/). Pure. Spec section 4. */
 import { invalidManifest } from './manifest.ts';
 import { withoutSlash } from './manifest-fields.ts';
 import { quoted } from './path-fault.ts';
@@ -15,10 +11,7 @@ export interface TargetRules {
   readonly workDirectory: string;
 }
 
-/**
- * Checks names and targets of all modules: none twice, every target strictly inside an allowed root, apart from the
- * work directory and from every other target. Throws INVALID_MANIFEST naming the field.
- */
+/** No name or target twice, each inside an allowed root, apart from the work directory and the others. INVALID_MANIFEST names the field. */
 export function checkTargets(modules: readonly PlacedModule[], rules: TargetRules): void {
   const names = new Map<string, number>();
   const targets = new Map<string, number>();

@@ -51,9 +51,8 @@ export function invalidPackage(text: string, cause?: unknown): UpdateError {
 }
 
 /**
- * Checks the records after the central directory and returns where the directory must end. `tail` is the end of the
- * file, endRecordsBytes of it or all. Throws INVALID_PACKAGE when the records contradict each other or a second end
- * record could be taken for the real one.
+ * Checks the records after the central directory; gives where that must end. `tail`: the file's last endRecordsBytes. Throws
+ * INVALID_PACKAGE where they contradict each other, or a second end record could be taken for the real one.
  */
 export function checkEnd(tail: Buffer, facts: ArchiveFacts): number {
   const tailStart = facts.fileBytes - tail.length;
@@ -123,10 +122,7 @@ function expect(what: string, told: readonly number[], actual: readonly number[]
   );
 }
 
-/**
- * Length of the data descriptor in `bytes`, the bytes after an entry's data: with or without signature, sizes of 4 or
- * 8 bytes. Undefined when there is none that says the same as the central directory.
- */
+/** Length of the data descriptor behind an entry: with or without signature, sizes of 4 or 8 bytes. Undefined: none that fits the directory. */
 export function descriptorLength(bytes: Buffer, sizes: Sizes): number | undefined {
   for (const [length, signed, wide] of [
     [24, true, true],

@@ -1,8 +1,6 @@
 /**
- * The end of an operation that device-api has not heard of yet, kept across restarts and power cuts: `tmp/outbox.json`,
- * the body of one report. The file exists exactly as long as the word is owed.
- *
- * Invariants: operations happen in the order they were asked for; a disk that fails costs durability, never a report.
+ * The end of an operation that device-api has not heard of, kept across restarts and power cuts in `tmp/outbox.json` exactly as
+ * long as it is owed: the body of one report. A disk that fails costs durability, never a report.
  */
 
 import * as v from 'valibot';

@@ -1,7 +1,4 @@
-/**
- * One try to send one report: bounded by `limits.reportTimeoutMs`, its failure logged. The first failure in a row is a
- * warning, the others are not: a device-api that is away would fill the log.
- */
+/** One try to send one report, bounded by `limits.reportTimeoutMs`. The first failure in a row is a warning, the others would fill the log. */
 import { errorText } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';

@@ -1,16 +1,9 @@
 /**
- * Tells device-api what happens (spec section 3, FR-016, FR-020): every stage change and error, every 5 % of a
- * download. The updater never waits for it.
- *
- * Invariants
- * - One report at a time, in the order of the changes. Waiting progress reports collapse to the newest; stage changes
- *   never do, up to `limits.reportQueue` of them.
- * - A last word (toInstall, success, failed) stays at the head of the queue until device-api has answered with any 2xx:
- *   device-api itself is often what was just replaced. A later stage takes its place, except that `idle`, which only
- *   follows, waits behind success and failed.
- * - An end (success, failed) is on the disk as long. `toInstall` need not be: it stands in state.json, and each start that
- *   finds it there says it again.
- * - Every other report gets one try of `limits.reportTimeoutMs`.
+ * Tells device-api what happens (spec section 3, FR-016, FR-020): every stage and error, every 5 % of a download, one at a time,
+ * in order; the updater never waits. Progress collapses to the newest, stages never do, up to `limits.reportQueue`, with one try
+ * each. A last word (toInstall, success, failed) stays at the head of the queue until any 2xx, as device-api is often what was
+ * just replaced; a later stage takes its place, but `idle` waits behind success and failed. An end is on the disk as long;
+ * `toInstall` stands in state.json.
  */
 import { progressEnvelope } from '../envelope.ts';
 import type { Host } from '../host/host.ts';

@@ -1,8 +1,6 @@
 /**
- * GET /: the page that shows the progress, in one file without any external resource. Made at its first request.
- *
- * The headers let the browser run this script and this style, by their digest, and nothing else; talk to this server
- * and nobody else; and show the page in no frame (a button behind a foreign page could be clicked unseen).
+ * GET /: the page that shows the progress, in one file, made at its first request. Its headers let the browser run this script
+ * and style alone, by digest, talk to this server alone, and show it in no frame, where a button could be clicked unseen.
  */
 import { markup } from './markup.ts';
 import { screenScript } from './script.ts';

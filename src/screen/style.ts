@@ -1,7 +1,4 @@
-/**
- * How the page looks. Sizes follow the shorter side of the screen, so that it fills a 3.5 inch panel and a wide bar
- * alike and is read from two metres; only what WebKit of 2016 knows is used.
- */
+/** How the page looks. Sizes follow the shorter side, 3.5 inch panel or wide bar, for two metres; only what WebKit of 2016 knows is used. */
 
 export const style = `
 :root{--ground:#0a0f16;--raised:#151e2a;--line:#2c3c4f;--text:#f0f5fa;--soft:#9fb2c6;--accent:#4ea6ff;--ok:#3ad29f;--bad:#ff7b72;--warn:#ffc454;--on:#06111d}

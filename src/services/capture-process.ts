@@ -1,8 +1,6 @@
 /**
- * All that it takes to start a process again as it was.
- *
- * Invariant: what a process chose itself (arguments, environment) is bounded here, before it goes into the journal; what is
- * left out is said.
+ * All that it takes to start a process again as it was. What it chose itself (arguments, environment) is bounded before it goes
+ * into the journal; what is left out is said.
  */
 
 import { parseLimits, parseOomScoreAdj, parseStatusTraits } from '../host/proc-traits.ts';
@@ -124,10 +122,7 @@ async function traitsOf(host: ProcessesHost, pid: number): Promise<CapturedProce
   };
 }
 
-/**
- * In a user namespace of its own anybody has every capability, over what belongs to that namespace alone: none of them is his
- * outside, and what he was allowed to have before cannot be told any more.
- */
+/** In a user namespace of its own anybody has every capability there, none outside; what he had before cannot be told any more. */
 const noCapabilities = { ambientCapabilities: '0', boundingCapabilities: '0' };
 
 /** Whether it lives in another namespace of this kind than the updater; a kernel without the kind has but one. */

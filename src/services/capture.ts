@@ -1,7 +1,4 @@
-/**
- * What one service runs as before it is stopped: units, or plain processes with all it takes to start them again; and what
- * the target set says of it.
- */
+/** What one service runs as before it is stopped, with all it takes to start it again; and what the target set says of it. */
 import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { ServiceSpec } from '../release.ts';

@@ -1,9 +1,7 @@
 /**
- * Running a module's commands (spec section 10): one after another, in a clean environment, bounded in time and in what is
- * logged of them.
- *
- * They run as the updater's user with cwd `/`, no terminal and nothing of the updater's own environment. Whatever runs them may
- * be cut or killed at any point and run them again: that is said to whoever writes them.
+ * Running a module's commands (spec section 10): one after another, as the updater's user in `/`, in a clean environment,
+ * bounded in time and in what is logged. They may be cut or killed at any point and run again: that is said to whoever writes
+ * them.
  */
 import { errorText, UpdateError } from '../errors.ts';
 import type { Host, Log } from '../host/host.ts';
@@ -22,10 +20,7 @@ export interface CommandGroup {
 /** What `TOPE_KIND` says. */
 export type CommandOccasion = 'install' | 'rollback' | 'repair';
 
-/**
- * Runs all commands of a module. Throws DEPLOYMENT_FAILED with the last line of the first that fails, cannot be run or takes too
- * long, or the signal's reason.
- */
+/** Runs all commands of a module. Throws DEPLOYMENT_FAILED with the last line of the first that fails or takes too long, or the signal's reason. */
 export async function runCommands(
   host: Pick<Host, 'processes' | 'log'>,
   group: CommandGroup,

@@ -1,6 +1,4 @@
-/**
- * The optional full-screen progress display (FR-022, FR-023). Invariant: nothing about it ever stops an update.
- */
+/** The optional full-screen progress display (FR-022, FR-023). Nothing about it ever stops an update. */
 import { errno, errorText } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import { findProcesses, inheritableEnvironment, title } from './processes.ts';

@@ -1,8 +1,4 @@
-/**
- * Asks started services whether they work, as the manifest says how (spec section 4, `health`).
- *
- * Invariant: every check is bounded by its own `timeoutMs`; all run at the same time.
- */
+/** Asks started services whether they work (`health`, spec section 4): all at the same time, each bounded by its own `timeoutMs`. */
 import { errorText, UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
@@ -10,10 +6,7 @@ import type { HealthCheck, ServiceSpec } from '../release.ts';
 
 export type HealthHost = Pick<Host, 'processes' | 'clock' | 'net' | 'log'>;
 
-/**
- * Polls every service that has a check until it passes. Throws HEALTH_CHECK_FAILED with the last failure of the first
- * one that has not passed within its `timeoutMs`; rejects with the signal's reason when it aborts.
- */
+/** Polls every service that has a check. HEALTH_CHECK_FAILED with the last failure of the first not healthy in time, or the signal's reason. */
 export async function checkHealth(
   host: HealthHost,
   specs: readonly ServiceSpec[],

@@ -1,7 +1,4 @@
-/**
- * What restarted programs write where their output cannot be had again: `logs/<module>.out`, bounded; and the end of any
- * output, which tells why a program failed.
- */
+/** What restarted programs write where their output cannot be had again: `logs/<module>.out`, bounded; and its end, which tells why one failed. */
 import { posix } from 'node:path';
 import { errno, errorText } from '../errors.ts';
 import type { FileStat, Files, Host, OpenFile, WatchDirectory } from '../host/host.ts';
@@ -15,9 +12,8 @@ export interface BoundedOutputs {
 }
 
 /**
- * Looks at the output files in `directory` at once, soon after one has grown and every limits.outputCheckMs: of one that has become longer
- * than limits.outputFileBytes the end goes to `<module>.out.1`, and the file is begun anew. Its program appends to it and keeps it
- * open, so it cannot be renamed; what it says in between those two steps is lost.
+ * Bounds the output files in `directory`, at once, soon after one has grown and every limits.outputCheckMs: the end of a long
+ * one goes to `<module>.out.1`, and it is begun anew, as its program keeps it open. What that says in between is lost.
  */
 export function boundOutputs(host: OutputHost, directory: string, watch: WatchDirectory): BoundedOutputs {
   let isStopped = false;
@@ -103,10 +99,7 @@ export async function fileSize(files: Files, path: string): Promise<number> {
   return stat?.kind === 'file' ? stat.sizeBytes : 0;
 }
 
-/**
- * What was written to `path` behind `fromByte`, its last limits.outputTailBytes; empty where nothing can be read. A file that
- * is shorter was begun anew since.
- */
+/** What was written to `path` behind `fromByte`, its last limits.outputTailBytes; a shorter file was begun anew. Empty: nothing can be read. */
 export async function outputSince(files: Files, path: string, fromByte: number): Promise<string> {
   try {
     const file = await files.open(path, 'read');

@@ -1,9 +1,7 @@
 /**
- * Which of the processes that go by a service's name are the service (spec section 9): what runs as the user that an earlier update saw
- * it run as, or as root, which nobody else can pretend. Where no update has seen it yet: what runs as the user of the oldest.
- *
- * The others are namesakes, which anybody can make: they are stopped, as two programs cannot have one file, but are neither
- * started again nor judged, and nothing of what they chose themselves is looked at.
+ * Which of the processes of a service's name are the service (spec section 9): those of the user that an earlier update saw it
+ * run as, or of root, which nobody can pretend; where none has, of the user of the oldest. The others are namesakes, which
+ * anybody can make: stopped, as two programs cannot have one file, but neither started again nor looked at further.
  */
 import { isSecureExecution } from '../host/proc-traits.ts';
 import { parseStatusOwner } from './proc-text.ts';
@@ -23,10 +21,7 @@ export async function ownersOf(
   return owners;
 }
 
-/**
- * The service's own of `named`. `knownUid`: the user that an earlier update saw it run as; undefined: none has. None of them is the
- * service where its user is known, and neither his nor root's: it is down, whoever runs something under its name.
- */
+/** The service's own of `named`. `knownUid`: whom an earlier update saw; undefined: none has. If none is his or root's, the service is down. */
 export function ofService(
   named: readonly RunningProcess[],
   owners: ReadonlyMap<RunningProcess, number>,

@@ -1,8 +1,4 @@
-/**
- * Reads the text of /proc/<pid>/* (proc(5)). Pure.
- *
- * Invariants: text comes from other processes, which choose their own names and arguments; nothing here throws on it.
- */
+/** Reads the text of /proc/<pid>/* (proc(5)), which processes choose themselves: nothing here throws on it. Pure. */
 import { basename } from 'node:path';
 
 export interface ProcStat {
@@ -81,9 +77,9 @@ export function parseStatusOwner(text: string): ProcOwner | undefined {
 }
 
 /**
- * The system service unit a process belongs to, from /proc/<pid>/cgroup: the line of systemd's own hierarchy
- * (cgroup v1, `N:name=systemd:PATH`) or of the unified one (v2, `0::PATH`). Undefined for scopes (sessions, containers,
- * programs started by the updater) and for a user's own services, which the system's systemctl cannot stop.
+ * The system service unit of a process, from /proc/<pid>/cgroup: the line of systemd's own hierarchy (v1, `N:name=systemd:PATH`)
+ * or the unified one (v2, `0::PATH`). Undefined for scopes, and for a user's own services, which the system's systemctl cannot
+ * stop.
  */
 export function owningUnit(text: string): string | undefined {
   const lines = text.split('\n');
@@ -115,10 +111,7 @@ export interface ProcNames {
   readonly exe: string | undefined;
 }
 
-/**
- * Whether a process goes by `name` (spec section 6): base name of argv[0] or of the executable, of the script when an
- * interpreter runs it (with and without its ending), or comm, which the kernel cuts at 15 bytes.
- */
+/** Whether a process goes by `name` (spec section 6): base name of argv[0], the executable, or an interpreter's script, or comm, cut at 15 bytes. */
 export function isNamed(process: ProcNames, name: string): boolean {
   const fullNames = [
     basename(process.argv[0] ?? ''),
@@ -179,10 +172,7 @@ function interpreterOf(argv: readonly string[]): Interpreter | undefined {
   return interpreters.find((each) => each.program.test(program));
 }
 
-/**
- * Whether a process has written its title over its command line (`process.title`, setproctitle), and is one that an
- * interpreter runs: what it was started with cannot be known any more.
- */
+/** Whether one that an interpreter runs has written a title over its command line: what it was started with cannot be known any more. */
 export function hasLostCommand({ argv, exe }: ProcNames): boolean {
   const isTitle = argv.slice(1).every((word) => word === '');
   return (

@@ -1,8 +1,6 @@
 /**
- * Finds processes by name and ends them (spec sections 6 and 9, FR-012, FR-013).
- *
- * Invariants: never pid 1, never an updater, never a kernel thread, never a process of another PID or mount namespace (a
- * container's); a signal goes only to the process that was found, known by pid and start time, so a recycled pid is never hit.
+ * Finds processes by name and ends them (spec sections 6 and 9, FR-012, FR-013). Never pid 1, an updater, a kernel thread or a
+ * process of a container; a signal goes only to the one that was found, by pid and start time.
  */
 import { errorText, UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
@@ -111,10 +109,7 @@ const updaterNames = [
   'tope-updater.cjs',
 ];
 
-/**
- * Same PID namespace as the updater; and the mount namespace is the updater's or pid 1's, but for what runs in a unit of the
- * system (its sandbox) or was restarted by an updater with one of its own.
- */
+/** The updater's PID namespace, and its or pid 1's mount namespace, but for what runs in a system unit or was restarted by an updater. */
 async function livesHere({ processes }: ProcessesHost, pid: number): Promise<boolean> {
   const own = await processes.readLink(processes.ownPid, 'ns/pid');
   if ((await processes.readLink(pid, 'ns/pid')) !== own) return false;
@@ -126,9 +121,9 @@ async function livesHere({ processes }: ProcessesHost, pid: number): Promise<boo
 }
 
 /**
- * Ends processes: SIGTERM to all, up to `termMs`, SIGKILL to those left, up to `limits.processKillMs`.
- * Throws PROCESS_KILL_FAILED naming pid and process when one is still there or not ours to signal. An aborted signal ends
- * the wait for a polite end, not the end itself (FR-030): what was told to stop must not end unseen later.
+ * Ends processes: SIGTERM, up to `termMs`, SIGKILL to those left, up to `limits.processKillMs`. PROCESS_KILL_FAILED names one
+ * that is still there or not ours. An aborted signal ends the wait for a polite end alone (FR-030): what was told to stop must
+ * not end unseen later.
  */
 export async function terminate(
   host: ProcessesHost,

@@ -1,10 +1,7 @@
 /**
- * Stops and starts the services of a transaction (spec sections 6 and 9, FR-012..FR-014; docs/services.md): captureServices
- * before anything is stopped, stopServices before the switch, startServices after it, whether it went forward or back.
- *
- * Invariants: what is stopped is looked for by name each time, so processes that appeared since the capture, or were
- * started by an updater that is gone, are caught too. A service is started as a unit or as a plain process, never both, and
- * once, however many modules it has.
+ * Stops and starts the services of a transaction (spec sections 6 and 9, docs/services.md): captureServices before the stop,
+ * stopServices before the switch, startServices after it, forward or back. What is stopped is looked for by name each time; a
+ * service is started as a unit or as a process, once, however many modules it has.
  */
 import { limits } from '../limits.ts';
 import type { ServiceSpec } from '../release.ts';
@@ -33,10 +30,7 @@ export interface CaptureOptions extends ServicesOptions {
   readonly earlier?: readonly ServiceSnapshot[];
 }
 
-/**
- * What runs now of each service of the target set: its units, or its processes with all it takes to start them again.
- * SERVICE_START_FAILED where something could not be started again.
- */
+/** What runs now of each service of the target set, with all it takes to start it again. SERVICE_START_FAILED where that could not be done. */
 export async function captureServices(
   host: ServicesHost,
   target: readonly ServiceSpec[],
@@ -73,9 +67,9 @@ function withoutManaged(snapshots: readonly ServiceSnapshot[]): ServiceSnapshot[
 }
 
 /**
- * Stops whatever runs now of each service, in reverse restart order, those of one order together. Throws
- * PROCESS_KILL_FAILED when something cannot be stopped or comes back; the others of its order are stopped even so.
- * `towards`: units that this set does not enable are disabled now, as long as their files are there.
+ * Stops whatever runs of each service, in reverse restart order, those of one order together. PROCESS_KILL_FAILED when something
+ * cannot be stopped or comes back; the others are stopped even so. `towards`: units that this set does not enable are disabled
+ * now.
  */
 export async function stopServices(
   host: ServicesHost,
@@ -91,9 +85,9 @@ export async function stopServices(
 }
 
 /**
- * Starts the services in restart order, those of one order together; the next order when the one before is ready. Returns
- * when all have stayed up for `limits.serviceSettleMs`. `target`: what the target set says; `captured`: what ran before.
- * Throws SERVICE_START_FAILED with the exit status or signal of the first that does not start or stay up, and its last words.
+ * Starts the services in restart order, the next when the one before is ready; returns when all have stayed up for
+ * `limits.serviceSettleMs`. `target`: what the target set says; `captured`: what ran before. SERVICE_START_FAILED with how the
+ * first ended, and its last words.
  */
 export async function startServices(
   host: ServicesHost,

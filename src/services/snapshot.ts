@@ -1,9 +1,6 @@
 /**
- * What ran before an update, as plain JSON: the transaction's journal keeps it, so that a restarted updater can start
- * again what the one before it had stopped. Pure.
- *
- * Invariant: no process ids. They mean nothing after a restart of the device; what has to be stopped is looked for by
- * name each time. The environment may hold secrets: who writes this keeps the file to root.
+ * What ran before an update, as plain JSON for the journal, so that a restarted updater can start it again. Pure. No process
+ * ids, which mean nothing after a restart. The environment may hold secrets: who writes this keeps the file to root.
  */
 import * as v from 'valibot';
 
@@ -51,9 +48,8 @@ const UnitBeforeSchema = v.object({
 export type UnitBefore = v.InferOutput<typeof UnitBeforeSchema>;
 
 /**
- * One service of an update. Two sets of files have a say: the one that runs when it is captured, and the target set, which the
- * transaction leads to (of a rollback: the older version). What was `running` is what an undo starts; the rest is the target's.
- * Optional fields are not in a journal of 0.1.0.
+ * One service of an update. What was `running` is what an undo starts; the rest is of the target set, which the transaction
+ * leads to (of a rollback: the older version). Optional fields are not in a journal of 0.1.0.
  */
 const ServiceSnapshotSchema = v.object({
   /** The first of the modules that are this service: they share a process name, a unit or a command line. */

@@ -23,8 +23,8 @@ import type { Systemd } from './systemd.ts';
 import { decideUnit } from './unit-decision.ts';
 
 /**
- * One thing to start. Of one order `first` comes before the rest, as systemd refuses a socket whose service runs already; `last`
- * is what starts others by a time or a path: when all is up.
+ * `first` comes before the rest of its order, as systemd refuses a socket of a running service; `last`, when all is up, starts
+ * others by time or path.
  */
 export type When = 'first' | 'then' | 'last';
 

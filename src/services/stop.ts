@@ -1,8 +1,4 @@
-/**
- * Stops one service, whatever it runs as by now.
- *
- * Invariant: when stopService returns, no process of the service's name and user is left, nor one of that user that these had started.
- */
+/** Stops one service, whatever it runs as by now: no process of its name and user is left then, nor one of that user that these had started. */
 import { errorText, UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { ownersOf, ownUid } from './owner.ts';
@@ -20,10 +16,7 @@ import {
 import { namesOf, type ServiceSnapshot, unitsOfTarget } from './snapshot.ts';
 import type { Systemd } from './systemd.ts';
 
-/**
- * Stops the units through systemctl, what triggers them first, and ends the plain processes; looks again after each round,
- * since a supervisor or an updater that is gone may have started more. Throws PROCESS_KILL_FAILED.
- */
+/** Stops the units, triggers first, and ends the processes; looks again, as something may have started more. Throws PROCESS_KILL_FAILED. */
 export async function stopService(
   host: ProcessesHost,
   systemd: Systemd | undefined,

@@ -1,8 +1,6 @@
 /**
- * Systemd units through systemctl(1). A process that belongs to a unit is stopped and started here, never by signal:
- * systemd would revive it in the middle of a switch.
- *
- * Invariant: the updater's own unit is never touched; a process inside of it counts as a plain one.
+ * Systemd units through systemctl(1), which alone stops and starts their processes: after a signal systemd would revive them in
+ * the middle of a switch. The updater's own unit is never touched; a process in it counts as a plain one.
  */
 import { type ErrorCode, errorText, UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
@@ -34,24 +32,18 @@ export interface Systemd {
   /** A unit with what triggers it and what systemd stops with it. */
   look(unit: string): Promise<UnitBefore>;
   show(unit: string): Promise<Properties>;
-  /**
-   * Returns when every process of these units has ended; of one that systemd does not know any more none is left. Throws
-   * PROCESS_KILL_FAILED with systemctl's words.
-   */
+  /** Returns when every process of these units has ended, or systemd knows them no more. Throws PROCESS_KILL_FAILED with systemctl's words. */
   stop(units: readonly string[]): Promise<void>;
   /**
-   * Returns when the unit says it is up; what of it runs already is restarted. Throws SERVICE_START_FAILED with systemctl's
-   * words. Gives when its main process had been started before (CLOCK_MONOTONIC, microseconds).
+   * Returns when the unit is up; a running one is restarted. Throws SERVICE_START_FAILED. Gives its main process's start before
+   * (CLOCK_MONOTONIC, us).
    */
   start(unit: string): Promise<number>;
   /** Throws SERVICE_START_FAILED. */
   setEnabled(unit: string, isEnabled: boolean): Promise<void>;
   /** Why a unit that was started does not run any more; undefined when it does, or was a one-shot that succeeded. */
   whyDead(unit: string, startedBeforeUs?: number): Promise<string | undefined>;
-  /**
-   * The last lines that the unit's programs wrote to the system's journal since a time (ms since 1970): of all its starts, as
-   * one that was refused or has only begun says nothing. Empty where there is none.
-   */
+  /** The last lines of the unit's programs in the system's journal since a time (ms since 1970), of all its starts. Empty where there is none. */
   lastLines(unit: string, sinceMs: number): Promise<string>;
 }
 

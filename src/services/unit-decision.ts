@@ -1,6 +1,4 @@
-/**
- * Whether a unit is started, by what it was and what is wanted: the decision table of docs/services.md. Pure.
- */
+/** Whether a unit is started, by what it was and what is wanted: the decision table of docs/services.md. Pure. */
 import type { UnitBefore, WhichSet } from './snapshot.ts';
 
 export interface UnitQuestion {

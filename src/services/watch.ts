@@ -1,9 +1,4 @@
-/**
- * Finds out whether what was started stays up, and why not.
- *
- * Invariants: a service that dies within `limits.serviceSettleMs` of its start never counts as started; nor does a plain one of
- * which something else runs a second copy.
- */
+/** Finds out whether what was started stays up for `limits.serviceSettleMs`, once each, and why not. */
 import { type ErrorCode, UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { outputSince } from './output.ts';
@@ -19,10 +14,7 @@ import {
 import type { Launched } from './start.ts';
 import type { Systemd } from './systemd.ts';
 
-/**
- * Watches all together for `limits.serviceSettleMs`. Throws SERVICE_START_FAILED as soon as a process fails, and at the end
- * for a unit that is not up, a program that put itself in the background but is not there, and one that runs twice.
- */
+/** Throws SERVICE_START_FAILED as soon as a process fails, and at the end for a unit that is not up, a program that is not there or runs twice. */
 export async function assertStaysUp(
   host: ServicesHost,
   systemd: Systemd | undefined,
@@ -89,10 +81,7 @@ async function assertUp(host: ServicesHost, systemd: Systemd | undefined, servic
   }
 }
 
-/**
- * A program that ended with 0 may have left its real process behind. Whoever else runs one of that name does not count: it is its
- * user's, or, where that is not known yet and the program itself may have taken one, younger.
- */
+/** A program that ended with 0 may have left its real process behind: of its user, or, if that is not known, one as young as the start. */
 async function isInBackground(
   host: ProcessesHost,
   { names, uid, startedBootMs }: Extract<Launched, { kind: 'process' }>,
@@ -123,10 +112,7 @@ async function assertOnce(host: ServicesHost, launched: readonly Launched[]): Pr
   }
 }
 
-/**
- * After an undo: what something else keeps running came back by itself, maybe beside what was started here: of the two it
- * stays, and what was started here goes.
- */
+/** After an undo: where something else keeps a service running too, that one stays, and what was started here goes. */
 export async function endSecondCopies(
   host: ServicesHost,
   launched: Launched[],

@@ -1,7 +1,4 @@
-/**
- * A file that holds room on the disk for one purpose: that a rollback can begin (state.json, journal, names of backups) when
- * there is none left. Not synced: it is nothing but room.
- */
+/** Room on the disk for one purpose: that a rollback can begin when there is none left. Not synced: it is nothing but room. */
 import { posix } from 'node:path';
 import type { Files } from '../host/host.ts';
 import { limits } from '../limits.ts';

@@ -1,7 +1,4 @@
-/**
- * What the fleet's client shows and takes on the device: GET and POST /fleet. Here, and not in fleet/, as nothing of that
- * folder is loaded where there is no fleet. The schemas are the one source for the API and the OpenAPI document. Pure.
- */
+/** What the fleet's client shows and takes on the device: GET and POST /fleet. Not in fleet/, of which nothing is loaded without a fleet. Pure. */
 import * as v from 'valibot';
 
 const CountSchema = v.pipe(v.number(), v.safeInteger(), v.minValue(0));

@@ -1,9 +1,7 @@
 /**
- * The gate: local services may say "not now" (a print is running), and installs and rollbacks wait.
- *
- * Invariants: a hold is a lease that ends by itself after its ttl, so a service that dies cannot hold updates for ever;
- * a restart of the updater within the same boot keeps it (saved-holds.ts). What was
- * begun before a hold is finished: a gate in mid-switch would help nobody.
+ * The gate: local services may say "not now" (a print is running), and installs and rollbacks that have not begun wait. A hold
+ * is a lease that ends by itself, so a service that dies holds nothing for ever; a restart within the boot keeps it
+ * (saved-holds.ts).
  */
 
 import { UpdateError } from '../errors.ts';

@@ -1,8 +1,6 @@
 /**
- * The place of the one job that may run, and the two ways to end it early.
- *
- * Invariants: a job ends by one event, or by none where the daemon stops; a detached job's event counts no more; no
- * promise here rejects.
+ * The place of the one job that may run. It ends by one event, or by none where the daemon stops; a detached one's event counts
+ * no more. No promise here rejects.
  */
 import { asUpdateError, UpdateError } from '../errors.ts';
 import type { Event } from './event.ts';

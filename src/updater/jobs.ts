@@ -1,7 +1,4 @@
-/**
- * The jobs: a download, an install, a rollback, the end of what an earlier run began. Each runs to its end and says by
- * its last event what came of it; undefined where the daemon stops and the next start is to go on.
- */
+/** The jobs: a download, an install, a rollback, the end of what an earlier run began. Each gives its last event; undefined: the daemon stops. */
 
 import { posix } from 'node:path';
 import type { AuditReport } from '../audit/audit-report.ts';
@@ -64,10 +61,7 @@ export interface JobContext {
   forget(): Promise<void>;
 }
 
-/**
- * `current`: what is being downloaded, which a caller may ask for in another way meanwhile. `isTakenUp`: an earlier run began it,
- * and this start may have come before the network.
- */
+/** `current`: what is downloaded, which may be asked for in another way meanwhile. `isTakenUp`: an earlier run began it, perhaps offline. */
 export async function runDownload(
   context: JobContext,
   current: () => Operation | null,

@@ -202,10 +202,7 @@ function onPutBack(state: State, operation: Operation, begin: 'startRollback' | 
   }
 }
 
-/**
- * What another consent (/update with allow_downgrade) or another state of the device (room on the disk) could make good stays for
- * the next command; anything else cannot be installed here, and goes.
- */
+/** What another consent (/update with allow_downgrade) or more room could make good stays for the next command; anything else goes. */
 function onRefused(state: State, event: Extract<Event, { kind: 'refused' }>): Step {
   const { error } = event;
   const failed = { stage: 'failed', error } as const;

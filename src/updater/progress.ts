@@ -167,10 +167,7 @@ function versionOf(operation: Operation): string | null {
   }
 }
 
-/**
- * A listener for handing pages back: what a tenth of the work touched of the executable is mostly not needed for the next.
- * Each percent was measured too: no smaller, and a tenth slower, as pages that are needed have to be mapped again.
- */
+/** Hands pages back: what a tenth of the work touched is mostly not needed for the next. At each percent it was a tenth slower, and no smaller. */
 export function atEachTenth(act: () => void): ProgressListener {
   let last = -1;
   return ({ progress }) => {

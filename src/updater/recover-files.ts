@@ -1,9 +1,7 @@
 /**
- * The file part of a recovery, at boot and before any service of the device: a switch that was cut is finished or taken back,
- * by the same decision that the daemon makes later. Services, health, commit and bookkeeping are left to the daemon.
- *
- * Invariants: when it resolves, the set of files is all old or all new; it starts and stops nothing; it may be cut anywhere and
- * run again; what it decided is in the journal before a file changes that way, so that the daemon goes on in the same direction.
+ * The file part of a recovery, at boot, before any service: a switch that was cut is finished or taken back, by the daemon's own
+ * decision, which goes on from there. When it resolves, the files are all old or all new; it starts and stops nothing, may be
+ * cut anywhere, and has written its decision down before a file changes.
  */
 import { posix } from 'node:path';
 import type { Journal } from '../deploy/journal.ts';

@@ -1,8 +1,6 @@
 /**
- * The runner: takes commands, lets the state machine decide, and carries the effects out, one job at a time.
- *
- * Invariants: every change of state goes through apply(), which writes state.json before the job that it announces begins, and tells the
- * listeners after; applies follow one another, never overlap; at most one job runs.
+ * The runner: takes commands, lets the state machine decide, and carries the effects out. Every change of state goes through
+ * apply(), one after another: state.json before the job that it announces, the listeners after. At most one job runs.
  */
 import { posix } from 'node:path';
 import { openCurrentRecord } from '../audit/audit.ts';

@@ -1,8 +1,6 @@
 /**
- * `tmp/holds.json`: the holds in force, so that a restart of the updater within one boot does not end them (spec section 9).
- *
- * Not synced: a power cut ends the boot, and with it every hold. Times are those of the clock that nobody sets (Clock.elapsed), which
- * counts on over processes of one boot.
+ * `tmp/holds.json`: the holds in force, for a restart of the updater within one boot (spec section 9). Not synced: a power cut
+ * ends every hold. Times are those of Clock.elapsed, which counts on over processes of a boot.
  */
 
 import { posix } from 'node:path';

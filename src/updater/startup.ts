@@ -68,10 +68,7 @@ export async function findWhatIsLeft(
   return { saved, decision, journal, installStarts: saved?.install_starts ?? 0 };
 }
 
-/**
- * The saved state with this start counted, where it finds an unfinished install. The one that follows a restart of the machine which
- * the update asked for itself interrupts nothing, and is not counted; those after it are.
- */
+/** The saved state with this start counted if an install is unfinished; the one after a restart that the update asked for is not. */
 export function countStart(saved: Saved | undefined): Saved | undefined {
   if (saved?.stage === 'rebooting') return { ...saved, stage: 'installing' };
   return saved?.stage === 'installing' ? { ...saved, install_starts: saved.install_starts + 1 } : saved;
@@ -94,10 +91,7 @@ export type LeftoverJournal =
   | { readonly kind: 'damaged'; readonly why: string }
   | { readonly kind: 'journal'; readonly journal: Journal };
 
-/**
- * A journal whose first record is torn announced nothing that was done: it is removed and counts as none. Not synced: one
- * that a power cut brings back is as empty as before.
- */
+/** A journal whose first record is torn announced nothing that was done: it is removed, unsynced, and counts as none. */
 export async function readLeftoverJournal(files: Files, backups: string): Promise<LeftoverJournal> {
   const path = journalPath(backups);
   if ((await files.stat(path)) === undefined) return { kind: 'none' };

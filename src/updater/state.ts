@@ -1,7 +1,4 @@
-/**
- * The vocabulary of the state machine: stages, the package asked for, what /progress answers.
- * The schemas here are the one source for the API's requests, for state.json and for the OpenAPI document.
- */
+/** The vocabulary of the state machine, and the schemas that requests, state.json and the OpenAPI document have in common. */
 import * as v from 'valibot';
 import type { AuditRequest, AuditState } from '../audit/audit-report.ts';
 import type { PackageRequest } from '../download/request.ts';
@@ -122,10 +119,7 @@ export interface Updater {
   versions(): Promise<Versions>;
 }
 
-/**
- * The commands as the fleet's client gives them, each for an order of its server (history.ts): first come, first served,
- * so that none of them touches what a caller on the device has begun; they are refused with OPERATION_IN_PROGRESS then.
- */
+/** The commands of the fleet's client, each for an order: refused with OPERATION_IN_PROGRESS if a caller on the device came first. */
 export interface OrderedCommands {
   /** The same package once more counts as verified now: the server still wants it. */
   download(request: PackageRequest, order: string): Promise<Stage>;
@@ -154,10 +148,7 @@ export interface RunningUpdater extends Updater {
   settled(): Promise<void>;
 }
 
-/**
- * Hears of every change, in order. `urgent`: a new stage or an error, never to be collapsed. What it returns resolves when
- * it has kept the change durably, where it does so at all; it must not reject.
- */
+/** Hears of every change, in order. `urgent`: a new stage or an error. Resolves when it has kept that durably, if it does; must not reject. */
 export type ProgressListener = (
   progress: Progress,
   urgent: boolean,

@@ -1,8 +1,6 @@
 /**
- * `tmp/state.json`: what the updater is in the middle of, so that a restart goes on from there.
- *
- * Invariants: written whole and durably, before the step it announces; a file that cannot be read or does not fit its
- * schema is moved aside as evidence and counts as absent (spec section 5). Mode 0600: a pre-signed URL is a secret.
+ * `tmp/state.json`: what the updater is in the middle of. Written whole and durably, before the step it announces; one that
+ * cannot be read is moved aside as evidence and counts as absent (spec section 5). Mode 0600: a pre-signed URL is a secret.
  */
 import { posix } from 'node:path';
 import * as v from 'valibot';
@@ -34,10 +32,7 @@ export const SavedUpdateSchema = v.object({
   ...common,
   /** ISO 8601; null until the package was verified. */
   verified_at: v.nullable(v.pipe(v.string(), v.isoTimestamp())),
-  /**
-   * The same by the boot's own clock. Counts only beside the `verified_at` that it names: an updater of before, or a person, may have
-   * changed that one alone.
-   */
+  /** The same by the boot's own clock. Counts only beside the `verified_at` that it names, which somebody may have changed alone. */
   verified_boot: v.optional(v.object({ id: v.string(), ms: v.number(), at: v.string() })),
   /** Absent until then, too. */
   package_seal: v.optional(SealSchema),

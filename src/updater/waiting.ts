@@ -59,9 +59,8 @@ export function waitingVersion(state: State): Versions['waiting'] {
 type Verified = Pick<UpdateOperation, 'verifiedMs' | 'verifiedBoot'>;
 
 /**
- * FR-036. Within the boot that verified it a package's age is counted by the boot's own clock, which nobody sets. Over boots the wall
- * clock counts, where it is one: one that has not been set since the start (a device without a battery) makes nothing expire,
- * and nothing is younger than the boot that came after its verification.
+ * FR-036. Within the boot that verified it a package's age is counted by the boot's own clock. Over boots the wall clock counts,
+ * where it has been set since the start; else nothing expires, and nothing is younger than the boot after its verification.
  */
 export function isExpired(verified: Verified, now: Moment): boolean {
   return ageMs(verified, now) > limits.packageAgeMs;

@@ -8,10 +8,7 @@ import type { Files, Host } from '../host/host.ts';
 import type { Operation } from './event.ts';
 import { holdsFile } from './saved-holds.ts';
 
-/**
- * Removes the package of an operation and its partial download. Not synced: what a power cut brings back is removed by
- * the next start, or compared with the digest before it is used.
- */
+/** Removes the package of an operation and its partial download. Not synced: what comes back is removed or compared before its use. */
 export async function removePackage(files: Files, tmp: string, operation: Operation | null): Promise<void> {
   if (operation?.kind !== 'update') return;
   const path = packagePath(tmp, operation.request.package_name);

@@ -1,9 +1,7 @@
 /**
- * CRC-32 as ZIP uses it (ISO 3309, reflected polynomial 0xEDB88320).
- *
- * Node has it built in from 20.15 and 22.2 on. The 32-bit ARM executable carries an older Node and runs without an
- * optimizing compiler, where a loop over bytes is 30 times slower than the disk. But zlib computes the same sum at full
- * speed for the trailer of every gzip member it makes; sums of neighbouring pieces are then combined by arithmetic.
+ * CRC-32 as ZIP uses it (ISO 3309, polynomial 0xEDB88320): built into Node from 20.15 and 22.2 on. The 32-bit ARM executable has
+ * an older one and no compiler: there zlib computes the sum for the trailer of a gzip member, and those of neighbouring pieces
+ * are combined by arithmetic.
  */
 import type * as Zlib from 'node:zlib';
 import { limits } from '../limits.ts';
@@ -28,10 +26,7 @@ export function gzipCrc32(zlib: typeof Zlib): Crc32 {
   };
 }
 
-/**
- * The CRC of a text, moved over so many bytes that follow it. CRCs are polynomials modulo P with the highest power in
- * bit 0; n bytes more mean a multiplication by x^(8n), made from the powers x^(2^k) as zlib's crc32_combine does.
- */
+/** The CRC of a text, moved over so many bytes that follow it: times x^(8n) modulo P, by powers x^(2^k), as zlib's crc32_combine does. */
 function byteShifter(): (crc: number, byteCount: number) => number {
   const squares = [0x40000000];
   for (let power = squares[0] ?? 0; squares.length < 32; squares.push(power)) power = multiply(power, power);

@@ -1,8 +1,6 @@
 /**
- * The bytes around an entry's data, foretold from the directory: local header before, data descriptor after it. Pure.
- *
- * They can be foretold where their lengths leave no room for anything else: no extra field, and a descriptor of 16 bytes where
- * flag bit 3 announces one. PKWARE APPNOTE 4.3.7, 4.3.9.
+ * The bytes around an entry's data, foretold from the directory: local header, data descriptor. Pure. PKWARE APPNOTE 4.3.7,
+ * 4.3.9. Only where nothing else fits: no extra field, and a descriptor of 16 bytes where flag bit 3 announces one.
  */
 import { descriptorSignature, localBytes, localSignature } from './signatures.ts';
 import type { TailEntry } from './tail.ts';

@@ -1,8 +1,6 @@
 /**
  * What the end of a ZIP file says of the whole: where each entry lies, how it is coded, its CRC-32. Pure. PKWARE APPNOTE 6.3.10.
- *
- * Nothing here is trusted: whoever makes bytes after it has them judged by the digest of the file. So a tail that is not
- * understood is no error, only a tail that tells nothing.
+ * Nothing here is trusted: bytes are judged by the digest of the file, and a tail that is not understood tells nothing.
  */
 
 import {

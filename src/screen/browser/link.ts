@@ -1,7 +1,6 @@
 /**
- * The way to the updater: listens to GET /events, and asks GET /progress where that is not to be had.
- *
- * Invariant: a page that hears nothing says so. `token` is sent by asking only, as EventSource cannot carry it.
+ * The way to the updater: GET /events, or GET /progress where that is not to be had (EventSource cannot carry `token`). A page
+ * that hears nothing says so.
  */
 import type { Reply, State } from './wire.ts';
 

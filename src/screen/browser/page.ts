@@ -1,9 +1,7 @@
 /**
- * What the page does: hears of the updater, draws it, and carries out what its buttons say. For the browsers of old panels:
- * bundled as ES2015 (build/screen-script.ts).
- *
- * `#token=...` in the page's address is sent as the bearer token; `#lang=zh` (or en) outranks the browser's language. What the
- * page may offer stands in the `data-actions` of its body.
+ * What the page does: hears of the updater, draws it, carries out what its buttons say. Bundled as ES2015
+ * (build/screen-script.ts). Its address may hold `#token=...`, sent as the bearer token, and `#lang=zh`; what it may offer
+ * stands in the `data-actions` of its body.
  */
 import { $, put } from './dom.ts';
 import { buttons, draw } from './draw.ts';

@@ -1,7 +1,4 @@
-/**
- * What the page hears from the updater, as it is on the wire. test/screen/face.test.ts holds it against the schemas of the API;
- * the page is compiled apart, for a browser, and can not import them.
- */
+/** What the page hears, as on the wire. Compiled for a browser it cannot import the API's schemas: test/screen/face.test.ts compares them. */
 
 export type Stage =
   | 'idle'

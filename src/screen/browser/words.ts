@@ -1,7 +1,4 @@
-/**
- * What the page says, in English and Chinese side by side. The tables are total: test/screen/face.test.ts does not compile when a
- * stage, or an error that the page can meet, has no words.
- */
+/** What the page says, in English and Chinese. test/screen/face.test.ts does not compile when a stage or an error that it can meet has no words. */
 
 export type Pair = readonly [english: string, chinese: string];
 
