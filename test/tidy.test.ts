@@ -70,6 +70,17 @@ const machineModules =
   /^node:(fs|child_process|net|http|https|tls|dgram|dns|os|process|timers|worker_threads)(\/|$)/;
 const lazyModules = /^(node:(crypto|zlib|https|tls|child_process)|yauzl|yazl|@valibot\/to-json-schema)$/;
 
+check(
+  'the time is asked of host/clock.ts: the first use of `performance` loads a dozen modules of Node',
+  () =>
+    [...sources]
+      .filter(
+        ([path, text]) =>
+          !path.startsWith('src/screen/browser/') && /^(?! ?[/*]).*\bperformance\./m.test(text),
+      )
+      .map(([path]) => path),
+);
+
 check('node:fs, processes and sockets are touched only under host/, in main.ts, cli/ and the server', () =>
   atRunTime
     .filter(

@@ -1,5 +1,5 @@
-/** Gives the memory of a start back when nobody waits for it any more: a collection before the first answer took a fifth of its time. */
-import type { Clock, Memory } from '../host/host.ts';
+/** What a start leaves for later, when nobody waits for it any more: modules that an update needs, and memory that it gives back. */
+import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import type { ProgressListener, Stage } from '../updater/state.ts';
 
@@ -10,7 +10,11 @@ export interface AfterStart {
   begin(): void;
 }
 
-export function createAfterStart(clock: Clock, memory: Memory): AfterStart {
+/** `loads`: each in a turn of its own, as it keeps the event loop for so long as it takes. Who needs one earlier loads it. */
+export function createAfterStart(
+  { clock, memory, log }: Pick<Host, 'clock' | 'memory' | 'log'>,
+  loads: readonly (() => Promise<unknown>)[],
+): AfterStart {
   let stage: Stage = 'idle';
   let changedMs = clock.elapsed();
 
@@ -29,6 +33,10 @@ export function createAfterStart(clock: Clock, memory: Memory): AfterStart {
     },
     begin() {
       changedMs = clock.elapsed();
+      for (const [index, load] of loads.entries())
+        clock.after((limits.collectAfterStartMs * (index + 1)) / (loads.length + 1), () => {
+          load().catch((thrown: unknown) => log.error(`what an update needs: ${String(thrown)}`));
+        });
       // Before an update may begin, which is where the process is largest.
       clock.after(limits.collectAfterStartMs, memory.collect);
       clock.after(limits.shrinkAtRestMs, shrinkAtRest);

@@ -1,4 +1,4 @@
-/** When the memory of a start is given back: soon after the first answers, and the rest only while nothing is done. */
+/** What a start leaves for later: modules, and memory that is given back soon after the first answers, the rest only while nothing is done. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { createAfterStart } from '../../src/cli/after-start.ts';
@@ -8,10 +8,19 @@ import { limits } from '../../src/limits.ts';
 import type { Progress, Stage } from '../../src/updater/state.ts';
 
 const test = suite('after the start');
+const silentLog = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+};
 const [soon, rest] = [limits.collectAfterStartMs, limits.shrinkAtRestMs];
 
 /** Runs timers and changes of stage in the order of their times: what was done to the memory. */
-function done(changes: readonly (readonly [atMs: number, stage: Stage])[]): string[] {
+function done(
+  changes: readonly (readonly [atMs: number, stage: Stage])[],
+  modules: readonly string[] = [],
+): string[] {
   const calls: string[] = [];
   let nowMs = 0;
   const due: { readonly atMs: number; readonly action: () => void }[] = changes.map(([atMs, stage]) => ({
@@ -28,11 +37,15 @@ function done(changes: readonly (readonly [atMs: number, stage: Stage])[]): stri
       return () => undefined;
     },
   };
-  const afterStart = createAfterStart(clock, {
+  const memory = {
     ...freeMemory,
     collect: () => void calls.push(`collect at ${nowMs}`),
     shrink: () => void calls.push(`shrink at ${nowMs}`),
-  });
+  };
+  const afterStart = createAfterStart(
+    { clock, memory, log: silentLog },
+    modules.map((name) => async () => void calls.push(`${name} at ${nowMs}`)),
+  );
   afterStart.begin();
   while (due.length > 0) {
     due.sort((a, b) => a.atMs - b.atMs);
@@ -46,6 +59,14 @@ function done(changes: readonly (readonly [atMs: number, stage: Stage])[]): stri
 test('is within the first second, and when it has been at rest for a while', () => {
   assert.ok(soon < 1000);
   assert.equal(done([]), [`collect at ${soon}`, `shrink at ${rest}`]);
+});
+
+test('modules are loaded one by one, and what that leaves is collected', () => {
+  assert.equal(done([], ['crypto', 'zlib']).slice(0, 3), [
+    `crypto at ${soon / 3}`,
+    `zlib at ${(soon * 2) / 3}`,
+    `collect at ${soon}`,
+  ]);
 });
 
 test('an update that runs is not disturbed, however long nothing of it changes', () => {

@@ -25,6 +25,28 @@ tests('on a port that is taken names the port, ends with 1 at once, and touches 
   }),
 );
 
+tests('loads nothing before it listens that only an update needs, or nobody', () =>
+  withDevice(async (device) => {
+    const list = join(device.folder, 'loaded');
+    const probe = join(import.meta.dirname, '../fixtures/loaded-modules.cjs');
+    const daemon = await startDaemon(['--dir', device.work, '--report-url', 'http://127.0.0.1:9/'], {
+      NODE_OPTIONS: `--require=${probe}`,
+      LOADED_MODULES: list,
+    });
+    await daemon.progress();
+    const loaded = (await until('the list', () => existsSync(list) && readFileSync(list, 'utf8'))).split(
+      '\n',
+    );
+    await daemon.end('SIGTERM');
+    assert.ok(loaded.includes('http'), 'the list has what is loaded');
+    const late = ['crypto', 'zlib', 'perf_hooks', 'timers/promises', 'tls', 'https', 'worker_threads', 'v8'];
+    assert.equal(
+      late.filter((name) => loaded.includes(name)),
+      [],
+    );
+  }),
+);
+
 tests('on a port of another program says so too', () =>
   withDevice(async (device) => {
     const server = createServer().listen(0, '127.0.0.1');
