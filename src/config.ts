@@ -213,7 +213,9 @@ function check(entry: Option, value: unknown, where: string): unknown {
   if (result.success) return frozen(result.output);
   const [issue] = result.issues;
   const got = JSON.stringify(value) ?? String(value);
-  throw new UsageError(`${where}: ${issue.message} (given: ${got.slice(0, 200)})`);
+  // A key is not shown: it may be the secret one by mistake.
+  const given = entry.flag === options.trusted_keys.flag ? '' : ` (given: ${got.slice(0, 200)})`;
+  throw new UsageError(`${where}: ${issue.message}${given}`);
 }
 
 function frozen(value: unknown): unknown {

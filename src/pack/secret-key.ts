@@ -47,8 +47,12 @@ function decoded(text: string): Buffer {
     bytes.toString('latin1', 0, 2) === 'Ed' &&
     bytes.toString('latin1', 4, 6) === 'B2' &&
     (kdf === 'Sc' || kdf === '\0\0');
-  if (!isKey) throw refusal('it is not a minisign secret key');
+  if (!isKey) throw refusal(`it is not a minisign secret key${isPublic(bytes) ? ' but the public one' : ''}`);
   return bytes;
+}
+
+function isPublic(bytes: Buffer): boolean {
+  return bytes.length === 42 && bytes.toString('latin1', 0, 2) === 'Ed';
 }
 
 async function scryptStream(password: string, bytes: Buffer): Promise<Buffer> {

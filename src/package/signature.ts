@@ -12,7 +12,7 @@
  * can sign.
  */
 import { UpdateError } from '../errors.ts';
-import { printable, quoted } from './path-fault.ts';
+import { printable } from './path-fault.ts';
 
 export interface TrustedKey {
   /** As minisign prints it: upper-case hexadecimal digits without leading zeros. */
@@ -28,7 +28,10 @@ export interface Signed {
 
 const commentPrefix = 'trusted comment: ';
 
-/** Reads a public key: its base64 line, or the text of a file that minisign wrote. Throws VALIDATION_ERROR. */
+/** How the base64 of a secret key begins: "Ed", the key derivation ("Sc" or two zeros), "B2". */
+const secretKeyLine = /RW(?:RTY0|QAAE)Iy/;
+
+/** Reads a public key: its base64 line, or the text of a file that minisign wrote. Throws VALIDATION_ERROR, which never quotes the text: it may be a secret. */
 export function parseTrustedKey(text: string): TrustedKey {
   const lines = text
     .split('\n')
@@ -38,7 +41,9 @@ export function parseTrustedKey(text: string): TrustedKey {
   if (bytes === undefined || bytes.toString('latin1', 0, 2) !== 'Ed')
     throw new UpdateError(
       'VALIDATION_ERROR',
-      `trusted key: ${quoted(text.trim())} is not a minisign public key`,
+      secretKeyLine.test(text)
+        ? 'it is a minisign SECRET key: give the public one (.pub). A secret key must not be on a device: where this one was, it is known, so make a new pair'
+        : 'it is not a minisign public key',
     );
   return { id: keyId(bytes.subarray(2, 10)), publicKey: bytes.subarray(10) };
 }

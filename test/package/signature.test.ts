@@ -12,6 +12,7 @@ import { readRelease } from '../../src/package/read-release.ts';
 import { parseTrustedKey, type TrustedKey, verifyManifestSignature } from '../../src/package/signature.ts';
 import { newSigner } from '../fixtures/minisign-signer.ts';
 import { buildPackage, type PackageSpec } from '../fixtures/package-builder.ts';
+import { cheapKeyFile } from '../fixtures/secret-key-file.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'signature-'));
 const manifest = Buffer.from('{"version":"1.2.3"}\n');
@@ -121,13 +122,30 @@ signing('a trusted key is read from its line or its file, and nothing else is', 
     `${publicKey}\n${publicKey}`,
     Buffer.alloc(42).toString('base64'),
   ])
-    assert.throws(
-      () => parseTrustedKey(bad),
-      /^VALIDATION_ERROR: trusted key: ".*" is not a minisign public key$/,
-    );
+    assert.throws(() => parseTrustedKey(bad), /^VALIDATION_ERROR: it is not a minisign public key$/);
+});
+
+signing('a secret key given as the public one is called so, and nothing of it is told', () => {
+  for (const text of [cheapKeyFile(), cheapKeyFile('password')]) {
+    const line = text.split('\n')[1] ?? '';
+    for (const given of [text, line]) {
+      const { message } = thrownBy(() => parseTrustedKey(given));
+      assert.match(message, /a minisign SECRET key: give the public one \(\.pub\)/);
+      for (let at = 0; at + 12 <= line.length; at++) assert.not.ok(message.includes(line.slice(at, at + 12)));
+    }
+  }
 });
 
 signing.run();
+
+function thrownBy(act: () => unknown): Error {
+  try {
+    act();
+  } catch (thrown) {
+    if (thrown instanceof Error) return thrown;
+  }
+  throw new Error('nothing was thrown');
+}
 
 const packages = suite('signed packages');
 const rules = { expectedVersion: '1.2.3', allowedRoots: ['/opt/tope'], workDirectory: '/opt/tope/updater' };
