@@ -39,6 +39,8 @@ export const downloadLimits = {
   /** So much of an entry shows whether the device makes what the packer made; fewer packed bytes than `probeLeastBytes` show nothing. */
   probeBytes: 64 * KiB,
   probeLeastBytes: 512,
+  /** Fewer bytes than this tell nothing of how fast they come. */
+  ratedBytes: 16 * KiB,
   /** Entries of one kind that a resume lets show it: the files of a few may have changed; where none fits, another packer made them. */
   probeRecalls: 4,
   /** Patches named for one file: so many older versions of it that are still about. */

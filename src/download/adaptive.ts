@@ -14,6 +14,7 @@ import { findPatched, patchesEnd } from './deltas.ts';
 import { findHeld, kindOf } from './holdings.ts';
 import { type Held, type Piece, patchingTogether } from './patchwork.ts';
 import { createProbe, type Probe } from './probe.ts';
+import { createRates } from './rates.ts';
 import { createMaker, type Maker, type ReadPart, type Source } from './recreate.ts';
 import type { PackageRequest } from './request.ts';
 import { loadTail, saveTail, tailName } from './tail-file.ts';
@@ -48,8 +49,10 @@ export interface Adaptive {
   turnOff(why: string): Promise<void>;
   /** The same at once, as it got stuck: nothing of it is touched. */
   leaveBehind(): void;
-  /** The store's answers come that fast. */
-  measured(bytesPerMs: number): void;
+  /** So many bytes of an answer came, in so long. */
+  received(bytes: number, ms: number): void;
+  /** What is made from `position` on has shown that it comes faster over the network, and there is enough left of it. */
+  isFetchedFaster(position: number): boolean;
   /** The download has ended well, or begins anew. */
   forget(): Promise<void>;
 }
@@ -72,10 +75,11 @@ export function createAdaptive(
   const tailPath = `${directory}/${tailName(request)}`;
   let isOn = candidates !== undefined && sizeBytes >= limits.adaptiveLeastBytes;
   let tail: Buffer | undefined;
+  /** A directory that takes more is not worth its memory, or leaves little to be gained. */
+  const mostTailBytes = Math.min(limits.tailMostBytes, sizeBytes / 2);
   let isTailLooked = false;
   let plan: Plan | undefined;
-  const limitBytesPerMs = bytesPerSecond === undefined ? Number.POSITIVE_INFINITY : bytesPerSecond / 1000;
-  let linkBytesPerMs: number | undefined;
+  const rates = createRates(bytesPerSecond);
 
   interface Plan {
     readonly entries: readonly TailEntry[];
@@ -105,7 +109,7 @@ export function createAdaptive(
         if (tail === undefined) return { kind: 'tail', from: sizeBytes - limits.tailBytes, to: sizeBytes };
         if (plan === undefined) {
           const told = await breathingThrough(tailReading(tail, sizeBytes, limits.archiveEntries));
-          if (told.kind === 'need' && sizeBytes - told.from <= limits.tailMostBytes)
+          if (told.kind === 'need' && sizeBytes - told.from <= mostTailBytes)
             return { kind: 'tail', from: told.from, to: sizeBytes - tail.length };
           if (told.kind !== 'entries') {
             await self.turnOff(told.kind === 'fault' ? told.why : 'a directory of too many bytes');
@@ -147,8 +151,10 @@ export function createAdaptive(
     leaveBehind() {
       isOn = false;
     },
-    measured(bytesPerMs) {
-      linkBytesPerMs = Math.max(linkBytesPerMs ?? 0, bytesPerMs);
+    received: rates.received,
+    isFetchedFaster(position) {
+      const piece = plan?.pieces[indexAt(plan.pieces, position)];
+      return piece?.kind === 'make' && piece.to - position >= limits.resumeWorthBytes && isSlow(piece);
     },
     async forget() {
       if (candidates === undefined) return;
@@ -162,7 +168,7 @@ export function createAdaptive(
 
   async function makePlan(entries: readonly TailEntry[], tailStart: number): Promise<Plan> {
     const held = candidates === undefined ? new Map() : await findHeld(files, entries, candidates);
-    const maker = await createMaker(host, readPart);
+    const maker = await createMaker(host, readPart, rates);
     const patchesTo = await patchesEnd(entries, tailStart);
     const made: Plan = {
       entries,
@@ -234,7 +240,7 @@ export function createAdaptive(
       if (to >= (of.patchesTo ?? sizeBytes)) break;
       if (piece.kind === 'fetch') to = piece.to;
       else if (piece.kind === 'tail') break;
-      else if (isFetchedFaster(of, piece)) to = piece.to;
+      else if (isSlow(piece)) to = piece.to;
       else {
         const probed = of.probe.ask(piece);
         if (probed === undefined) break;
@@ -245,11 +251,9 @@ export function createAdaptive(
     return Math.min(to, of.patchesTo ?? sizeBytes);
   }
 
-  function isFetchedFaster(of: Plan, { entry, source }: Extract<Piece<Source>, { kind: 'make' }>): boolean {
-    const madeBytesPerMs = of.maker.deflatedBytesPerMs();
+  function isSlow({ entry, source }: Extract<Piece<Source>, { kind: 'make' }>): boolean {
     const isCopied = source.kind === 'packed' || (source.kind === 'file' && entry.method === 0);
-    if (isCopied || madeBytesPerMs === undefined) return false;
-    return Math.min(linkBytesPerMs ?? 0, limitBytesPerMs) > madeBytesPerMs;
+    return !isCopied && rates.isFetchedFaster(source.kind);
   }
 }
 

@@ -127,7 +127,9 @@ export function createAsking(
     until: number,
     hearer: Hearer,
   ): Promise<Failure | undefined> {
+    const [beganMs, before] = [clock.elapsed(), holding.part.sizeBytes];
     const failure = await take(trial, response, holding.part, hearer, until);
+    adaptive.received(holding.part.sizeBytes - before, clock.elapsed() - beganMs);
     if (failure === undefined) await holding.part.flush();
     return failure;
   }
@@ -151,7 +153,7 @@ export function createAsking(
       if (filled === tail.length) break;
     }
     if (filled < tail.length) return { why: 'the body ended early' };
-    adaptive.measured(filled / Math.max(clock.elapsed() - beganMs, 0.01));
+    adaptive.received(filled, clock.elapsed() - beganMs);
     await holding.noteNames(validatorsOf(response));
     await adaptive.gotTail(tail);
     return undefined;

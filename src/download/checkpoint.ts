@@ -14,6 +14,8 @@ export interface Checkpoints {
   pass(info: ResumeInfo): void;
   /** Saves now, and waits for it. */
   save(info: ResumeInfo): Promise<void>;
+  /** Somebody waits for a save right now. */
+  isAwaited(): boolean;
   /** Waits for the save in flight, whatever becomes of it: no state is written after a download has ended. */
   idle(): Promise<void>;
 }
@@ -27,6 +29,7 @@ export function checkpoints(
   let savedBytes = 0;
   let savedAtMs = clock.elapsed();
   let saving: Promise<void> | undefined;
+  let awaiting = 0;
   let failure: { readonly reason: unknown } | undefined;
 
   const start = (info: ResumeInfo) => {
@@ -51,12 +54,18 @@ export function checkpoints(
       if (far || clock.elapsed() - savedAtMs >= limits.stateSaveMs) start(info);
     },
     save: async (info) => {
-      await saving;
-      raise();
-      start(info);
-      await saving;
-      raise();
+      awaiting += 1;
+      try {
+        await saving;
+        raise();
+        start(info);
+        await saving;
+        raise();
+      } finally {
+        awaiting -= 1;
+      }
     },
+    isAwaited: () => awaiting > 0,
     idle: async () => saving,
   };
 }

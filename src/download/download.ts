@@ -5,11 +5,12 @@
  * Invariants: constant memory; whatever ends a download, the bytes that arrived stay on disk for the next one, except when
  * the disk is full or no byte of them is of use. Source: spec section 6 "Download", FR-002..005, FR-021, FR-025, FR-026.
  */
-import { asUpdateError, UpdateError } from '../errors.ts';
+import { asUpdateError, errorText, UpdateError } from '../errors.ts';
 import type { Clock, Host } from '../host/host.ts';
 import { StuckError, watched } from '../host/watchdog.ts';
 import { limits } from '../limits.ts';
 import { createAdaptive } from './adaptive.ts';
+import { type Bounds, bounded, stuckAfterMs } from './bounded.ts';
 import type { Candidates } from './candidates.ts';
 import { checkpoints } from './checkpoint.ts';
 import type { DigestsFound } from './digest.ts';
@@ -84,8 +85,9 @@ export async function download(
   const start = packageAddress(request.package_url, options.allowHttp);
   const stop = stopSignal(host.clock, request, options);
   const stallTimeoutMs = options.stallTimeoutMs ?? limits.downloadStallMs;
+  const bounds: Bounds = { ...options, signal: stop.signal };
   const watch = {
-    boundMs: options.stuckTimeoutMs ?? 2 * stallTimeoutMs,
+    boundMs: stuckAfterMs(options),
     part: () => 'the disk (what an earlier download left)',
     signal: stop.signal,
   };
@@ -113,8 +115,10 @@ export async function download(
     });
     const readPart = (at: number, length: number) => holding.part.readBack(host.files, at, length);
     const adaptive = createAdaptive(host, request, { ...options, readPart });
-    return await closing(host, holding, async () => {
-      await checkSpace(host, request, options.directory, part);
+    return await closing(host, holding, bounds, async () => {
+      await bounded(host.clock, bounds, `room in ${options.directory}`, () =>
+        checkSpace(host, request, options.directory, part),
+      );
       await transfer(
         host,
         start,
@@ -131,7 +135,7 @@ export async function download(
         if (!withThread) await holding.reopen();
         return holding.part.finish();
       });
-      await adaptive.forget();
+      await bounded(host.clock, bounds, `the end of ${request.package_name}`, adaptive.forget);
       const { path, sizeBytes } = holding.part;
       return { kind: 'downloaded', path, sizeBytes, ...digests, resumed: holding.inPieces } as const;
     });
@@ -210,10 +214,17 @@ async function checkSpace(
 }
 
 /** Runs `act` and closes the file; after a failure, removes it where it is of no use or in the way. */
-async function closing<T>(host: DownloadHost, holding: Holding, act: () => Promise<T>): Promise<T> {
+async function closing<T>(
+  host: DownloadHost,
+  holding: Holding,
+  bounds: Bounds,
+  act: () => Promise<T>,
+): Promise<T> {
+  const close = ({ path }: PartFile) =>
+    bounded(host.clock, bounds, `close ${path}`, () => holding.part.close());
   try {
     const result = await act();
-    await holding.part.close();
+    await close(holding.part);
     return result;
   } catch (thrown) {
     const { part } = holding;
@@ -222,7 +233,7 @@ async function closing<T>(host: DownloadHost, holding: Holding, act: () => Promi
         ? stuckError(thrown, part.path)
         : asUpdateError(thrown, 'DOWNLOAD_FAILED', `download to ${part.path}`);
     if (thrown instanceof StuckError) part.leaveBehind();
-    else await part.close();
+    else await close(part).catch((stuck: unknown) => host.log.error(errorText(stuck)));
     if (error.code === 'DISK_FULL' || part.sizeBytes === 0) await host.files.remove(part.path);
     throw error;
   }

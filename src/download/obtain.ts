@@ -6,7 +6,8 @@
  * in one go is final. Source: spec section 6 "Verify".
  */
 import { UpdateError } from '../errors.ts';
-import { type DownloadHost, type DownloadOptions, download } from './download.ts';
+import { bounded } from './bounded.ts';
+import { type DownloadedPackage, type DownloadHost, type DownloadOptions, download } from './download.ts';
 import type { PackageRequest } from './request.ts';
 import { type VerifiedPackage, verifyPackage, verifyStored } from './verify.ts';
 
@@ -28,7 +29,7 @@ export async function obtainPackage(
   const first = await download(host, request, options);
   await options.onVerifying();
   try {
-    return await verifyPackage(host, first, request);
+    return await verified(first);
   } catch (thrown) {
     if (!first.resumed || !isMismatch(thrown)) throw thrown;
     host.log.warn(`${thrown.message}; part of it came from a resume, downloading once more from byte 0`);
@@ -41,7 +42,12 @@ export async function obtainPackage(
     trustsNames: true,
   });
   await options.onVerifying();
-  return verifyPackage(host, second, request);
+  return verified(second);
+
+  function verified(downloaded: DownloadedPackage): Promise<VerifiedPackage> {
+    const what = `${downloaded.path} and its final name`;
+    return bounded(host.clock, options, what, () => verifyPackage(host, downloaded, request));
+  }
 }
 
 /** A file of that name that is another package's is deleted by the comparison, and no reason to fail. */
@@ -51,7 +57,12 @@ async function storedPackage(
   options: ObtainOptions,
 ): Promise<VerifiedPackage | undefined> {
   try {
-    return await verifyStored(host, options.directory, request, options.signal);
+    return await bounded(
+      host.clock,
+      options,
+      `${request.package_name}, found complete`,
+      ({ signal, alive }) => verifyStored(host, options.directory, request, signal, alive),
+    );
   } catch (thrown) {
     if (options.signal.aborted)
       throw new UpdateError('CANCELLED', `verification of ${request.package_name} was stopped`);

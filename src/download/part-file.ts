@@ -8,7 +8,7 @@
  */
 import { asUpdateError } from '../errors.ts';
 import type { Files, Host, OpenFile } from '../host/host.ts';
-import { StuckError } from '../host/watchdog.ts';
+import { StuckError, type Watched } from '../host/watchdog.ts';
 import { type WriteBehind, writeBehind } from '../host/write-behind.ts';
 import { limits } from '../limits.ts';
 import { type Digests, newDigests } from './digest.ts';
@@ -165,12 +165,16 @@ export class PartFile {
   }
 
   /** Cuts it after its first `position` bytes; those are hashed anew, as no digest can go back. */
-  async cutBack(files: Files, position: number, signal: AbortSignal): Promise<void> {
+  async cutBack(
+    files: Files,
+    position: number,
+    { signal, alive }: Pick<Watched, 'signal' | 'alive'>,
+  ): Promise<void> {
     await this.#out.flush();
     await this.#disk('truncate', () => this.#file.truncate(position));
     this.#digests.abort();
     this.#digests = await this.#startDigests(this.#mayThread);
-    await this.rehash(signal, files);
+    await this.rehash(signal, files, alive);
   }
 
   /** Takes the place of the file at `path`. */

@@ -14,6 +14,7 @@ import type { TailEntry } from '../zip/tail.ts';
 import { bspatch } from './bspatch.ts';
 import { type Coding, deflating, inflating } from './coding.ts';
 import { oldFile } from './old-file.ts';
+import type { Rates } from './rates.ts';
 import { SourceError } from './source-error.ts';
 
 export type Source =
@@ -45,8 +46,6 @@ export type ReadPart = (position: number, length: number) => Promise<Buffer>;
 export interface Maker {
   /** The entry's bytes from its header (where that is foretold) to its end, in chunks that are valid until the next is asked for. */
   make(entry: TailEntry, source: Source, level: number): AsyncGenerator<Uint8Array>;
-  /** How fast packed bytes come from deflating, so far; undefined: not known yet. */
-  deflatedBytesPerMs(): number | undefined;
   /** The content of an entry that the partial file holds. */
   unpacked(entry: TailEntry): AsyncGenerator<Uint8Array>;
 }
@@ -54,19 +53,21 @@ export interface Maker {
 export async function createMaker(
   { files, memory, clock }: { readonly files: Files; readonly memory: Memory; readonly clock: Clock },
   readPart: ReadPart,
+  rates: Pick<Rates, 'made'>,
 ): Promise<Maker> {
   const zlib = await import('node:zlib');
   const crc32 = fastestCrc32(zlib);
-  const pace = { bytes: 0, ms: 0 };
   /** Counts the time that the chunks take, not that of who uses them. */
-  async function* timed(chunks: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
+  async function* timed(
+    kind: Source['kind'],
+    chunks: AsyncGenerator<Uint8Array>,
+  ): AsyncGenerator<Uint8Array> {
     try {
       for (;;) {
         const askedMs = clock.elapsed();
         const { value, done } = await chunks.next();
-        pace.ms += clock.elapsed() - askedMs;
+        rates.made(kind, value?.length ?? 0, clock.elapsed() - askedMs);
         if (done === true) return;
-        pace.bytes += value.length;
         yield value;
       }
     } finally {
@@ -74,8 +75,6 @@ export async function createMaker(
     }
   }
   return {
-    deflatedBytesPerMs: () =>
-      pace.bytes < limits.probeBytes / 4 ? undefined : pace.bytes / Math.max(pace.ms, 1),
     async *make(entry, source, level) {
       const frame = isFramed(source) ? foretold(entry) : undefined;
       if (frame !== undefined) yield frame.head;
@@ -87,7 +86,7 @@ export async function createMaker(
         else {
           const made = source.kind === 'file' ? content(file, entry) : patched(file, entry, source);
           const coding = entry.method === 0 ? undefined : deflating(zlib, memory, entry.sizeBytes, level);
-          yield* timed(checked(entry, summed(made, crc32), coding));
+          yield* timed(source.kind, checked(entry, summed(made, crc32), coding));
         }
       } finally {
         await file.close();

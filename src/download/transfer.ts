@@ -9,6 +9,7 @@ import type { Host } from '../host/host.ts';
 import { StuckError, watched } from '../host/watchdog.ts';
 import type { Adaptive, Step } from './adaptive.ts';
 import { createAsking, type Wanted } from './asking.ts';
+import { stuckAfterMs } from './bounded.ts';
 import type { Checkpoints } from './checkpoint.ts';
 import { type ExchangeOptions, withholding } from './exchange.ts';
 import type { Holding } from './holding.ts';
@@ -58,7 +59,7 @@ export async function transfer(
   const totalBytes = request.package_size;
   const ask = createAsking(host, start, request, { holding, saved, adaptive }, options);
   /** Longest time in which nothing is processed, whatever is waited for. */
-  const boundMs = options.stuckTimeoutMs ?? 2 * options.stallTimeoutMs;
+  const boundMs = stuckAfterMs(options);
   let retries = 0;
   /** Since when nobody answers, and how often was asked since. */
   let silence: { readonly sinceMs: number; readonly asked: number } | undefined;
@@ -112,7 +113,7 @@ export async function transfer(
     const busy = () => holding.part.busyWith() ?? 'making what is here already';
     try {
       holding.spliced();
-      await watched(clock, { boundMs, part: busy, signal }, async (trial) => {
+      const isSlow = await watched(clock, { boundMs, part: busy, signal }, async (trial) => {
         let passed = 0;
         for await (const whole of chunks) {
           const chunk = whole.subarray(Math.max(0, skip - passed), Math.max(0, to - from - passed));
@@ -125,15 +126,26 @@ export async function transfer(
           if (!isFetched) options.onReused?.(chunk.length);
           options.onProgress(holding.part.sizeBytes);
           saved.pass(holding.info());
+          // Its beginning stays, though no CRC-32 was compared with it: the digest of the whole judges it like all bytes.
+          if (!isFetched && adaptive.isFetchedFaster(holding.part.sizeBytes)) return true;
         }
         if (holding.part.sizeBytes < to) throw new SourceError('is shorter than the package says');
+        return false;
       });
+      if (isSlow) await adaptive.giveUp(from, 'is made more slowly than it comes over the network');
       return undefined;
     } catch (thrown) {
-      if (thrown instanceof StuckError) return openAnew(thrown);
+      if (thrown instanceof StuckError) {
+        // What is made hangs, not what takes it: it would hang again.
+        if (holding.part.busyWith() === undefined) adaptive.leaveBehind();
+        return openAnew(thrown);
+      }
       if (!(thrown instanceof SourceError)) throw thrown;
       await adaptive.giveUp(from, thrown.message);
-      await holding.part.cutBack(host.files, from, signal);
+      const cutting = () => holding.part.busyWith() ?? `the disk (what is here of ${holding.part.path})`;
+      await watched(clock, { boundMs, part: cutting, signal }, (trial) =>
+        holding.part.cutBack(host.files, from, trial),
+      );
       options.onProgress(from);
       return undefined;
     }
@@ -215,7 +227,8 @@ export async function transfer(
       hasHead = true;
     };
     const hearer = { onHead, onAnswered: answered };
-    const part = () => holding.part.busyWith() ?? (hasHead ? 'the body' : 'the request');
+    const asked = () => (saved.isAwaited() ? 'the state file' : hasHead ? 'the body' : 'the request');
+    const part = () => holding.part.busyWith() ?? asked();
     try {
       const { signal } = options;
       return await watched(clock, { boundMs, part, signal }, (trial) => ask(trial, wanted, hearer));

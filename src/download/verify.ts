@@ -52,6 +52,7 @@ export async function verifyStored(
   directory: string,
   request: PackageRequest,
   signal: AbortSignal,
+  onHashed?: () => void,
 ): Promise<VerifiedPackage | undefined> {
   const path = finalPath(directory, request);
   const found = await host.files.stat(path);
@@ -62,13 +63,14 @@ export async function verifyStored(
   // A wrong size is told without reading the file.
   if (found.sizeBytes !== request.package_size)
     await compare(host.files, path, { sizeBytes: found.sizeBytes, md5: '', sha256: undefined }, request);
-  const digests = await hashPackage(host, path, request.package_sha256 !== undefined, signal);
+  const digests = await hashPackage(host, path, request.package_sha256 !== undefined, signal, onHashed);
   await compare(host.files, path, digests, request);
   return { kind: 'verified', path, ...digests };
 }
 
 /**
- * Reads a file once, twice where the digest's thread has got stuck: constant memory, yields to the event loop between reads.
+ * Reads a file once, twice where the digest's thread has got stuck: constant memory, yields to the event loop between reads,
+ * and tells of each.
  * Throws DOWNLOAD_FAILED, or the signal's reason.
  */
 export async function hashPackage(
@@ -76,8 +78,9 @@ export async function hashPackage(
   path: string,
   withSha256: boolean,
   signal: AbortSignal,
+  onHashed?: () => void,
 ): Promise<PackageDigests> {
-  const hash = (withThread: boolean) => hashOnce(host, path, { withSha256, withThread }, signal);
+  const hash = (withThread: boolean) => hashOnce(host, path, { withSha256, withThread, onHashed }, signal);
   return hash(true).catch((thrown: unknown) => {
     if (thrown instanceof StuckError) return hash(false);
     throw thrown;
@@ -87,7 +90,11 @@ export async function hashPackage(
 async function hashOnce(
   host: Pick<Host, 'files' | 'memory'>,
   path: string,
-  how: { readonly withSha256: boolean; readonly withThread: boolean },
+  how: {
+    readonly withSha256: boolean;
+    readonly withThread: boolean;
+    readonly onHashed: (() => void) | undefined;
+  },
   signal: AbortSignal,
 ): Promise<PackageDigests> {
   const buffer = new Uint8Array(limits.writeBufferBytes);
@@ -103,6 +110,7 @@ async function hashOnce(
         if (got === 0) return { sizeBytes, ...(await digests.finish()) };
         await digests.update(buffer.subarray(0, got));
         sizeBytes += got;
+        how.onHashed?.();
       }
     } finally {
       digests.abort();

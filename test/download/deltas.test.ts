@@ -2,6 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Candidates } from '../../src/download/candidates.ts';
@@ -17,10 +18,11 @@ import { deploy, text } from './adaptive-store.ts';
 const test = suite('deltas of downloads');
 
 /** A program of 120 kB, and a web page. */
-const program = Buffer.concat([
+const smallProgram = Buffer.concat([
   createHash('shake256', { outputLength: 60_000 }).update('program').digest(),
   text(3, 60_000),
 ]);
+const program = smallProgram;
 const page = text(5, 50_000);
 /** Not here, and in nobody's way: so the package is large enough. */
 const picture = createHash('shake256', { outputLength: 250_000 }).update('picture').digest();
@@ -49,7 +51,7 @@ function packageOf(compress: boolean): Promise<Buffer> {
   return made;
 }
 
-async function madePackage(compress: boolean): Promise<Buffer> {
+async function madePackage(compress: boolean, program = smallProgram): Promise<Buffer> {
   let made = Buffer.alloc(0);
   await withSource(manifest('1.0.0'), async (source) => {
     const old = join(source.folder, 'old.zip');
@@ -231,6 +233,39 @@ test('a package of which a device has nothing costs two requests more', async ()
   await withStore(await packageOf(true), async ({ download, bytes, directory }) => {
     const { fetched, asked } = await download({ candidates: deploy(directory, {}) });
     assert.ok(fetched <= bytes.length + 1_000 && asked.length <= 3, `${fetched}, ${asked}`);
+  });
+});
+
+test('what is patched more slowly than it comes over the network is fetched from there on', async () => {
+  const large = createHash('shake256', { outputLength: 1_500_000 }).update('large').digest();
+  await withStore(await madePackage(false, large), async ({ directory, server, bytes }) => {
+    const here = deploy(directory, { program: { content: large } });
+    const real = realFiles();
+    // As on a device whose processor or flash is slow.
+    const slow: Files = {
+      ...real,
+      open: async (path, how) => {
+        const file = await real.open(path, how);
+        if (!path.endsWith('/program')) return file;
+        return { ...file, read: (...at) => sleep(4).then(() => file.read(...at)) };
+      },
+    };
+    const host = testHost({ files: slow });
+    let fetched = 0;
+    const outcome = await obtain(host, directory, requestFor(server.url, bytes), {
+      candidates: here,
+      onReceived: (count) => {
+        fetched += count;
+      },
+    });
+    assert.is(outcome.error, undefined);
+    assert.ok(bytes.equals(Buffer.from(outcome.file ?? [])), 'the right bytes');
+    assert.equal(outcome.events, ['verifying'], 'no second download');
+    assert.match(
+      host.lines.join('\n'),
+      /program is made more slowly than it comes over the network: it is fetched/,
+    );
+    assert.ok(fetched > 0.8 * large.length && fetched < bytes.length, `${fetched}`);
   });
 });
 

@@ -3,48 +3,26 @@
  * from there, and fetches no piece a second time but the one that was in flight.
  */
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ResumeInfo } from '../../src/download/resume.ts';
-import { limits } from '../../src/limits.ts';
-import { readTail } from '../../src/zip/tail.ts';
 import { type FaultServer, startFaultServer } from '../network/fault-server.ts';
 import { obtain, requestFor, temporaryDirectory, testHost } from '../network/rig.ts';
-import { withSource } from '../pack/source-folder.ts';
-import { deploy, text } from './adaptive-store.ts';
+import { deploy } from './adaptive-store.ts';
+import { bordersOf, filesBefore, packagesWithPatches, type Range } from './mixed-package.ts';
 
 const test = suite('killed adaptive downloads');
 
-const random = (name: string, bytes: number) =>
-  createHash('shake256', { outputLength: bytes }).update(name).digest();
-const program = Buffer.concat([random('program', 60_000), text(3, 60_000)]);
-const old = {
-  'web/a-picture': random('a', 150_000),
-  'web/b-page': text(5, 40_000),
-  'web/c-program': program,
-  'web/d-page': text(6, 40_000),
-  'web/e-picture': random('e', 90_000),
-  'web/f-picture': random('f', 120_000),
-  'web/g-page': text(7, 60_000),
-};
-const now = {
-  ...old,
-  'web/b-page': text(8, 40_000),
-  'web/c-program': edited(program),
-  'web/e-picture': random('new e', 90_000),
-};
-
 test('killed at any border it goes on, and no piece is fetched twice but the one in flight', async () => {
   const work = temporaryDirectory();
-  const bytes = await packageWithPatches();
+  const { now: bytes } = await packagesWithPatches('/opt/tope/web');
   const server = await startFaultServer({ versions: [bytes] });
   try {
     const here = deploy(
       join(work.path, 'device'),
-      Object.fromEntries(Object.entries(old).map(([name, content]) => [name, { content }])),
+      Object.fromEntries(Object.entries(filesBefore).map(([name, content]) => [name, { content }])),
     );
     const deployed = [];
     for await (const each of here.deployed()) deployed.push(each);
@@ -89,22 +67,12 @@ test('killed at any border it goes on, and no piece is fetched twice but the one
   }
 });
 
-type Range = readonly [from: number, to: number];
-
 function rangesOf(server: FaultServer, asked: number): Range[] {
   return server.seen.slice(asked).map(({ headers }) => {
     const [, from, last] = /^bytes=(\d+)-(\d+)$/.exec(headers.range ?? '') ?? [];
     assert.ok(last !== undefined, `${headers.range ?? 'the whole'} was asked for`);
     return [Number(from), Number(last) + 1];
   });
-}
-
-/** Where a piece may end: each entry, and each question to the store. */
-function bordersOf(bytes: Buffer, ranges: readonly Range[]): number[] {
-  const tail = readTail(bytes, bytes.length, limits.archiveEntries);
-  if (tail.kind !== 'entries') throw new Error('no directory');
-  const all = [...tail.entries.flatMap(({ start, end }) => [start, end]), ...ranges.flat()];
-  return [...new Set(all)].sort((a, b) => a - b);
 }
 
 function killedAt(border: number, args: readonly string[]): Promise<string | number> {
@@ -128,32 +96,6 @@ function overlapOf(ranges: readonly Range[], others: readonly Range[]): number {
       ),
     ),
   );
-}
-
-async function packageWithPatches(): Promise<Buffer> {
-  const manifest = (version: string) =>
-    JSON.stringify({ version, modules: [{ name: 'web', src: 'web', dst: '/opt/tope/web' }] });
-  let made = Buffer.alloc(0);
-  await withSource(manifest('1.0.0'), async (source) => {
-    const oldPath = join(source.folder, 'old.zip');
-    const write = (files: Readonly<Record<string, Buffer>>) => {
-      for (const [name, content] of Object.entries(files)) source.write(name, content);
-    };
-    write(old);
-    await source.pack({ outputPath: oldPath });
-    source.write('manifest.json', manifest('2.0.0'));
-    write(now);
-    const outputPath = join(source.folder, 'new.zip');
-    await source.pack({ outputPath, compress: true, deltaFrom: [oldPath] });
-    made = readFileSync(outputPath);
-  });
-  return made;
-}
-
-function edited(bytes: Buffer): Buffer {
-  const changed = Buffer.concat([bytes.subarray(0, 30_000), Buffer.from('and more'), bytes.subarray(30_000)]);
-  for (let at = 1_000; at < changed.length; at += 9_999) changed[at] = (changed[at] ?? 0) + 3;
-  return changed;
 }
 
 test.run();

@@ -12,7 +12,7 @@ import { limits } from '../../src/limits.ts';
 import { startFaultServer } from '../network/fault-server.ts';
 import { obtain, requestFor, testHost } from '../network/rig.ts';
 import { asked, assertRight, right, run, storeSuite } from '../network/store-suite.ts';
-import { packageOf } from './adaptive-store.ts';
+import { deploy, packageOf } from './adaptive-store.ts';
 
 const test = storeSuite('stuck');
 const never = new Promise<never>(() => undefined);
@@ -75,6 +75,114 @@ test('a disk that does not give back what an earlier download left is tried agai
       );
     rmSync(join(context.directory, 'package.zip'), { force: true });
   }
+});
+
+/** Real files of which the calls that `isMeant` never return. */
+function filesWithout(isMeant: (call: string, path: string) => boolean): Files {
+  const real = realFiles();
+  const hanging = <T extends object>(of: T, pathOf: (args: readonly unknown[]) => string): T =>
+    Object.fromEntries(
+      Object.entries(of).map(([name, act]) => [
+        name,
+        typeof act !== 'function'
+          ? act
+          : (...args: unknown[]) => (isMeant(name, pathOf(args)) ? never : act(...args)),
+      ]),
+    ) as T;
+  const files = hanging(real, ([path]) => String(path));
+  return {
+    ...files,
+    open: async (path, how) => hanging(await files.open(path, how), () => path),
+  };
+}
+
+const hangs: readonly (readonly [
+  what: string,
+  isMeant: (call: string, path: string) => boolean,
+  named: RegExp,
+])[] = [
+  [
+    'the look for a package that is there already',
+    (call, path) => call === 'stat' && path.endsWith('.zip'),
+    /the disk \(package\.zip, found complete\) does not go on/,
+  ],
+  ['the question for room', (call) => call === 'space', /the disk \(room in \S+\) does not go on/],
+  [
+    'the close of the partial file',
+    (call, path) => call === 'close' && path.endsWith('.part'),
+    /the disk \(close \S+\.part\) does not go on/,
+  ],
+  [
+    'the rename to the final name',
+    (call) => call === 'rename',
+    /the disk \(\S+\.part and its final name\) does not go on/,
+  ],
+  [
+    'the sync of that name',
+    (call) => call === 'syncDirectory',
+    /the disk \(\S+\.part and its final name\) does not go on/,
+  ],
+];
+for (const [what, isMeant, named] of hangs)
+  test(`${what} never returns: the download ends, by name, and may be asked for again`, async (context) => {
+    const { error } = await run(context, [], options, testHost({ files: filesWithout(isMeant) }));
+    assert.is(error?.code, 'DOWNLOAD_FAILED', error?.message);
+    assert.match(error?.message ?? '', named);
+    assert.is(error?.mayPass, 'outage');
+    assertRight(await run(context, []));
+  });
+
+test('a package found complete that cannot be read to its end', async (context) => {
+  writeFileSync(join(context.directory, 'package.zip'), right);
+  const files = filesWithout((call, path) => call === 'read' && path.endsWith('package.zip'));
+  const { error } = await run(context, [], options, testHost({ files }));
+  assert.match(error?.message ?? '', /the disk \(package\.zip, found complete\) does not go on/);
+});
+
+test('a state file that the disk never takes', async (context) => {
+  const outcome = await run(context, [], { ...options, saveResume: () => never });
+  assert.match(outcome.error?.message ?? '', /^DOWNLOAD_FAILED: .*the state file does not go on/);
+});
+
+test('a file here that never gives its bytes: all is fetched, nothing of what has come is lost', async (context) => {
+  const file = { content: randomBytes(400_000), compress: false };
+  const here = deploy(join(context.directory, 'device'), { 'web/a': file });
+  const bytes = await packageOf(join(context.directory, 'new.zip'), {
+    'web/0': { content: randomBytes(90_000), compress: false },
+    'web/a': file,
+  });
+  await context.server.close();
+  context.server = await startFaultServer({ versions: [bytes] });
+  const host = testHost({
+    files: filesWithout((call, path) => call === 'read' && path.includes('/device/')),
+  });
+  const outcome = await obtain(host, context.directory, requestFor(context.server.url, bytes), {
+    ...options,
+    candidates: here,
+  });
+  assert.is(outcome.error, undefined, outcome.error?.message);
+  assert.match(host.lines.join('\n'), /making what is here already does not go on/);
+  assert.match(asked(context).join(), /^bytes=\d+-\d+ 206,bytes=0-\d+ 206,bytes=\d+- 206$/);
+});
+
+test('what was made wrong and is not cut off', async (context) => {
+  const content = randomBytes(400_000);
+  const here = deploy(join(context.directory, 'device'), { 'web/a': { content } });
+  writeFileSync(join(context.directory, 'device/web/a'), randomBytes(400_000));
+  const bytes = await packageOf(join(context.directory, 'new.zip'), {
+    'web/a': { content, compress: false },
+  });
+  await context.server.close();
+  context.server = await startFaultServer({ versions: [bytes] });
+  const host = testHost({ files: filesWithout((call) => call === 'truncate') });
+  const outcome = await obtain(host, context.directory, requestFor(context.server.url, bytes), {
+    ...options,
+    candidates: here,
+  });
+  assert.match(
+    outcome.error?.message ?? '',
+    /^DOWNLOAD_FAILED: .*the disk \(truncate \S+\.part\) does not go on/,
+  );
 });
 
 test('files here that cannot be looked at cost what they would have saved', async (context) => {

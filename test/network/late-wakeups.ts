@@ -5,7 +5,7 @@
 import { createRequire, syncBuiltinESMExports } from 'node:module';
 import type * as Threads from 'node:worker_threads';
 import { realFiles } from '../../src/host/files.ts';
-import type { Clock, Files, HttpResponse, Net, OpenFile } from '../../src/host/host.ts';
+import type { Clock, Files, HttpResponse, Net, OpenFile, Processes } from '../../src/host/host.ts';
 import { realNet } from '../../src/host/net.ts';
 import { limits } from '../../src/limits.ts';
 import { type Chance, chance } from '../fixtures/mutate.ts';
@@ -15,6 +15,8 @@ export interface LateMachine {
   readonly files: Files;
   readonly net: Net;
   readonly clock: Clock;
+  /** The same programs, whose facts, starts and ends come late. */
+  processes(of: Processes): Processes;
   restore(): void;
 }
 
@@ -26,6 +28,7 @@ export function lateMachine(seed: number): LateMachine {
     files: lateFiles(late),
     net: lateNet(late),
     clock: lateClock(dice),
+    processes: (of) => ({ ...wrap(of, late), signal: of.signal }),
     restore: () => {
       for (const restore of restores) restore();
     },

@@ -97,6 +97,7 @@ export type RunOptions = Partial<
     | 'onProgress'
     | 'waitForNetworkMs'
     | 'onWaiting'
+    | 'saveResume'
   >
 >;
 
@@ -124,6 +125,7 @@ export async function obtain(
     },
     saveResume: async (info) => {
       saved.push(info);
+      await options.saveResume?.(info);
     },
     onVerifying: async () => {
       events.push('verifying');

@@ -39,7 +39,7 @@ export function storeSuite(name: string) {
     const server = await startFaultServer({ versions: [right, other] });
     Object.assign(context, { server, directory: work.path, part: join(work.path, 'package.zip.part') });
     context.cleanUp = async () => {
-      await server.close();
+      await context.server.close(); // the test may have put another in its place
       work.remove();
     };
   });
