@@ -7,8 +7,8 @@
 import { createHash, createHmac } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Served } from './changed-third.ts';
 import { type RealServer, startRealServer } from './real-servers.ts';
+import type { Served } from './served-updates.ts';
 
 export const storeServersFolder = join(import.meta.dirname, '../../build/.cache/store-servers');
 export const npmPackages = ['express@5.3.0', 'http-server@14.1.1', 's3rver@3.7.1'];

@@ -15,6 +15,8 @@ export interface DaemonPlace {
   readonly workDirectory: string;
   readonly allowedRoot: string;
   readonly socket: string;
+  /** Of downloads, bytes per second. */
+  readonly rateLimit?: number;
 }
 
 export interface Daemon {
@@ -54,6 +56,7 @@ export async function startDaemon(
     '--allow-root': place.allowedRoot,
     '--report-url': 'http://127.0.0.1:9/report',
     '--gui': '/nonexistent/gui',
+    ...(place.rateLimit === undefined ? {} : { '--rate-limit': String(place.rateLimit) }),
   };
   const argv = [process.execPath, ...flags, program, 'run', ...Object.entries(options).flat()];
   const [command = '', ...args] = [...within, ...argv];

@@ -1,10 +1,12 @@
 /** The device of a scenario as it is when the recording begins: files, earlier updates, damage, lives that were cut. */
+import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, posix } from 'node:path';
 import type { PackageRequest } from '../../src/download/request.ts';
 import type { Files } from '../../src/host/host.ts';
-import { buildPackage, type PackageSpec } from '../fixtures/package-builder.ts';
+import { buildPackage, contentBytes, type PackageSpec } from '../fixtures/package-builder.ts';
+import { withSource } from '../pack/source-folder.ts';
 import { runMigration } from './migration.ts';
 import { type ModelDisk, modelDisk } from './model-disk.ts';
 import { cloneState, emptyModel, type ModelState } from './model-state.ts';
@@ -24,17 +26,59 @@ export async function storePackage(spec: PackageSpec): Promise<Store> {
   const directory = await mkdtemp(join(tmpdir(), 'powercut-'));
   try {
     const built = await buildPackage(spec, join(directory, packageName));
-    const request = {
-      version: spec.version,
-      package_url: `http://127.0.0.1/${packageName}`,
-      package_name: packageName,
-      package_size: built.sizeBytes,
-      package_md5: built.md5,
-    };
-    return { bytes: await readFile(built.path), request };
+    return { bytes: await readFile(built.path), request: requestFor(spec, built.sizeBytes, built.md5) };
   } finally {
     await rm(directory, { recursive: true });
   }
+}
+
+/** What the scenario downloads: built as all others, or packed by `pack` with patches against the update before. */
+export async function packageOf({ package: spec, earlier, packing }: Scenario): Promise<Store | undefined> {
+  const before = earlier.at(-1);
+  if (spec === undefined || packing === undefined || before === undefined)
+    return spec && (await storePackage(spec));
+  let bytes = Buffer.alloc(0);
+  await withSource(manifestOf(before), async (source) => {
+    const write = ({ files }: PackageSpec) => {
+      for (const [name, file] of Object.entries(files))
+        source.write(
+          name,
+          contentBytes(typeof file === 'object' && 'content' in file ? file.content : file),
+          0o755,
+        );
+    };
+    const [oldPath, outputPath] = ['old.zip', packageName].map((name) => join(source.folder, name)) as [
+      string,
+      string,
+    ];
+    write(before);
+    await source.pack({ outputPath: oldPath });
+    source.write('manifest.json', JSON.stringify(manifestOf(spec)));
+    write(spec);
+    const compress = packing === 'deflated';
+    await source.pack({ outputPath, compress, deltaFrom: [oldPath] });
+    bytes = await readFile(outputPath);
+  });
+  return { bytes, request: requestFor(spec, bytes.length, createHash('md5').update(bytes).digest('hex')) };
+}
+
+function manifestOf({ version, modules }: PackageSpec): object {
+  return { version, modules };
+}
+
+function requestFor({ version }: PackageSpec, sizeBytes: number, md5: string): PackageRequest {
+  return {
+    version,
+    package_url: `http://127.0.0.1/${packageName}`,
+    package_name: packageName,
+    package_size: sizeBytes,
+    package_md5: md5,
+  };
+}
+
+/** So slow that it is worth it to make what the device has; the scripted clock lets it cost nothing. */
+export function bytesPerSecondOf({ packing }: Scenario): number | undefined {
+  return packing === undefined ? undefined : 1_000;
 }
 
 /** `old`: the device as the update finds it, the package waiting unless it is to be downloaded; `before`: after the cuts. */
@@ -123,6 +167,7 @@ async function life(
     keepPackage: scenario.keepPackage,
     newUpdater: scenario.newUpdater && 'works',
     download: store?.bytes,
+    bytesPerSecond: bytesPerSecondOf(scenario),
     breaksAfterBytes: undefined,
     onAsked: () => undefined,
     onReboot: () => undefined,

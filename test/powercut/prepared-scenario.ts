@@ -13,7 +13,7 @@ import type { Recording } from './model-log.ts';
 import type { ModelState } from './model-state.ts';
 import { standing, type Tree, treeOf } from './model-tree.ts';
 import { appendLine, keptMark } from './own-file.ts';
-import { prepareDisk, type Store, storePackage } from './prepare-disk.ts';
+import { bytesPerSecondOf, packageOf, prepareDisk, type Store } from './prepare-disk.ts';
 import { askedMark, rebootedAgain, rebootMark } from './repetition-verdict.ts';
 import { versionBefore } from './scenario-packages.ts';
 import { act, type Scenario } from './scenarios.ts';
@@ -40,7 +40,7 @@ export interface PreparedScenario {
 }
 
 export async function prepareScenario(scenario: Scenario): Promise<PreparedScenario> {
-  const store = scenario.package === undefined ? undefined : await storePackage(scenario.package);
+  const store = await packageOf(scenario);
   const { old, before } = await prepareDisk(scenario, store);
   const programsOf = (state: ModelState) =>
     standing(state, allowedRoot, scenario.programs).map((argv) => ({ argv }));
@@ -57,7 +57,8 @@ export async function prepareScenario(scenario: Scenario): Promise<PreparedScena
     newUpdater: scenario.newUpdater,
     download: store?.bytes,
     breaksAfterBytes: scenario.breaksAfterBytes,
-    onAsked: (fromByte: number) => disk.mark(askedMark(fromByte)),
+    bytesPerSecond: bytesPerSecondOf(scenario),
+    onAsked: (fromByte: number, toByte: number | undefined) => disk.mark(askedMark(fromByte, toByte)),
     onReboot: () => disk.mark(rebootMark(bootId)),
     onStage: (how: string, stage: Stage) => disk.mark(`${how} ${stage}`),
     onProgram: async (event: string, argv: readonly string[]) => {

@@ -7,8 +7,24 @@ import { livesOf } from './lives.ts';
 import type { Scenario } from './scenarios.ts';
 
 /** The mark of a question to the package store. */
-export function askedMark(fromByte: number): string {
-  return `asked from ${fromByte}`;
+export function askedMark(fromByte: number, toByte?: number): string {
+  return toByte === undefined ? `asked from ${fromByte}` : `asked for ${fromByte} to ${toByte}`;
+}
+
+/**
+ * A download that has most of its package here asks for parts, and in one life for none of them twice; for the whole only where
+ * the comparison has found what a cut has torn.
+ */
+export function partsAskedAgain(marks: readonly string[]): string | undefined {
+  for (const life of livesOf(marks)) {
+    const parts = life.filter((mark) => mark.startsWith('asked for '));
+    const twice = parts.find((mark, index) => parts.indexOf(mark) !== index);
+    if (twice !== undefined) return `in one life: ${twice}, and again`;
+    const whole = life.findIndex((mark) => mark.startsWith('asked from '));
+    if (whole >= 0 && !life.slice(0, whole).includes('shown verifying'))
+      return `${life[whole]} although the rest is here: ${life.join(', ')}`;
+  }
+  return undefined;
 }
 
 /**

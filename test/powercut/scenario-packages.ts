@@ -1,4 +1,5 @@
 /** What stands on the devices of the scenarios, and the packages that change it: a few small files each. */
+import { createHash } from 'node:crypto';
 import type { PackageSpec } from '../fixtures/package-builder.ts';
 
 export const api = '/opt/tope/api/api';
@@ -184,6 +185,30 @@ export function manyModules(version: string): PackageSpec {
       'web/js/deep/page.html': stored(content('page', version), 0o644),
       'web/latest': link('index.html'),
     },
+  };
+}
+
+/** Five files that change from version to version in three ways: not at all, a little, and entirely. */
+export function mostlyTheSame(version: string): PackageSpec {
+  const noise = (name: string, bytes: number) =>
+    createHash('shake256', { outputLength: bytes }).update(name).digest();
+  // As a program: half of it cannot be compressed, and of two versions a few bytes differ.
+  const program = Buffer.concat([noise('program', 4_000), Buffer.from(content('program', 'ever', 1))]);
+  program.write(version, 1_000);
+  const files = {
+    'm/a-same': content('same', 'ever', 1).replaceAll('block', (word, at) => `${word}${at}`),
+    'm/b-other': noise(`other ${version}`, 3_000),
+    'm/c-program': program,
+    'm/d-same': noise('same', 3_000),
+    'm/e-other': noise(`another ${version}`, 2_500),
+    'm/f-same': content('last', 'ever', 1).replaceAll('block', (word, at) => `${word}${at}`),
+  };
+  return {
+    version,
+    modules: Object.keys(files).map((name) => ({ name: name.slice(2), src: name, dst: `/opt/tope/${name}` })),
+    files: Object.fromEntries(
+      Object.entries(files).map(([name, text]) => [name, { content: text, mode: 0o755 }]),
+    ),
   };
 }
 

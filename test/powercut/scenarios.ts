@@ -13,6 +13,7 @@ import {
   leaving,
   links,
   manyModules,
+  mostlyTheSame,
   newDirectories,
   nextLinks,
   nextTree,
@@ -45,6 +46,8 @@ export interface Scenario {
   readonly damage: Readonly<Record<string, string | null>>;
   /** What the package store serves; downloaded and verified before the recording begins, unless `act` downloads. */
   readonly package: PackageSpec | undefined;
+  /** Packed by `pack`, in that way, with patches against the last of `earlier`: most of it need not be fetched. */
+  readonly packing: 'deflated' | 'stored' | undefined;
   /** The answer to the first question of each life breaks off after so many bytes. */
   readonly breaksAfterBytes: number | undefined;
   /** Lives of the updater that a power cut ended, each at the first program that it ended or started. */
@@ -85,6 +88,7 @@ const usual = {
   earlier: [],
   damage: {},
   package: threeModules('1.1.0'),
+  packing: undefined,
   breaksAfterBytes: undefined,
   cutBefore: [],
   act: 'update',
@@ -407,6 +411,17 @@ export const scenarios: readonly Scenario[] = [
     answersReports: false,
     ends: 'old',
   },
+  ...(['deflated', 'stored'] as const).map(
+    (packing): Scenario => ({
+      ...usual,
+      name: `download of what is missing, the rest ${packing === 'stored' ? 'copied' : 'deflated again'} and patched`,
+      earlier: [{ ...mostlyTheSame('1.1.0'), withDigests: true }],
+      package: mostlyTheSame('1.2.0'),
+      packing,
+      act: 'download',
+      ends: 'old',
+    }),
+  ),
 ];
 
 /** Throws where there is none of that name. */

@@ -44,8 +44,8 @@ export interface Script {
   readonly download: Buffer | undefined;
   /** The answer to the first GET breaks off after so many bytes. */
   readonly breaksAfterBytes: number | undefined;
-  /** Hears of each GET, and from which byte on. */
-  readonly onAsked: (fromByte: number) => void;
+  /** Hears of each GET: from which byte on, and up to which (exclusive) where it asks for a part. */
+  readonly onAsked: (fromByte: number, toByte: number | undefined) => void;
   /** Hears of each request to restart the machine. */
   readonly onReboot: () => void;
   /** Hears the body of each report that device-api answered. */
@@ -215,9 +215,11 @@ function scriptedNet(script: Script, stopped: () => boolean): Net {
       if (stopped()) throw refuse(request.url);
       if (request.method === 'GET') {
         if (script.download === undefined) throw refuse(request.url);
-        const from = Number(/^bytes=(\d+)-$/.exec(headerOf(request.headers, 'range') ?? '')?.[1] ?? 0);
-        script.onAsked(from);
-        const reply = rangeReply(script.download, from);
+        const range = /^bytes=(\d+)-(\d*)$/.exec(headerOf(request.headers, 'range') ?? '');
+        const from = Number(range?.[1] ?? 0);
+        const to = range?.[2] ? Number(range[2]) + 1 : undefined;
+        script.onAsked(from, to);
+        const reply = rangeReply(script.download, from, to);
         if (breaksAfterBytes === undefined) return reply;
         const body = broken(script.download.subarray(from, from + breaksAfterBytes), request.url);
         breaksAfterBytes = undefined;
@@ -234,10 +236,11 @@ function scriptedNet(script: Script, stopped: () => boolean): Net {
 }
 
 /** RFC 9110 section 14, as far as a client that resumes asks for it. */
-function rangeReply(content: Buffer, from: number): HttpResponse {
-  const common = { etag: '"one"', 'accept-ranges': 'bytes', 'content-length': `${content.length - from}` };
+function rangeReply(content: Buffer, from: number, to: number | undefined): HttpResponse {
+  const end = Math.min(to ?? content.length, content.length);
+  const common = { etag: '"one"', 'accept-ranges': 'bytes', 'content-length': `${end - from}` };
   const discard = () => undefined;
-  if (from === 0) return { status: 200, headers: common, body: chunks(content), discard };
+  if (from === 0 && to === undefined) return { status: 200, headers: common, body: chunks(content), discard };
   if (from >= content.length)
     return {
       status: 416,
@@ -245,8 +248,8 @@ function rangeReply(content: Buffer, from: number): HttpResponse {
       body: chunks(Buffer.alloc(0)),
       discard,
     };
-  const headers = { ...common, 'content-range': `bytes ${from}-${content.length - 1}/${content.length}` };
-  return { status: 206, headers, body: chunks(content.subarray(from)), discard };
+  const headers = { ...common, 'content-range': `bytes ${from}-${end - 1}/${content.length}` };
+  return { status: 206, headers, body: chunks(content.subarray(from, end)), discard };
 }
 
 function headerOf(headers: HttpRequest['headers'], wanted: string): string | undefined {

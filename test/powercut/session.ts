@@ -1,6 +1,7 @@
 /** One life of the daemon on a disk: the product's own updater and reporter, wired as in main.ts, on a scripted host. */
 import { ownExecutable } from '../../src/deploy/probation.ts';
 import type { Files } from '../../src/host/host.ts';
+import { limits } from '../../src/limits.ts';
 import { createReporter } from '../../src/report/reporter.ts';
 import { proveItself } from '../../src/updater/prove.ts';
 import { createUpdater } from '../../src/updater/runner.ts';
@@ -11,11 +12,23 @@ import { type Script, type ScriptedHost, scriptedHost } from './scripted-host.ts
 export const workDirectory = '/var/lib/tope';
 export const allowedRoot = '/opt/tope';
 
+/** Packages are small here: what a download decides by size, it decides by less. */
+Object.assign(limits, {
+  adaptiveLeastBytes: 11 * 1024,
+  tailBytes: 1024,
+  requestWorthBytes: 200,
+  probeBytes: 1024,
+  probeLeastBytes: 200,
+  deflateAtOnceBytes: 2048,
+});
+
 export interface SessionScript extends Omit<Script, 'onReport'> {
   /** --keep-package */
   readonly keepPackage: boolean;
   /** A launcher starts the updater, which a package may replace by such a one; undefined: none does. */
   readonly newUpdater: NewUpdater | undefined;
+  /** A bandwidth limit; the scripted clock makes it cost nothing. */
+  readonly bytesPerSecond?: number | undefined;
   /** Hears every stage that device-api was told (`reported`) or that /progress showed (`shown`). */
   readonly onStage: (how: 'reported' | 'shown', stage: Stage) => void;
 }
@@ -67,7 +80,7 @@ export async function startSession(files: Files, script: SessionScript): Promise
     allowedRoots: [allowedRoot],
     allowHttp: false,
     guiPath: '/opt/tope/ota-gui',
-    bytesPerSecond: undefined,
+    bytesPerSecond: script.bytesPerSecond,
     downloadDeadlineMs: undefined,
     adaptiveDownload: true,
     networkWaitMs: 600_000,

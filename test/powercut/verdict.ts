@@ -11,7 +11,7 @@ import type { ModelState } from './model-state.ts';
 import { bytesAt, difference, standing, type Tree, textAt, treeOf } from './model-tree.ts';
 import { lostFrom, versionOf, wrongOwnFile } from './own-file.ts';
 import { wrongRecord } from './record-verdict.ts';
-import { fetchedAgain, rebootedAgain, startedTooOften } from './repetition-verdict.ts';
+import { fetchedAgain, partsAskedAgain, rebootedAgain, startedTooOften } from './repetition-verdict.ts';
 import { versionBefore } from './scenario-packages.ts';
 import type { Scenario } from './scenarios.ts';
 import { allowedRoot, workDirectory } from './session.ts';
@@ -60,6 +60,7 @@ export function verdict(facts: Facts, state: ModelState, marks: readonly string[
       ? wrongDatabase(state, standingVersion(facts.scenario, isNew), versionBefore, marks)
       : undefined) ??
     fetchedAgain(marks) ??
+    (facts.scenario.packing && partsAskedAgain(marks)) ??
     rebootedAgain(marks) ??
     (isNew ? startedTooOften(cutBefore, marks) : undefined)
   );
