@@ -2,10 +2,11 @@
  * The benchmark: speed and memory of the packed executable against bounds and peers (docs/performance.md says what each
  * line means). Prints a table, writes dist/bench.json; exit code 1 where a target was missed.
  *
- * Usage: tsx test/bench/bench.ts [speed polls reports startup memory files wire hostile adaptive]     all of them when none is named
+ * Usage: tsx test/bench/bench.ts [speed polls reports startup memory files wire hostile adaptive reuse]     all of them when none is named
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { measureAdaptive } from './adaptive.ts';
+import { measureAdaptiveMemory } from './adaptive-memory.ts';
 import { type Row, verdictOf } from './figures.ts';
 import { measureHostile } from './hostile.ts';
 import { type MachineFacts, machineFacts } from './machine.ts';
@@ -28,6 +29,7 @@ const measurements: Readonly<Record<string, (bench: Bench) => Promise<Row[]>>> =
   wire: measureWire,
   hostile: measureHostile,
   adaptive: measureAdaptive,
+  reuse: measureAdaptiveMemory,
 };
 
 async function main(names: readonly string[]): Promise<void> {

@@ -9,7 +9,7 @@ import { type Row, skippedRow } from './figures.ts';
 import { defaultReadAhead, dropPageCache, type MemoryUse, memoryOf } from './machine.ts';
 import { type BenchPackage, memoryPackage } from './packages.ts';
 import type { Bench } from './setting.ts';
-import { startUpdater, targetsOf, type UpdaterOptions } from './updater.ts';
+import { startUpdater, targetsOf, type Updater, type UpdaterOptions } from './updater.ts';
 
 const boundMb = 50;
 
@@ -43,14 +43,14 @@ async function peakRow(bench: Bench, made: BenchPackage, what: string, url: stri
   return { id: 'g', what, value: worst.peakKb / 1024, unit: 'MB', target: boundMb, note: describe(worst) };
 }
 
-interface Sampled {
+export interface Sampled {
   readonly peakKb: number;
   /** The largest of the samples, for its parts. */
   readonly largest: MemoryUse;
   readonly idle: MemoryUse;
 }
 
-function describe({ peakKb, largest, idle }: Sampled): string {
+export function describe({ peakKb, largest, idle }: Sampled): string {
   const mb = (kb: number) => (kb / 1024).toFixed(1);
   const parts = `largest sample ${mb(largest.residentKb)}: anonymous ${mb(largest.anonymousKb)}, file-backed ${mb(largest.fileKb)}`;
   return `peak ${mb(peakKb)}; ${parts}; idle ${mb(idle.residentKb)}`;
@@ -62,9 +62,22 @@ async function sampledUpdate(
   url: string,
   options: Partial<UpdaterOptions>,
 ): Promise<Sampled> {
-  const flags = bench.store.caFile === undefined ? [] : ['--ca-file', bench.store.caFile];
+  const flags = flagsFor(bench);
   const folder = join(bench.scratch, 'memory');
   const updater = await startUpdater({ folder, executable: bench.executable, flags, ...options });
+  try {
+    return await sampled(updater, () => updater.update(made, url, 300_000));
+  } finally {
+    await updater.stop();
+  }
+}
+
+export function flagsFor({ store: { caFile } }: Bench): readonly string[] {
+  return caFile === undefined ? [] : ['--ca-file', caFile];
+}
+
+/** What the updater takes while `act` goes on, polled as device-api does. */
+export async function sampled(updater: Updater, act: () => Promise<unknown>): Promise<Sampled> {
   let largest = memoryOf(updater.pid);
   const sampling = setInterval(() => {
     const now = memoryOf(updater.pid);
@@ -79,12 +92,11 @@ async function sampledUpdate(
   try {
     await new Promise((resolve) => setTimeout(resolve, 500));
     const idle = memoryOf(updater.pid);
-    await updater.update(made, url, 300_000);
+    await act();
     return { peakKb: memoryOf(updater.pid).peakKb, largest, idle };
   } finally {
     clearInterval(sampling);
     clearInterval(polling);
-    await updater.stop();
   }
 }
 

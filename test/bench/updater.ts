@@ -10,8 +10,11 @@ import { freePort } from './ports.ts';
 import { waitUntil, within } from './wait.ts';
 
 export interface UpdaterOptions {
-  /** Empty and made anew: the work directory, and beside it the targets. */
+  /** Empty and made anew, unless it `goesOn`: the work directory, and beside it the targets. */
   readonly folder: string;
+  /** With what an updater before has left. */
+  readonly goesOn?: true;
+  readonly env?: Readonly<Record<string, string>>;
   readonly executable: string;
   readonly flags?: readonly string[];
   /** A file of a cgroup that the process writes its own id to before it becomes the updater. */
@@ -32,7 +35,8 @@ export interface Updater {
   rollBack(withinMs: number): Promise<number>;
   /** Compares all that is deployed; ms from the request to the report. Rejects when anything differs. */
   audit(withinMs: number): Promise<number>;
-  stop(): Promise<void>;
+  /** The folder goes, unless it is to be `kept`. */
+  stop(folder?: 'kept'): Promise<void>;
 }
 
 interface AuditAnswer {
@@ -56,9 +60,8 @@ export function targetsOf(folder: string): string {
 export async function startUpdater(options: UpdaterOptions): Promise<Updater> {
   const { folder } = options;
   const work = join(folder, 'work');
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(work, { recursive: true });
-  mkdirSync(targetsOf(folder));
+  if (options.goesOn !== true) rmSync(folder, { recursive: true, force: true });
+  for (const path of [work, targetsOf(folder)]) mkdirSync(path, { recursive: true });
   const deviceApi = await openDeviceApi();
   const port = await freePort();
   const apiUrl = `http://127.0.0.1:${port}/api/v1.0`;
@@ -67,7 +70,7 @@ export async function startUpdater(options: UpdaterOptions): Promise<Updater> {
   const startedAt = performance.now();
   const child = spawn(...commandLine(options, work, port, deviceApi.url), {
     cwd: work,
-    env: { PATH: process.env.PATH },
+    env: { PATH: process.env.PATH, ...options.env },
     stdio: ['ignore', output, output],
   });
   closeSync(output);
@@ -141,14 +144,14 @@ export async function startUpdater(options: UpdaterOptions): Promise<Updater> {
       );
       return performance.now() - begun;
     },
-    async stop() {
+    async stop(kept) {
       const gone = new Promise((resolve) => child.once('exit', resolve));
       if (child.exitCode === null && child.signalCode === null) {
         child.kill('SIGTERM');
         await within('the updater ends', 10_000, gone);
       }
       await deviceApi.close();
-      rmSync(folder, { recursive: true, force: true });
+      if (kept === undefined) rmSync(folder, { recursive: true, force: true });
     },
   };
 }
