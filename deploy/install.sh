@@ -243,7 +243,7 @@ uninstall() {
     "$DESTDIR$UNITDIR/sysinit.target.wants/tope-updater-recover.service" "$DESTDIR$INITDIR/S02tope-updater-recover" \
     "$DESTDIR$INITDIR/tope-updater" "$DESTDIR$INITDIR/S90tope-updater" \
     "$target/tope-updater" "$target/.tope-updater.new" "$target/tope-updater-launch" \
-    "$target/tope-updater.previous" "$target/probation"
+    "$target/tope-updater.previous" "$target/probation" "$target/journal"
   remove_pages
   if has_systemd; then systemctl daemon-reload; fi
   # Folders that never held anything go, all others stay with what is in them.

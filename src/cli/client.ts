@@ -9,6 +9,7 @@ import { type Flags, UsageError } from '../config.ts';
 import type { PackageRequest } from '../download/request.ts';
 import { errno, errorText } from '../errors.ts';
 import type { HistoryEntry } from '../history.ts';
+import { realClock } from '../host/clock.ts';
 import type { HttpResponse, Net } from '../host/host.ts';
 import { realNet } from '../host/net.ts';
 import type { EventSchema } from '../http/contract.ts';
@@ -93,6 +94,22 @@ export async function clientOf(flags: Flags): Promise<Client> {
     fleet: async () => (await call('GET', 'fleet')) as FleetState,
     askFleet: async (request) => (await call('POST', 'fleet', request)) as FleetState,
   };
+}
+
+/** A daemon that was started just now needs a second before it answers: the action again, for up to five. */
+export async function onceThere<T>(action: () => Promise<T>): Promise<T> {
+  const clock = realClock();
+  const lastMs = clock.elapsed() + 5_000;
+  for (;;) {
+    try {
+      return await action();
+    } catch (thrown) {
+      const isRefused =
+        thrown instanceof Error && ['ECONNREFUSED', 'ENOENT'].includes(errno(thrown.cause) ?? '');
+      if (!isRefused || clock.elapsed() > lastMs) throw thrown;
+      await sleep(200);
+    }
+  }
 }
 
 async function targetOf(flags: Flags): Promise<Target> {

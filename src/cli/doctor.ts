@@ -6,6 +6,7 @@ import { plainFiles } from '../host/files.ts';
 import { realNet } from '../host/net.ts';
 import { realProcesses } from '../host/processes.ts';
 import type { CommandInvocation } from './arguments.ts';
+import { bootChecks } from './doctor-boot.ts';
 import { answersOf, daemonChecks } from './doctor-daemon.ts';
 import { fleetChecks } from './doctor-fleet.ts';
 import { placeChecks } from './doctor-places.ts';
@@ -37,6 +38,7 @@ export async function doctor({ flags }: CommandInvocation): Promise<number> {
             ...(await daemonChecks(host, target, flags)),
             ...(await placeChecks(host, target)),
             ...(await probationChecks(host.files, [dirname(process.execPath), target.workDirectory])),
+            ...(await bootChecks(host.files, dirname(process.execPath), target.workDirectory)),
             ...(await fleetChecks(host, target)),
             await trustCheck([target.workDirectory, ...(await ownPaths(target.config, target.configPath))]),
             runtimeCheck(process.versions.node, target.config.trusted_keys.length > 0, host.clock.now()),

@@ -11,7 +11,7 @@ import { realNet } from '../host/net.ts';
 import type { Notes } from '../notes.ts';
 import type { CommandInvocation } from './arguments.ts';
 import { askFirst, followTo, followToEnd } from './carry-out.ts';
-import { type Client, clientOf } from './client.ts';
+import { type Client, clientOf, onceThere } from './client.ts';
 import { imageFlags } from './device-commands.ts';
 import { CommandError } from './failure.ts';
 import { bytesText } from './figures.ts';
@@ -40,7 +40,7 @@ export async function install(invocation: CommandInvocation, updater: string): P
   const client = await clientOf(flags);
   const path = isUrl ? '' : await localPath(place, client);
   const output = createOutput(process.stdout, process.env);
-  const history = await client.history(); // a daemon that is not there is found out before a big file is read
+  const history = await onceThere(client.history); // a daemon that is not there is found out before a big file is read
   const offer = isUrl ? await offerUrl(place, flags, output) : await offerFile(path, flags, output);
   try {
     await askFirst(invocation, async () => {

@@ -4,8 +4,8 @@ import { dirname, isAbsolute, join, resolve } from 'node:path';
 import type { Config } from '../config.ts';
 import { owningUnit } from '../services/proc-text.ts';
 
-/** In the executable's directory: the launcher, and what it reads (deploy/launch.sh). */
-const besides = ['tope-updater-launch', 'tope-updater.previous', 'probation'];
+/** In the executable's directory: the launcher, what it reads (deploy/launch.sh), and the way to the journal (journal-link.ts). */
+const besides = ['tope-updater-launch', 'tope-updater.previous', 'probation', 'journal'];
 
 /** Absolute paths, of files that need not be there and of directories of which nothing may be touched. */
 export async function ownPaths(config: Config, configPath: string | undefined): Promise<string[]> {

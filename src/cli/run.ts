@@ -1,9 +1,9 @@
 /** `tope-updater run`: the daemon. Wires the real parts together; nothing in the work directory is touched before the lock is held. */
 import { chmod, lstat, mkdir, realpath } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { type Config, configFlag, type Flags } from '../config.ts';
-import { errno } from '../errors.ts';
+import { errno, errorText } from '../errors.ts';
 import type { Fleet } from '../fleet/client.ts';
 import { realClock } from '../host/clock.ts';
 import { watchDirectory } from '../host/directory-watch.ts';
@@ -27,6 +27,7 @@ import { createUpdater } from '../updater/runner.ts';
 import type { RunningUpdater } from '../updater/state.ts';
 import { createAfterStart } from './after-start.ts';
 import { fleetOptionsOf } from './fleet-options.ts';
+import { linkJournal } from './journal-link.ts';
 import { loadConfig } from './load-config.ts';
 import { answersAt, findOwnExecutable } from './own-executable.ts';
 import { ownPaths } from './own-files.ts';
@@ -66,6 +67,12 @@ export async function run(flags: Flags, version: string, memory: Memory): Promis
     const stranger = await strangerAt(path);
     if (stranger !== undefined) log.warn(`${stranger}: whoever that is can become root through ${path}`);
   }
+  if (executable !== undefined)
+    await linkJournal(dirname(executable.path), workDirectory).catch((thrown: unknown) =>
+      log.warn(
+        `${errorText(thrown)}: a boot after a cut finds the journal only after the services have started`,
+      ),
+    );
   // Files installed by hand need none of them: it starts all the same.
   for (const fault of await tlsFileFaults(config))
     log.error(`${fault}: no package can be downloaded over https`);

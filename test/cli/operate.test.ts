@@ -58,6 +58,18 @@ test('a file is installed without any network, in words that follow the stages',
   });
 });
 
+test('an install waits for a daemon that starts just now', async () => {
+  await withDevice(async (device) => {
+    const first = await device.start();
+    const { port } = new URL(first.url);
+    await first.end('SIGTERM');
+    const installing = command(['install', '--yes', await stick(device, '2.0.0'), '--url', first.url]);
+    await device.start(['--port', port]);
+    const { status, stderr } = await installing;
+    assert.is(status, 0, stderr);
+  });
+});
+
 test("what others have named is shown, and no terminal obeys it: a file's name, a link's target, the reason of a hold", async () => {
   await withDevice(async (device) => {
     const daemon = await device.start();

@@ -1,6 +1,14 @@
 /** The systemd unit and the init script, as the tools that read them see them. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -170,6 +178,33 @@ test('the init script says what it understands', () => {
   const { status, stderr } = init(placed('tope-updater.init', 0o755), 'dance');
   assert.is(status, 2);
   assert.match(stderr, '{start|stop|restart|status|recover}');
+});
+
+test('the init script recovers where a journal is, here or in another work directory, and starts nothing without', () => {
+  const script = placed('tope-updater.init', 0o755);
+  const program = readFileSync(updater, 'utf8');
+  writeFileSync(updater, program.replace('trap', 'exit 0\ntrap'));
+  const elsewhere = join(scratch, 'elsewhere');
+  const recoveries = () => {
+    const before = log();
+    assert.is(init(script, 'recover').status, 0);
+    return log().slice(before.length);
+  };
+  try {
+    rmSync(join(scratch, 'backups'), { recursive: true, force: true });
+    assert.is(recoveries(), '');
+    symlinkSync(elsewhere, join(scratch, 'journal'));
+    assert.is(recoveries(), '', 'no update was cut there');
+    writeFileSync(elsewhere, '');
+    assert.match(recoveries(), /^start recover *\n$/);
+    rmSync(join(scratch, 'journal'));
+    mkdirSync(join(scratch, 'backups'));
+    writeFileSync(join(scratch, 'backups', 'journal'), '');
+    assert.match(recoveries(), /^start recover *\n$/);
+  } finally {
+    writeFileSync(updater, program);
+    rmSync(join(scratch, 'backups'), { recursive: true, force: true });
+  }
 });
 
 test.run();

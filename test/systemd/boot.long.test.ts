@@ -5,7 +5,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { bootContainer, type Container, until, wantedReleases, whyNoContainer } from './container.ts';
-import { install, type Module } from './update.ts';
+import { install, type Module, untilAtRest } from './update.ts';
 
 /** So many that their switch can be stopped in the middle. */
 const files = 240;
@@ -87,12 +87,28 @@ for (const release of wantedReleases()) {
     );
   });
 
-  test('without tope-updater-recover.service a service starts on half of an update: the test above can fail', async () => {
-    await until('it rests', async () =>
-      /"stage":"(idle|success|failed)"/.test((await container.updater('status', '--json')).output),
+  test("the same where the work directory is not the program's own", async () => {
+    await untilAtRest(container);
+    const options = (await container.sh('cat /etc/default/tope-updater')).replace(
+      '="',
+      '="--dir /data/updates ',
     );
+    container.put('/etc/default/tope-updater', `${options}\n`);
+    await container.sh('mkdir -p /data; systemctl restart tope-updater');
+    await until('the updater answers', async () => (await container.updater('status')).status === 0);
+    const { left, seen } = await crashInMidSwitch(container, '3.0.0');
+    assert.is(left.split(' ').length, 2, left);
+    assert.is(seen.split('\n').length, 1, seen);
+    assert.is(
+      await container.sh('systemctl show -P Result,ConditionResult tope-updater-recover'),
+      'success\nyes',
+    );
+  });
+
+  test('without tope-updater-recover.service a service starts on half of an update: the test above can fail', async () => {
+    await untilAtRest(container);
     await container.sh('systemctl disable -q tope-updater-recover');
-    const { seen } = await crashInMidSwitch(container, '3.0.0');
+    const { seen } = await crashInMidSwitch(container, '4.0.0');
     assert.is(seen.split('\n').length, 2, seen);
   });
 
