@@ -24,6 +24,7 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { endOfSupport } from '../src/node-support.ts';
 import { projectRoot, writeBundle } from './bundle.ts';
+import { runnerOf } from './code-cache.ts';
 import { licenseTexts } from './licenses.ts';
 import { executableFlags, packExecutable } from './pack.ts';
 import { type Arch, arches, provideRuntime, type Runtime } from './runtime.ts';
@@ -92,10 +93,13 @@ export function unsupported(runtimes: readonly Pick<Runtime, 'arch' | 'version'>
 
 /** Everything an executable depends on, as one digest. */
 function inputsKey(runtime: Runtime, bundle: string): string {
-  const rules = ['build/pack.ts', 'build/sea-blob.ts', 'build/packaging/package-lock.json'];
+  const packaging = ['package-lock.json', 'loader.cjs', 'compile.cjs'].map(
+    (name) => `build/packaging/${name}`,
+  );
+  const rules = ['build/pack.ts', 'build/code-cache.ts', 'build/sea-blob.ts', ...packaging];
   const files = [bundle, runtime.path, ...rules.map((name) => join(projectRoot, name))];
   return createHash('sha256')
-    .update(JSON.stringify([executableFlags, ...files.map(sha256)]))
+    .update(JSON.stringify([executableFlags, runnerOf(runtime) !== undefined, ...files.map(sha256)]))
     .digest('hex');
 }
 

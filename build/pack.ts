@@ -18,6 +18,7 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { projectRoot } from './bundle.ts';
+import { compileProgram } from './code-cache.ts';
 import { type Arch, cacheFolder, type Runtime } from './runtime.ts';
 import { seaBlob } from './sea-blob.ts';
 
@@ -89,11 +90,17 @@ function packWithPkg(
     );
   const home = join(work, 'home');
   for (const seeded of [runtime, maker]) seedPkgCache(home, seeded);
+  const { main, assets } = compileProgram(runtime, script, executableFlags, work) ?? {
+    main: script,
+    assets: {},
+  };
+  // pkg works in a folder of random name below TMPDIR; relative to it, the path that the blob keeps is always the same.
+  const above = (name: string) => `../${name}`;
+  const placed = Object.fromEntries(Object.entries(assets).map(([name, file]) => [name, above(file)]));
   const request = {
     script,
     targets: [{ nodeRange: `node${runtime.version}`, platform: 'linux', arch, output }],
-    // pkg works in a folder of random name below TMPDIR; relative to it, the path that the blob keeps is always the same.
-    seaConfig: { main: `../${script}`, execArgv: executableFlags },
+    seaConfig: { main: above(main), assets: placed, execArgv: executableFlags },
   };
   execFileSync(
     maker.path,

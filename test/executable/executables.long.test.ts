@@ -1,5 +1,6 @@
 /** The executables that `make dist` made: does each start, update a device, and recover from a power cut? */
 import { spawnSync } from 'node:child_process';
+import { resolve } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { projectVersion } from '../../build/bundle.ts';
@@ -55,6 +56,23 @@ for (const arch of arches) {
     assert.match(stdout, projectVersion);
     assert.is(stderr, '');
   });
+
+  // Node 20, which armv7 carries without a release's own, has no assets in its executables.
+  (arch === 'armv7' ? tests.skip : tests)(
+    'starts with the code that was made of it, and without where V8 does not take that',
+    () => {
+      const [program = '', ...args] = runner.argv;
+      const probe = resolve(import.meta.dirname, '../fixtures/code-verdict.cjs');
+      const said = (flag: string) => {
+        const env = { PATH: process.env.PATH, NODE_OPTIONS: `--require=${probe} ${flag}` };
+        return spawnSync(program, [...args, '--version'], { encoding: 'utf8', env, timeout: 60_000 });
+      };
+      assert.is(said('').stderr, 'the code is taken\n');
+      const refused = said('--stack-trace-limit=20');
+      assert.is(refused.stderr, 'the code is refused\n');
+      assert.match(refused.stdout, projectVersion);
+    },
+  );
 
   tests('downloads, installs, restarts two services and ends at SIGTERM', () =>
     withDevice(async (device) => {
