@@ -1,4 +1,5 @@
 /** `tope-updater pack`: makes a package of a folder. The JSON goes to stdout, what is said of it to stderr. */
+import { open } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Flags } from '../config.ts';
 import { UpdateError } from '../errors.ts';
@@ -71,9 +72,24 @@ function removalText({ remove = [], complete }: Release): string {
 /** A folder with a manifest.json, or the manifest itself. */
 async function sourceAt(place: string): Promise<{ folder: string; manifestPath: string }> {
   const { path, found } = await placeAt(place);
+  if (found.isFile() && (await isZip(path)))
+    throw new CommandError(
+      `${place} is a package already; pack takes the folder that it is made of (tope-updater verify ${place} looks at it)`,
+    );
   return found.isDirectory()
     ? { folder: path, manifestPath: join(path, 'manifest.json') }
     : { folder: dirname(path), manifestPath: path };
+}
+
+/** By its first bytes. */
+async function isZip(path: string): Promise<boolean> {
+  const file = await open(path);
+  try {
+    const { buffer } = await file.read(Buffer.alloc(4), 0, 4, 0);
+    return buffer.toString('latin1') === 'PK\x03\x04';
+  } finally {
+    await file.close();
+  }
 }
 
 function packageUrl(flags: Flags, name: string): string {

@@ -14,9 +14,17 @@ export function targetRulesOf(flags: Flags): TargetRules {
   return { allowedRoots, workDirectory: usualWorkDirectory };
 }
 
-/** What a refusal says, and the flag where one may help. */
+/** What a refusal says, and what may help. */
 export function refusalText(thrown: unknown): string {
   const text = errorText(thrown);
-  if (!text.includes('outside the allowed roots')) return text;
-  return `${text}\n  where the devices allow it: --allow-root DIR`;
+  const advice = advices.find(([pattern]) => pattern.test(text));
+  return advice === undefined ? text : `${text}\n  ${advice[1]}`;
 }
+
+const advices: readonly (readonly [RegExp, string])[] = [
+  [/outside the allowed roots/, 'where the devices allow it: --allow-root DIR'],
+  [
+    /is a symlink to .*, which /,
+    'the symlinks of a tree must be relative and stay in it (ln -sr); a virtual environment is made with python3 -m venv --copies, or on the device (docs/cookbook.md)',
+  ],
+];

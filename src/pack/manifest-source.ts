@@ -10,15 +10,15 @@ import { withoutSlash } from '../package/manifest-fields.ts';
 import type { ListedFile } from '../package/manifest-schema.ts';
 import { quoted } from '../package/path-fault.ts';
 import { parseStrictJson } from '../package/strict-json.ts';
+import { manifestFaults } from './manifest-faults.ts';
 import type { SourceLink, Sources } from './sources.ts';
 
 export interface ManifestSource {
   readonly manifest: Omit<CompleteManifest, 'files'> & {
     readonly files?: readonly ListedFile[] | undefined;
   };
-  /** The same as written: with every key, also those the device ignores. */
+  /** The same as written: with every key, also those of its engineer (`x-...`). */
   readonly written: Readonly<Record<string, unknown>>;
-  readonly warnings: readonly string[];
 }
 
 /** Size and digests of a file that goes into the package. */
@@ -37,13 +37,17 @@ export interface DeltaName {
 /** By the name of the file that they make. */
 export type Deltas = ReadonlyMap<string, readonly DeltaName[]>;
 
-/** Reads the source with the device's own checks. Throws INVALID_MANIFEST naming the field. */
+/** Reads the source with the device's own checks, and refuses unknown keys. Throws INVALID_MANIFEST naming every fault. */
 export function readManifestSource(bytes: Uint8Array): ManifestSource {
   const source = Buffer.from(bytes).toString('utf8');
-  const text = withoutComments(source);
+  // A byte order mark does not go into the package; no device would take it.
+  const text = withoutComments(source.replace(/^\ufeff/, ''));
   // What is not UTF-8 goes to the device's reader as it is: it says so.
   const isUtf8 = Buffer.from(source).equals(bytes);
-  const { manifest, warnings } = parseManifest(isUtf8 ? Buffer.from(text) : bytes);
+  const plain = isUtf8 ? Buffer.from(text) : bytes;
+  const faults = manifestFaults(plain);
+  if (faults.length > 0) throw invalidManifest(faults.join('; '));
+  const { manifest } = parseManifest(plain);
   const { files, ...rest } = manifest;
   const patched = [...manifest.modules, ...(Array.isArray(files) ? files : [])].some(({ deltas }) => deltas);
   if (patched) throw invalidManifest('deltas: pack --delta-from makes them; name none here');
@@ -52,7 +56,7 @@ export function readManifestSource(bytes: Uint8Array): ManifestSource {
       'files: pack makes the entry by itself where it is needed; list files here, or nothing',
     );
   const written = parseStrictJson(text) as Record<string, unknown>;
-  return { manifest: files === undefined ? rest : { ...rest, files }, warnings, written };
+  return { manifest: files === undefined ? rest : { ...rest, files }, written };
 }
 
 /** The package's manifest, whose list of files goes into it or into an entry of its own. */

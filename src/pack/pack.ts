@@ -68,7 +68,7 @@ export async function packFolder(host: PackHost, options: PackOptions): Promise<
     const inspection = await inspectPackage(host, unfinished, options.rules, keys);
     await host.files.rename(unfinished, options.outputPath);
     const warnings = [
-      ...source.warnings,
+      ...inspection.warnings,
       ...droppedModes(source, sources),
       ...unsignedSelf(source, options.signingKey),
       ...heavyDeltas(deltas, inspection.sizeBytes),

@@ -74,7 +74,7 @@ export const SizeBytes = v.pipe(v.number(), v.safeInteger(), v.minValue(0, 'must
 
 /** Permission bits in octal, as chmod(1) takes them. */
 export const Mode = v.pipe(
-  v.string(),
+  v.string('must be text such as "0755", not a number'),
   v.regex(/^[0-7]{3,4}$/, 'must be permission bits in octal such as "0755"'),
   v.transform((digits) => Number.parseInt(digits, 8)),
 );

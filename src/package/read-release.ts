@@ -3,12 +3,14 @@
  * signature was found good.
  */
 import { UpdateError } from '../errors.ts';
+import { breathing } from '../host/breathing.ts';
 import { limits } from '../limits.ts';
 import type { Release } from '../release.ts';
 import type { Archive } from './archive.ts';
 import { entryNamed } from './extraction.ts';
 import { completeManifest } from './listed-files.ts';
 import { parseManifest } from './manifest.ts';
+import { quoted } from './path-fault.ts';
 import { type ReleaseRules, resolveRelease } from './release.ts';
 import { type Signed, type TrustedKey, verifyManifestSignature } from './signature.ts';
 import { requireDigests, requireDirectories, requireLinks } from './signed-content.ts';
@@ -58,6 +60,19 @@ async function readManifest(archive: Archive): Promise<Uint8Array> {
     );
   const bytes = entry === undefined ? undefined : await archive.readSmall(name, limits.manifestBytes);
   if (bytes === undefined)
-    throw new UpdateError('INVALID_MANIFEST', `${name} is missing at the root of the package`);
+    throw new UpdateError(
+      'INVALID_MANIFEST',
+      `${name} is missing at the root of the package${await elsewhere(archive, name)}`,
+    );
   return bytes;
+}
+
+/** Whoever zips the folder in place of its content puts all of it one level down. */
+async function elsewhere({ entries }: Archive, name: string): Promise<string> {
+  for await (const entry of breathing(entries)) {
+    const [folder = '', rest] = entry.name.split(/\/(.*)/s);
+    if (rest === name)
+      return `: it is in ${quoted(`${folder}/`)}; zip the content of that folder, or use tope-updater pack`;
+  }
+  return '';
 }

@@ -3,12 +3,19 @@
  * any other here: ways to show one manifest to the signer and another to the device. Both are errors, as is deep nesting.
  */
 
+import { jsonFault, placeOf } from './json-fault.ts';
+import { quoted } from './path-fault.ts';
+
 const maxDepth = 32;
 
 /** The value of a JSON text; throws a SyntaxError that says what is wrong and where. */
 export function parseStrictJson(text: string): unknown {
   refuseAmbiguity(text);
-  return JSON.parse(text);
+  try {
+    return JSON.parse(text);
+  } catch (thrown) {
+    throw new SyntaxError(jsonFault(text), { cause: thrown });
+  }
 }
 
 /** Walks brackets and keys before JSON.parse builds anything: depth costs no memory. What is no JSON is left to that to explain. */
@@ -19,25 +26,36 @@ function refuseAmbiguity(text: string): void {
     const character = text[at];
     if (character === '{' || character === '[') {
       if (open.length === maxDepth)
-        throw new SyntaxError(`nested more than ${maxDepth} levels deep at position ${at}`);
+        throw new SyntaxError(`nested more than ${maxDepth} levels deep at ${placeOf(text, at)}`);
       open.push(character === '{' ? new Set() : undefined);
     } else if (character === '}' || character === ']') {
       open.pop();
     } else if (character === '"') {
       const end = endOfString(text, at);
-      if (isKey(text, end)) noteKey(open.at(-1), text.slice(at, end));
+      const key = isKey(text, end) ? keyOf(text.slice(at, end)) : undefined;
+      const fault = key === undefined ? undefined : keyFault(open.at(-1), key);
+      if (fault !== undefined)
+        throw new SyntaxError(`${placeOf(text, at)}: the key ${quoted(key ?? '')} ${fault}`);
       at = end - 1;
     }
   }
 }
 
-function noteKey(keys: Set<string> | undefined, quoted: string): void {
-  // Unquoted by JSON.parse, since "\u0061" and "a" are the same key.
-  const key: unknown = JSON.parse(quoted);
-  if (keys === undefined || typeof key !== 'string') return;
-  if (key === '__proto__') throw new SyntaxError('the key "__proto__" is not accepted');
-  if (keys.has(key)) throw new SyntaxError(`the key ${quoted} is given twice in one object`);
-  keys.add(key);
+/** Unquoted by JSON.parse, since "\u0061" and "a" are the same key. Undefined: it is none; the parser says so. */
+function keyOf(quotedKey: string): string | undefined {
+  try {
+    return JSON.parse(quotedKey) as string;
+  } catch {
+    return undefined;
+  }
+}
+
+/** `keys`: those of its object so far, to which it is added. */
+function keyFault(keys: Set<string> | undefined, key: string): string | undefined {
+  if (key === '__proto__') return 'is not accepted';
+  if (keys?.has(key)) return 'is given twice in one object';
+  keys?.add(key);
+  return undefined;
 }
 
 /** Position after the closing quote of the string that opens at `start`; the text's end when it is never closed. */

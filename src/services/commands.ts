@@ -3,7 +3,7 @@
  * bounded in time and in what is logged. They may be cut or killed at any point and run again: that is said to whoever writes
  * them.
  */
-import { errorText, UpdateError } from '../errors.ts';
+import { errno, errorText, UpdateError } from '../errors.ts';
 import type { Host, Log } from '../host/host.ts';
 import { limits } from '../limits.ts';
 
@@ -39,12 +39,16 @@ export async function runCommands(
       if (status !== 0) fault = `exit status ${status}`;
     } catch (thrown) {
       if (signal.aborted) throw thrown;
-      fault = errorText(thrown);
+      fault = errno(thrown) === 'ETIMEDOUT' ? tooLong(group) : errorText(thrown);
     }
     const last = output.end();
     if (fault === undefined) continue;
     throw new UpdateError('DEPLOYMENT_FAILED', `${words}: ${fault}${last === '' ? '' : `: ${last}`}`);
   }
+}
+
+function tooLong({ timeoutMs }: CommandGroup): string {
+  return `did not end within ${timeoutMs / 1000} s, which "timeout_s" of the module allows each command`;
 }
 
 function environmentOf(

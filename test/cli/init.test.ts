@@ -1,5 +1,5 @@
 /** Starters of every kind: packed without a warning, read by verify, and installed on a device as they are. */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { type StarterKind, starterFiles, starterKinds } from '../../src/pack/starter.ts';
@@ -110,12 +110,30 @@ test('a newcomer is told what comes next, what is no package, and why a small on
         (await command(['verify', place])).stderr,
         `tope-updater: ${place} is no package: tope-updater pack ${place} makes one of it\n`,
       );
+    assert.is(
+      (await command(['pack', zip])).stderr,
+      `tope-updater: ${zip} is a package already; pack takes the folder that it is made of (tope-updater verify ${zip} looks at it)\n`,
+    );
     const foretold = await command(['verify', zip, '--against', zip]);
     assert.match(
       foretold.stdout,
       /in 1 request: a package below 256 KiB is downloaded whole, as asking for parts/,
     );
     assert.match((await command(['init', '--kind', 'pyton', folder])).stderr, /did you mean "python"\?/);
+  }));
+
+test('a symlink that leaves its tree, as those of a virtual environment, is refused with what helps', () =>
+  withDevice(async (device) => {
+    const folder = join(device.folder, 'linked');
+    assert.is((await command(['init', '--kind', 'web', folder])).status, 0);
+    symlinkSync('/usr/bin/python3', join(folder, 'modules/web/python'));
+    const { status, stderr } = await command(['pack', folder, '-o', join(device.folder, 'linked.zip')]);
+    assert.is(status, 1);
+    assert.match(
+      stderr,
+      /is a symlink to "\/usr\/bin\/python3", which is absolute\n {2}the symlinks of a tree must be relative/,
+    );
+    assert.match(stderr, /python3 -m venv --copies/);
   }));
 
 /** What the starter's service has started. */

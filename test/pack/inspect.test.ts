@@ -1,5 +1,5 @@
 /** Looking at a package as a device would, without one. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -9,6 +9,7 @@ import { starterFiles } from '../../src/pack/starter.ts';
 import { parseTrustedKey } from '../../src/package/signature.ts';
 import { newSigner } from '../fixtures/minisign-signer.ts';
 import { buildPackage, digestsOf, type PackageSpec } from '../fixtures/package-builder.ts';
+import { rawZip } from '../fixtures/raw-zip.ts';
 import { packHost, withSource } from './source-folder.ts';
 
 const test = suite('inspect');
@@ -52,6 +53,17 @@ test('a signature is seen without a key, and checked with one', async () => {
   assert.equal([unchecked.hasSignature, unchecked.signed], [true, undefined]);
   const checked = (await inspect(spec, [signer.publicKey])).inspection;
   assert.is(checked.signed?.trustedComment, 'made by a test');
+});
+
+test('a folder that was zipped in place of its content is named', async () => {
+  const path = join(folder, 'folder.zip');
+  const entries = [{ name: 'printer/' }, { name: 'printer/manifest.json', content: '{}' }];
+  writeFileSync(path, rawZip({ entries }));
+  const said = await inspectPackage(packHost, path, rules, []).catch((thrown: Error) => thrown.message);
+  assert.is(
+    said,
+    'INVALID_MANIFEST: manifest.json is missing at the root of the package: it is in "printer/"; zip the content of that folder, or use tope-updater pack',
+  );
 });
 
 const refusals: readonly (readonly [string, PackageSpec, readonly string[], RegExp])[] = [

@@ -19,14 +19,80 @@ const commented = `{ // the first line
 }`.replace('tope//a', 'tope/a');
 
 test('comments go, strings stay as they are', () => {
-  const { manifest, warnings } = readManifestSource(Buffer.from(commented));
+  const { manifest } = readManifestSource(Buffer.from(commented));
   assert.equal(manifest.modules[0]?.start, ['/bin/echo', 'http://x // y', '" // z']);
-  assert.equal(warnings, []);
 });
 
 test('an error in a commented manifest tells its true position', () => {
   const text = '{ // a comment\n  "version": 1.0.0 }';
-  assert.throws(() => readManifestSource(Buffer.from(text)), /position 31/);
+  assert.throws(
+    () => readManifestSource(Buffer.from(text)),
+    /not valid JSON: line 2 column 17: "," or "}" is expected, not "\."$/,
+  );
+});
+
+const app = { name: 'a', src: 'a', dst: '/opt/tope/a' };
+
+/** What is wrong -> what is said, once for each fault. */
+const faults: readonly (readonly [string, object, readonly string[]])[] = [
+  [
+    'a misspelt key that is required',
+    { modules: [{ name: 'a', source: 'a', dst: '/opt/tope/a' }] },
+    ['modules[0].src: is missing', 'modules[0].source: is not a key that is known here; did you mean "src"?'],
+  ],
+  [
+    'keys in another form',
+    { modules: [{ ...app, processName: 'a', healthcheck: { tcp: 1 }, restart_ordre: 1 }] },
+    [
+      'modules[0].processName: is not a key that is known here; did you mean "process_name"?',
+      'modules[0].healthcheck: is not a key that is known here; did you mean "health"?',
+      'modules[0].restart_ordre: is not a key that is known here; did you mean "restart_order"?',
+    ],
+  ],
+  [
+    'keys of health and of the root',
+    { Reboot: true, colour: 'red', modules: [{ ...app, health: { tcp: 1, timeout: 3 } }] },
+    [
+      'Reboot: is not a key that is known here; did you mean "reboot"?',
+      'colour: is not a key that is known here; keys of your own begin with "x-"',
+      'modules[0].health.timeout: is not a key that is known here; did you mean "timeout_s"?',
+    ],
+  ],
+  [
+    'a mode that is a number, and a port that is text',
+    { modules: [{ ...app, mode: 755, health: { tcp: '80' } }] },
+    [
+      'modules[0].mode: must be text such as "0755", not a number',
+      'modules[0].health.tcp: Invalid type: Expected number but received "80"',
+    ],
+  ],
+];
+for (const [what, rest, texts] of faults)
+  test(`all are told: ${what}`, () => {
+    const text = JSON.stringify({ version: '1.0.0', ...rest });
+    const { message } = thrownBy(() => readManifestSource(Buffer.from(text)));
+    assert.is(message, `INVALID_MANIFEST: manifest.json: ${texts.join('; ')}`);
+  });
+
+test('of very many faults the first are told', () => {
+  const modules = Array.from({ length: 40 }, () => ({ name: 'a', src: '/a', dst: 'a' }));
+  const text = JSON.stringify({ version: '1.0.0', modules });
+  assert.match(thrownBy(() => readManifestSource(Buffer.from(text))).message, /; 70 more$/);
+});
+
+test("keys that begin with x- are their engineer's, and $schema is the editor's", () => {
+  const text = JSON.stringify({
+    version: '1.0.0',
+    $schema: 'x',
+    'x-team': 1,
+    modules: [{ ...app, 'x-1': 2 }],
+  });
+  assert.is(readManifestSource(Buffer.from(text)).written['x-team'], 1);
+});
+
+test('a byte order mark is left out', () => {
+  const text = JSON.stringify({ version: '1.0.0', modules: [app] });
+  assert.is(readManifestSource(Buffer.from(`\ufeff${text}`)).manifest.version, '1.0.0');
 });
 
 test('what is no UTF-8 is refused as the device refuses it', () => {
@@ -38,7 +104,7 @@ test('what is packed has no comments, every key in its order, and a line for eac
     Buffer.from(`{
       "reboot": true, "version": "1.0.0",
       "modules": [
-        { "name": "a", "src": "a", "dst": "/opt/tope/a", "mode": "4755", "vendor": 1 },
+        { "name": "a", "src": "a", "dst": "/opt/tope/a", "mode": "4755", "x-vendor": 1 },
         { "name": "t", "src": "tree/", "dst": "/opt/tope/t" }
       ],
       "compatible": ["x1"]
@@ -50,7 +116,7 @@ test('what is packed has no comments, every key in its order, and a line for eac
   "reboot": true,
   "version": "1.0.0",
   "modules": [
-    {"name":"a","src":"a","dst":"/opt/tope/a","mode":"4755","vendor":1,"size":1,"md5":"${digests.md5}","sha256":"${digests.sha256}"},
+    {"name":"a","src":"a","dst":"/opt/tope/a","mode":"4755","x-vendor":1,"size":1,"md5":"${digests.md5}","sha256":"${digests.sha256}"},
     {"name":"t","src":"tree/","dst":"/opt/tope/t"}
   ],
   "compatible": ["x1"],
@@ -116,5 +182,14 @@ test('directories with nothing in them are listed, and those of the source must 
   assert.equal(filled(['tree/a/']), ['tree/a', 'tree/b/c']);
   assert.throws(() => filled(['tree/a', 'tree/b']), /directories\[1\]: "tree\/b" is not an empty directory/);
 });
+
+function thrownBy(act: () => unknown): Error {
+  try {
+    act();
+  } catch (thrown) {
+    if (thrown instanceof Error) return thrown;
+  }
+  throw new Error('nothing was thrown');
+}
 
 test.run();

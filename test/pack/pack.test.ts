@@ -233,12 +233,20 @@ test('a mode that no package carries is told; one that the manifest asks for is 
     });
 });
 
-test('a key that the device ignores is told', async () => {
-  await withSource({ ...usualManifest, colour: 'red' }, async (source) => {
+test('a key that no device knows is refused, and nothing is written', async () => {
+  await withSource({ ...usualManifest, colour: 'blue' }, async (source) => {
+    writeUsual(source);
+    assert.match((await refusal(source)).message, /manifest\.json: colour: is not a key that is known here/);
+    assert.not(existsSync(join(source.folder, 'package.zip')));
+  });
+});
+
+test('a pattern of edited files that matches none is a warning', async () => {
+  const [alpha, web] = usualManifest.modules;
+  await withSource({ ...usualManifest, modules: [alpha, { ...web, config: ['*.cfg'] }] }, async (source) => {
     writeUsual(source);
     const { warnings } = await source.pack();
-    assert.is(warnings.length, 1);
-    assert.match(warnings[0] ?? '', /colour/);
+    assert.equal(warnings, ['web: config "*.cfg" matches no file of the package']);
   });
 });
 
