@@ -62,12 +62,13 @@ export function runToEnd(args: readonly string[]): { status: number | null; stdo
   });
 }
 
-/** Starts `run` on a free port and waits until it answers. Rejects with what it printed when it ends instead. */
+/** Starts `run` of the program on a free port and waits until it answers. Rejects with what it printed when it ends instead. */
 export async function startDaemon(
   flags: readonly string[],
   environment: Readonly<Record<string, string | undefined>> = {},
+  argv = programArgv,
 ): Promise<Daemon> {
-  const [command, ...first] = programArgv;
+  const [command, ...first] = argv;
   const child = spawn(command, [...first, 'run', '--port', '0', ...flags], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: environmentOf(environment),

@@ -1,15 +1,17 @@
 /**
  * This version goes on from what an earlier release has left behind at each record of its journal (fixtures/releases, made by
- * leave-behind.ts): the update ends, and two rollbacks lead back to the first set.
+ * leave-behind.ts), and the last release from what this one leaves: the update ends, and two rollbacks by this version lead back to
+ * the first set.
  */
-import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { HistoryEntry } from '../../src/history.ts';
 import { startDaemon } from './daemon.ts';
-import type { Leftover, ReleaseFixture } from './leave-behind.ts';
+import { buildBundleOf, commitOf, lastRelease } from './last-release.ts';
+import { leaveBehind, type ReleaseFixture } from './leave-behind.ts';
+import { endsWell, flagsOf, goesBack, inPlace } from './left-behind.ts';
 
 const test = suite('what earlier releases leave behind');
 const fixtures = join(import.meta.dirname, '../fixtures/releases');
@@ -19,60 +21,44 @@ for (const name of readdirSync(fixtures)) {
   for (const [state, files] of Object.entries(states))
     test(`${name.replace('.json', '')}, ${state}: the update ends, and can be taken back`, () =>
       inPlace(folder, files, async () => {
-        const [work, root] = [join(folder, 'work'), join(folder, 'opt')];
-        const daemon = await startDaemon([
-          '--dir',
-          work,
-          '--allow-root',
-          root,
-          '--report-url',
-          'http://127.0.0.1:9/',
-        ]);
+        const daemon = await startDaemon(flagsOf(folder));
         try {
-          const contents = () => ['a', 'b'].map((file) => readFileSync(join(root, file), 'utf8'));
-          if (state === 'toInstall') {
-            await daemon.reach('toInstall');
-            assert.is((await daemon.post('update', { version: '1.2.0' })).code, 200);
-          }
-          await daemon.reach(state === 'success' ? 'idle' : 'success');
-          assert.equal(contents(), ['a of 1.2.0', 'b of 1.2.0, longer']);
-          const { data } = await daemon.get<{ updates: HistoryEntry[] }>('history');
-          assert.equal(
-            data.updates.map(({ version, outcome }) => `${version} ${outcome}`),
-            ['1.2.0 success', '1.1.0 success'],
-          );
-          for (const set of [
-            ['a of 1.1.0', 'b of 1.1.0, longer'],
-            ['a of 1.0.0', 'b of 1.0.0'],
-          ]) {
-            assert.is((await daemon.post('rollback')).code, 200);
-            await daemon.reach('success');
-            assert.equal(contents(), set);
-          }
-          assert.equal(readdirSync(root).sort(), ['a', 'b']);
+          await endsWell(daemon, folder, state);
+          await goesBack(daemon, folder);
         } finally {
           await daemon.end('SIGKILL');
         }
       }));
 }
 
-test.run();
-
-/** Where the paths in journal and package say; on a file system of its own where that can be had, as others may test, too. */
-async function inPlace(folder: string, files: Leftover, use: () => Promise<void>): Promise<void> {
-  mkdirSync(folder, { recursive: true });
-  const isOwn = spawnSync('mount', ['-t', 'tmpfs', 'none', folder]).status === 0;
-  try {
-    for (const [path, { mode, text }] of Object.entries(files)) {
-      mkdirSync(dirname(join(folder, path)), { recursive: true });
-      // A package that waits expires after a day.
-      const now = text.replace(/"verified_at": "[^"]*"/, `"verified_at": "${new Date().toISOString()}"`);
-      writeFileSync(join(folder, path), Buffer.from(path.endsWith('state.json') ? now : text, 'latin1'));
-      chmodSync(join(folder, path), mode);
+const release = lastRelease();
+const commit = commitOf(release);
+if (commit === undefined)
+  console.log(`skipped: ${release} on what this version leaves: the history of the sources is not here`);
+else
+  test(`${release} goes on from what this version leaves at each record, and this version from that`, async () => {
+    const scratch = mkdtempSync(join(tmpdir(), 'last-release-'));
+    try {
+      const bundle = buildBundleOf(commit, scratch);
+      const { folder, states } = await leaveBehind('dist/tope-updater.cjs');
+      assert.equal(Object.keys(states), [
+        'toInstall',
+        'stopping',
+        'switching',
+        'switched',
+        'committed',
+        'success',
+      ]);
+      for (const [state, files] of Object.entries(states))
+        await inPlace(folder, files, async () => {
+          const before = await startDaemon(flagsOf(folder), {}, [process.execPath, bundle]);
+          await endsWell(before, folder, state).finally(() => before.end('SIGTERM'));
+          const now = await startDaemon(flagsOf(folder));
+          await goesBack(now, folder).finally(() => now.end('SIGKILL'));
+        });
+    } finally {
+      rmSync(scratch, { recursive: true, force: true });
     }
-    await use();
-  } finally {
-    if (isOwn) spawnSync('umount', [folder]);
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
+  });
+
+test.run();

@@ -22,9 +22,10 @@ export interface ReleaseFixture {
   readonly states: Readonly<Record<string, Leftover>>;
 }
 
+/** Records of a journal, of whatever release; one that the bundle does not write is left out. */
 const moments = ['staged', 'stopping', 'switching', 'switched', 'committed'];
 
-async function leaveBehind(bundle: string): Promise<ReleaseFixture> {
+export async function leaveBehind(bundle: string): Promise<ReleaseFixture> {
   const folder = mkdtempSync(join(tmpdir(), 'release-'));
   const states: Record<string, Leftover> = {};
   for (const moment of ['toInstall', ...moments, 'success']) {
@@ -32,16 +33,17 @@ async function leaveBehind(bundle: string): Promise<ReleaseFixture> {
     for (const name of ['work', 'opt', 'store']) mkdirSync(join(folder, name), { recursive: true });
     for (const name of ['a', 'b']) writeFileSync(join(folder, 'opt', name), `${name} of 1.0.0`);
     await install(folder, bundle, '1.1.0', 'success');
-    await install(folder, bundle, '1.2.0', moment);
+    if (!(await install(folder, bundle, '1.2.0', moment))) continue;
     states[moment] = { ...filesBelow(folder, 'work'), ...filesBelow(folder, 'opt') };
   }
   rmSync(folder, { recursive: true, force: true });
   return { folder, states };
 }
 
-async function install(folder: string, bundle: string, version: string, moment: string): Promise<void> {
+/** False where that moment never came. */
+async function install(folder: string, bundle: string, version: string, moment: string): Promise<boolean> {
   const deadly = readFileSync(bundle, 'utf8').replace(
-    new RegExp(`append\\(\\{state:"${moment}"[^)]*\\}\\)`),
+    new RegExp(`(append|note)\\(\\{state:"${moment}"[^)]*\\}\\)`, 'g'),
     '$&.then(()=>process.kill(process.pid,"SIGKILL"))',
   );
   const program = join(folder, 'store/updater.cjs');
@@ -62,7 +64,10 @@ async function install(folder: string, bundle: string, version: string, moment: 
     ],
     { stdio: 'ignore', env: environmentOf({}) },
   );
-  const ended = new Promise<void>((done) => child.once('exit', () => done()));
+  let hasEnded = false;
+  const ended = new Promise<void>((done) => child.once('exit', () => done())).then(() => {
+    hasEnded = true;
+  });
   const call = async (name: string, body?: object): Promise<{ stage: string } | undefined> => {
     const init = body && {
       method: 'POST',
@@ -92,11 +97,13 @@ async function install(folder: string, bundle: string, version: string, moment: 
   await reach('toInstall');
   if (moment !== 'toInstall') {
     await call('update', { version });
-    if (moment === 'success') await reach('success');
+    await until('its end', async () => hasEnded || (await call('progress'))?.stage === 'success');
   }
-  if (moment === 'success' || moment === 'toInstall') child.kill('SIGTERM');
+  const isReached = hasEnded || moment === 'success' || moment === 'toInstall';
+  child.kill('SIGTERM');
   await ended;
   await store.close();
+  return isReached;
 }
 
 /** Without the padding behind the records of a journal. */
