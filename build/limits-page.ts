@@ -63,6 +63,7 @@ const parts: readonly (readonly [heading: string, rows: readonly Row[]])[] = [
       ['time for a process to end after SIGTERM', 'processTermMs', 'SIGKILL'],
       ['time for it to end after SIGKILL', 'processKillMs', '`PROCESS_KILL_FAILED`'],
       ['time that a started service must live', 'serviceSettleMs', '`SERVICE_START_FAILED`'],
+      ['time for it to take the name of `process_name`', 'processNameMs', '`SERVICE_START_FAILED`'],
       ['time for systemctl to start or stop a unit', 'serviceCommandMs', '`SERVICE_START_FAILED`'],
       [
         'processes of one service that are started again',

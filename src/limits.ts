@@ -125,15 +125,15 @@ export const limits = {
   /** Left free on every filesystem an update writes to, so that the device's own work goes on. */
   reserveBytes: 4 * MiB,
 
-  /** FR-012: SIGTERM, this long, then SIGKILL. */
+  /** FR-012: SIGTERM, this long, then SIGKILL; what that has not ended after the second time is stuck in the kernel. */
   processTermMs: 10_000,
-  /** A process that SIGKILL has not ended by then is stuck in the kernel. */
   processKillMs: 5_000,
   processPollMs: 50,
   /** For those that have a service's name but are another user's. */
   namesakeTermMs: 1_000,
-  /** A service that dies this soon after its start never ran. */
+  /** A service that dies this soon after its start never ran; one that takes its name late has it after so long. */
   serviceSettleMs: 2_000,
+  processNameMs: 10_000,
   /** systemctl returns when the unit is up or down, for which systemd gives 90 s, or what its file says; sync(1) when all disks are written. */
   serviceCommandMs: 300_000,
   /** Units that are stopped with one: more is a mistake in somebody's units. */

@@ -9,6 +9,8 @@ export interface Settings {
   readonly ownPaths?: readonly string[] | undefined;
   /** Undefined: not started by its launcher, so that no package can replace it. */
   readonly executable?: OwnExecutable | undefined;
+  /** The tree is no running device, see TransactionContext. */
+  readonly isImage?: true;
   /** The program's own, for the history. */
   readonly version?: string | undefined;
   readonly allowHttp: boolean;

@@ -30,7 +30,7 @@ export function forecastSentence(forecast: Forecast): string {
 
 /** One line for each kind of what happens, with the first of the names. */
 export function forecastLines(forecast: Forecast): string[] {
-  const { files, staying, removedModules, restarts, stops, reboot } = forecast;
+  const { files, staying, removedModules, restarts, stops, unusedUnits, reboot } = forecast;
   const line = (what: string, names: List<string>) =>
     names.length === 0 ? [] : [`${what} (${names.length}): ${listText(names, namesShown)}`];
   return [
@@ -47,6 +47,7 @@ export function forecastLines(forecast: Forecast): string[] {
       ...line('modules removed', removedModules),
       ...line('restarts', restarts),
       ...line('stops', stops),
+      ...line('not restarted, as systemd does not run here', unusedUnits),
       ...(reboot ? ['the device reboots'] : []),
     ].map((text) => `  ${text}`),
   ];
@@ -67,6 +68,7 @@ export function forecastReport({ files, staying, commands, ...forecast }: Foreca
     commands: commands.map(({ module, argv }) => ({ module, argv })),
     restarts: [...forecast.restarts],
     stops: [...forecast.stops],
+    unused_units: [...forecast.unusedUnits],
     reboot: forecast.reboot,
   };
 }

@@ -24,6 +24,7 @@ export async function imageSettings(flags: Flags, root: string, files: Files): P
     ownPaths: imagePaths(config, configPath && pathOnDevice(root, configPath)),
     trustedKeys: await Promise.all(config.trusted_keys.map((key) => keyOf(files, root, key))),
     deviceType: config.device_type,
+    isImage: true,
     ...unused(config),
   };
 }

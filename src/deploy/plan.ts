@@ -69,6 +69,8 @@ export interface PlannedCommands {
   /** Of the update that brought the commands, and what was installed before it. */
   readonly version: string;
   readonly previousVersion: string | null;
+  /** Id of that update, where this transaction is another one. */
+  readonly update?: string;
   /** After the switch, before services start. */
   readonly run: readonly (readonly string[])[];
   /** Where `run` had begun: after everything is back as it was. */

@@ -4,26 +4,28 @@ import { breather } from '../host/breathing.ts';
 import type { Files } from '../host/host.ts';
 import { loadPacking, type PackedMap } from '../packed-list.ts';
 import { currentRecord } from './current-record.ts';
-import { type DeployedFile, type DeployedLink, openRecord } from './deployed-record.ts';
+import { type DeployedFile, type DeployedLink, type DeployedModule, openRecord } from './deployed-record.ts';
 import type { Fingerprint } from './fingerprint.ts';
 
 export interface Recorded {
   readonly files: Pick<PackedMap<RecordedFile>, 'get' | 'has'>;
   readonly links: Pick<PackedMap<RecordedLink>, 'get' | 'has'>;
   readonly directories: ReadonlySet<string>;
-  readonly modules: ReadonlySet<string>;
+  readonly modules: ReadonlyMap<string, RecordedModule>;
 }
 
 /** What tells whether a file still is what was deployed. */
 export type RecordedFile = Pick<DeployedFile, 'sizeBytes' | 'attributes' | 'isConfig' | 'isBeside'> &
   Fingerprint;
+/** What it said of its service and its commands. */
+export type RecordedModule = Pick<DeployedModule, 'service' | 'commands'>;
 export type RecordedLink = Pick<DeployedLink, 'to' | 'isConfig' | 'isBeside'>;
 
 export const nothingRecorded: Recorded = {
   files: new Map(),
   links: new Map(),
   directories: new Set(),
-  modules: new Set(),
+  modules: new Map(),
 };
 
 /** Nothing where there is no record or a damaged one: then all that stands is somebody else's. */
@@ -35,7 +37,7 @@ export async function readRecorded(files: Files, backupDirectory: string): Promi
     files: packing.map<RecordedFile>(),
     links: packing.map<RecordedLink>(),
     directories: new Set<string>(),
-    modules: new Set<string>(),
+    modules: new Map<string, RecordedModule>(),
   };
   const breathe = breather();
   try {
@@ -43,7 +45,7 @@ export async function readRecorded(files: Files, backupDirectory: string): Promi
       if (line.kind === 'file') found.files.set(line.path, recordedOf(line));
       else if (line.kind === 'link') found.links.set(line.path, linkOf(line));
       else if (line.kind === 'directory') found.directories.add(line.path);
-      else found.modules.add(line.name);
+      else found.modules.set(line.name, line);
       await breathe();
     }
     return found;

@@ -210,6 +210,8 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Hears both outputs as they come, whatever is kept of them. */
   readonly onOutput?: (chunk: Uint8Array) => void;
+  /** Not in the updater's mount namespace and, under systemd, its unit, where the machine has the tools for that. */
+  readonly isApart?: boolean;
   /** Aborted: it is killed, with all it started, and run() rejects with the reason. */
   readonly signal?: AbortSignal;
 }
@@ -228,10 +230,7 @@ export interface Processes {
   signal(pid: number, signal: 'SIGTERM' | 'SIGKILL'): boolean;
   /** Starts a program that outlives the updater: own session, no inherited descriptors. Rejects when exec fails. */
   start(command: Command): Promise<StartedProcess>;
-  /**
-   * Runs a helper program to its end; both outputs cut at 64 KiB. `status` is 128 + number for a signal. Rejects with
-   * ENOENT/EACCES when it cannot be run, with ETIMEDOUT (killed, with all it started) after `timeoutMs`.
-   */
+  /** Runs a helper to its end; outputs cut at 64 KiB, `status` 128 + number for a signal. Rejects with ENOENT, EACCES, ETIMEDOUT (killed, with all it started). */
   run(
     argv: readonly string[],
     timeoutMs: number,

@@ -43,12 +43,7 @@ export async function chainOf(
   const shell = [bash ?? '/bin/sh', '-s', marker];
   if (process.getuid?.() !== 0) return { argv: shell, spawnAs: {}, missing: [] };
   const missing: string[] = [];
-  const tool = async (name: string, args: readonly string[], why: string): Promise<string[]> => {
-    const path = await findExecutable(name, '/', tools.path);
-    if (path !== undefined) return [path, ...args];
-    missing.push(`${why} (no ${name})`);
-    return [];
-  };
+  const tool = toolsOf(tools, missing);
   const own = parseStatusTraits((await readProc('/proc/self/status')) ?? '');
   const identity = identityOptions(command, traits, own);
   const setpriv = identity.length === 0 ? undefined : await findExecutable('setpriv', '/', tools.path);
@@ -61,11 +56,10 @@ export async function chainOf(
   }
   const niceness = traits.nice - getPriority();
   const limits = await limitOptions(traits, own);
+  const out = await wayOut(tools);
+  missing.push(...out.missing);
   const argv = [
-    ...((await isElsewhere())
-      ? await tool('nsenter', ['-t', '1', '-m', '--'], 'mount namespace of the host')
-      : []),
-    ...(await ownScope(tools)),
+    ...out.argv,
     // The shell's words are constants; the number is one that was parsed.
     ...['/bin/sh', '-c', `echo ${traits.oomScoreAdj} 2>/dev/null >/proc/self/oom_score_adj; exec "$@"`, 'sh'],
     ...(niceness === 0 ? [] : await tool('nice', ['-n', String(niceness)], 'nice')),
@@ -77,6 +71,28 @@ export async function chainOf(
     ...shell,
   ];
   return { argv, spawnAs: {}, missing };
+}
+
+/**
+ * The words that execute the rest in the mount namespace of pid 1 and, under systemd, in a scope unit of its own: what hardens and
+ * bounds the updater's unit is not for the program. Its pid, session, outputs and exit status stay.
+ */
+export async function wayOut(tools: Tools): Promise<Pick<Chain, 'argv' | 'missing'>> {
+  if (process.getuid?.() !== 0) return { argv: [], missing: [] };
+  const missing: string[] = [];
+  const nsenter = (await isElsewhere())
+    ? await toolsOf(tools, missing)('nsenter', ['-t', '1', '-m', '--'], 'mount namespace of the host')
+    : [];
+  return { argv: [...nsenter, ...(await ownScope(tools))], missing };
+}
+
+function toolsOf({ path }: Tools, missing: string[]) {
+  return async (name: string, args: readonly string[], why: string): Promise<string[]> => {
+    const found = await findExecutable(name, '/', path);
+    if (found !== undefined) return [found, ...args];
+    missing.push(`${why} (no ${name})`);
+    return [];
+  };
 }
 
 function identityOptions(
@@ -141,7 +157,6 @@ async function isElsewhere(): Promise<boolean> {
   }
 }
 
-/** The words that execute the rest in a scope unit of its own, outside the updater's unit; pid, session and exit status stay the program's. */
 async function ownScope(tools: Tools): Promise<readonly string[]> {
   if (!(await isDirectory(tools.systemdDirectory))) return [];
   const systemdRun = await findExecutable('systemd-run', '/', tools.path);

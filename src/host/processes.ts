@@ -7,7 +7,7 @@ import { execFault } from './exec-fault.ts';
 import type { Processes, RunOptions } from './host.ts';
 import { killGroup } from './kill-group.ts';
 import { listProcesses, readProc, readProcLink } from './proc.ts';
-import type { Tools } from './proc-chain.ts';
+import { type Tools, wayOut } from './proc-chain.ts';
 import { launchProgram } from './proc-launch.ts';
 import { processTexts } from './process-text.ts';
 import { systemError } from './system-error.ts';
@@ -29,7 +29,7 @@ export function realProcesses(
     readLink: (pid, link) => readProcLink(`/proc/${pid}/${link}`),
     signal: sendSignal,
     start: (command) => launchProgram(command, tools, text),
-    run: runToEnd,
+    run: (argv, timeoutMs, options) => runToEnd(argv, timeoutMs, options, tools),
   };
 }
 
@@ -47,11 +47,12 @@ function sendSignal(pid: number, signal: 'SIGTERM' | 'SIGKILL'): boolean {
 async function runToEnd(
   argv: readonly string[],
   timeoutMs: number,
-  { env, onOutput, signal }: RunOptions = {},
+  { env, onOutput, signal, isApart = false }: RunOptions = {},
+  tools: Tools,
 ): Promise<{ status: number; stdout: string; stderr: string }> {
   const { spawn } = await import('node:child_process');
   signal?.throwIfAborted();
-  const [program = '', ...args] = argv;
+  const [program = '', ...args] = isApart ? [...(await wayOut(tools)).argv, ...argv] : argv;
   // A session of its own: no terminal to ask for a password on, and one signal ends it with all it started.
   const child = spawn(program, args, {
     cwd: '/',

@@ -5,11 +5,16 @@
  */
 
 import type { DeployedModule } from '../deploy/deployed-record.ts';
+import type { Want } from '../deploy/make-plan.ts';
+import type { PlanHead } from '../deploy/past-updates.ts';
 import type { Plan, PlannedCommands } from '../deploy/plan.ts';
+import type { Recorded } from '../deploy/recorded.ts';
 import { errorText } from '../errors.ts';
+import { breathing } from '../host/breathing.ts';
 import { limits } from '../limits.ts';
 import type { Release } from '../release.ts';
-import { type CommandOccasion, runCommands } from '../services/commands.ts';
+import { type CommandOccasion, endLeftCommands, runCommands } from '../services/commands.ts';
+import { unchangedServices } from './service-changes.ts';
 import type { Run } from './transaction-context.ts';
 
 /** Of an install: `before_start` in the order of the modules. */
@@ -22,19 +27,53 @@ export function commandsOfRelease(release: Release, previousVersion: string | nu
   });
 }
 
-/** Of a repair of `modules`: what their update ran; nothing takes it back, the version stays the same. */
-export function commandsOfRepair(modules: readonly DeployedModule[], version: string): PlannedCommands[] {
+/**
+ * Those of a planned install that run: they need the service to be down, so where nothing changes of a module's service it runs on, and
+ * they do not run. A change is also other commands than those of the record, and a file that somebody else has put there.
+ * Commands of a module without a service always run.
+ */
+export async function withDueCommands(
+  plan: Plan,
+  { modules, files, links }: Recorded,
+  wants: Iterable<Want>,
+): Promise<Plan> {
+  const { commands: all = [], ...rest } = plan;
+  if (all.length === 0) return plan;
+  const changed = new Set<string>();
+  for (const { module, run, undo } of all) {
+    const { beforeStart, onUndo } = modules.get(module)?.commands ?? {};
+    if (JSON.stringify([run, undo]) !== JSON.stringify([beforeStart, onUndo])) changed.add(module);
+  }
+  for await (const want of breathing(wants)) {
+    if (want.kind !== 'file' || want.stands !== true || changed.has(want.module)) continue;
+    const { target, sha256, link } = want;
+    const isRecorded =
+      link === undefined ? files.get(target)?.sha256 === sha256 : links.get(target)?.to === link;
+    if (!isRecorded) changed.add(want.module);
+  }
+  const unchanged = unchangedServices(plan, changed);
+  return { ...rest, ...commandsPart(all.filter(({ module }) => !unchanged.has(module))) };
+}
+
+/** Of a repair of `modules`: what their update ran; nothing takes it back, the version stays the same. `past`: newest first. */
+export function commandsOfRepair(
+  modules: readonly DeployedModule[],
+  version: string,
+  past: readonly PlanHead[],
+): PlannedCommands[] {
   return modules.flatMap(({ name, commands }) => {
     if (commands === undefined) return [];
-    const { beforeStart, timeoutMs } = commands;
-    return [{ module: name, version, previousVersion: version, run: beforeStart, undo: [], timeoutMs }];
+    const update = past.find((plan) => plan.commands?.some(({ module }) => module === name))?.id;
+    const { beforeStart: run, timeoutMs } = commands;
+    const of = update === undefined ? {} : { update };
+    return [{ module: name, version, previousVersion: version, ...of, run, undo: [], timeoutMs }];
   });
 }
 
 /** Of a rollback of `chain` (newest first): what takes each update's commands back, the last one first. */
 export function commandsOfRollback(chain: readonly Plan[]): PlannedCommands[] {
   return chain
-    .flatMap(({ commands = [] }) => commands.toReversed())
+    .flatMap(({ id, commands = [] }) => commands.toReversed().map((each) => ({ ...each, update: id })))
     .filter(({ undo }) => undo.length > 0)
     .map((commands) => ({ ...commands, run: commands.undo, undo: commands.run }));
 }
@@ -57,6 +96,12 @@ export async function runPlannedCommands(run: Run): Promise<void> {
     else await runFor(run, commands, commands.run);
   }
   if (begun.commands > 0) await syncMachine(run);
+}
+
+/** In a later life: what still runs of the commands that the one before had begun is ended. */
+export async function endCommandsOf({ context, plan, begun }: Run): Promise<void> {
+  const updates = (plan.commands ?? []).slice(0, begun.commands).map(({ update = plan.id }) => update);
+  for (const update of new Set(updates)) await endLeftCommands(context.host, update, occasionOf(plan));
 }
 
 /** After everything is back: gives what failed, in words, or rejects with the shutdown's reason. */
@@ -108,10 +153,10 @@ async function runAndTell(
 
 function runFor(
   { context, plan }: Run,
-  { module, version, previousVersion, timeoutMs }: PlannedCommands,
+  { module, version, previousVersion, update = plan.id, timeoutMs }: PlannedCommands,
   commands: readonly (readonly string[])[],
 ): Promise<void> {
-  const group = { module, version, previousVersion, commands, timeoutMs };
+  const group = { module, version, previousVersion, update, commands, timeoutMs };
   return runCommands(context.host, group, occasionOf(plan), context.shutdown);
 }
 

@@ -28,6 +28,18 @@ export function checkFit(
   }
 }
 
+/** Throws INCOMPATIBLE where a unit is to be enabled: nothing could do it, and nothing would start it. */
+export function checkEnables({ modules }: Release, hasSystemd: boolean): void {
+  if (hasSystemd) return;
+  const enabling = modules.find(({ service }) => service.enable === true);
+  if (enabling === undefined) return;
+  const { name, service } = enabling;
+  throw new UpdateError(
+    'INCOMPATIBLE',
+    `module "${name}" enables ${service.unit}, but systemd does not run on this device: a plain program is named by process_name and start`,
+  );
+}
+
 /** Throws DOWNGRADE_REFUSED where `version` is lower than the installed one. */
 export function checkNoDowngrade(version: string, installed: string | undefined): void {
   if (installed === undefined || compareVersions(version, installed) >= 0) return;

@@ -3,7 +3,7 @@ import { fileSteps } from '../deploy/plan.ts';
 import type { Staying } from '../deploy/staying.ts';
 import { breathing } from '../host/breathing.ts';
 import { type List, loadPacking } from '../packed-list.ts';
-import { oneServices } from '../services/one-service.ts';
+import { oneServices, processNameOf } from '../services/one-service.ts';
 import type { Prepared } from './prepare.ts';
 import { changedServices } from './service-changes.ts';
 
@@ -28,10 +28,12 @@ export interface Forecast {
   /** By unit, else by process, else by module. */
   readonly restarts: readonly string[];
   readonly stops: readonly string[];
+  /** Units of the package that this device, without systemd, does not restart. */
+  readonly unusedUnits: readonly string[];
   readonly reboot: boolean;
 }
 
-export async function forecastOf({ plan, survey, release }: Prepared): Promise<Forecast> {
+export async function forecastOf({ plan, survey, release, hasSystemd }: Prepared): Promise<Forecast> {
   const packing = await loadPacking();
   const list = () => packing.list<string>();
   const [added, replaced, removed, put] = [list(), list(), list(), list()];
@@ -51,7 +53,9 @@ export async function forecastOf({ plan, survey, release }: Prepared): Promise<F
       const specs = service.target.length > 0 ? service.target : service.before;
       if (going !== (service.target.length === 0)) return [];
       return (
-        specs.map(({ unit, processName }) => unit ?? processName).find((name) => name !== undefined) ?? []
+        specs
+          .map((spec) => (hasSystemd ? spec.unit : undefined) ?? processNameOf(spec))
+          .find((name) => name !== undefined) ?? []
       );
     });
   return {
@@ -63,6 +67,7 @@ export async function forecastOf({ plan, survey, release }: Prepared): Promise<F
     commands: (plan.commands ?? []).flatMap(({ module, run }) => run.map((argv) => ({ module, argv }))),
     restarts: namesOf(false),
     stops: namesOf(true),
+    unusedUnits: hasSystemd ? [] : [...new Set(release.modules.flatMap(({ service }) => service.unit ?? []))],
     reboot: plan.reboot,
   };
 }

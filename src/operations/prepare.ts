@@ -21,9 +21,10 @@ import { limits } from '../limits.ts';
 import type { Archive } from '../package/archive.ts';
 import { readRelease } from '../package/read-release.ts';
 import type { Release } from '../release.ts';
+import { systemdRuns } from '../services/systemd.ts';
 import type { Settings } from '../settings.ts';
-import { commandsOfRelease, commandsPart } from './commands.ts';
-import { checkFit } from './fit.ts';
+import { commandsOfRelease, commandsPart, withDueCommands } from './commands.ts';
+import { checkEnables, checkFit } from './fit.ts';
 import { markSelf, selfRuleOf } from './self-update.ts';
 import { servicesOfInstall } from './service-changes.ts';
 
@@ -32,7 +33,7 @@ export type LookingHost = Pick<Host, 'files' | 'clock' | 'log' | 'memory'>;
 /** What of the settings has a say in a plan. */
 export type PlanningSettings = Pick<
   Settings,
-  'workDirectory' | 'allowedRoots' | 'ownPaths' | 'executable' | 'trustedKeys' | 'deviceType'
+  'workDirectory' | 'allowedRoots' | 'ownPaths' | 'executable' | 'trustedKeys' | 'deviceType' | 'isImage'
 >;
 
 export interface Prepared {
@@ -43,6 +44,8 @@ export interface Prepared {
   /** What was deployed before, and the room that the plan takes. */
   readonly recorded: Recorded;
   readonly needs: readonly Need[];
+  /** Units can be restarted and enabled. */
+  readonly hasSystemd: boolean;
 }
 
 /** Reads the release of an open package and plans its install. Throws an UpdateError; changes nothing. `targets`: the targets' port, if another. */
@@ -60,8 +63,10 @@ export async function prepareInstall(
   host.memory.trim(); // before the largest part
   const installed = await installedVersion(host.files, backupDirectory);
   checkFit(release, settings.deviceType, installed);
+  const hasSystemd = await systemdRuns(host.files);
+  if (settings.isImage !== true) checkEnables(release, hasSystemd);
   const planned = await planRelease(host, settings, backupDirectory, release, { installed, action, targets });
-  return { release, warnings, ...planned };
+  return { release, warnings, hasSystemd, ...planned };
 }
 
 async function planRelease(
@@ -96,7 +101,7 @@ async function planRelease(
         startedMs,
         modules: release.modules.map((module) => module.name),
         ...(removed.length > 0 && { removed }),
-        ...(await servicesOfInstall(host.files, backupDirectory, release, removed)),
+        ...servicesOfInstall(release, recorded.modules, removed),
         reboot: release.reboot,
         ...commandsPart(commandsOfRelease(release, installed ?? null)),
         ...(action === null ? {} : { action }),
@@ -109,7 +114,7 @@ async function planRelease(
       survey.facts,
       await openSteps(),
     );
-    const plan = await markSelf(made, settings.executable);
+    const plan = await markSelf(await withDueCommands(made, recorded, survey.wants), settings.executable);
     await checkPlanLength(host, plan);
     const needs = await checkPlanFits(host.files, plan, survey.facts, backupDirectory);
     return { plan, survey, recorded, needs };

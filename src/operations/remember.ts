@@ -72,7 +72,7 @@ export async function deployedOf(
   }
   return {
     ...{ config, beside, kept, standing, directories },
-    hasAll: [...recorded.modules].every((name) => modules.has(name)),
+    hasAll: [...recorded.modules.keys()].every((name) => modules.has(name)),
     version: release.version,
     ...(release.notes !== undefined && { notes: release.notes }),
     modules: release.modules.map(({ name, isTree, isSelf, target, service, commands }) => {

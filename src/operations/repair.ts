@@ -9,7 +9,7 @@ import type { AuditReport } from '../audit/audit-report.ts';
 import { carryAttributes } from '../deploy/carried-attributes.ts';
 import { makePlan, type Want } from '../deploy/make-plan.ts';
 import { refuseOwnFiles } from '../deploy/own-files.ts';
-import { latestId } from '../deploy/past-updates.ts';
+import { latestId, pastUpdates } from '../deploy/past-updates.ts';
 import type { Plan } from '../deploy/plan.ts';
 import { nothingRecorded } from '../deploy/recorded.ts';
 import { checkPlanFits } from '../deploy/space.ts';
@@ -105,6 +105,7 @@ async function planRepair(
         commandsOfRepair(
           names.flatMap((name) => modules.get(name) ?? []),
           header.version,
+          await pastUpdates(host, backupDirectory),
         ),
       ),
       consumes: [],

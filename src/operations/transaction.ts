@@ -21,7 +21,13 @@ import { limits } from '../limits.ts';
 import { checkHealth } from '../services/health.ts';
 import { captureServices, startServices, stopServices } from '../services/services.ts';
 import { type ServiceSnapshot, ServiceSnapshotsSchema } from '../services/snapshot.ts';
-import { changesEnablement, runPlannedCommands, syncMachine, undoPlannedCommands } from './commands.ts';
+import {
+  changesEnablement,
+  endCommandsOf,
+  runPlannedCommands,
+  syncMachine,
+  undoPlannedCommands,
+} from './commands.ts';
 import { restartMachine } from './reboot.ts';
 import { beginProbation, mustHandOver, proveServing, trySelf } from './self-update.ts';
 import { type ChangedServices, changedServices } from './service-changes.ts';
@@ -98,13 +104,15 @@ export async function resumeUndo(
 async function takeUp(context: TransactionContext, found: Journal): Promise<Run> {
   const open = () => continueJournal(context.host.files, context.backupDirectory, found);
   const journal = await open().catch(open); // once more: a passing fault must not cost the recovery
-  return {
+  const run: Run = {
     context,
     plan: found.plan,
     journal,
     services: v.parse(ServiceSnapshotsSchema, found.services ?? []),
     begun: { commands: found.begun },
   };
+  if (context.isImage !== true) await endCommandsOf(run);
+  return run;
 }
 
 /** Where finish() goes on; `rebooted`: all is switched, the machine has restarted; `handedOver`: the updater before has checked everything. */
@@ -169,7 +177,8 @@ async function activate(run: Run, from: Exclude<From, 'handedOver'>): Promise<vo
   if (plan.reboot && context.isImage !== true && from !== 'rebooted') await restartMachine(context, journal);
   context.progress(95, 'starting services');
   const { target } = servicesOf(context, plan);
-  await startServices(host, services, 'target', { signal: shutdown, ready: target, outputDirectory });
+  const isNew = plan.kind === 'update';
+  await startServices(host, services, 'target', { signal: shutdown, ready: target, outputDirectory, isNew });
   context.progress(97, 'checking health');
   await checkHealth(host, target, shutdown);
 }

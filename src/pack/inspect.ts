@@ -1,6 +1,7 @@
 /** Looks at a package as a device would: the same reader and rules, every byte read, every digest compared. Changes nothing and needs no device. */
 
 import type * as Crypto from 'node:crypto';
+import { posix } from 'node:path';
 import { newDigests } from '../download/digest.ts';
 import { UpdateError } from '../errors.ts';
 import { matchesAny } from '../glob.ts';
@@ -13,6 +14,7 @@ import { anySelf } from '../package/self-module.ts';
 import type { Signed, TrustedKey } from '../package/signature.ts';
 import type { TargetRules } from '../package/targets.ts';
 import type { Release, ReleaseFile } from '../release.ts';
+import { commandName } from '../services/proc-text.ts';
 import { filesEntry, isDelta } from './sources.ts';
 
 export interface Inspection {
@@ -50,7 +52,12 @@ export async function inspectPackage(
       sha256,
       hasSignature: (await entryNamed(archive.entries, 'manifest.json.minisig')) !== undefined,
       signed,
-      warnings: [...warnings, ...unusedEntries(archive, release), ...idlePatterns(release)],
+      warnings: [
+        ...warnings,
+        ...unusedEntries(archive, release),
+        ...idlePatterns(release),
+        ...misnamed(release),
+      ],
     };
   } finally {
     await archive.close();
@@ -121,6 +128,17 @@ function idlePatterns({ modules }: Release): string[] {
       )
       .map((pattern) => `${name}: config "${pattern}" matches no file of the package`),
   );
+}
+
+/** A name that nothing on the command line has finds the program only where it names itself so. */
+function misnamed({ modules }: Release): string[] {
+  return modules.flatMap(({ name, service: { processName, start } }) => {
+    if (processName === undefined || start === undefined) return [];
+    const names = [...start.map((word) => posix.basename(word)), commandName(start)];
+    // The kernel's name of a process is cut there.
+    if (names.some((each) => each === processName || each?.slice(0, 15) === processName)) return [];
+    return `${name}: process_name "${processName}" is neither the file nor a script of "start": the program is not found by it, unless it names itself so`;
+  });
 }
 
 function unusedEntries(archive: Archive, release: Release): string[] {

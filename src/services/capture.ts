@@ -40,6 +40,7 @@ export async function captureService(context: CaptureContext, service: OneServic
   const [start = null, ...moreStarts] = uniqueLines(target.map((spec) => spec.start));
   const orders = (target.length > 0 ? target : before).map(({ restartOrder }) => restartOrder);
   const { processes, units: unitsOfProcesses } = await plainAndUnits(context, module, names);
+  warnOfUnused(context, both);
   const lookedAt = unique([...unitsOf(context, both), ...unitsOfProcesses]);
   const units: UnitBefore[] = [];
   for (const name of lookedAt) if (systemd !== undefined) units.push(await systemd.look(name));
@@ -86,18 +87,19 @@ export async function captureService(context: CaptureContext, service: OneServic
   };
 }
 
-function unitsOf({ host, systemd }: CaptureContext, specs: readonly ServiceSpec[]): string[] {
-  return unique(
-    specs.map(({ module, unit }) => {
-      if (unit === undefined) return undefined;
-      const name = systemd?.foreignUnit(unit);
-      if (name === undefined)
-        host.log.warn(
-          `${module}: unit ${unit} is not used: systemd does not run, or it is the updater's own`,
-        );
-      return name;
-    }),
+/** Those that systemd can be asked for. */
+function unitsOf({ systemd }: CaptureContext, specs: readonly ServiceSpec[]): string[] {
+  return unique(specs.map(({ unit }) => (unit === undefined ? undefined : systemd?.foreignUnit(unit))));
+}
+
+function warnOfUnused({ host, systemd }: CaptureContext, specs: readonly ServiceSpec[]): void {
+  const why = systemd === undefined ? 'systemd does not run on this device' : "it is the updater's own";
+  const unused = specs.map(({ module, unit }) =>
+    unit === undefined || systemd?.foreignUnit(unit) !== undefined
+      ? undefined
+      : `${module}: unit ${unit} is not used: ${why}`,
   );
+  for (const text of unique(unused)) host.log.warn(text);
 }
 
 /** What another set enabled and this one does not is as it was before that, or goes with its module. */

@@ -12,6 +12,8 @@ export interface CommandGroup {
   /** Of the update that brought them, and what was installed before it. */
   readonly version: string;
   readonly previousVersion: string | null;
+  /** Id of that update. */
+  readonly update: string;
   readonly commands: readonly (readonly string[])[];
   /** Bound of each. */
   readonly timeoutMs: number;
@@ -20,7 +22,7 @@ export interface CommandGroup {
 /** What `TOPE_KIND` says. */
 export type CommandOccasion = 'install' | 'rollback' | 'repair';
 
-/** Runs all commands of a module. Throws DEPLOYMENT_FAILED with the last line of the first that fails or takes too long, or the signal's reason. */
+/** Runs all commands of a module, apart from the updater's own bounds. Throws DEPLOYMENT_FAILED with the last line of the first that fails or takes too long, or the signal's reason. */
 export async function runCommands(
   host: Pick<Host, 'processes' | 'log'>,
   group: CommandGroup,
@@ -34,7 +36,7 @@ export async function runCommands(
     const output = loggedOutput(host.log, group.module);
     let fault: string | undefined;
     try {
-      const options = { env, signal, onOutput: output.take };
+      const options = { env, signal, onOutput: output.take, isApart: true };
       const { status } = await host.processes.run(argv, group.timeoutMs, options);
       if (status !== 0) fault = `exit status ${status}`;
     } catch (thrown) {
@@ -51,8 +53,29 @@ function tooLong({ timeoutMs }: CommandGroup): string {
   return `did not end within ${timeoutMs / 1000} s, which "timeout_s" of the module allows each command`;
 }
 
+/** Ends what an updater that was killed has left running of an update's commands, before they run again beside themselves. */
+export async function endLeftCommands(
+  { processes, log }: Pick<Host, 'processes' | 'log'>,
+  update: string,
+  occasion: CommandOccasion,
+): Promise<void> {
+  const marks = [`TOPE_UPDATE=${update}`, `TOPE_KIND=${occasion}`];
+  const isMarked = async (pid: number) => {
+    const environment = (await processes.read(pid, 'environ'))?.split('\0') ?? [];
+    return marks.every((mark) => environment.includes(mark));
+  };
+  // A command has started this very updater: what else of it belongs to the updater cannot be told.
+  if (await isMarked(processes.ownPid)) return;
+  for (const pid of await processes.list()) {
+    if (!(await isMarked(pid))) continue;
+    const line = ((await processes.read(pid, 'cmdline')) ?? '').split('\0').join(' ').trim();
+    log.warn(`${line.slice(0, 120)} (pid ${pid}) still runs for the commands of this update: it is ended`);
+    processes.signal(pid, 'SIGKILL');
+  }
+}
+
 function environmentOf(
-  { module, version, previousVersion }: CommandGroup,
+  { module, version, previousVersion, update }: CommandGroup,
   occasion: CommandOccasion,
 ): Readonly<Record<string, string>> {
   return {
@@ -62,6 +85,7 @@ function environmentOf(
     TOPE_MODULE: module,
     TOPE_VERSION: version,
     TOPE_PREVIOUS_VERSION: previousVersion ?? '',
+    TOPE_UPDATE: update,
     TOPE_KIND: occasion,
   };
 }

@@ -30,6 +30,11 @@ export function oneServices(target: readonly ServiceSpec[], before: readonly Ser
   return services;
 }
 
+/** Whether anything says which process or unit it is. */
+export function hasProcess({ target, before }: OneService): boolean {
+  return [...target, ...before].some((spec) => spec.unit !== undefined || processNameOf(spec) !== undefined);
+}
+
 /** What the processes of a service are found by; undefined where it has none of its own. */
 export function processNameOf({ processName, start }: ServiceSpec): string | undefined {
   return processName ?? commandName(start ?? []);

@@ -3,17 +3,18 @@
  * stopServices before the switch, startServices after it, forward or back. What is stopped is looked for by name each time; a
  * service is started as a unit or as a process, once, however many modules it has.
  */
+import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { ServiceSpec } from '../release.ts';
 import { captureService } from './capture.ts';
 import { checkHealth } from './health.ts';
-import { type OneService, oneServices, processNameOf } from './one-service.ts';
+import { hasProcess, oneServices, processNameOf } from './one-service.ts';
 import { runningProcesses, type ServicesHost } from './processes.ts';
 import { modulesOf, type ServiceSnapshot, type WhichSet, wasEnabled } from './snapshot.ts';
 import { type Launched, launch, type Start, startsOf } from './start.ts';
 import { stopService } from './stop.ts';
 import { findSystemd, type Systemd, type SystemdPlaces } from './systemd.ts';
-import { assertStaysUp, endSecondCopies, watch } from './watch.ts';
+import { assertStaysUp, endSecondCopies, misnamed, watch } from './watch.ts';
 
 export interface ServicesOptions {
   /** Ends a wait early; the call rejects with its reason. */
@@ -46,10 +47,6 @@ export async function captureServices(
   for (const service of oneServices(target, before).filter(hasProcess))
     snapshots.push(await captureService({ host, systemd, running, known, earlier, room }, service));
   return withoutManaged(snapshots);
-}
-
-function hasProcess({ target, before }: OneService): boolean {
-  return [...target, ...before].some((spec) => spec.unit !== undefined || processNameOf(spec) !== undefined);
 }
 
 /** A unit that is a service of the update itself is stopped and started as such, not as what hangs on another. */
@@ -98,9 +95,11 @@ export async function startServices(
     readonly ready?: readonly ServiceSpec[];
     /** Where the output goes of plain programs that had none that can be had again. */
     readonly outputDirectory?: string | undefined;
+    /** The set is a new one: a name by which nothing finds what was started is a failure, not a warning. */
+    readonly isNew?: boolean;
   } = {},
 ): Promise<void> {
-  const { signal, ready = [], outputDirectory } = options;
+  const { signal, ready = [], outputDirectory, isNew = false } = options;
   const systemd = await findSystemd(host, options.systemd);
   const launched: Launched[] = [];
   const late: Start[] = [];
@@ -135,6 +134,10 @@ export async function startServices(
   for (const start of late) launched.push(...(await launchAll([start])));
   if (set === 'captured') await endSecondCopies(host, launched, signal);
   await assertStaysUp(host, systemd, launched, signal);
+  for (const text of await misnamed(host, launched, signal)) {
+    if (isNew) throw new UpdateError('SERVICE_START_FAILED', text);
+    host.log.warn(text);
+  }
   if (failures.length > 0) throw failures[0];
 }
 

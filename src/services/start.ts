@@ -4,6 +4,7 @@ import type { Command } from '../host/host.ts';
 import { strangerAt } from '../host/trust.ts';
 import { fileSize } from './output.ts';
 import { ownersOf, ownUid } from './owner.ts';
+import { commandName } from './proc-text.ts';
 import {
   findNamed,
   inheritableEnvironment,
@@ -195,6 +196,8 @@ export type Launched =
       readonly names: readonly string[];
       readonly copies: number;
       readonly title: string;
+      /** What it is found by, as its command line tells; undefined: by none. */
+      readonly file: string | undefined;
       readonly pid: number;
       /** Undefined: the updater's own, as nobody knew whose it is. */
       readonly uid: number | undefined;
@@ -250,6 +253,7 @@ async function launchProcess(
       names,
       copies,
       title: `${commandLine} (pid ${pid})`,
+      file: commandName(command.argv),
       pid,
       uid: command.uid,
       startedBootMs,

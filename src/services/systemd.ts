@@ -47,12 +47,19 @@ export interface Systemd {
   lastLines(unit: string, sinceMs: number): Promise<string>;
 }
 
+export async function systemdRuns(
+  files: Pick<Host['files'], 'stat'>,
+  places = systemdPlaces,
+): Promise<boolean> {
+  return (await files.stat(places.bootedDirectory)) !== undefined;
+}
+
 /** Systemd as it runs on this device, or undefined where it does not. */
 export async function findSystemd(
   host: SystemdHost,
   places: SystemdPlaces = systemdPlaces,
 ): Promise<Systemd | undefined> {
-  if ((await host.files.stat(places.bootedDirectory)) === undefined) return undefined;
+  if (!(await systemdRuns(host.files, places))) return undefined;
   const ownUnit = owningUnit((await host.processes.read(host.processes.ownPid, 'cgroup')) ?? '');
   const systemctl = (code: ErrorCode, ...args: string[]) => run(host, code, [places.systemctl, ...args]);
   const show = async (unit: string) =>

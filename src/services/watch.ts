@@ -27,6 +27,32 @@ export async function assertStaysUp(
   await assertOnce(host, launched);
 }
 
+/**
+ * One sentence for each program that runs while nothing has the name that the next update will look for: it would start one more
+ * beside it. Programs that take their name late have `limits.processNameMs` for it.
+ */
+export async function misnamed(
+  host: ServicesHost,
+  launched: readonly Launched[],
+  signal?: AbortSignal,
+): Promise<string[]> {
+  const deadline = host.clock.elapsed() + limits.processNameMs;
+  const found: string[] = [];
+  for (const service of launched) {
+    if (service.kind === 'unit') continue;
+    const isNameless = async () => service.exit === undefined && !(await isInBackground(host, service));
+    while ((await isNameless()) && host.clock.elapsed() < deadline)
+      await host.clock.sleep(limits.serviceSettleMs / 4, signal);
+    if (!(await isNameless())) continue;
+    const names = service.names.map((name) => `"${name}"`).join(' or ');
+    const right = service.file === undefined ? '' : ` (${service.file})`;
+    found.push(
+      `${service.module}: started ${service.title}, but no process named ${names} runs: process_name must be the name of its file or script${right}`,
+    );
+  }
+  return found;
+}
+
 /** Waits `ms`, unless a process fails before: SERVICE_START_FAILED. */
 export async function watch(
   host: ServicesHost,

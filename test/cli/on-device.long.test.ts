@@ -1,6 +1,6 @@
 /** `verify --on-device`: what an install would do here, told beforehand in words and as JSON, and true. */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -153,6 +153,30 @@ test('without a daemon, and without a work directory, that is what is said', () 
     assert.match(await said(device.root), /is not the work directory of an updater \(it has no backups\/\)/);
   }));
 
+(existsSync('/run/systemd/system') ? test.skip : test)(
+  'without systemd no restart of a unit is promised, and an enabled one is refused',
+  () =>
+    withDevice(async (device) => {
+      await device.start();
+      const zip = join(device.folder, 'next.zip');
+      const lines = async (keys: object) => {
+        const dst = join(device.root, 'camera/camera');
+        const module = { name: 'camera', src: 'camera', dst, service: 'camera.service', ...keys };
+        await buildPackage({ version: '1.1.0', modules: [module], files: { camera: 'camera' } }, zip);
+        const flags = ['--dir', device.work, '--allow-root', device.root];
+        const { stdout, stderr } = await command(['verify', '--on-device', zip, ...flags]);
+        return stdout + stderr;
+      };
+      const told = await lines({});
+      assert.match(told, /not restarted, as systemd does not run here \(1\): camera\.service/);
+      assert.not.match(told, / {2}restarts/);
+      assert.match(
+        await lines({ enable: true }),
+        /INCOMPATIBLE: .*camera\.service, but systemd does not run/,
+      );
+    }),
+);
+
 const nothing: Forecast = {
   version: '1.5.0',
   previousVersion: '1.4.0',
@@ -162,6 +186,7 @@ const nothing: Forecast = {
   commands: [],
   restarts: [],
   stops: [],
+  unusedUnits: [],
   reboot: false,
 };
 

@@ -101,7 +101,7 @@ function deployed(d: Device, files: Record<string, string>, directories: readonl
     files: new Map(paths),
     links: new Map(),
     directories: new Set(directories.map((name) => join(d.targets, 'app', name))),
-    modules: new Set(),
+    modules: new Map(),
   };
 }
 

@@ -2,7 +2,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -37,7 +37,7 @@ function deployed(d: Device, files: Record<string, string>, directories: readonl
     files: new Map(lines),
     links: new Map(),
     directories: new Set(directories.map((name) => join(d.targets, 'app', name))),
-    modules: new Set(),
+    modules: new Map(),
   };
 }
 
@@ -74,6 +74,29 @@ function forget(d: Device): void {
 }
 
 const text = (d: Device, name: string) => readFileSync(join(d.targets, 'app', name), 'utf8');
+
+(process.getuid?.() === 0 ? test : test.skip)(
+  "directories made above a file are its owner's where he could have made them, else root's",
+  async ({ d }) => {
+    mkdirSync(join(d.targets, 'home'));
+    chownSync(join(d.targets, 'home'), 1000, 1000);
+    const module = (name: string): ReleaseModule => ({
+      ...moduleOf(d, `${name}/data/config/printer.cfg`, { '': 'printer' }, false),
+      owner: '1000:1001',
+    });
+    const plan = await planFor(d, [module('home'), module('opt')]);
+    await prepare(d, plan);
+    await switchTargets(d.host, plan);
+    const owners = (path: string) => {
+      const { uid, gid, mode } = statSync(join(d.targets, path));
+      return `${uid}:${gid} ${(mode & 0o777).toString(8)}`;
+    };
+    const paths = ['home/data', 'home/data/config', 'opt', 'opt/data', 'opt/data/config'];
+    const made = [...Array(2).fill('1000:1001 755'), ...Array(3).fill('0:0 755')];
+    assert.equal(paths.map(owners), made);
+    assert.is(owners('opt/data/config/printer.cfg'), '1000:1001 644');
+  },
+);
 
 test('a tree removes what was deployed there; files and directories of others stay, counted and named', async ({
   d,

@@ -51,7 +51,7 @@ function deploy(d: Device, standing: Standing): Recorded {
       files.set(path, { kind: 'file', path, entry: name, sizeBytes: text.length, sha256: '', ...common });
     }
   }
-  return { files, links, directories, modules: new Set() };
+  return { files, links, directories, modules: new Map() };
 }
 
 function release(d: Device, standing: Standing) {

@@ -150,6 +150,22 @@ if (isRoot) {
     assert.is(await stop(started), 0);
   });
 
+  test('a helper that is to be apart runs in a scope of its own, with its words, status, bounds and end', async () => {
+    const tools = mkdtempSync(join(directory, 'apart-'));
+    copyFileSync(join(fixtures, 'child-systemd-run.sh'), join(tools, 'systemd-run'));
+    const { run } = realProcesses({ path: `${tools}:${path}`, systemdDirectory: directory });
+    const options = { isApart: true, env: { PATH: path, MARK: 'kept' } };
+    const said = await run(['/bin/sh', '-c', 'echo $MARK; exit 3'], 20_000, options);
+    assert.equal([said.status, said.stdout], [3, 'kept\n']);
+    assert.is(readFileSync(join(tools, 'scope'), 'utf8').trim(), '--scope --collect --quiet');
+    const pid = join(tools, 'pid');
+    const long = run(['/bin/sh', '-c', `sleep 60 & echo $! > ${pid}; wait`], 1000, options);
+    assert.match(await long.then(String, String), /did not end within 1000 ms/);
+    const started = Number(readFileSync(pid, 'utf8'));
+    const isGone = async () => !/^State:\s[^ZX]/m.test((await port.read(started, 'status')) ?? '');
+    await eventually('what it had started is ended, too', isGone);
+  });
+
   test('where systemd runs without systemd-run a program starts plainly', async () => {
     const plain = realProcesses({ path: '/nonexistent', systemdDirectory: directory });
     const { ended } = await plain.start({ argv: ['/bin/true'], cwd: '/', env: {} });
@@ -159,6 +175,8 @@ if (isRoot) {
   console.log('skipped: identity and scope of started programs: needs root');
   test.skip('a program runs as the user, group and supplementary groups it is given', () => undefined);
   test.skip('where systemd runs a program gets a scope of its own, in place', () => undefined);
+  test.skip('a helper that is to be apart runs in a scope of its own, with its words, status, bounds and end', () =>
+    undefined);
   test.skip('where systemd runs without systemd-run a program starts plainly', () => undefined);
 }
 

@@ -96,6 +96,71 @@ tests('an on_undo that fails is told, and everything is put back all the same', 
   }),
 );
 
+/** The same files as of another version, with digests: they stand. */
+function standing(device: Device, version: string, of: string, more: object = {}): PackageSpec {
+  const { modules } = migrating(device, version, more);
+  return { ...migrating(device, of), version, modules, withDigests: true };
+}
+
+tests('commands of a service of which nothing changes do not run, and it runs on', () =>
+  withDevice(async (device) => {
+    const daemon = await device.start();
+    await installed(device, daemon, standing(device, '2.0.0', '2.0.0'));
+    const events = device.events();
+    const next = standing(device, '2.1.0', '2.0.0');
+    await installed(device, daemon, { ...next, files: { ...next.files, 'modules/model.bin': 'another' } });
+    await installed(device, daemon, next);
+    await rolledBack(daemon, '2.1.0');
+    assert.equal(ledger(device), ['up alpha 2.0.0 after , install']);
+    assert.equal(device.events(), events);
+  }),
+);
+
+tests(
+  'commands that are others than before run while their service is down, and so does what takes them back',
+  () =>
+    withDevice(async (device) => {
+      const daemon = await device.start();
+      await installed(device, daemon, standing(device, '2.0.0', '2.0.0'));
+      const before = device.events().length;
+      const note = (word: string) =>
+        `echo ${word} $(tail -n 1 ${join(device.folder, 'events')}) >> ${ledgerOf(device)}`;
+      const other = { before_start: [note('up')], on_undo: [note('down')] };
+      await installed(device, daemon, standing(device, '2.1.0', '2.0.0', other));
+      await rolledBack(daemon);
+      const turn = ['stop alpha 2.0.0', 'start alpha 2.0.0'];
+      assert.equal(device.events().slice(before), [...turn, ...turn]);
+      const [, up, down] = ledger(device);
+      assert.match(up ?? '', /^up stop alpha/);
+      assert.match(down ?? '', /^down stop alpha/);
+    }),
+);
+
+tests.long('commands know the update that they belong to: run again, undone, taken back or repaired', () =>
+  withDevice(async (device) => {
+    const note = (word: string) => `echo ${word} $TOPE_UPDATE >> ${ledgerOf(device)}`;
+    const keys = { before_start: [note('up')], on_undo: [note('down')] };
+    const daemon = await device.start(['--keep-package']);
+    await installed(device, daemon, migrating(device, '2.0.0', keys));
+    writeFileSync(device.program('alpha'), 'rotten');
+    assert.is((await daemon.post('audit', { repair: true })).code, 200);
+    assert.is((await daemon.reach('success', 'failed')).stage, 'success');
+    const failing = { ...keys, health: { exec: ['/bin/false'], timeout_s: 0.1 } };
+    assert.is((await device.install(daemon, migrating(device, '3.0.0', failing))).stage, 'failed');
+    await rolledBack(daemon);
+    await installed(device, daemon, migrating(device, '2.0.0', keys));
+    const words = ledger(device).map((line) => line.split(' '));
+    assert.equal(
+      words.map(([word]) => word),
+      ['up', 'up', 'up', 'down', 'down', 'up'],
+    );
+    const [first, repaired, third, undone, back, again] = words.map(([, id = '']) => id);
+    assert.match(first ?? '', /^\d{8}T\d{9}Z$/);
+    assert.equal([repaired, back, undone], [first, first, third]);
+    assert.is(new Set([first, third, again]).size, 3);
+  }),
+);
+
 tests.long('a rollback over several updates takes back each, the newest first', () =>
   withDevice(async (device) => {
     const daemon = await device.start();
@@ -129,7 +194,8 @@ tests.long('a daemon that is stopped or killed in mid-command runs it again at i
     await withDevice(async (device) => {
       const hang = join(device.folder, 'hang');
       writeFileSync(hang, '');
-      const command = `echo run >> ${ledgerOf(device)}; while [ -e ${hang} ]; do sleep 0.1; done`;
+      const note = (word: string) => `echo ${word} $$ >> ${ledgerOf(device)}`;
+      const command = `${note('run')}; while [ -e ${hang} ]; do sleep 0.1; done; ${note('end')}`;
       const daemon = await device.start();
       const spec = migrating(device, '2.0.0', { before_start: [command] });
       const request = await device.offer(spec);
@@ -138,10 +204,13 @@ tests.long('a daemon that is stopped or killed in mid-command runs it again at i
       await daemon.post('update', { version: '2.0.0' });
       await until('the command runs', () => ledger(device).length === 1);
       await daemon.end(signal);
-      rmSync(hang);
       const next = await device.start();
+      await until('the command runs again', () => ledger(device).length === 2);
+      rmSync(hang);
       assert.is((await next.reach('success', 'failed')).stage, 'success');
-      assert.equal(ledger(device), ['run', 'run']);
+      const [first, again, ...others] = ledger(device).map((line) => line.split(' '));
+      // The one that was cut has not gone on beside it.
+      assert.equal([first?.[0], again?.[0], others], ['run', 'run', [['end', again?.[1]]]]);
     });
   }
 });

@@ -1,6 +1,6 @@
 /** Which set of services runs after an install, an undo and a rollback, and how many of each (spec section 9). */
 import { spawn } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import * as assert from 'uvu/assert';
 import type { PackageSpec } from '../fixtures/package-builder.ts';
@@ -75,6 +75,27 @@ tests('a service that the newer version added is gone after a rollback, also of 
     assert.equal(device.files(), before);
     assert.equal(device.running(), ['alpha 1.0.0', 'beta 1.0.0']);
   }),
+);
+
+tests.needing(
+  existsSync('/run/systemd/system') ? 'a machine without systemd' : undefined,
+  'a unit where systemd does not run is told once, and refused before anything is done where it is to be enabled',
+  () =>
+    withDevice(async (device) => {
+      const daemon = await device.start();
+      const dst = join(device.root, 'camera');
+      const camera = (keys: object): PackageSpec => ({
+        ...{ version: '2.0.0', files: { camera: 'camera' } },
+        modules: [{ name: 'camera', src: 'camera', dst, service: 'camera.service', ...keys }],
+      });
+      assert.match(
+        await fails(device, daemon, camera({ enable: true })),
+        /^INCOMPATIBLE: .*systemd does not run/,
+      );
+      await installed(device, daemon, camera({}));
+      const log = readFileSync(join(device.work, 'logs/updater.log'), 'utf8');
+      assert.is(log.split('unit camera.service is not used: systemd does not run').length, 2);
+    }),
 );
 
 tests.long('a version that crashed is rolled back to one that runs as it did', () =>

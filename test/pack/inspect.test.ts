@@ -46,6 +46,19 @@ test('what no module deploys is told', async () => {
   assert.equal(inspection.warnings, ['no module deploys b, c, d, e, f and 1 more']);
 });
 
+test('a process_name that start does not have is told', async () => {
+  const of = async (process_name: string, ...start: string[]) => {
+    const spec = { ...usual, modules: [{ ...module, process_name, start }] };
+    return (await inspect(spec)).inspection.warnings;
+  };
+  assert.equal(await of('service', '/opt/tope/a'), [
+    'a: process_name "service" is neither the file nor a script of "start": the program is not found by it, unless it names itself so',
+  ]);
+  assert.equal(await of('a', '/opt/tope/a', 'service'), []);
+  assert.equal(await of('a.py', '/usr/bin/python3', '-u', '/opt/tope/a.py'), []);
+  assert.equal(await of('a-long-name-of-', '/opt/tope/a-long-name-of-a-program'), []);
+});
+
 test('a signature is seen without a key, and checked with one', async () => {
   const signer = newSigner();
   const spec = { ...usual, sign: (manifest: Uint8Array) => signer.sign(manifest) };

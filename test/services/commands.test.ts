@@ -15,6 +15,7 @@ function group(...commands: (string | string[])[]): CommandGroup {
     module: 'app',
     version: '1.1.0',
     previousVersion: '1.0.0',
+    update: '20260101T000000000Z',
     commands: commands.map((one) => (typeof one === 'string' ? ['/bin/sh', '-c', one] : one)),
     timeoutMs: 20_000,
   };
@@ -40,6 +41,7 @@ test('run one after another at /, with nothing of the environment but what is to
         'TOPE_KIND=repair',
         'TOPE_MODULE=app',
         'TOPE_PREVIOUS_VERSION=',
+        'TOPE_UPDATE=20260101T000000000Z',
         'TOPE_VERSION=1.1.0',
         'second',
       ],

@@ -266,6 +266,22 @@ test.long('a program that puts itself in the background counts as running', () =
   }),
 );
 
+test('a new program that its name does not find fails and is told the right name; one of an old set is a warning', () =>
+  quickly(async (device) => {
+    const program = device.install('child-service.sh');
+    const name = program.slice(program.lastIndexOf('/') + 1);
+    const wrong = spec(program, { module: 'app', processName: `${name}-service`, start: [program] });
+    const snapshots = await captureServices(device.host, [wrong]);
+    const start = startServices(device.host, snapshots, 'target', { isNew: true });
+    const words = [`app: started ${program}`, `no process named "${name}-service" runs`, `script (${name})`];
+    await rejects(start, 'SERVICE_START_FAILED', words);
+    await startServices(device.host, snapshots, 'target');
+    assert.is(
+      device.logged.filter((line) => /^warn app: started .* but no process named/.test(line)).length,
+      1,
+    );
+  }));
+
 test.long('all started services are watched together', () =>
   withDevice(async (device) => {
     const programs = [1, 2, 3, 4].map(() => device.install('child-service.sh'));
