@@ -79,6 +79,8 @@ export interface Facts {
   readonly otherCases: ReadonlySet<string>;
   /** Missing directories above wanted paths, parents first. */
   readonly missingParents: readonly string[];
+  /** Whose they are to be, where not the updater's. */
+  readonly parentOwners?: ReadonlyMap<string, FileOwner>;
   /** Of the files that are to have extended attributes; absent: none is. */
   readonly attributes?: { get(path: string): WantedAttributes | undefined };
   /** The updater's own ids: what new files belong to unless something says otherwise. */
@@ -115,7 +117,7 @@ export async function makePlan(
 ): Promise<Plan> {
   const { backupDirectory: _directory, moduleRoots: _roots, ...rest } = header;
   const newDirectories = facts.missingParents.map((target) =>
-    newDirectory(target, undefined, undefined, facts.self),
+    newDirectory(target, undefined, facts.parentOwners?.get(target), facts.self),
   );
   const holdDirectories: DirectoryStep[] = [];
   const becomeSteps: DirectoryStep[] = [];

@@ -147,21 +147,32 @@ export async function surveyWants(
   });
   const wanted = new Set<string>();
   const missing = new Set<string>();
-  const seen = new Set<string>();
+  const parentOwners = new Map<string, FileOwner>();
+  /** Of directories that stand: whose they are. */
+  const seen = new Map<string, number | undefined>();
   for await (const want of breathing(wants)) {
     if (want.kind === 'absent') continue;
     if (want.kind === 'directory') wanted.add(want.target);
-    for (let path = directoryOf(want.target); path !== '/'; path = directoryOf(path)) {
-      if (missing.has(path) || seen.has(path)) break;
-      if (found.has(path) || placeAbove(turned, path) !== undefined || (await files.stat(path))) {
-        seen.add(path);
-        break;
+    const making: string[] = [];
+    let path = directoryOf(want.target);
+    while (path !== '/' && !missing.has(path) && !seen.has(path)) {
+      const isKnown = found.has(path) || placeAbove(turned, path) !== undefined;
+      const stat = isKnown ? found.get(path) : await files.stat(path);
+      if (isKnown || stat !== undefined) seen.set(path, stat?.uid);
+      else {
+        making.push(path);
+        path = directoryOf(path);
       }
-      missing.add(path);
     }
+    for (const each of making) missing.add(each);
+    // Where it stands in that user's own, who could have made it: root's stay root's.
+    const { owner } = want;
+    if (owner === undefined || owner.uid !== (seen.get(path) ?? parentOwners.get(path)?.uid)) continue;
+    for (const each of making) parentOwners.set(each, owner);
   }
-  const missingParents = [...missing].filter((path) => !wanted.has(path)).sort();
-  return { found, missingParents, self, turned, otherCases: await otherCases(files, wants, found) };
+  const missingParents = [...missing].filter((each) => !wanted.has(each)).sort();
+  const cases = await otherCases(files, wants, found);
+  return { found, missingParents, parentOwners, self, turned, otherCases: cases };
 }
 
 /**

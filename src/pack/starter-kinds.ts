@@ -34,7 +34,7 @@ export const webFiles: readonly StarterFile[] = [
   { path: 'modules/web/uploads/README.txt', mode: 0o644, text: 'Uploads go here.\n' },
 ];
 
-/** A service in Python with a virtual environment of its own, made on the device. */
+/** A service in Python whose dependencies come in the package. */
 export const pythonFiles: readonly StarterFile[] = [
   {
     path: 'manifest.json',
@@ -47,16 +47,13 @@ export const pythonFiles: readonly StarterFile[] = [
       "src": "modules/hello-py",
       "dst": "/opt/tope/hello-py",
 
-      // What setup makes on the device is not the package's.
-      "keep": ["venv/**"],
-
-      // After the files are switched and before the service starts, as root. It may run again after a power cut.
-      "before_start": [["/bin/sh", "/opt/tope/hello-py/setup"]],
-      "timeout_s": 300,
-
+      // What it imports lies in lib/: put there on the PC, so that the device needs neither pip nor a network, and renewed and
+      // undone with the rest. For each version, in this folder:
+      //   rm -rf modules/hello-py/lib
+      //   python3 -m pip install --no-compile --target modules/hello-py/lib -r requirements.txt
       // The process is found by its script, and started so where none runs. "service": "hello-py.service" names a systemd unit instead.
       "process_name": "hello.py",
-      "start": ["/opt/tope/hello-py/venv/bin/python", "/opt/tope/hello-py/hello.py"],
+      "start": ["/usr/bin/env", "PYTHONPATH=/opt/tope/hello-py/lib", "python3", "/opt/tope/hello-py/hello.py"],
       "restart_order": 1
     }
   ]
@@ -72,18 +69,6 @@ import time
 print("Hello from version 1.0.0, Python", sys.version.split()[0], flush=True)
 while True:
     time.sleep(60)
-`,
-  },
-  {
-    path: 'modules/hello-py/setup',
-    mode: 0o755,
-    text: `#!/bin/sh
-# Makes the virtual environment where there is none yet. Wheels for it may come in the package:
-#   venv/bin/python -m pip install --no-index --find-links wheels -r requirements.txt
-set -e
-cd /opt/tope/hello-py
-[ -x venv/bin/python ] || python3 -m venv --without-pip venv
-venv/bin/python -c 'print("the environment is ready")'
 `,
   },
 ];
