@@ -9,12 +9,21 @@ const rows = Object.entries<Option>(options).map(([key, { flag, kind, argument, 
   const repeatable = kind === 'list' ? ' (repeatable; a list in the file)' : '';
   const standard =
     initial === undefined ? '' : `\`${typeof initial === 'string' ? initial : JSON.stringify(initial)}\``;
-  return `| \`${key}\` | \`${usage}\`${repeatable} | ${standard} | ${doc} |`;
+  // Such a key says what is done, its flag what is not.
+  const turnsOff = kind === 'switch' && initial === true ? '`false`, or the flag: ' : '';
+  return `| \`${key}\` | \`${usage}\`${repeatable} | ${standard} | ${turnsOff}${doc} |`;
 });
 
 export const configurationPage = `# Configuration of \`tope-updater run\`
 
-No configuration is needed. A setting comes from its flag, else from the JSON file named by \`--config FILE\`, else it has its
+No configuration is needed. On a device the flags stand in \`/etc/default/tope-updater\`, which the systemd unit and the init script read:
+
+\`\`\`sh
+# one line, words between blanks; then: systemctl restart tope-updater (or /etc/init.d/tope-updater restart)
+TOPE_UPDATER_OPTIONS="--config /etc/tope-updater.json --allow-root /opt/tope --allow-root /home/pi"
+\`\`\`
+
+A setting comes from its flag, else from the JSON file named by \`--config FILE\`, else it has its
 default. An unknown key or a bad value ends the program with exit code 2 and a message that names it.
 Relative paths are relative to the current directory; with systemd that is \`WorkingDirectory\`.
 

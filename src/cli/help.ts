@@ -50,7 +50,7 @@ export function flagUsage({ flag, short, argument }: FlagSpec): string {
 /** ` (repeatable, default 12315)`, or nothing. */
 export function flagNotes({ kind, initial }: FlagSpec): string {
   const isGiven =
-    initial !== undefined && initial !== false && !(Array.isArray(initial) && initial.length === 0);
+    kind !== 'switch' && initial !== undefined && !(Array.isArray(initial) && initial.length === 0);
   const notes = [kind === 'list' ? 'repeatable' : '', isGiven ? `default ${String(initial)}` : ''];
   const said = notes.filter((note) => note !== '').join(', ');
   return said === '' ? '' : ` (${said})`;

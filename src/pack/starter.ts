@@ -17,20 +17,20 @@ export const usualRoot = '/opt/tope';
 
 /** Every file of the starter folder; `root`: where its files go on the device, an absolute path of plain characters. */
 export function starterFiles(kind: StarterKind, root: string = usualRoot): readonly StarterFile[] {
-  return filesOf(kind).map((file) => ({ ...file, text: file.text.replaceAll(usualRoot, root) }));
+  const next: StarterFile = { path: 'README.md', mode: 0o644, text: readme(root) };
+  return [...filesOf(kind).map((file) => ({ ...file, text: file.text.replaceAll(usualRoot, root) })), next];
 }
 
 function filesOf(kind: StarterKind): readonly StarterFile[] {
-  const next: StarterFile = { path: 'README.md', mode: 0o644, text: readme };
   switch (kind) {
     case 'service':
-      return [...serviceFiles, next];
+      return serviceFiles;
     case 'web':
-      return [...webFiles, next];
+      return webFiles;
     case 'python':
-      return [...pythonFiles, next];
+      return pythonFiles;
     case 'config':
-      return [...configFiles, next];
+      return configFiles;
     default:
       return kind satisfies never;
   }
@@ -90,16 +90,22 @@ const serviceFiles: readonly StarterFile[] = [
   { path: 'modules/hello-data/greeting.txt', mode: 0o644, text: 'Hello from version 1.0.0\n' },
 ];
 
-const readme = `# A package for tope-updater
+function readme(root: string): string {
+  const allowed = root === usualRoot ? '' : ` --allow-root ${root}`;
+  const lines = [
+    [`pack . -o ../package-1.0.0.zip${allowed}`, 'makes the package, prints the request for devices'],
+    [`verify ../package-1.0.0.zip${allowed}`, 'what it would deploy where'],
+    ['install ../package-1.0.0.zip', 'on the device: installs it'],
+    ['rollback', 'on the device: takes it back'],
+  ].map(([command = '', what]) => `    tope-updater ${command.padEnd(38 + allowed.length)}  ${what}`);
+  return `# A package for tope-updater
 
-    tope-updater pack . -o ../package-1.0.0.zip        makes the package, prints the request for devices
-    tope-updater verify ../package-1.0.0.zip           what it would deploy where
-    tope-updater install ../package-1.0.0.zip          on the device: installs it
-    tope-updater rollback                              on the device: takes it back
-
+${lines.join('\n')}
+${allowed === '' ? '' : `\nThe daemon has to allow the place: \`tope-updater run${allowed}\`.\n`}
 Only manifest.json and what its modules name goes into the package; this file does not. The manifest may have // comments,
 they are left out of the package.
 
 Signed packages: make a key pair once with \`minisign -G -p minisign.pub -s minisign.key\`, keep minisign.key off the devices
 and out of this folder, pack with \`--sign minisign.key\`, and start the daemon with \`--trust-key minisign.pub\`.
 `;
+}

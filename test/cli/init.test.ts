@@ -72,6 +72,14 @@ test('--dst says where the files go on the device', () =>
     const { stdout } = await command(['init', '--kind', 'web', '--dst', '/srv/my-app', folder]);
     assert.match(stdout, /next: tope-updater pack .* --allow-root \/srv\/my-app/);
     assert.match(readFileSync(join(folder, 'manifest.json'), 'utf8'), /"dst": "\/srv\/my-app\/web"/);
+    const commands = readFileSync(join(folder, 'README.md'), 'utf8').match(
+      /(?<=^ {4}tope-updater )(pack|verify) .*?(?= {2,})/gm,
+    );
+    for (const line of commands ?? []) {
+      const done = await command(line.split(' '), { cwd: folder });
+      assert.is(done.status, 0, `${line}: ${done.stderr}`);
+    }
+    assert.is(commands?.length, 2);
     const refused = await command(['init', '--dst', 'my app', folder]);
     assert.is(refused.status, 2);
     assert.match(refused.stderr, /--dst: must be an absolute path/);

@@ -52,7 +52,7 @@ export const errors = {
   INVALID_MANIFEST: invalid,
   SIGNATURE_INVALID: ['The update is not from a trusted source.', '更新包来源不受信任。'],
   INCOMPATIBLE: ['The update is not made for this device.', '更新包不适用于本设备。'],
-  DOWNGRADE_REFUSED: ['A newer version is installed already.', '已安装更新的版本。'],
+  DOWNGRADE_REFUSED: ['A newer version is installed already.', '已安装更高的版本。'],
   PROCESS_KILL_FAILED: [
     'A program could not be stopped. Nothing was changed.',
     '有程序无法停止，未作任何更改。',
