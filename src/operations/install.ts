@@ -17,6 +17,7 @@ import type { Settings } from '../settings.ts';
 import { type EarlyPlan, stillPlanned } from './early-plan.ts';
 import { lastServices } from './past-services.ts';
 import { type PlannedInstall, plannedInstall } from './planned-install.ts';
+import { prepared } from './preparation.ts';
 import { prepareInstall } from './prepare.ts';
 import { rememberDeployed } from './remember.ts';
 import { runTransaction } from './transaction.ts';
@@ -57,7 +58,8 @@ export async function installPackage(
     planned?.listing,
   );
   try {
-    const { plan, deployed } = planned ?? (await planNow(context, settings, archive, waiting));
+    const planning = () => planNow(context, settings, archive, waiting);
+    const { plan, deployed } = planned ?? (await prepared(host.clock, 'planning the install', planning));
     host.memory.trim();
     return await runTransaction(
       context,

@@ -28,6 +28,7 @@ import {
   syncMachine,
   undoPlannedCommands,
 } from './commands.ts';
+import { prepared } from './preparation.ts';
 import { restartMachine } from './reboot.ts';
 import { beginProbation, mustHandOver, proveServing, trySelf } from './self-update.ts';
 import { type ChangedServices, changedServices } from './service-changes.ts';
@@ -51,20 +52,26 @@ export async function runTransaction(
   const journal = await attempt('beginning the journal', () => beginJournal(host, backupDirectory, plan));
   let run: Run = { context, plan, journal, services: [], begun: { commands: 0 } };
   try {
-    await makeDirectories(host, plan);
-    await withPlanGroup(host.files, plan, [backupDirectory], 'DEPLOYMENT_FAILED', async (group) => {
-      await stageLinks(host, plan);
-      await stage(group);
-      await refuseOneFile(host.files, plan);
+    const services = await prepared(host.clock, 'making directories', async ({ begin, bounded }) => {
+      await makeDirectories(host, plan);
+      begin('staging');
+      await withPlanGroup(host.files, plan, [backupDirectory], 'DEPLOYMENT_FAILED', async (group) => {
+        await stageLinks(host, plan);
+        await bounded(stage(group));
+        await refuseOneFile(host.files, plan);
+        begin('saving backups');
+        stopIfAsked(context);
+        context.progress(91, 'saving backups');
+        const saved = await saveBackups(host, backupDirectory, plan, group);
+        begin('making what was written durable');
+        return [...saved, ...stagedDirectories(plan)];
+      });
+      begin('looking at the services');
       stopIfAsked(context);
-      context.progress(91, 'saving backups');
-      const saved = await saveBackups(host, backupDirectory, plan, group);
-      return [...saved, ...stagedDirectories(plan)];
+      await trySelf(host, plan);
+      const { target, before } = servicesOf(context, plan);
+      return captureServices(host, target, { ...past, before });
     });
-    stopIfAsked(context);
-    await trySelf(host, plan);
-    const { target, before } = servicesOf(context, plan);
-    const services = await captureServices(host, target, { ...past, before });
     run = { ...run, services };
     await journal.note({ state: 'stopping', services });
     context.progress(93, 'stopping services');

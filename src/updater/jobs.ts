@@ -17,6 +17,7 @@ import type { Host } from '../host/host.ts';
 import type { Notes } from '../notes.ts';
 import { planEarly } from '../operations/early-plan.ts';
 import { downloadedAt, installPackage } from '../operations/install.ts';
+import { prepared } from '../operations/preparation.ts';
 import { repair } from '../operations/repair.ts';
 import { rollBack } from '../operations/rollback.ts';
 import { resumeForward, resumeUndo } from '../operations/transaction.ts';
@@ -116,7 +117,9 @@ export async function runDownload(
   let notes: Notes | undefined;
   try {
     const asked = { request, seal, mayDowngrade: () => mayDowngrade(current()) };
-    const looked = await planEarly(host, settings, context.backups, context.tmp, asked);
+    const looked = await prepared(host.clock, 'planning the install', () =>
+      planEarly(host, settings, context.backups, context.tmp, asked),
+    );
     context.early.keep(looked.early);
     notes = looked.notes;
     host.memory.trim();

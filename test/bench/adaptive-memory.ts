@@ -103,12 +103,10 @@ async function withOldInstalled<T>(
   }
 }
 
+/** What the log says of the last download. */
 function fetchedBy({ logPath }: Updater): string {
-  return (
-    /downloaded \d+ bytes in \d+ requests; \d+ of \d+ were here already/.exec(
-      readFileSync(logPath, 'utf8'),
-    )?.[0] ?? ''
-  );
+  const said = /downloaded \d+ bytes in \d+ requests; \d+ of \d+ were here already/g;
+  return readFileSync(logPath, 'utf8').match(said)?.at(-1) ?? '';
 }
 
 function folderOf(bench: Bench): string {

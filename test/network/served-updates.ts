@@ -17,15 +17,19 @@ export interface Served {
   stop(): Promise<void>;
 }
 
-export interface ServedUpdate {
+/** Of what is served: how much of it may be fetched. */
+export interface Bounds {
   readonly name: string;
+  /** Of a package of so many bytes. */
+  readonly mostFetched: (packageBytes: number) => number;
+  readonly requests: readonly [least: number, most: number];
+}
+
+export interface ServedUpdate extends Bounds {
   readonly isLong?: true;
   /** What the device has; undefined: nothing was ever installed. */
   readonly before?: () => Files;
   readonly after: (before: Files) => Files;
-  /** Of a package of so many bytes. */
-  readonly mostFetched: (packageBytes: number) => number;
-  readonly requests: readonly [least: number, most: number];
 }
 
 const MB = 1_000_000;
@@ -99,44 +103,46 @@ export interface PreparedUpdate {
   remove(): void;
 }
 
-export async function prepareUpdate({
-  name,
-  before,
-  after,
-  mostFetched,
-  requests,
-}: ServedUpdate): Promise<PreparedUpdate> {
+export async function prepareUpdate(update: ServedUpdate): Promise<PreparedUpdate> {
   const work = temporaryDirectory();
-  const old = before?.() ?? {};
-  const bytes = await packageOf(join(work.path, 'new.zip'), after(old));
-  const here = before && deploy(join(work.path, 'device'), old);
-  return {
-    remove: work.remove,
-    async downloadFrom(serve, hasRanges = true) {
-      const place = temporaryDirectory();
-      const [downloads, www] = [join(place.path, 'tmp'), join(place.path, 'www')];
-      for (const path of [downloads, www]) mkdirSync(path);
-      chmodSync(www, 0o755);
-      const file = join(www, 'package.zip');
-      copyFileSync(join(work.path, 'new.zip'), file);
-      chmodSync(file, 0o644);
-      utimesSync(file, 1_500_000_000, 1_500_000_000); // Apache does not believe in dates younger than a minute
-      const running = await serve(place.path);
-      try {
-        const got = await downloaded(running.url, downloads, bytes, here);
-        console.log(`measured: ${name}: ${got.fetched} of ${bytes.length} bytes in ${got.requests} requests`);
-        if (!hasRanges) {
-          assert.equal(got, { fetched: bytes.length, requests: 1 });
-          return;
-        }
-        const [least, most] = requests;
-        assert.ok(got.fetched <= mostFetched(bytes.length), `${got.fetched} of ${bytes.length}`);
-        assert.ok(got.requests >= least && got.requests <= most, `${got.requests} requests`);
-      } finally {
-        await running.stop();
-        rmSync(place.path, { recursive: true, force: true });
+  const old = update.before?.() ?? {};
+  const packagePath = join(work.path, 'new.zip');
+  await packageOf(packagePath, update.after(old));
+  const here = update.before && deploy(join(work.path, 'device'), old);
+  return { remove: work.remove, downloadFrom: downloading(packagePath, here, update) };
+}
+
+/** `here`: what the device has. */
+export function downloading(
+  packagePath: string,
+  here: Candidates | undefined,
+  { name, mostFetched, requests }: Bounds,
+): PreparedUpdate['downloadFrom'] {
+  return async (serve, hasRanges = true) => {
+    const bytes = readFileSync(packagePath);
+    const place = temporaryDirectory();
+    const [downloads, www] = [join(place.path, 'tmp'), join(place.path, 'www')];
+    for (const path of [downloads, www]) mkdirSync(path);
+    chmodSync(www, 0o755);
+    const file = join(www, 'package.zip');
+    copyFileSync(packagePath, file);
+    chmodSync(file, 0o644);
+    utimesSync(file, 1_500_000_000, 1_500_000_000); // Apache does not believe in dates younger than a minute
+    const running = await serve(place.path);
+    try {
+      const got = await downloaded(running.url, downloads, bytes, here);
+      console.log(`measured: ${name}: ${got.fetched} of ${bytes.length} bytes in ${got.requests} requests`);
+      if (!hasRanges) {
+        assert.equal(got, { fetched: bytes.length, requests: 1 });
+        return;
       }
-    },
+      const [least, most] = requests;
+      assert.ok(got.fetched <= mostFetched(bytes.length), `${got.fetched} of ${bytes.length}`);
+      assert.ok(got.requests >= least && got.requests <= most, `${got.requests} requests`);
+    } finally {
+      await running.stop();
+      rmSync(place.path, { recursive: true, force: true });
+    }
   };
 }
 
