@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { errno, errorText } from '../errors.ts';
 import type { Clock, FileStat, Files } from '../host/host.ts';
 import { limits } from '../limits.ts';
+import { certificateChecks } from './doctor-certificates.ts';
 import type { DoctorTarget } from './doctor-target.ts';
 import { bytesText } from './figures.ts';
 import { checkOf, type Finding } from './finding.ts';
-import { tlsFileFaults } from './tls-files.ts';
 import { readTrustedKey } from './trusted-key.ts';
 
 type Places = { readonly files: Files; readonly clock: Clock };
@@ -27,7 +27,7 @@ export async function placeChecks({ files, clock }: Places, target: DoctorTarget
       target.config.allow_root.map((root) => allowedRoot(files, root, target.workDirectory, refusal)),
     )),
     await keys(target),
-    ...(await certificates(target)),
+    ...(await certificateChecks(target.config, clock.now())),
     clockFinding(clock.now()),
   ];
 }
@@ -141,13 +141,6 @@ function writeAdvice(why: string, otherwise: string): string {
   if (why === 'EROFS') return 'it is mounted read-only';
   if (!why.endsWith('for the daemon')) return otherwise;
   return 'its unit hides it: add it to ReadWritePaths=, or loosen ProtectSystem=, then systemctl daemon-reload and restart it';
-}
-
-/** Only what is wrong is worth a line. */
-async function certificates({ config }: DoctorTarget): Promise<Finding[]> {
-  const faults = await tlsFileFaults(config);
-  const advice = 'no package can be downloaded over https: is the path right?';
-  return faults.map((found) => checkOf('certificates').fail(found, advice));
 }
 
 async function keys({ config }: DoctorTarget): Promise<Finding> {
