@@ -2,6 +2,7 @@
 
 import { apiLimits } from './api-limits.ts';
 import { downloadLimits } from './download-limits.ts';
+import { memoryLimits } from './memory-limits.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -31,6 +32,8 @@ export const limits = {
   threadlessEntries: 4096,
   /** Who waits for the other side of that thread looks again this often, should a notification be lost. */
   digestLookMs: 200,
+  /** Slots of its ring from one small collection on that thread to the next: each leaves some hundred bytes of garbage. */
+  digestSlotsPerCollection: 64,
   /** A thread that has digested nothing for this long, with bytes at hand, is given up. */
   digestStuckMs: 20_000,
   /** Size of one read of a package, the next one under way: each is a trip to a worker thread and back. */
@@ -60,25 +63,7 @@ export const limits = {
   breathMs: 5,
   /** How often a thread that syncs is asked whether it has ended. */
   syncPollMs: 2,
-  /** Small buffers share a piece of memory of this size, which lives as long as one of them does: Node 26 takes 64 KiB. */
-  bufferPoolBytes: 8 * KiB,
-  /** From this size on the C library maps a buffer by itself, which costs some microseconds: its own first bound. */
-  mappedBufferBytes: 128 * KiB,
-  /** What one file call leaves to the collector, roughly; and how often, and from how much growth on, everything is collected. */
-  fileCallGarbageBytes: 1 * KiB,
-  memoryLookMs: 50,
-  memoryGrowthBytes: 2560 * KiB,
-  /** Looks from one handing back of the executable's pages to the next, where the heap has not grown: each costs some milliseconds. */
-  memoryLooksPerRelease: 5,
-  /** Nobody has told of anything for so many looks: the process rests, and shall not wake for nothing. */
-  memoryRestingLooks: 100,
-  /** Short-lived buffers made between two young-generation collections: keeps the heap from growing. */
-  garbageBytes: 256 * KiB,
-  /** After the port listens: whoever waits for the start has had the first answer, and no update has begun yet. */
-  collectAfterStartMs: 300,
-  /** Nothing was done for so long: then a collection may take 33 ms. */
-  shrinkAtRestMs: 5_000,
-
+  ...memoryLimits,
   ...downloadLimits,
 
   /** FR-036: a verified package older than this is not installed any more. */

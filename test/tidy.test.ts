@@ -29,6 +29,7 @@ const pureFiles = [
   'src/errors.ts',
   'src/limits.ts',
   'src/download-limits.ts',
+  'src/memory-limits.ts',
   'src/api-limits.ts',
   'src/release.ts',
   'src/history.ts',

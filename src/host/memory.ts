@@ -3,8 +3,8 @@
  *
  * Four means, each of which may be missing without harm: young-generation collections in step with the short-lived
  * buffers that are made, full collections between two phases where the heap has become large or where much has come to it, and, in the packed
- * executable on Node 26 or newer, handing back what the C library keeps of freed memory, and clean pages of the executable itself (they
- * come back from the page cache when they are used again).
+ * executable on Node 26 or newer, handing back what the C library keeps of freed memory, and clean pages of the executable and its
+ * libraries (they come back from the page cache when they are used again).
  */
 import { limits } from '../limits.ts';
 import { freedReleaser, pageReleaser } from './hand-back.ts';
@@ -24,21 +24,19 @@ export async function realMemory(): Promise<Memory> {
   let producedBytes = 0;
   let watching: NodeJS.Timeout | undefined;
   let restingLooks = 0;
-  let looks = 0;
   /** What was in use after the last full collection. */
   let keptBytes = usedBytes();
   /** What a small collection leaves: objects of Node's own that hold memory outside of V8's heap, and garbage that was held for a while. */
   const look = (): void => {
     if (collect === undefined) return;
-    looks += 1;
     const hasGrown = usedBytes() > keptBytes + limits.memoryGrowthBytes;
     if (hasGrown) {
       collect({ type: 'major' });
       releaseFreed?.();
       keptBytes = usedBytes();
     }
-    // Those that are used come back one fault after another: what reads and writes large files shall not wait for that more often.
-    if (hasGrown || looks % limits.memoryLooksPerRelease === 0) releasePages?.();
+    // Those that are used come back one fault after another, which takes milliseconds: only where the process has become large.
+    if (hasGrown || process.memoryUsage.rss() > limits.memoryResidentBytes) releasePages?.();
   };
   /** Looks now and then, as long as something is made: what only computes leaves garbage, too, and tells of none. */
   const watch = (): void => {
@@ -68,6 +66,7 @@ export async function realMemory(): Promise<Memory> {
     },
     releasePages() {
       releasePages?.();
+      watch();
     },
     collect() {
       collect?.({ type: 'major' });
@@ -84,6 +83,7 @@ export async function realMemory(): Promise<Memory> {
       collect?.({ type: isLarge ? 'major' : 'minor' });
       releaseFreed?.();
       releasePages?.();
+      watch();
     },
   };
 }

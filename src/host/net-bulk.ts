@@ -16,8 +16,8 @@ type Phase =
   | { readonly is: 'parsed' }
   | { readonly is: 'body'; missingBytes: number };
 
-/** One connection for one request. */
-export function bulkConnection(): AnswerConnection {
+/** One connection for one request. `produced`: as Memory.produced. */
+export function bulkConnection(produced: (bytes: number) => void): AnswerConnection {
   const buffers = readBuffers();
   const heads = headByHead(parse);
   let socket: Socket | undefined;
@@ -28,6 +28,7 @@ export function bulkConnection(): AnswerConnection {
   /** False stops the socket. */
   function onRead(lengthBytes: number, into: Uint8Array): boolean {
     const bytes = into.subarray(0, lengthBytes);
+    produced(limits.readGarbageBytes);
     const rest = bytes.subarray(heads(bytes, () => phase.is === 'head' && socket?.destroyed === false));
     if (socket?.destroyed) return false;
     if (phase.is === 'body') return deliver(phase, rest);

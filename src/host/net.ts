@@ -43,7 +43,7 @@ async function request(options: OwnOptions, asked: HttpRequest): Promise<HttpRes
     stop.abort(systemError('ETIMEDOUT', `no answer within ${asked.headTimeoutMs} ms`));
   }, asked.headTimeoutMs);
   try {
-    const connection = asked.isBulk ? bulkConnection() : parsedConnection();
+    const connection = asked.isBulk ? bulkConnection(produced) : parsedConnection();
     const incoming = await headOf(options, asked, connection, stop.signal);
     incoming.once('close', () => asked.signal?.removeEventListener('abort', pass));
     const ends = [asked.stallTimeoutMs, stop.signal] as const;

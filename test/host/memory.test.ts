@@ -16,9 +16,15 @@ Anonymous:             0 kB
 7f0000000000-7f0000010000 r-xp 00000000 fe:00 77 /opt/tope/updater/tope-updater
 Anonymous:             0 kB
 AnonHugePages:         0 kB
-7f0000010000-7f0000020000 r-xp 00000000 fe:00 77 /lib/another.so
+7f0000010000-7f0000020000 r-xp 00000000 fe:00 77 /lib/another.so.6.0.30
 Anonymous:             0 kB
-7f0000020000-7f0000030000 r--s 00000000 fe:00 1049 /opt/tope/updater/tope-updater
+7f0000020000-7f0000028000 r--p 00000000 fe:00 77 /lib/written.so
+Anonymous:             4 kB
+7f0000028000-7f0000030000 r-xp 00000000 fe:00 77 /lib/replaced.so (deleted)
+Anonymous:             0 kB
+7f0000030000-7f0000038000 r--p 00000000 fe:00 77 /usr/share/data.so.txt
+Anonymous:             0 kB
+7f0000038000-7f0000040000 r--s 00000000 fe:00 1049 /opt/tope/updater/tope-updater
 Anonymous:             0 kB
 7f0000040000-7f0000050000 r--p 00000000 00:01 79 /dev/zero
 Anonymous:             0 kB
@@ -26,10 +32,11 @@ Anonymous:             0 kB
 Anonymous:             0 kB
 `;
 
-test('only private read-only mappings of the executable without a page of their own are given back', () => {
+test('only private read-only mappings of the executable and of libraries without a page of their own are given back', () => {
   assert.equal(cleanFileMappings(smaps, '/opt/tope/updater/tope-updater'), [
     { address: 0x400000n, length: 0x9c00000n },
     { address: 0x7f0000000000n, length: 0x10000n },
+    { address: 0x7f0000010000n, length: 0x10000n },
   ]);
 });
 

@@ -44,6 +44,23 @@ async function bodyOf(
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
+test('what reads leave to the collector is told of, as nothing else of a large download is', async () => {
+  const content = pattern(1024 * 1024);
+  const url = await answering((socket) => {
+    socket.end(
+      Buffer.concat([Buffer.from(`HTTP/1.1 200 OK\r\nContent-Length: ${content.length}\r\n\r\n`), content]),
+    );
+  });
+  let told = 0;
+  const produced = (bytes: number) => {
+    told += bytes;
+  };
+  const response = await ask(url, { isBulk: true }, { produced });
+  assert.equal(await bodyOf(response), content);
+  // Some garbage for each read, of 256 KiB at most; the bytes themselves are in buffers that are used again.
+  assert.ok(told >= 4 * 1024 && told < content.length, `${told}`);
+});
+
 test('an answer cut into two pieces at every position is read whole', async () => {
   const content = pattern(40);
   const heads = [

@@ -1,0 +1,29 @@
+/** The bounds of what keeps the process small (host/memory.ts), as limits.ts has them: bytes, milliseconds, counts. Each with its reason. */
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+export const memoryLimits = {
+  /** Small buffers share a piece of memory of this size, which lives as long as one of them does: Node 26 takes 64 KiB. */
+  bufferPoolBytes: 8 * KiB,
+  /** From this size on the C library maps a buffer by itself, which costs some microseconds: its own first bound. */
+  mappedBufferBytes: 128 * KiB,
+  /** What one file call and one read from a socket leave to the collector, roughly; and how often, and from how much growth on, everything is collected. */
+  fileCallGarbageBytes: 1 * KiB,
+  readGarbageBytes: 1 * KiB,
+  memoryLookMs: 50,
+  memoryGrowthBytes: 2560 * KiB,
+  /**
+   * From this resident size on, each look hands the executable's pages back; between two of them come 1 to 2 MiB. A large download
+   * takes 43.6: with 40 in place of 44, half as much processor time again went into pages that came back at once.
+   */
+  memoryResidentBytes: 44 * MiB,
+  /** Nobody has told of anything for so many looks: the process rests, and shall not wake for nothing. */
+  memoryRestingLooks: 100,
+  /** Short-lived buffers made between two young-generation collections: keeps the heap from growing. */
+  garbageBytes: 256 * KiB,
+  /** After the port listens: whoever waits for the start has had the first answer, and no update has begun yet. */
+  collectAfterStartMs: 300,
+  /** Nothing was done for so long: then a collection may take 33 ms. */
+  shrinkAtRestMs: 5_000,
+} as const;
