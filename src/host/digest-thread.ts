@@ -83,7 +83,11 @@ export function threadDigest(memory: Memory, algorithm: DigestName): DigestStrea
     await nextTurn();
     const { Worker } = await import('node:worker_threads');
     await nextTurn();
-    const workerData: Work = { algorithm, ring: ring.shared };
+    const workerData: Work = {
+      algorithm,
+      ring: ring.shared,
+      slotsPerCollection: limits.digestSlotsPerCollection,
+    };
     const thread = new Worker(`(${digestSlots})(require('node:worker_threads'), require('node:crypto'))`, {
       eval: true,
       workerData,
@@ -95,7 +99,7 @@ export function threadDigest(memory: Memory, algorithm: DigestName): DigestStrea
     const handingBack = setInterval(() => memory.releasePages(), limits.threadStartLookMs);
     thread.once('online', () => {
       clearInterval(handingBack);
-      memory.releasePages();
+      memory.trim();
     });
     thread.once('error', (error) =>
       end(new StuckError(`the thread of the ${algorithm} digest failed: ${error.message}`)),
@@ -121,12 +125,15 @@ function nextTurn(): Promise<void> {
 interface Work {
   readonly algorithm: DigestName;
   readonly ring: SharedRing;
+  readonly slotsPerCollection: number;
 }
 
 /** What the thread runs. Its text is all that gets there: it uses nothing from outside, and makes no inner function. */
 function digestSlots(threads: typeof Threads, crypto: typeof Crypto): void {
-  const { algorithm, ring } = threads.workerData as Work;
+  const { algorithm, ring, slotsPerCollection } = threads.workerData as Work;
   const { bytes, control, at, slotCount, slotBytes, lookMs } = ring;
+  // What a thread of Node's comes with, and never uses here.
+  globalThis.gc?.({ type: 'major', flavor: 'last-resort' });
   const hash = crypto.createHash(algorithm);
   for (let done = 0, length = 1; length > 0; ) {
     // In a loop: a notification may come so late that its slot is done already, and then wakes for nothing.
@@ -140,6 +147,7 @@ function digestSlots(threads: typeof Threads, crypto: typeof Crypto): void {
       control[at.lengths] = digest.length;
     }
     done += 1;
+    if (done % slotsPerCollection === 0) globalThis.gc?.({ type: 'minor' });
     Atomics.store(control, at.done, done);
     Atomics.notify(control, at.done);
   }
