@@ -10,6 +10,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildPackage, contentBytes, type FileSpec } from '../fixtures/package-builder.ts';
 import { type Row, skippedRow } from './figures.ts';
+import { loopRow } from './loop.ts';
 import { defaultReadAhead, dropPageCache } from './machine.ts';
 import { describe, flagsFor, sampled } from './memory.ts';
 import type { BenchPackage } from './packages.ts';
@@ -18,7 +19,6 @@ import { startUpdater, targetsOf, type Updater } from './updater.ts';
 
 const MB = 1_000_000;
 const boundMb = 50;
-const boundMs = 20;
 const rateLimit = 4 * MB;
 const withinMs = 600_000;
 
@@ -44,7 +44,9 @@ export async function measureAdaptiveMemory(bench: Bench): Promise<Row[]> {
         else rows.push(await peakRow(bench, pair, what, url));
       }
       rows.push(
-        await loopRow(bench, pair, `longest block of the event loop, 500 MB over http, most of it ${how}`),
+        await loopRow(bench, `longest block of the event loop, 500 MB over http, most of it ${how}`, (env) =>
+          runWithLoop(bench, pair, env),
+        ),
       );
     }
     return rows;
@@ -64,20 +66,11 @@ async function peakRow(bench: Bench, pair: Pair, what: string, url: string): Pro
   return { id: 'g', what, value, unit: 'MB', target: boundMb, note: figures };
 }
 
-async function loopRow(bench: Bench, pair: Pair, what: string): Promise<Row> {
-  const figuresPath = join(bench.scratch, 'loop.json');
-  const env = {
-    NODE_OPTIONS: `--require=${join(import.meta.dirname, '../integration/loop-delay.cjs')}`,
-    LOOP_DELAY_FILE: figuresPath,
-  };
+async function runWithLoop(bench: Bench, pair: Pair, env: Readonly<Record<string, string>>): Promise<void> {
   await withOldInstalled(bench, pair.old, env, async (updater) => {
     process.kill(updater.pid, 'SIGUSR2');
     await updater.update(pair.next, bench.store.url(pair.next.name), withinMs, 'as they are');
   });
-  const { ownMaxMs, ownP999Ms, samples, waitedShare } = JSON.parse(readFileSync(figuresPath, 'utf8'));
-  const note = `99.9 % below ${ownP999Ms.toFixed(1)} ms, ${samples} samples; waited for a processor ${(100 * waitedShare).toFixed(0)} % of the time`;
-  bench.say(`${what}: ${ownMaxMs.toFixed(1)} ms; ${note}`);
-  return { id: 'g', what, value: ownMaxMs, unit: 'ms', target: boundMs, note };
 }
 
 async function withOldInstalled<T>(
