@@ -5,8 +5,10 @@ import { outputSince } from './output.ts';
 import { ownersOf, ownUid } from './owner.ts';
 import {
   findNamed,
+  namedAmong,
   type ProcessesHost,
   type RunningProcess,
+  runningProcesses,
   type ServicesHost,
   terminate,
   title,
@@ -37,20 +39,23 @@ export async function misnamed(
   signal?: AbortSignal,
 ): Promise<string[]> {
   const deadline = host.clock.elapsed() + limits.processNameMs;
-  const found: string[] = [];
-  for (const service of launched) {
-    if (service.kind === 'unit') continue;
-    const isNameless = async () => service.exit === undefined && !(await isInBackground(host, service));
-    while ((await isNameless()) && host.clock.elapsed() < deadline)
-      await host.clock.sleep(limits.serviceSettleMs / 4, signal);
-    if (!(await isNameless())) continue;
-    const names = service.names.map((name) => `"${name}"`).join(' or ');
-    const right = service.file === undefined ? '' : ` (${service.file})`;
-    found.push(
-      `${service.module}: started ${service.title}, but no process named ${names} runs: process_name must be the name of its file or script${right}`,
-    );
+  let nameless = launched.filter((service) => service.kind === 'process');
+  for (;;) {
+    const running = nameless.length === 0 ? [] : await runningProcesses(host);
+    const left: typeof nameless = [];
+    // Of whatever user: what has the name is stopped with it.
+    for (const service of nameless)
+      if (service.exit === undefined && (await namedAmong(host, running, service.names)).length === 0)
+        left.push(service);
+    nameless = left;
+    if (nameless.length === 0 || host.clock.elapsed() >= deadline) break;
+    await host.clock.sleep(limits.serviceSettleMs / 4, signal);
   }
-  return found;
+  return nameless.map(({ module, title: what, names, file }) => {
+    const wanted = names.map((name) => `"${name}"`).join(' or ');
+    const right = file === undefined ? '' : ` (${file})`;
+    return `${module}: started ${what}, but no process named ${wanted} runs: process_name must be the name of its file or script${right}`;
+  });
 }
 
 /** Waits `ms`, unless a process fails before: SERVICE_START_FAILED. */
