@@ -27,6 +27,7 @@ PREFIX=${PREFIX:-/opt/tope/updater}
 DESTDIR=${DESTDIR:-}
 UNITDIR=${UNITDIR:-/etc/systemd/system}
 INITDIR=${INITDIR:-/etc/init.d}
+USRDIR=${USRDIR:-/usr}
 ARCH=${ARCH:-}
 action=install
 
@@ -196,23 +197,32 @@ install_init_script() {
 
 # Every page as: its file in a release, its place below PREFIX/share, the system's folder for its kind.
 pages() {
-  echo tope-updater.8 man/man8/tope-updater.8 /usr/local/share/man
-  echo completion.bash bash-completion/completions/tope-updater /usr/share/bash-completion
+  echo tope-updater.8 man/man8/tope-updater.8 "$USRDIR/local/share/man"
+  echo completion.bash bash-completion/completions/tope-updater "$USRDIR/share/bash-completion"
 }
 
-# make_link TARGET LINK FOLDER WHAT: where the folder is there, and nothing of that name. A link that cannot be made (a read-only /usr, say)
-# does not fail the installation.
+# make_link TARGET LINK FOLDER WHAT: where the folder is there. What has that name already and is another's stays, and is named; a link that leads
+# nowhere is nobody's. One that cannot be made (a read-only /usr, say) does not fail the installation.
 make_link() {
-  # What is there already is ours, or a package manager's and not ours to touch.
-  if [ ! -d "$3" ] || [ -e "$2" ] || [ -L "$2" ]; then return; fi
-  { mkdir -p "${2%/*}" && ln -s "$1" "$2"; } 2>/dev/null || echo "note: $2 cannot be made; $4 is $1"
+  [ -d "$3" ] || return 0
+  there=$2
+  if [ -L "$2" ]; then
+    there=$(readlink "$2")
+    [ "$there" != "$1" ] || return 0
+    case "$there" in /*) there=$DESTDIR$there ;; *) there=${2%/*}/$there ;; esac
+  fi
+  if [ -e "$there" ]; then
+    echo "note: $2 is another's and stays; $4 is $1"
+  else
+    { mkdir -p "${2%/*}" && ln -sf "$1" "$2"; } 2>/dev/null || echo "note: $2 cannot be made; $4 is $1"
+  fi
 }
 
 unlink_ours() { if [ "$(readlink "$2" 2>/dev/null)" = "$1" ]; then rm -f "$2"; fi; }
 
 # What people read and type by.
 install_pages() {
-  make_link "$PREFIX/tope-updater" "$DESTDIR/usr/local/bin/tope-updater" "$DESTDIR/usr/local/bin" 'the program'
+  make_link "$PREFIX/tope-updater" "$DESTDIR$USRDIR/local/bin/tope-updater" "$DESTDIR$USRDIR/local/bin" 'the program'
   pages | while read -r file place folder; do
     [ -r "$here/$file" ] || continue
     put "$here/$file" "$target/share/$place" 644
@@ -221,7 +231,7 @@ install_pages() {
 }
 
 remove_pages() {
-  unlink_ours "$PREFIX/tope-updater" "$DESTDIR/usr/local/bin/tope-updater"
+  unlink_ours "$PREFIX/tope-updater" "$DESTDIR$USRDIR/local/bin/tope-updater"
   pages | while read -r file place folder; do
     unlink_ours "$PREFIX/share/$place" "$DESTDIR${folder%/*}/$place"
     emptied=$target/share/$place

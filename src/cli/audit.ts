@@ -20,15 +20,15 @@ export async function audit(invocation: CommandInvocation): Promise<number> {
   const client = await clientOf(flags);
   const output = createOutput(process.stdout, process.env);
   const isJson = isSet(flags, 'json');
-  const show = (report: AuditReport) =>
-    isJson ? output.line(JSON.stringify(report)) : print(output, report);
+  const show = (report: AuditReport, advice: Advice) =>
+    isJson ? output.line(JSON.stringify(report)) : print(output, report, advice);
   const found = await check(client, isJson ? undefined : output);
   if (!isSet(flags, 'repair') || found.differing === 0 || found.unknown !== null) {
-    show(found);
+    show(found, 'repair');
     if (found.unknown !== null) throw new CommandError(found.unknown);
     return found.differing === 0 ? 0 : differsExitCode;
   }
-  if (!isJson) print(output, found);
+  if (!isJson) print(output, found, 'none');
   await askFirst(invocation, `Restore what differs, and restart the services concerned?`);
   const [newest] = await client.history();
   await client.startAudit(true);
@@ -39,14 +39,14 @@ export async function audit(invocation: CommandInvocation): Promise<number> {
     );
   } catch (thrown) {
     const { report } = await client.audit();
-    if (report !== null && report.started_at !== found.started_at) show(report);
+    if (report !== null && report.started_at !== found.started_at) show(report, 'install');
     throw thrown;
   }
   const { report } = await client.audit();
   // A daemon that was restarted in the middle has finished the repair, but not told of it: it is looked at once more.
   const isTold = report !== null && report.started_at !== found.started_at;
   const after = isTold ? report : await check(client, isJson ? undefined : output);
-  show(after);
+  show(after, 'install');
   return after.differing === 0 ? 0 : differsExitCode;
 }
 
@@ -68,7 +68,10 @@ async function check(client: Client, output: Output | undefined): Promise<AuditR
   }
 }
 
-function print(output: Output, report: AuditReport): void {
+/** What to do about differences: a repair, what is left after one, or nothing while one is about to begin. */
+type Advice = 'repair' | 'install' | 'none';
+
+function print(output: Output, report: AuditReport, advice: Advice): void {
   const { version, files, bytes, differing, findings, extra, extra_files: extraFiles } = report;
   output.live(''); // the last step of a repair
   for (const finding of findings) printFinding(output, finding);
@@ -86,10 +89,14 @@ function print(output: Output, report: AuditReport): void {
   if (differing === 0) output.line(`${what}${output.paint('green', 'all as deployed')}${restoredText}`);
   else {
     output.line(`${what}${output.paint('red', `${differing} not as deployed`)}${restoredText}`);
-    output.line(
-      `  -> tope-updater audit --repair restores what it can; else install version ${version} again`,
-    );
+    if (advice !== 'none') output.line(`  -> ${adviceText(advice, version)}`);
   }
+}
+
+function adviceText(advice: Advice, version: string): string {
+  return advice === 'repair'
+    ? `tope-updater audit --repair restores what it can; else install version ${version} again`
+    : `install version ${version} again; a daemon with --keep-package keeps what a repair needs`;
 }
 
 function printFinding(output: Output, { path, kind, text, restored, note }: AuditFinding): void {

@@ -51,8 +51,12 @@ export async function followToEnd(
   if (newest.outcome === 'failed') throw new CommandError(failureText(newest, newest.error ?? 'it failed'));
 }
 
-/** With what runs now, where the update was undone. */
+const allowedText =
+  'where that is right: add it to allow_root of the daemon (in /etc/default/tope-updater or its configuration file), and restart the daemon';
+
+/** With what runs now, where the update was undone, and what may help. */
 function failureText(newest: HistoryEntry | undefined, error: string): string {
   const restored = restoredText(newest, error);
-  return restored === '' ? error : `${error}\n  ${restored}`;
+  const advice = error.includes('outside the allowed roots') ? allowedText : '';
+  return [error, restored, advice].filter((text) => text !== '').join('\n  ');
 }

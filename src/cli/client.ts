@@ -19,6 +19,7 @@ import type { FleetRequest, FleetState } from '../updater/fleet-state.ts';
 import type { Progress, UpdateRequest } from '../updater/state.ts';
 import { CommandError } from './failure.ts';
 import { textFlag } from './flags.ts';
+import { startCommand } from './start-command.ts';
 import { readToken } from './token.ts';
 
 /** What GET /events tells of every change. */
@@ -238,7 +239,7 @@ function notReachable({ place, socketPath }: Target, thrown: unknown): string {
   const flags = socketPath === undefined ? '' : ` --socket ${socketPath}`;
   return [
     `no daemon answers at ${place} (${why})`,
-    '  to start it:  systemctl start tope-updater',
+    `  to start it:  ${startCommand()}`,
     `  or by hand:   tope-updater run --dir /opt/tope/updater${flags}`,
     '  if it listens elsewhere, say where with --url or --socket; tope-updater doctor looks for the cause',
   ].join('\n');

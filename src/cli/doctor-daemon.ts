@@ -9,6 +9,7 @@ import { CommandError } from './failure.ts';
 import { countText } from './figures.ts';
 import { checkOf, type Finding } from './finding.ts';
 import { plainLine } from './progress-view.ts';
+import { startCommand } from './start-command.ts';
 
 type Surroundings = Pick<Host, 'files' | 'net' | 'processes'>;
 
@@ -65,8 +66,11 @@ async function daemon(
         `another program listens on port ${config.port}`,
         'find it with ss -ltnp, or give the daemon another --port',
       );
-    const advice = 'start it: systemctl start tope-updater; why it ended: journalctl -u tope-updater';
-    return check.fail(found, advice);
+    const start = startCommand();
+    const log = start.startsWith('systemctl')
+      ? 'journalctl -u tope-updater'
+      : 'logs/start.log and logs/updater.log';
+    return check.fail(found, `start it: ${start}; why it ended: ${log}`);
   }
 }
 
@@ -81,14 +85,20 @@ async function stateFound(client: Client): Promise<Finding> {
 /** What the last audit found; nothing where there was none, or where nobody answers, which is told already. */
 async function deployedFiles(where: Flags): Promise<Finding | undefined> {
   const check = checkOf('deployed files');
-  const state = await clientOf(where)
-    .then((client) => client.audit())
+  const answers = await clientOf(where)
+    .then(async (client) => ({ state: await client.audit(), versions: await client.versions() }))
     .catch(() => undefined);
-  const report = state?.report ?? null;
+  const report = answers?.state.report ?? null;
   if (report === null) return undefined;
   const when = `at the audit of ${report.ended_at.slice(0, 19)}Z`;
   const advice = 'tope-updater audit names them, with --repair it restores them';
   if (report.unknown !== null) return check.warn(report.unknown);
+  const installed = answers?.versions?.installed.version;
+  if (installed !== undefined && installed !== report.version)
+    return check.warn(
+      `the last audit looked at version ${report.version}, installed is ${installed ?? 'nothing'}`,
+      'tope-updater audit looks at what is installed now',
+    );
   if (report.differing === 0) return check.ok(`${countText(report.files, 'file')} as installed, ${when}`);
   const found = `${countText(report.differing, 'file')} not as installed, ${when}`;
   return check.warn(found, advice);

@@ -21,6 +21,7 @@ const memoryFilesystems = new Set([0x01021994, 0x858458f6]);
 export async function placeChecks({ files, clock }: Places, target: DoctorTarget): Promise<Finding[]> {
   const refusal = await writeCheck(target.daemonPid);
   return [
+    ...(target.daemonPid === undefined && !isRoot() ? [ofUser()] : []),
     await workDirectory(files, target.workDirectory, refusal),
     await freeSpace(files, target.workDirectory),
     ...(await Promise.all(
@@ -30,6 +31,15 @@ export async function placeChecks({ files, clock }: Places, target: DoctorTarget
     ...(await certificateChecks(target.config, clock.now())),
     clockFinding(clock.now()),
   ];
+}
+
+function ofUser(): Finding {
+  const found = 'not root: what the daemon may write, and what only root may read, is not looked at';
+  return checkOf('user').warn(found, 'run it as root: sudo tope-updater doctor');
+}
+
+function isRoot(): boolean {
+  return process.geteuid?.() === 0;
 }
 
 async function workDirectory(files: Files, path: string, refusal: WriteCheck): Promise<Finding> {
@@ -122,6 +132,8 @@ async function writeCheck(pid: number | undefined): Promise<WriteCheck> {
   const isSeen = pid !== undefined && (await writeFault(`${root}/`)) !== 'EACCES';
   return async (path) => {
     const ours = await writeFault(path);
+    // What a user may not write says nothing of a daemon that runs as root.
+    if (ours === 'EACCES' && pid === undefined && !isRoot()) return undefined;
     if (ours !== undefined || !isSeen) return ours;
     const fault = await writeFault(`${root}${path}`);
     return fault && `${fault} for the daemon`;

@@ -24,7 +24,11 @@ export interface DoctorTarget {
 const tokenFlag = options.token_file.flag;
 
 /** Throws a UsageError for a configuration that the daemon would refuse too. */
-export async function doctorTarget(flags: Flags, processes: Processes): Promise<DoctorTarget> {
+export async function doctorTarget(
+  flags: Flags,
+  processes: Processes,
+  optionsPath = '/etc/default/tope-updater',
+): Promise<DoctorTarget> {
   const own = Object.fromEntries(
     [...Object.values(options), { flag: configFlag }].map(({ flag }) => [flag, flags[flag]]),
   );
@@ -33,11 +37,14 @@ export async function doctorTarget(flags: Flags, processes: Processes): Promise<
   const isAsked = Object.entries(own).some(([flag, value]) => flag !== tokenFlag && value !== undefined);
   const daemon = await runningDaemon(processes);
   if (isAsked || daemon === undefined) {
-    const config = await readConfig({ dir: usualWorkDirectory, ...given(own) }, process.cwd());
+    // The unit and the init script start it in that directory, with the options of that file.
+    const cwd = isAsked ? process.cwd() : usualWorkDirectory;
+    const written = isAsked ? own : { ...(await writtenOptions(optionsPath)), ...token };
+    const config = await readConfig({ dir: usualWorkDirectory, ...given(written) }, cwd);
     return {
       config,
-      workDirectory: resolve(config.dir),
-      configPath: configPathOf(own, process.cwd()),
+      workDirectory: resolve(cwd, config.dir),
+      configPath: configPathOf(written, cwd),
       daemonPid: daemon?.pid,
       elsewhere: isAsked ? undefined : elsewhere(flags, config),
     };
@@ -50,6 +57,17 @@ export async function doctorTarget(flags: Flags, processes: Processes): Promise<
     daemonPid: daemon.pid,
     elsewhere: elsewhere(flags, config),
   };
+}
+
+/** What TOPE_UPDATER_OPTIONS says; nothing without such a file. Throws a UsageError where the daemon would. */
+async function writtenOptions(path: string): Promise<Flags> {
+  const text = await readFile(path, 'utf8').catch(() => '');
+  const [, quote = '', value = ''] = /^\s*TOPE_UPDATER_OPTIONS=(["']?)(.*)\1\s*$/m.exec(text) ?? [];
+  const words = (quote === '' ? value.replace(/\s#.*/, '') : value)
+    .split(/\s+/)
+    .filter((word) => word !== '');
+  const invocation = parseArguments(['run', ...words]);
+  return invocation.kind === 'command' ? invocation.flags : {};
 }
 
 /** `--url` where no daemon of this configuration listens. */
@@ -85,6 +103,7 @@ async function runningDaemon(
   processes: Processes,
 ): Promise<{ pid: number; cwd: string; flags: Flags } | undefined> {
   for (const pid of await processes.list()) {
+    if (pid === process.pid) continue;
     const argv = (await processes.read(pid, 'cmdline'))?.split('\0').slice(0, -1) ?? [];
     const at = argv.findIndex((word) => basename(word).startsWith('tope-updater'));
     const cwd = await processes.readLink(pid, 'cwd');

@@ -56,8 +56,9 @@ export async function doctor({ flags }: CommandInvocation): Promise<number> {
 }
 
 function configurationFound({ daemonPid, workDirectory }: DoctorTarget): Finding {
+  const ofUser = process.geteuid?.() === 0 ? '' : 'that this user may look at ';
   const whose =
-    daemonPid === undefined ? 'no daemon runs; looked at' : `of the daemon with pid ${daemonPid}:`;
+    daemonPid === undefined ? `no daemon ${ofUser}runs; looked at` : `of the daemon with pid ${daemonPid}:`;
   return checkOf('configuration').ok(`${whose} ${workDirectory}`);
 }
 

@@ -30,26 +30,27 @@ export function forecastSentence(forecast: Forecast): string {
 
 /** One line for each kind of what happens, with the first of the names. */
 export function forecastLines(forecast: Forecast): string[] {
-  const { files, staying, removedModules, restarts, stops, unusedUnits, reboot } = forecast;
+  const { commands, files, staying, removedModules, restarts, stops, unusedUnits, reboot } = forecast;
   const line = (what: string, names: List<string>) =>
     names.length === 0 ? [] : [`${what} (${names.length}): ${listText(names, namesShown)}`];
+  const lines = [
+    ...line('replaced', files.replaced),
+    ...line('replaced though edited', files.edited),
+    ...line('new', files.added),
+    ...line('removed', files.removed),
+    ...line('put beside edited files', files.beside),
+    ...staying.flatMap(({ module, reason, files: kept }) =>
+      line(`stays of ${module}, as it ${reasons[reason].replace(/^the manifest keeps$/, 'is kept')}`, kept),
+    ),
+    ...line('modules removed', removedModules),
+    ...line('restarts', restarts),
+    ...line('stops', stops),
+    ...line('not restarted, as systemd does not run here', unusedUnits),
+    ...(reboot ? ['the device reboots'] : []),
+  ];
   return [
     `on this device: ${stepText(forecast)}`,
-    ...[
-      ...line('replaced', files.replaced),
-      ...line('replaced though edited', files.edited),
-      ...line('new', files.added),
-      ...line('removed', files.removed),
-      ...line('put beside edited files', files.beside),
-      ...staying.flatMap(({ module, reason, files: kept }) =>
-        line(`stays of ${module}, as it ${reasons[reason].replace(/^the manifest keeps$/, 'is kept')}`, kept),
-      ),
-      ...line('modules removed', removedModules),
-      ...line('restarts', restarts),
-      ...line('stops', stops),
-      ...line('not restarted, as systemd does not run here', unusedUnits),
-      ...(reboot ? ['the device reboots'] : []),
-    ].map((text) => `  ${text}`),
+    ...(lines.length === 0 && commands.length === 0 ? ['nothing changes'] : lines).map((text) => `  ${text}`),
   ];
 }
 

@@ -74,6 +74,9 @@ async function carryOut(
   }
   installBegins();
   await followToEnd(options, newest);
+  const [last] = await client.history();
+  if (!options.isJson && last?.previous_version === request.version && last.version === request.version)
+    output.line(`version ${request.version} was installed before, too: what stood as packed was left alone`);
 }
 
 /** With what it would do here, where that can be foretold: of a file, by who may read the device's records. `path`: empty for a URL. */

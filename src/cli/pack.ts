@@ -105,7 +105,7 @@ async function readSigningKey(path: string): Promise<SigningKey> {
   const text = await textOfFlag('--sign', path);
   return openSecretKey(text, async () => {
     const password = await askHidden(`password of ${path}`);
-    if (process.stdin.isTTY === true) say('opening the key, this takes some seconds ...');
+    say('deriving the key from the password, which takes up to half a minute ...');
     return password;
   });
 }

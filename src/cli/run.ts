@@ -143,11 +143,15 @@ async function assertPortFree(host: string, port: number): Promise<void> {
   const probe = createServer();
   await new Promise<void>((done, fail) => {
     probe.once('error', (error) => {
-      const why =
-        errno(error) === 'EADDRINUSE'
-          ? 'is taken: another program listens there'
-          : `cannot be had: ${error.message}`;
-      fail(new Error(`port ${port} of ${host} ${why}`, { cause: error }));
+      const place = `port ${port} of ${host}`;
+      if (errno(error) !== 'EADDRINUSE')
+        return fail(new Error(`${place} cannot be had: ${error.message}`, { cause: error }));
+      import('../host/port-owner.ts')
+        .then(({ listenerOn }) => listenerOn(port))
+        .then((who = 'another program') =>
+          fail(new Error(`${place} is taken: ${who} listens there`, { cause: error })),
+        )
+        .catch(fail);
     });
     probe.listen({ host, port, exclusive: true }, done);
   });
@@ -157,11 +161,15 @@ async function assertPortFree(host: string, port: number): Promise<void> {
 /** FR-031, FR-032: the directories, 0755. Resolves with the work directory's path, free of symlinks: the files port follows none. */
 async function prepareWorkDirectory(named: string): Promise<string> {
   // chmod: the umask has its say in the mode of a mkdir, and none here.
-  if ((await mkdir(named, { recursive: true })) !== undefined) await chmod(named, 0o755);
+  const refused = (what: string) => (thrown: unknown) => {
+    const isForeign = errno(thrown) === 'EACCES' || errno(thrown) === 'EPERM';
+    const advice = isForeign ? '; run it as root, or with a --dir of your own' : '';
+    throw new Error(`${what}: ${errorText(thrown)}${advice}`, { cause: thrown });
+  };
+  const made = await mkdir(named, { recursive: true }).catch(refused(`cannot make ${named}`));
+  if (made !== undefined) await chmod(named, 0o755);
   const path = await realpath(named);
-  const isOurs = await lockDirectory(path).catch((thrown: unknown) => {
-    throw new Error(`cannot lock ${path}: ${String(thrown)}`, { cause: thrown });
-  });
+  const isOurs = await lockDirectory(path).catch(refused(`cannot lock ${path}`));
   if (!isOurs) throw new Error(`another tope-updater works in ${path}`);
   for (const name of ['tmp', 'logs', 'backups']) {
     const directory = join(path, name);

@@ -87,7 +87,9 @@ async function foreseen(
   const { foreseeInstall } = await import('./on-device.ts');
   return foreseeInstall(path, release.version, rules).catch((thrown: unknown) => {
     const isUnread = process.geteuid?.() !== 0 && /EACCES|EPERM/.test(errorText(thrown));
-    const what = isUnread ? '--on-device: needs root' : `${place}: this device would refuse it`;
+    const what = isUnread
+      ? '--on-device: run it as root, who alone may read the records'
+      : `${place}: this device would refuse it`;
     throw new CommandError(`${what}: ${refusalText(thrown)}`, 1, { cause: thrown });
   });
 }
@@ -188,7 +190,7 @@ function print(output: Output, name: string, inspection: Inspection): void {
     module.isTree ? `${module.target}/` : module.target,
     serviceText(module),
   ]);
-  const [header = '', ...lines] = tableLines([['module', 'what', 'size', 'to', 'then'], ...rows]);
+  const [header = '', ...lines] = tableLines([['module', 'what', 'size', 'to', 'if it changes'], ...rows]);
   output.line(output.paint('bold', header));
   for (const line of lines) output.line(line);
   output.line('');

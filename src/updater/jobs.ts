@@ -278,7 +278,7 @@ async function recordFailure(
       id: nextId(startedMs, await latestId(host.files, backups)),
       kind: operation.kind,
       version: asked ?? installed ?? null,
-      previous_version: null,
+      previous_version: installed ?? null,
       started_at: new Date(startedMs).toISOString(),
       ended_at: new Date(host.clock.now()).toISOString(),
       outcome: 'failed',

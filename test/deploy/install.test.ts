@@ -155,10 +155,14 @@ for (const shell of shells()) {
     if (!isRoot || shell.name !== 'busybox') return console.log('\nskipped: it would change this system');
     const system = root();
     const prefix = join(system, 'updater');
-    const live = { INITDIR: join(system, 'init.d'), TOPE_UPDATER_RUN: system };
+    const bin = join(system, 'usr/local/bin');
+    mkdirSync(bin, { recursive: true });
+    const live = { INITDIR: join(system, 'init.d'), TOPE_UPDATER_RUN: system, USRDIR: join(system, 'usr') };
+    const real = () => readdirSync('/usr/local/bin').sort();
+    const before = real();
     const install = (version: string) => {
-      const [program = '', ...before] = shell.argv;
-      const argv = [...before, join(release(version), 'install.sh'), '--prefix', prefix];
+      const [program = '', ...first] = shell.argv;
+      const argv = [...first, join(release(version), 'install.sh'), '--prefix', prefix];
       const env = { PATH: shell.path, ...live };
       const { status, stderr } = spawnSync(program, argv, { encoding: 'utf8', timeout: 60_000, env });
       assert.is(status, 0, stderr);
@@ -166,6 +170,8 @@ for (const shell of shells()) {
     };
     const previous = join(prefix, 'tope-updater.previous');
     install('1.0.0');
+    assert.is(readlinkSync(join(bin, 'tope-updater')), join(prefix, 'tope-updater'));
+    assert.equal(real(), before, 'nothing outside of the scratch folder');
     assert.not.ok(existsSync(previous) || existsSync(join(prefix, 'probation')));
     for (const version of ['1.1.0', '1.2.0']) {
       install(version);
@@ -263,15 +269,37 @@ for (const shell of shells()) {
     const destdir = root();
     const theirs = join(destdir, 'usr/local/share', manual);
     mkdirSync(dirname(theirs), { recursive: true });
-    symlinkSync('/nowhere/else', theirs);
+    writeFileSync(join(destdir, 'their-page'), '');
+    symlinkSync('/their-page', theirs);
     const from = release('1.0.0');
-    succeed(from, '--destdir', destdir, '--arch', 'x64');
+    const output = succeed(from, '--destdir', destdir, '--arch', 'x64');
+    assert.ok(
+      output.includes(`note: ${theirs} is another's and stays; the page is /opt/tope/updater/share/`),
+      output,
+    );
     succeed(from, '--destdir', destdir, '--uninstall');
-    assert.is(readlinkSync(theirs), '/nowhere/else');
+    assert.is(readlinkSync(theirs), '/their-page');
 
     for (const name of pageFiles) rmSync(join(from, name));
     succeed(from, '--destdir', destdir, '--arch', 'x64');
     assert.not.ok(existsSync(join(destdir, 'opt/tope/updater/share')));
+  });
+
+  test('a link to the program that leads nowhere is replaced, a program of somebody else stays', () => {
+    const destdir = root();
+    const link = join(destdir, 'usr/local/bin/tope-updater');
+    mkdirSync(dirname(link), { recursive: true });
+    symlinkSync('/tmp/of-an-earlier-trial/tope-updater', link);
+    const from = release('1.0.0');
+    assert.not.match(succeed(from, '--destdir', destdir, '--arch', 'x64'), 'note:');
+    assert.is(readlinkSync(link), '/opt/tope/updater/tope-updater');
+    rmSync(link);
+    writeFileSync(link, 'theirs');
+    const output = succeed(from, '--destdir', destdir, '--arch', 'x64');
+    assert.ok(
+      output.includes(`note: ${link} is another's and stays; the program is /opt/tope/updater/tope-updater`),
+    );
+    assert.is(readFileSync(link, 'utf8'), 'theirs');
   });
 
   test('uninstalling takes the program away and leaves configuration and state', () => {

@@ -180,6 +180,25 @@ test('the init script says what it understands', () => {
   assert.match(stderr, '{start|stop|restart|status|recover}');
 });
 
+test('a start that fails says why in a file that does not grow, and the next start names it', async () => {
+  const script = placed('tope-updater.init', 0o755);
+  const program = readFileSync(updater, 'utf8');
+  const startLog = join(scratch, 'logs', 'start.log');
+  writeFileSync(updater, '#!/bin/sh\necho "config file: unknown key colour" >&2\nexit 2\n');
+  mkdirSync(join(scratch, 'logs'), { recursive: true });
+  writeFileSync(startLog, 'x'.repeat(70_000));
+  const said = () => (existsSync(startLog) ? readFileSync(startLog, 'utf8') : '');
+  try {
+    assert.is(init(script, 'start').status, 0);
+    await until('the reason', () => said() === 'config file: unknown key colour\n');
+    await until('the end of that start', () => updaterPid() === undefined);
+    assert.match(init(script, 'start').stdout, `tope-updater ends at its starts; the reason: ${startLog}`);
+  } finally {
+    init(script, 'stop');
+    writeFileSync(updater, program);
+  }
+});
+
 test('the init script recovers where a journal is, here or in another work directory, and starts nothing without', () => {
   const script = placed('tope-updater.init', 0o755);
   const program = readFileSync(updater, 'utf8');

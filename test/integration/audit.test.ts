@@ -148,6 +148,8 @@ tests.long(
       const again = await audit(daemon, '--repair', '-y');
       assert.is(again.status, 1);
       assert.match(again.stderr, /NO_BACKUP: \S+index.html cannot be restored: .* install 3.0.0 again/);
+      const words = await command(['audit', '--repair', '-y', '--url', daemon.url]);
+      assert.not.match(words.stdout, 'audit --repair restores', 'a repair that failed is no advice');
       await installed(device, daemon, withTree(device, '3.0.0'));
       assert.is((await audit(daemon)).status, 0);
     }),

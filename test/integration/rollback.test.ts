@@ -55,6 +55,18 @@ tests('a rollback of a named version takes back every update down to it', () =>
   }),
 );
 
+tests('a package that is refused stands in the history with what was installed', () =>
+  withDevice(async (device) => {
+    const daemon = await device.start();
+    await installed(device, daemon, dataOnly(device, '2.0.0'));
+    const { modules, ...rest } = dataOnly(device, '3.0.0');
+    const outside = modules.map((module) => ({ ...module, dst: '/etc/outside' }));
+    assert.is((await device.install(daemon, { ...rest, modules: outside })).stage, 'failed');
+    const [entry] = await historyOf(daemon);
+    assert.equal([entry?.outcome, entry?.previous_version, entry?.version], ['failed', '2.0.0', '3.0.0']);
+  }),
+);
+
 tests('what is put beside an edited file is told by history and status', () =>
   withDevice(async (device) => {
     const config = (version: string) => ({
