@@ -24,6 +24,8 @@ export const apiLimits = {
   newcomers: 2048,
   /** What all may have sent before they are let in: as much as two hundred usual requests. */
   newcomersBytes: 64 * KiB,
+  /** Of each connection in the kernel, where node:ffi can say so: a usual request several times. */
+  receivedBytes: 8 * KiB,
   /** Their part of the event loop's time: about 250 connections a second on x64. */
   newcomersShare: 0.1,
   /** What is kept of that part while it is not used: as many as `connections` may come together. */

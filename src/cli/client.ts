@@ -164,14 +164,15 @@ async function reached<T>(target: Target, action: () => Promise<T>): Promise<T> 
   }
 }
 
-function send(
+/** Root's requests go before those of a crowd (http/newcomers.ts): they come from a port that root alone may take. */
+async function send(
   net: Net,
   { url, socketPath, headers }: Target,
   method: 'GET' | 'POST',
   name: string,
   body: object | undefined,
 ): Promise<HttpResponse> {
-  return net.request({
+  const request = {
     method,
     url: `${url.replace(/\/$/, '')}/api/v1.0/${name}`,
     headers: { ...headers, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
@@ -179,7 +180,22 @@ function send(
     ...(socketPath === undefined ? {} : { socketPath }),
     headTimeoutMs: answerTimeoutMs,
     stallTimeoutMs: Math.max(answerTimeoutMs, 2 * limits.eventHeartbeatMs),
-  });
+  };
+  const isRootHere = process.geteuid?.() === 0 && socketPath === undefined && isLoopback(url);
+  for (let tries = isRootHere ? 8 : 0; tries > 0; tries--) {
+    const localPort = 512 + Math.floor(Math.random() * 512);
+    try {
+      return await net.request({ ...request, localPort });
+    } catch (thrown) {
+      // Others have it, or a container's root may take none: nothing was sent.
+      if (!['EADDRINUSE', 'EADDRNOTAVAIL', 'EACCES'].includes(errno(thrown) ?? '')) throw thrown;
+    }
+  }
+  return net.request(request);
+}
+
+function isLoopback(url: string): boolean {
+  return /^(localhost|127\.[\d.]+|\[::1\])$/.test(new URL(url).hostname);
 }
 
 async function textOf(response: HttpResponse): Promise<string> {
@@ -236,6 +252,8 @@ function notReachable({ place, socketPath }: Target, thrown: unknown): string {
   const why = errorText(thrown);
   if (system === 'EACCES' || system === 'EPERM')
     return `no access to ${place} (${why}): run this as root, or as a member of the socket's group`;
+  if (system === 'ECONNRESET')
+    return `${place} does not answer (${why}): too many others ask there; what root asks goes before them`;
   const flags = socketPath === undefined ? '' : ` --socket ${socketPath}`;
   return [
     `no daemon answers at ${place} (${why})`,

@@ -245,12 +245,12 @@ export interface HttpRequest {
   readonly url: string;
   /** Goes to this unix socket instead of the URL's host; http only, never through a proxy. */
   readonly socketPath?: string;
+  readonly localPort?: number; // the port that it goes out from: plain http only
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
   /** Whole-request bound up to the response's head, in ms. */
   readonly headTimeoutMs: number;
-  /** Longest silence within the body, in ms. */
-  readonly stallTimeoutMs: number;
+  readonly stallTimeoutMs: number; // longest silence within the body, in ms
   /** True: the body is large, and its chunks are only read until the next is asked for. */
   readonly isBulk?: boolean;
   readonly signal?: AbortSignal;

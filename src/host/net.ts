@@ -71,7 +71,7 @@ async function headOf(
   const url = new URL(asked.url);
   // Node takes it for none, and would ask the scheme's usual port.
   if (url.port === '0') throw systemError('EADDRNOTAVAIL', 'port 0 cannot be asked');
-  const { socketPath } = asked;
+  const { socketPath, localPort } = asked;
   const proxy = socketPath === undefined ? proxyFor(url, environment) : undefined;
   const target = {
     method: asked.method,
@@ -103,7 +103,7 @@ async function headOf(
       stop,
     );
   }
-  const plain = { ...target, socketPath, ...(proxy && byProxy(proxy, url, target.headers)) };
+  const plain = { ...target, socketPath, localPort, ...(proxy && byProxy(proxy, url, target.headers)) };
   if (proxy?.protocol === 'https:') {
     const https = await import('node:https');
     return answerTo(() => https.request({ ...plain, agent: false }), asked.body, undefined, stop);

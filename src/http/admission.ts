@@ -1,10 +1,9 @@
 /**
  * Who is read when, so that a crowd at the API keeps neither an update nor an honest client waiting. A connection is a newcomer
- * until its first words, which wait for a turn of the newcomers', further requests for one of the whole API, what is no HTTP for
- * one of the broken ones' (share.ts). No answer is held back from who reads the one before, only the reading of what comes next.
+ * until its first words (newcomers.ts); further requests wait for a turn of the whole API's, what is no HTTP for one of the broken
+ * ones' (share.ts). No answer is held back from who reads the one before, only the reading of what comes next.
  * Of too many connections the one goes that lets us wait longest, first among those never answered, never one that we owe an
- * answer; of too many newcomers the oldest, of too many bytes of theirs the one that sent most. Silent newcomers stay: closed,
- * they would only come back.
+ * answer, nor one of root's.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -12,8 +11,9 @@ import { errno } from '../errors.ts';
 import type { Clock, Memory } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { brokenHttp, HttpError } from './http-error.ts';
+import { guardNewcomers, isFromRoot } from './newcomers.ts';
 import { rawReply } from './reply.ts';
-import { createShare, requestCost, type Share } from './share.ts';
+import { createShare, requestCost } from './share.ts';
 
 export interface Admission {
   /** Takes the connections of a server; the returned function closes those that have said nothing. */
@@ -53,8 +53,7 @@ interface Connection {
 export function createAdmission({ clock, memory }: AdmissionOptions): Admission {
   const known = new Map<Socket, Connection>();
   const cost = requestCost();
-  const { apiShare, apiSavedMs, apiCrowd, newcomersShare, newcomersSavedMs, brokenShare, brokenSavedMs } =
-    limits;
+  const { apiShare, apiSavedMs, apiCrowd, brokenShare, brokenSavedMs } = limits;
   const requests = createShare<Socket>(clock, {
     share: apiShare,
     savedMs: apiSavedMs,
@@ -71,91 +70,15 @@ export function createAdmission({ clock, memory }: AdmissionOptions): Admission 
   let usedBytes = 0;
 
   return {
-    guard: (server) => {
-      // Node's own listeners, of which one makes the HTTP parser, come after the wait.
-      const listeners = server.listeners('connection');
-      server.removeAllListeners('connection');
-      /** Those that have said nothing, and when they came; and what others have said that are not let in yet. The oldest first. */
-      const silent = new Map<Socket, number>();
-      const waiting = new Map<Socket, Buffer>();
-      const share: Share<Socket> = createShare<Socket>(clock, {
-        share: newcomersShare,
-        savedMs: newcomersSavedMs,
+    guard: (server) =>
+      guardNewcomers(server, {
+        clock,
+        memory,
         turnMs: cost.ms,
-        pass: letIn,
-      });
-      let heldBytes = 0;
-      let isSweeping = false;
-      server.on('connection', arrived);
-      return () => {
-        for (const socket of [...silent.keys(), ...waiting.keys()]) socket.destroy();
-      };
-
-      function arrived(socket: Socket): void {
-        if (silent.size + waiting.size >= limits.newcomers) close(firstOf(silent) ?? firstOf(waiting));
-        if (!isSweeping) clock.after(sweepMs, sweep);
-        isSweeping = true;
-        silent.set(socket, clock.elapsed());
-        // One that leaves without a word is not kept half open.
-        socket.allowHalfOpen = false;
-        socket.on('error', ignore);
-        socket.on('data', (bytes: Buffer) => hear(socket, bytes));
-        socket.once('close', () => forget(socket));
-        use(limits.newcomerBytes);
-      }
-
-      function hear(socket: Socket, bytes: Buffer): void {
-        memory?.produced(bytes.length);
-        silent.delete(socket);
-        waiting.set(socket, Buffer.concat([waiting.get(socket) ?? nothing, bytes]));
-        heldBytes += bytes.length;
-        // Its end may come before its answer.
-        socket.allowHalfOpen = true;
-        if (!share.isWaiting(socket) && share.take(socket)) letIn(socket);
-        while (heldBytes > limits.newcomersBytes) close(greediest());
-      }
-
-      function letIn(socket: Socket): void {
-        const first = waiting.get(socket) ?? nothing;
-        forget(socket);
-        socket.removeAllListeners('data');
-        for (const listener of listeners) listener.call(server, socket);
-        // As if they came now, so that a request is known of before the next newcomer is let in.
-        if (enter(socket)) socket.emit('data', first);
-        share.charge(known.get(socket)?.count ?? 0);
-        use(limits.connectionBytes);
-      }
-
-      function forget(socket: Socket): void {
-        heldBytes -= waiting.get(socket)?.length ?? 0;
-        silent.delete(socket);
-        waiting.delete(socket);
-        share.leave(socket);
-      }
-
-      function close(socket: Socket | undefined): void {
-        if (socket === undefined) return;
-        forget(socket);
-        socket.destroy();
-      }
-
-      /** A request is short: those that send much are not let keep others out. */
-      function greediest(): Socket | undefined {
-        let mostBytes = 0;
-        for (const { length } of waiting.values()) mostBytes = Math.max(mostBytes, length);
-        return firstThat(waiting, ({ length }) => length === mostBytes);
-      }
-
-      function sweep(): void {
-        const nowMs = clock.elapsed();
-        for (const [socket, sinceMs] of silent) {
-          if (nowMs - sinceMs < limits.connectionIdleMs) break;
-          socket.destroy();
-        }
-        isSweeping = silent.size > 0;
-        if (isSweeping) clock.after(sweepMs, sweep);
-      }
-    },
+        enter,
+        requestsOf: (socket) => known.get(socket)?.count ?? 0,
+        use,
+      }),
     began(request, response) {
       const connection = known.get(request.socket);
       if (connection === undefined) return undefined;
@@ -250,7 +173,7 @@ export function createAdmission({ clock, memory }: AdmissionOptions): Admission 
 
   /** Who does not read one answer is owed no other. */
   function mayGo({ isAnswering, wasAnswered }: Connection, socket: Socket): boolean {
-    return !isAnswering && (wasAnswered || !isOwed(socket));
+    return !isAnswering && (wasAnswered || !isOwed(socket)) && !isFromRoot(socket);
   }
 
   /** A request of it has arrived whole. */
@@ -280,16 +203,4 @@ function firstThat<Value>(
 ): Socket | undefined {
   for (const [socket, value] of all) if (holds(value, socket)) return socket;
   return undefined;
-}
-
-function firstOf(all: ReadonlyMap<Socket, unknown>): Socket | undefined {
-  return all.keys().next().value;
-}
-
-const sweepMs = 1_000;
-const nothing = Buffer.alloc(0);
-
-/** Its 'close' tells enough. */
-function ignore(): void {
-  // nothing else to do
 }

@@ -12,6 +12,7 @@ import {
 import type { AddressInfo, ListenOptions, Socket } from 'node:net';
 import { errno, errorStack } from '../errors.ts';
 import type { Clock, Log, Memory } from '../host/host.ts';
+import { boundReceived } from '../host/receive-buffer.ts';
 import { listenGuarded, removeStaleSocket } from '../host/unix-socket.ts';
 import { limits } from '../limits.ts';
 import type { FleetControl } from '../updater/fleet-state.ts';
@@ -67,6 +68,7 @@ export async function startServer(updater: Updater, options: ServerOptions): Pro
     const server = createLimitedServer(handle, admission);
     const closeNewcomers = admission.guard(server);
     await listen(server, where, name);
+    if (where.path === undefined) boundReceived(server, limits.receivedBytes);
     // Later failures are of single accepts (too many open files, say): the next may succeed.
     server.on('error', (error) => options.log.error(`${name}: ${error.message}`));
     listeners.push({ server, closeNewcomers });

@@ -68,6 +68,31 @@ test('one that says nothing for too long is closed', async (context) => {
   await first?.closed();
 });
 
+const asRoot = process.getuid?.() === 0 ? test : test.skip;
+asRoot(
+  "root's request goes before a crowd's: it comes from a port that nobody else may take",
+  async (context) => {
+    await useUpShare(context);
+    const crowd = await newClients(context, 3);
+    for (const client of crowd) client.send(ask);
+    await pause();
+    const root = await rawClient(context.server.port ?? 0, 600 + Math.floor(Math.random() * 400));
+    context.clients.push(root);
+    assert.ok(await isAnswered(root));
+    assert.equal(crowd.map(answers), [0, 0, 0]);
+  },
+);
+
+test('one that has left before its request was whole keeps no place', async (context) => {
+  await useUpShare(context);
+  const [half, whole] = await newClients(context, 2);
+  half?.socket.end('G');
+  whole?.socket.end(ask);
+  await half?.closed();
+  assert.not(whole?.socket.destroyed);
+  await letTimePass(context, () => whole !== undefined && answers(whole) === 1);
+});
+
 test('one that leaves without a word is not kept half open', async (context) => {
   const client = await newClient(context);
   client.socket.end();
