@@ -1,11 +1,12 @@
 /** The systemd unit and the init script, as the tools that read them see them. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -170,6 +171,28 @@ test.long(
       assert.is(updaterPid(), undefined);
     } finally {
       init(script, 'stop');
+    }
+  },
+);
+
+(process.getuid?.() === 0 ? test : test.skip)(
+  'the init script takes no process of another user for the updater, whatever its number and name',
+  async () => {
+    const script = placed('tope-updater.init', 0o755);
+    const namesake = spawn(
+      'setpriv',
+      ['--reuid', '65534', '--clear-groups', 'sh', '-c', 'read x # tope-updater'],
+      {
+        stdio: ['pipe', 'ignore', 'ignore'],
+      },
+    );
+    try {
+      await until('it is another user', () => statSync(`/proc/${namesake.pid}`).uid === 65534);
+      writeFileSync(join(runFolder, 'tope-updater.pid'), `${namesake.pid}\n`);
+      assert.is(init(script, 'status').status, 3);
+    } finally {
+      namesake.kill('SIGKILL');
+      rmSync(join(runFolder, 'tope-updater.pid'));
     }
   },
 );
