@@ -2,36 +2,48 @@
  * Makes the fresh Debian roots for the tests of the packages, once, in build/.cache. Apart from the tests, because each test file
  * has a network of its own, in which there is no package archive: what the packages depend on is in the roots.
  *
- * Usage: tsx test/packages/roots.ts [RELEASE ...]    (default: all)
+ * Usage: tsx test/packages/roots.ts [bookworm|trixie-arm64|...]    (default: all)
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { dependencies, type Release, releases, rootOf } from './chroot.ts';
+import { type Debian, debians, dependencies, rootOf } from './chroot.ts';
+import { emulate, whyNotEmulated } from './emulated.ts';
 
 if (process.getuid?.() !== 0) console.log('skipped: Debian roots need root');
 else if (spawnSync('sh', ['-c', 'command -v mmdebstrap']).status !== 0)
   console.log('skipped: Debian roots need mmdebstrap (Debian: mmdebstrap)');
-else
-  for (const release of wanted(process.argv.slice(2))) {
-    const root = rootOf(release);
-    if (existsSync(root)) continue;
-    console.log(`installing a Debian ${release} for the packages (once)`);
-    const partial = `${root}.${process.pid}`;
-    mkdirSync(dirname(root), { recursive: true });
-    const include = `--include=${dependencies[release].join(',')}`;
-    try {
-      const argv = ['--variant=minbase', include, '--aptopt=Acquire::Languages "none"', release, partial];
-      execFileSync('mmdebstrap', argv, { stdio: 'ignore', timeout: 600_000 });
-      renameSync(partial, root);
-    } catch (thrown) {
-      rmSync(partial, { recursive: true, force: true });
-      console.log(`skipped: a root of ${release}: ${thrown instanceof Error ? thrown.message : thrown}`);
-    }
-  }
+else for (const debian of wanted(process.argv.slice(2))) await makeRoot(debian);
 
-function wanted(names: readonly string[]): readonly Release[] {
-  const unknown = names.find((name) => !releases.some((release) => release === name));
-  if (unknown !== undefined) throw new Error(`RELEASE=${unknown}: must be one of ${releases.join(', ')}`);
-  return names.length === 0 ? releases : releases.filter((release) => names.includes(release));
+async function makeRoot(debian: Debian): Promise<void> {
+  const { release, architecture, name } = debian;
+  const root = rootOf(debian);
+  if (existsSync(root)) return;
+  const why = architecture === 'amd64' ? undefined : whyNotEmulated(architecture);
+  if (why !== undefined) return console.log(`skipped: a root of ${name}: ${why}`);
+  console.log(`installing a Debian ${name} for the packages (once)`);
+  const partial = `${root}.${process.pid}`;
+  mkdirSync(dirname(root), { recursive: true });
+  const include = `--include=${dependencies(debian).join(',')}`;
+  const emulated = architecture === 'amd64' ? undefined : await emulate(architecture);
+  try {
+    // It would ask for a program that tells whether the architecture can be run: that was found out already.
+    const how = ['--variant=minbase', '--skip=check/qemu', include, '--aptopt=Acquire::Languages "none"'];
+    const command = ['mmdebstrap', ...how, `--architectures=${architecture}`, release, partial];
+    const [program = '', ...args] = emulated === undefined ? command : emulated.argv(command);
+    execFileSync(program, args, { stdio: 'ignore', timeout: 1_200_000 });
+    renameSync(partial, root);
+  } catch (thrown) {
+    rmSync(partial, { recursive: true, force: true });
+    console.log(`skipped: a root of ${name}: ${thrown instanceof Error ? thrown.message : thrown}`);
+  } finally {
+    emulated?.end();
+  }
+}
+
+function wanted(names: readonly string[]): readonly Debian[] {
+  const known = debians.map(({ name }) => name);
+  const unknown = names.find((name) => !known.some((each) => each === name));
+  if (unknown !== undefined) throw new Error(`RELEASE=${unknown}: must be one of ${known.join(', ')}`);
+  return names.length === 0 ? debians : debians.filter(({ name }) => names.includes(name));
 }
