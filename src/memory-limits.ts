@@ -14,10 +14,10 @@ export const memoryLimits = {
   memoryLookMs: 50,
   memoryGrowthBytes: 2560 * KiB,
   /**
-   * From this resident size on, each look hands the executable's pages back; between two of them come 1 to 2 MiB. A large download
-   * takes 43.6: with 40 in place of 44, half as much processor time again went into pages that came back at once.
+   * From this resident size on, each look hands the executable's pages back. Between two of them come 1 to 2 MiB, more where others have
+   * the processor. With 40, above which a large download stays, half as much processor time again went into pages that came back at once.
    */
-  memoryResidentBytes: 44 * MiB,
+  memoryResidentBytes: 42 * MiB,
   /** Nobody has told of anything for so many looks: the process rests, and shall not wake for nothing. */
   memoryRestingLooks: 100,
   /** Short-lived buffers made between two young-generation collections: keeps the heap from growing. */
