@@ -10,9 +10,12 @@ import { differsExitCode } from './commands.ts';
 import { CommandError } from './failure.ts';
 import { bytesText, countText } from './figures.ts';
 import { isSet } from './flags.ts';
+import { foldedPaths } from './folded-paths.ts';
 import { createOutput, type Output } from './output.ts';
 
 const pollMs = 200;
+/** What a program has made beside the package's files, a virtual environment say, is told by its folders. */
+const extraLines = 10;
 
 /** Exit status 0 where everything is as deployed, in the end; else 4. */
 export async function audit(invocation: CommandInvocation): Promise<number> {
@@ -78,7 +81,10 @@ function print(output: Output, report: AuditReport, advice: Advice): void {
   const restored = findings.filter((finding) => finding.restored === true).length;
   const unnamed = differing + restored - findings.length;
   if (unnamed > 0) output.line(`and ${countText(unnamed, 'more file')}`);
-  for (const path of extraFiles) output.line(output.paint('dim', `extra       ${printed(path)}`));
+  for (const path of foldedPaths(extraFiles, extraLines))
+    output.line(output.paint('dim', `extra       ${printed(path)}`));
+  if (extra > extraFiles.length)
+    output.line(output.paint('dim', `extra       ${countText(extra - extraFiles.length, 'more file')}`));
   if (extra > 0)
     output.line(
       `${countText(extra, 'file')} below directory modules that are the device's own, or kept: no fault, nothing is compared`,

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { doctorTarget } from '../../src/cli/doctor-target.ts';
+import { foldedPaths } from '../../src/cli/folded-paths.ts';
 import { forecastLines } from '../../src/cli/forecast-text.ts';
 import { rollbackQuestion } from '../../src/cli/rollback.ts';
 import { startCommand } from '../../src/cli/start-command.ts';
@@ -82,6 +83,15 @@ test('a package that would change nothing is told so', () => {
     ...{ files, ...lists },
   } as unknown as Parameters<typeof forecastLines>[0]);
   assert.equal(lines, ['on this device: from 1.0.0 to 1.0.0', '  nothing changes']);
+});
+
+test('many files of a folder are told as that folder, few by their names', () => {
+  const venv = Array.from({ length: 90 }, (_, index) => `/opt/tope/app/venv/lib/a${index % 9}/f${index}.py`);
+  const own = ['/opt/tope/app/uploads/one.gcode', '/opt/tope/app/state.db'];
+  assert.equal(foldedPaths(own, 10), own);
+  assert.equal(foldedPaths([...venv, ...own], 10), ['/opt/tope/app/venv/lib/ (90 files)', ...own]);
+  const names = Array.from({ length: 30 }, (_, index) => `/opt/f${index}`);
+  assert.equal(foldedPaths(names, 10), ['/opt/ (30 files)']);
 });
 
 test.run();
