@@ -105,7 +105,7 @@ export function programPath(name: string): string | undefined {
   }
 }
 
-/** Serves `directory`/www. Rejects, with what the server said, when it does not listen within 10 s. */
+/** Serves `directory`/www. Rejects, with what the server said, when it does not listen within 30 s. */
 export async function startRealServer(
   server: RealServer,
   program: string,
@@ -124,7 +124,7 @@ export async function startRealServer(
     });
   const stop = () => ended(child);
   for (let tries = 0; !(await listens(place.port)); tries++) {
-    if (tries > 200 || child.exitCode !== null) {
+    if (tries > 600 || child.exitCode !== null) {
       await stop();
       throw new Error(`${server.name} does not listen: ${said}`);
     }
