@@ -2,6 +2,7 @@
 
 import { apiLimits } from './api-limits.ts';
 import { downloadLimits } from './download-limits.ts';
+import { fileLimits } from './file-limits.ts';
 import { memoryLimits } from './memory-limits.ts';
 
 const KiB = 1024;
@@ -40,18 +41,8 @@ export const limits = {
   readBufferBytes: 512 * KiB,
   /** Dirty pages are pushed to disk this often, so that a 50 MB memory cgroup never fills with them. */
   dataSyncEveryBytes: 8 * MiB,
-  /** From so many files on, one syncfs takes the place of their fsyncs: it also waits for what other programs have written. */
-  groupFromFiles: 6,
-  /** The same for many small files, each with its inode: so many bytes are on their way while the next ones are written. */
-  groupSyncEveryBytes: 16 * MiB,
-  /** What a small file takes besides its bytes, at least. */
-  smallFileBytes: 4 * KiB,
-  /** A file up to this size is unpacked at once and held whole until it is written; inflating it takes 0.3 ms. */
-  wholeFileBytes: 32 * KiB,
-  /** File operations of one kind under way at a time; each holds a descriptor, and some a whole file. With 8 they take three times as long. */
-  filesInFlight: 32,
-  /** Names looked at together: each takes microseconds, and some hundred bytes. */
-  statsInFlight: 128,
+  ...fileLimits,
+
   /** A file that was changed so shortly before it was looked at may change once more under the same time: vfat's tick is 2 s. */
   witnessYoungMs: 3_000,
   /** From this size on a seal is quicker than a SHA-256. */

@@ -123,13 +123,24 @@ function packedMap<T>(zlib: Deflate, hashOf: (key: string) => number): PackedMap
     for (let slot = 0; slot < oldPlaces.length; slot++)
       if (oldPlaces[slot] !== 0) enter(oldHashes[slot] ?? 0, oldPlaces[slot] ?? 0);
   };
+  /** Where the last one was found: who goes through the keys in their order asks for the next one, or for the same again. */
+  let lastPlace = 0;
   const find = (key: string): readonly [string, T] | undefined => {
+    for (const near of [lastPlace, lastPlace + 1]) {
+      const pair = pairs.at(near);
+      if (pair?.[0] !== key) continue;
+      lastPlace = near;
+      return pair;
+    }
     const mask = places.length - 1;
     const hash = hashOf(key);
     for (let slot = hash & mask; places[slot] !== 0; slot = (slot + 1) & mask) {
       if (hashes[slot] !== hash) continue;
-      const pair = pairs.at((places[slot] ?? 0) - 1);
-      if (pair?.[0] === key) return pair;
+      const place = (places[slot] ?? 0) - 1;
+      const pair = pairs.at(place);
+      if (pair?.[0] !== key) continue;
+      lastPlace = place;
+      return pair;
     }
     return undefined;
   };

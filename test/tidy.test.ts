@@ -30,6 +30,7 @@ const pureFiles = [
   'src/limits.ts',
   'src/download-limits.ts',
   'src/memory-limits.ts',
+  'src/file-limits.ts',
   'src/api-limits.ts',
   'src/release.ts',
   'src/history.ts',

@@ -27,6 +27,7 @@ export async function saveBackups(
   group: WriteGroup,
 ): Promise<Iterable<string>> {
   const touched = new Set<string>([backupDirectory]);
+  if (summaryOf(plan).keeps === 0) return touched;
   const options = { group, hasAttributes: attributeFinder(host.files, backedUp(plan)) };
   await forEachInFlight(fileSteps(plan), limits.filesInFlight, async (step) => {
     const { backup } = step;

@@ -5,8 +5,9 @@
  */
 import { accessList, attributesInWords, capability } from '../attribute-kinds.ts';
 import { errno } from '../errors.ts';
+import type { FileAttributes } from '../host/attributes.ts';
 import { breathing } from '../host/breathing.ts';
-import type { Attributes, FileAttributes, FileOwner, Files, Host } from '../host/host.ts';
+import type { Attributes, FileOwner, Files, Host } from '../host/host.ts';
 import { forEachInFlight } from '../host/in-flight.ts';
 import { whoElse } from '../host/trust.ts';
 import { limits } from '../limits.ts';

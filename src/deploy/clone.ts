@@ -1,6 +1,7 @@
 /** A second copy of a file or symlink: by hard link where the filesystem is the same, else copied. */
 import { errno } from '../errors.ts';
 import type { FileStat, Files, OpenFile } from '../host/host.ts';
+import { setAttributes } from '../host/new-files.ts';
 import type { WriteGroup } from '../host/write-group.ts';
 import { limits } from '../limits.ts';
 import { giveAttributes } from './attributes.ts';
@@ -91,16 +92,6 @@ async function copyAttributes(source: OpenFile, target: OpenFile): Promise<reado
 /** Two names of one file. */
 export function sameFile(a: FileStat, b: FileStat): boolean {
   return a.device === b.device && a.inode === b.inode;
-}
-
-/** Owner before mode: chown takes the set-user-id bit away. */
-export async function setAttributes(
-  file: OpenFile,
-  wanted: Pick<FileStat, 'mode' | 'uid' | 'gid'>,
-): Promise<void> {
-  const { uid, gid } = await file.stat();
-  if (uid !== wanted.uid || gid !== wanted.gid) await file.setOwner(wanted.uid, wanted.gid);
-  await file.setMode(wanted.mode);
 }
 
 /** What there is when it begins: a file that its owner makes grow all the time would fill the disk. */

@@ -5,6 +5,7 @@
 import type * as Crypto from 'node:crypto';
 import { limits } from '../limits.ts';
 import { type Seal, sealingWith } from '../seal.ts';
+import type { TextDigest } from '../text-digest.ts';
 
 export type Fingerprint =
   | { readonly sha256: string; readonly seal?: undefined }
@@ -30,6 +31,21 @@ export function newFingerprinting(
   }
   const hash = crypto.createHash('sha256');
   return { update: (bytes) => void hash.update(bytes), finish: () => ({ sha256: hash.digest('hex') }) };
+}
+
+/** One of bytes that are all at hand. `digest`: SHA-256, at once. */
+export function fingerprintOf(
+  crypto: typeof Crypto,
+  digest: TextDigest,
+  bytes: Uint8Array,
+  wanted?: Fingerprint,
+  sealFromBytes: number = limits.sealFromBytes,
+): Fingerprint {
+  const isSealed = wanted === undefined ? bytes.length >= sealFromBytes : wanted.sha256 === undefined;
+  if (!isSealed) return { sha256: digest(bytes) };
+  const fingerprinting = newFingerprinting(crypto, bytes.length, wanted, sealFromBytes);
+  fingerprinting.update(bytes);
+  return fingerprinting.finish();
 }
 
 /** Of the same bytes, for two that were made to be compared. */

@@ -16,14 +16,18 @@ export function folded(path: string): string {
   return path.normalize('NFC').toLowerCase();
 }
 
-/** Targets found by their names in another case only. INVALID_MANIFEST names two wanted names of one file. Rejects with a system error. */
+/**
+ * Targets found by their names in another case only, and whether no two fold together. INVALID_MANIFEST names two wanted names of one
+ * file. Rejects with a system error.
+ */
 export async function otherCases(
   files: Files,
   wants: Iterable<Want>,
   found: Facts['found'],
-): Promise<ReadonlySet<string>> {
+): Promise<Required<Pick<Facts, 'otherCases' | 'foldsApart'>>> {
   const others = new Set<string>();
-  for (const group of await groupsOf(wants)) {
+  const groups = await groupsOf(wants);
+  for (const group of groups) {
     const [first, second] = group.filter(({ kind }) => kind !== 'absent');
     for (const { target } of group)
       if (found.get(target) !== undefined && !(await isSpelled(files, target, group))) others.add(target);
@@ -35,11 +39,12 @@ export async function otherCases(
       group.some(({ target }) => others.has(target)) || (await foldsCase(files, directoryOf(first.target)));
     if (isOne) throw oneFile(first, second);
   }
-  return others;
+  return { otherCases: others, foldsApart: groups.length === 0 };
 }
 
 /** After staging, where it is certain: a staged file is found by its name in another case, too. Throws INVALID_MANIFEST as above. */
 export async function refuseOneFile(files: Files, plan: Plan): Promise<void> {
+  if (plan.foldsApart === true) return;
   for (const [first, second] of await groupsOf({ [Symbol.iterator]: () => putSteps(plan) })) {
     if (first === undefined || second === undefined) continue;
     const staged = stagedPath(first);

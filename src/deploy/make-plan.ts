@@ -77,6 +77,8 @@ export interface Facts {
   readonly turned: ReadonlySet<string>;
   /** Wanted paths at which something is found by a name in another case only; see folded.ts. */
   readonly otherCases: ReadonlySet<string>;
+  /** No two wanted paths are the same but for upper and lower case. */
+  readonly foldsApart?: boolean;
   /** Missing directories above wanted paths, parents first. */
   readonly missingParents: readonly string[];
   /** Whose they are to be, where not the updater's. */
@@ -212,7 +214,8 @@ export async function makePlan(
   for (const step of inEachOther(becomeSteps)) list.addFirst(step);
   removedDirectories.sort((a, b) => b.target.length - a.target.length);
   for (const step of removedDirectories) list.add(step);
-  return { format: 1, keepsNames: true, ...rest, steps: list.steps };
+  const known = facts.foldsApart === true ? ({ foldsApart: true } as const) : {};
+  return { format: 1, keepsNames: true, ...rest, ...known, steps: list.steps };
 }
 
 /** The file is all that is wanted, its mode, owner and stated attributes too: it gets no step. `found`: what stands there. */

@@ -110,18 +110,28 @@ export interface Plan {
   readonly keepsNames?: true;
   /** Of a rollback: its staged files are other names of the backups, as the disk has no room for copies. */
   readonly sharesBackups?: boolean;
+  /** No two targets are the same but for upper and lower case; absent in journals of 0.1.0, which did not tell. */
+  readonly foldsApart?: true;
   /** Directories parents first, then files; removed directories deepest first at the end. */
   readonly steps: Steps;
 }
 
 /** Thousands of them are not held as objects; what of them is asked for often goes with them (step-list.ts). */
-export type Steps = List<Step> & { readonly summary?: StepSummary };
+export type Steps = List<Step> & {
+  readonly summary?: StepSummary;
+  /** Undefined beyond the end. Neighbours are cheap. */
+  at(index: number): Step | undefined;
+};
 
 export interface StepSummary {
   /** Steps that put or remove a file. */
   readonly fileCount: number;
   /** Of the files that are put. */
   readonly bytes: number;
+  /** Of the steps: those that put a symlink, that remove, and that keep what stands there. */
+  readonly links: number;
+  readonly removes: number;
+  readonly keeps: number;
   readonly directories: readonly DirectoryStep[];
   /** Where names change: each directory once. */
   readonly touched: ReadonlySet<string>;
@@ -175,6 +185,9 @@ export function newSummary(): { readonly summary: StepSummary; add(step: Step): 
   const summary = {
     fileCount: 0,
     bytes: 0,
+    links: 0,
+    removes: 0,
+    keeps: 0,
     directories: [] as DirectoryStep[],
     touched: new Set<string>(),
     turned: new Set<string>(),
@@ -189,8 +202,12 @@ export function newSummary(): { readonly summary: StepSummary; add(step: Step): 
         summary.fileCount += 1;
         summary.modules.add(step.module);
         if (unitFile.test(step.target)) summary.unitFiles.push(step.target);
+        if (step.backup !== null || (step.kind === 'put' && step.replacesDirectory !== undefined))
+          summary.keeps += 1;
+        if (step.kind === 'remove') summary.removes += 1;
         if (step.kind !== 'put') return;
         summary.bytes += step.sizeBytes;
+        if (step.link !== undefined) summary.links += 1;
         if (step.replacesDirectory !== undefined) summary.turned.add(step.target);
         return;
       }

@@ -4,26 +4,30 @@
  * Invariant: when the group that it writes with was synced, every staged file is complete and durable under `${temp}.new`; no
  * target has been touched. Directories that are new stand already: they must, for a staged file lies in its target's directory.
  */
-import type * as Crypto from 'node:crypto';
 import { attributesInWords } from '../attribute-kinds.ts';
-import { asUpdateError, UpdateError } from '../errors.ts';
+import { asUpdateError } from '../errors.ts';
 import { breathing } from '../host/breathing.ts';
 import type { Host, OpenFile } from '../host/host.ts';
 import { forEachInFlight } from '../host/in-flight.ts';
+import { setAttributes } from '../host/new-files.ts';
 import { writeBehind } from '../host/write-behind.ts';
 import type { WriteGroup } from '../host/write-group.ts';
 import { limits } from '../limits.ts';
 import { loadPacking, type PackedMap } from '../packed-list.ts';
+import { loadTextDigest } from '../text-digest.ts';
 import { attributeFinder, giveAttributes } from './attributes.ts';
-import { cloneFile, copyFile, setAttributes } from './clone.ts';
-import { type Fingerprint, isSame, newFingerprinting } from './fingerprint.ts';
-import { directorySteps, type Plan, type PutStep, putSteps, stagedPath } from './plan.ts';
+import { cloneFile, copyFile } from './clone.ts';
+import type { Fingerprint } from './fingerprint.ts';
+import { directorySteps, type Plan, type PutStep, putSteps, stagedPath, summaryOf } from './plan.ts';
+import { type CheckParts, checkSize, checkWhole, newCheck } from './staged-check.ts';
 
 /** Takes the content of one file, in order. A chunk is the caller's again once write() has resolved. */
 export interface StagedFileWriter {
   write(chunk: Uint8Array): Promise<void>;
   /** Checks size and digests, sets owner and mode; durable with the group. */
   end(): Promise<void>;
+  /** In place of both, for a small file: all of it, which is the stager's from then on. */
+  take?(content: Uint8Array): Promise<void>;
 }
 
 /** Makes the plan's new directories, parents first; their names are the caller's to sync. */
@@ -35,6 +39,7 @@ export async function makeDirectories(host: Pick<Host, 'files'>, plan: Plan): Pr
 
 /** Makes the symlinks that the plan brings, beside their targets; their names are the caller's to sync. */
 export async function stageLinks({ files }: Pick<Host, 'files'>, plan: Plan): Promise<void> {
+  if (summaryOf(plan).links === 0) return;
   for await (const step of breathing(putSteps(plan))) {
     const { link } = step;
     if (link !== undefined)
@@ -70,18 +75,25 @@ export async function createStager(
   sealFromBytes: number = limits.sealFromBytes,
 ): Promise<Stager> {
   const packing = await loadPacking();
-  const first = packing.map<PutStep>();
+  /** Places in the plan's list. */
+  const first = packing.map<number>();
   /** The others of a source that serves several targets: that is rare. */
   const more = new Map<string, PutStep[]>();
-  for await (const step of breathing(putSteps(plan))) {
-    if (step.link !== undefined) continue; // see stageLinks
-    if (!first.has(step.source)) first.set(step.source, step);
+  let index = -1;
+  for await (const step of breathing(plan.steps)) {
+    index += 1;
+    if (step.kind !== 'put' || step.link !== undefined) continue; // see stageLinks
+    if (!first.has(step.source)) first.set(step.source, index);
     else more.set(step.source, [...(more.get(step.source) ?? []), step]);
   }
+  const firstOf = (source: string): PutStep | undefined => {
+    const step = plan.steps.at(first.get(source) ?? plan.steps.length);
+    return step?.kind === 'put' ? step : undefined;
+  };
   const unfinished = new Set<() => Promise<void>>();
   const fingerprints = packing.map<Fingerprint>();
   const unheld = new Map<string, readonly string[]>();
-  let crypto: typeof Crypto | undefined;
+  let checking: Pick<CheckParts, 'crypto' | 'digest'> | undefined;
   return {
     sources: {
       get size() {
@@ -94,12 +106,12 @@ export async function createStager(
     },
     fingerprints,
     unheld,
-    moduleOf: (source) => first.get(source)?.module,
+    moduleOf: (source) => firstOf(source)?.module,
     open: async (source) => {
-      crypto ??= await import('node:crypto');
-      const parts = { ...host, group, crypto, sealFromBytes, unfinished, fingerprints, unheld };
+      checking ??= { crypto: await import('node:crypto'), digest: await loadTextDigest() };
+      const parts = { ...host, ...checking, group, sealFromBytes, unfinished, fingerprints, unheld };
       const writers: StagedFileWriter[] = [];
-      const step = first.get(source);
+      const step = firstOf(source);
       for (const each of step === undefined ? [] : [step, ...(more.get(source) ?? [])]) {
         const isSmall = each.sizeBytes <= limits.wholeFileBytes;
         writers.push(isSmall ? openSmall(parts, each) : await openLarge(parts, each));
@@ -149,13 +161,10 @@ function* sourcesOf(plan: Plan): Generator<string> {
   for (const { source } of putSteps(plan)) yield source;
 }
 
-interface Parts extends Pick<Host, 'files' | 'log'> {
+interface Parts extends Pick<Host, 'files' | 'log'>, CheckParts {
   readonly group: WriteGroup;
-  readonly crypto: typeof Crypto;
-  readonly sealFromBytes: number;
   /** How to close what is open, each until it is closed. */
   readonly unfinished: Set<() => Promise<void>>;
-  readonly fingerprints: Pick<PackedMap<Fingerprint>, 'set'>;
   readonly unheld: Map<string, readonly string[]>;
 }
 
@@ -171,35 +180,45 @@ async function dress({ log, unheld }: Parts, file: OpenFile, step: PutStep): Pro
 
 /** Held whole until its end, and then written beside others: each step of it would have to be waited for otherwise. */
 function openSmall(parts: Parts, step: PutStep): StagedFileWriter {
-  const { files, group } = parts;
-  const content = new Uint8Array(step.sizeBytes);
-  const checking = newCheck(parts, step);
+  let content: Uint8Array | undefined;
   let filled = 0;
   return {
     write: async (chunk) => {
-      checking.update(chunk);
+      content ??= new Uint8Array(step.sizeBytes);
       // More than was announced is only counted: end() refuses it.
       content.set(chunk.subarray(0, Math.max(0, step.sizeBytes - filled)), filled);
       filled += chunk.length;
     },
     end: async () => {
-      checking.finish(filled);
-      await group.begin(() =>
-        attempt(step.target, async () => {
-          const file = await files.open(stagedPath(step), 'create');
-          let isTaken = false;
-          try {
-            await file.write(content, 0);
-            await dress(parts, file, step);
-            isTaken = true;
-            await group.finish(file, step.sizeBytes);
-          } finally {
-            if (!isTaken) await file.close();
-          }
-        }),
-      );
+      checkSize(step, filled);
+      await putWhole(parts, step, content ?? new Uint8Array(0));
     },
+    take: (whole) => putWhole(parts, step, whole),
   };
+}
+
+async function putWhole(parts: Parts, step: PutStep, content: Uint8Array): Promise<void> {
+  const { files, group } = parts;
+  checkWhole(parts, step, content);
+  const { target, mode, uid, gid } = step;
+  if (step.attributes === undefined)
+    return group.create({ path: stagedPath(step), content, mode, uid, gid }, (thrown) =>
+      asUpdateError(thrown, 'DEPLOYMENT_FAILED', `staging ${target}`),
+    );
+  await group.begin(() =>
+    attempt(target, async () => {
+      const file = await files.open(stagedPath(step), 'create');
+      let isTaken = false;
+      try {
+        await file.write(content, 0);
+        await dress(parts, file, step);
+        isTaken = true;
+        await group.finish(file, step.sizeBytes);
+      } finally {
+        if (!isTaken) await file.close();
+      }
+    }),
+  );
 }
 
 async function openLarge(parts: Parts, step: PutStep): Promise<StagedFileWriter> {
@@ -227,50 +246,6 @@ async function openLarge(parts: Parts, step: PutStep): Promise<StagedFileWriter>
         await group.finish(file, step.sizeBytes);
       }),
   };
-}
-
-/** Whether the bytes of a step are those that it names. */
-function newCheck({ crypto, fingerprints, sealFromBytes }: Parts, step: PutStep) {
-  const md5 = step.md5 === null ? undefined : crypto.createHash('md5');
-  const wanted = wantedOf(step);
-  const fingerprinting = newFingerprinting(crypto, step.sizeBytes, wanted, sealFromBytes);
-  return {
-    update(chunk: Uint8Array): void {
-      md5?.update(chunk);
-      fingerprinting.update(chunk);
-    },
-    /** Throws what is wrong with them; else their fingerprint is noted. */
-    finish(foundBytes: number): void {
-      if (foundBytes !== step.sizeBytes)
-        throw new UpdateError(
-          'SIZE_MISMATCH',
-          `${step.source}: ${step.sizeBytes} bytes expected, ${foundBytes} found`,
-        );
-      const foundMd5 = md5?.digest('hex') ?? null;
-      if (foundMd5 !== step.md5) throw mismatch('MD5_MISMATCH', step.source, step.md5, foundMd5);
-      const found = fingerprinting.finish();
-      if (wanted !== undefined && !isSame(found, wanted)) {
-        if (wanted.sha256 !== undefined)
-          throw mismatch('SHA256_MISMATCH', step.source, wanted.sha256, found.sha256);
-        throw new UpdateError('DEPLOYMENT_FAILED', `${step.source}: not the bytes that were deployed`);
-      }
-      if (step.sha256 === null) fingerprints.set(step.target, found);
-    },
-  };
-}
-
-function wantedOf({ sha256, seal }: PutStep): Fingerprint | undefined {
-  if (sha256 !== null) return { sha256 };
-  return seal && { seal };
-}
-
-function mismatch(
-  code: 'MD5_MISMATCH' | 'SHA256_MISMATCH',
-  source: string,
-  expected: string | null,
-  found: string | null | undefined,
-): UpdateError {
-  return new UpdateError(code, `${source}: ${expected} expected, ${found} found`);
 }
 
 async function attempt<T>(target: string, action: () => Promise<T>): Promise<T> {

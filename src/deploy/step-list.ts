@@ -28,6 +28,7 @@ export async function openSteps(): Promise<StepList> {
         return first.length + list.length;
       },
       summary,
+      at: (index) => (index < first.length ? first[index] : list.at(index - first.length)),
       *[Symbol.iterator]() {
         yield* first;
         yield* list;

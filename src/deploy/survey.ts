@@ -172,7 +172,7 @@ export async function surveyWants(
   }
   const missingParents = [...missing].filter((each) => !wanted.has(each)).sort();
   const cases = await otherCases(files, wants, found);
-  return { found, missingParents, parentOwners, self, turned, otherCases: cases };
+  return { found, missingParents, parentOwners, self, turned, ...cases };
 }
 
 /**

@@ -7,7 +7,7 @@
  * finished by running it again; when it has returned, every directory it touched is synced.
  */
 import { posix } from 'node:path';
-import { asUpdateError, UpdateError } from '../errors.ts';
+import { asUpdateError, errno, UpdateError } from '../errors.ts';
 import type { FileStat, Files, Host } from '../host/host.ts';
 import { forEachInFlight } from '../host/in-flight.ts';
 import { openWriteGroup } from '../host/write-group.ts';
@@ -44,7 +44,8 @@ export async function switchTargets(host: Pick<Host, 'files' | 'log'>, plan: Pla
     };
     // What goes makes room for what comes: a directory where a file was, a file where a directory was.
     const isReachable = await reachableSteps(host.files, plan);
-    await forEachInFlight(fileSteps(plan), limits.filesInFlight, (step) =>
+    const going = summaryOf(plan).removes === 0 ? [] : fileSteps(plan);
+    await forEachInFlight(going, limits.filesInFlight, (step) =>
       step.kind === 'remove' && isReachable(step)
         ? attempt(step.target, () => removeOne(host.files, step))
         : undefined,
@@ -76,9 +77,10 @@ export async function clearAway(
   const { files, log } = host;
   const clear = clearing(host);
   const changed = new Set(isRepeated ? touchedDirectories(plan) : []);
-  await forEachInFlight(fileSteps(plan), limits.filesInFlight, (step) =>
+  // Where nothing was, nothing was kept.
+  const keeping = summaryOf(plan).keeps === 0 ? [] : fileSteps(plan);
+  await forEachInFlight(keeping, limits.filesInFlight, (step) =>
     clear(step.target, async () => {
-      // Where nothing was, nothing was kept.
       if (step.backup === null && (step.kind === 'remove' || step.replacesDirectory === undefined)) return;
       const kept = keptPath(step);
       const there = await files.stat(kept);
@@ -132,30 +134,50 @@ interface Places {
 
 /** Many steps together: what is at their places is looked at in one call, before and after. */
 async function putGroup(files: Files, steps: readonly PutStep[], attempt: Attempt): Promise<void> {
-  const before = await placesOf(files, steps, attempt);
-  const each = (action: (step: PutStep, index: number) => Promise<void>) =>
-    forEachInFlight(steps.entries(), limits.filesInFlight, ([index, step]) =>
-      attempt(step.target, () => action(step, index)),
-    );
-  await each(async (step, index) => {
-    const { staged, target, kept } = before[index] ?? nothingThere;
-    if (staged === undefined) return;
-    if (step.replacesDirectory !== undefined) await keepDirectory(files, step);
-    else if (step.backup !== null && kept === undefined && target !== undefined)
-      await files.rename(step.target, keptPath(step)); // a filesystem without hard links
-    await files.rename(stagedPath(step), step.target);
-  });
-  const after = await placesOf(files, steps, attempt);
-  for (const [index, step] of steps.entries()) {
-    const isStaged = before[index]?.staged !== undefined;
-    await attempt(step.target, () => checkPut(files, step, isStaged, after[index] ?? nothingThere));
+  const isStaged = new Map<PutStep, boolean>();
+  // Where something makes room, one after the other for each step: a target is not to be missing for long.
+  const replacing = steps.filter((step) => !isNew(step));
+  const before = await placesOf(files, replacing, attempt);
+  await forEachInFlight(replacing.entries(), limits.filesInFlight, ([index, step]) =>
+    attempt(step.target, async () => {
+      const { staged, target, kept } = before[index] ?? nothingThere;
+      isStaged.set(step, staged !== undefined);
+      if (staged === undefined) return;
+      if (step.replacesDirectory !== undefined) await keepDirectory(files, step);
+      else if (step.backup !== null && kept === undefined && target !== undefined)
+        await files.rename(step.target, keptPath(step)); // a filesystem without hard links
+      await files.rename(stagedPath(step), step.target);
+    }),
+  );
+  const coming = steps.filter(isNew);
+  const failures = await files.renameMany(coming.map((step) => [stagedPath(step), step.target] as const));
+  for (const [index, step] of coming.entries()) {
+    const failure = failures[index];
+    isStaged.set(step, failure === undefined);
+    // Not staged any more: an earlier run has renamed it, which the look behind this tells.
+    if (failure !== undefined && errno(failure) !== 'ENOENT')
+      await attempt(step.target, () => Promise.reject(failure));
   }
+  const after = await placesOf(files, steps, attempt);
+  for (const [index, step] of steps.entries())
+    await attempt(step.target, () =>
+      checkPut(files, step, isStaged.get(step) === true, after[index] ?? nothingThere),
+    );
+}
+
+/** Nothing was there when it was planned, so there is nothing to keep. */
+function isNew({ backup, replacesDirectory }: PutStep): boolean {
+  return backup === null && replacesDirectory === undefined;
 }
 
 const nothingThere: Places = { staged: undefined, target: undefined, kept: undefined };
 
 async function placesOf(files: Files, steps: readonly PutStep[], attempt: Attempt): Promise<Places[]> {
-  const pathsOf = (step: PutStep) => [stagedPath(step), step.target, keptPath(step)];
+  const pathsOf = (step: PutStep) => [
+    stagedPath(step),
+    step.target,
+    ...(isNew(step) ? [] : [keptPath(step)]),
+  ];
   const stats: (FileStat | undefined)[] = [];
   try {
     stats.push(...(await files.statMany(steps.flatMap(pathsOf))));
@@ -164,8 +186,11 @@ async function placesOf(files: Files, steps: readonly PutStep[], attempt: Attemp
     for (const step of steps)
       await attempt(step.target, async () => void stats.push(...(await files.statMany(pathsOf(step)))));
   }
-  return steps.map((_, index) => {
-    const [staged, target, kept] = stats.slice(3 * index, 3 * index + 3);
+  let at = 0;
+  return steps.map((step) => {
+    const first = at;
+    at += isNew(step) ? 2 : 3;
+    const [staged, target, kept] = stats.slice(first, at);
     return { staged, target, kept };
   });
 }

@@ -89,7 +89,7 @@ export function openAnchors(): Anchors {
       try {
         return await action(name);
       } catch (thrown) {
-        throw renamed(thrown, name, directory);
+        throw thrown instanceof Error ? namedByPath(thrown, name, directory) : thrown;
       } finally {
         anchor.users -= 1;
         if (anchor.users === 0 && anchor.isRetired) close(anchor.fd);
@@ -123,10 +123,9 @@ function close(fd: number): void {
   fs.close(fd, () => undefined);
 }
 
-/** The error as it would be for the path itself. */
-function renamed(thrown: unknown, anchor: string, directory: string): unknown {
-  if (!(thrown instanceof Error) || errno(thrown) === undefined || !thrown.message.includes(anchor))
-    return thrown;
+/** A system error as it would be for the path itself; `anchor`: the name that was used in place of the directory's. */
+export function namedByPath(thrown: Error, anchor: string, directory: string): Error {
+  if (errno(thrown) === undefined || anchor === directory || !thrown.message.includes(anchor)) return thrown;
   const prefix = directory === posix.sep ? '' : directory;
   const original = (text: string) =>
     text.replaceAll(`${anchor}/`, `${prefix}/`).replaceAll(anchor, directory);

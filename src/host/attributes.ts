@@ -6,8 +6,16 @@ import { existsSync } from 'node:fs';
 import { goesWithFile } from '../attribute-kinds.ts';
 import { limits } from '../limits.ts';
 import { cText, type Foreign, foreign } from './foreign.ts';
-import type { FileAttributes } from './host.ts';
+import type { Attributes } from './host.ts';
 import { systemError } from './system-error.ts';
+
+export interface FileAttributes {
+  readonly values: Attributes;
+  /** Names of those that cannot be had, or are more than limits.attributeBytes hold. */
+  readonly beyond: readonly string[];
+  /** The machine cannot tell. */
+  readonly isUnknown?: true;
+}
 
 export interface AttributeCalls {
   read(fd: number): Promise<FileAttributes>;

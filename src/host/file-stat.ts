@@ -1,6 +1,7 @@
 /** What lstat(2) tells as the port tells it, of one name and of many at once. */
 import fs from 'node:fs';
 import { errno } from '../errors.ts';
+import { directoryRuns } from './directory-runs.ts';
 import type { FileStat } from './host.ts';
 import { pathBytes } from './raw-text.ts';
 
@@ -32,12 +33,7 @@ export async function statMany(
   inside: <T>(directory: string, action: (name: string | Buffer) => Promise<T>) => Promise<T>,
 ): Promise<(FileStat | undefined)[]> {
   const found: (FileStat | undefined)[] = [];
-  for (let first = 0; first < paths.length; ) {
-    const directory = directoryOf(paths[first] ?? '');
-    let end = first + 1;
-    while (end < paths.length && directoryOf(paths[end] ?? '') === directory) end += 1;
-    const names = paths.slice(first, end).map((path) => path.slice(path.lastIndexOf('/')));
-    first = end;
+  for (const { directory, names } of directoryRuns(paths)) {
     try {
       found.push(
         ...(await inside(directory, (name) => {
@@ -67,10 +63,6 @@ function statAll(names: readonly string[]): Promise<(FileStat | undefined)[]> {
       });
     });
   });
-}
-
-function directoryOf(path: string): string {
-  return path.slice(0, path.lastIndexOf('/')) || '/';
 }
 
 /** Nothing is there. */

@@ -14,7 +14,9 @@ import { attributeNames } from './attribute-names.ts';
 import { type AttributeCalls, attributeCalls } from './attributes.ts';
 import { isAbsence, statMany, toFileStat } from './file-stat.ts';
 import type { FileOwner, FileStat, Files, Memory, OpenFile, OpenHow } from './host.ts';
+import { createMany } from './new-files.ts';
 import { pathBytes, rawText } from './raw-text.ts';
+import { renameMany } from './renames.ts';
 import { openFilesystem } from './syncfs.ts';
 
 const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_APPEND, O_NOFOLLOW, O_NONBLOCK, O_DIRECTORY } =
@@ -80,7 +82,7 @@ export function plainFiles(): Files {
 function filesOf({ at, inside }: Names): Files {
   const groups = groupReader();
   const attributes = attributeCalls();
-  return {
+  const files: Files = {
     open: async (path, how) => {
       const fd = await at(path, (name) => call<number>((done) => fs.open(name, openFlags[how], 0o600, done)));
       const file = openedFile(fd, how, { groups, attributes });
@@ -92,6 +94,7 @@ function filesOf({ at, inside }: Names): Files {
         throw thrown;
       }
     },
+    createMany: (wanted) => createMany(wanted, inside, attributes),
     list: (path) =>
       inside(path, async (name) => {
         const names = await call<string[]>((done) => fs.readdir(name, { encoding: 'utf8' }, done));
@@ -129,6 +132,7 @@ function filesOf({ at, inside }: Names): Files {
       }),
     removeDirectory: (path) => at(path, (name) => callVoid((done) => fs.rmdir(name, done))),
     rename: (from, to) => at(from, (old) => at(to, (name) => callVoid((done) => fs.rename(old, name, done)))),
+    renameMany: (renames) => renameMany(renames, inside, files),
     hardLink: (existing, newPath) =>
       at(existing, (old) => at(newPath, (name) => callVoid((done) => fs.link(old, name, done)))),
     symbolicLink: (target, path, owner) =>
@@ -151,6 +155,7 @@ function filesOf({ at, inside }: Names): Files {
       }),
     openFilesystem: (path) => inside(path, openFilesystem),
   };
+  return files;
 }
 
 /**

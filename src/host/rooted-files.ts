@@ -7,6 +7,7 @@
  */
 import { posix } from 'node:path';
 import type { FileStat, Files, OpenFile, OpenHow } from './host.ts';
+import { createEach } from './new-files.ts';
 import { resolveLinks } from './resolve-links.ts';
 import type { TreeOwners } from './tree-owners.ts';
 
@@ -26,6 +27,7 @@ export function rootedFiles({ root, files, owners, writtenMs }: RootedOptions): 
   const seen = (stat: FileStat): FileStat => ({ ...stat, ...owners?.of(stat) });
   const rooted: Files = {
     open: async (path, how) => dressed(await files.open(at(path), how), how),
+    createMany: (wanted) => createEach(rooted, wanted),
     list: (path) => files.list(at(path)),
     stat: async (path) => {
       const stat = await files.stat(at(path));
@@ -41,6 +43,7 @@ export function rootedFiles({ root, files, owners, writtenMs }: RootedOptions): 
     },
     removeDirectory: (path) => files.removeDirectory(at(path)),
     rename: (from, to) => files.rename(at(from), at(to)),
+    renameMany: (renames) => files.renameMany(renames.map(([from, to]) => [at(from), at(to)] as const)),
     hardLink: (existing, newPath) => files.hardLink(at(existing), at(newPath)),
     symbolicLink: async (target, path, owner) => {
       await files.symbolicLink(target, at(path), owners === undefined ? owner : undefined);

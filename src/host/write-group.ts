@@ -9,11 +9,17 @@ import { errno } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Files, Filesystem, OpenFile } from './host.ts';
 import { inFlight } from './in-flight.ts';
+import { makeFile, type NewFile } from './new-files.ts';
 
 export interface WriteGroup {
-  /** Begins to write a small file that is at hand, beside others; waits only where too many are under way. */
+  /**
+   * Takes a small file that is to be made, beside others; waits only where too many are under way. `failed`: what to reject with,
+   * later, where it cannot be made.
+   */
+  create(file: NewFile, failed: (thrown: unknown) => unknown): Promise<void>;
+  /** Begins to write a file in another way, beside others; waits as create() does. */
   begin(write: () => Promise<void>): Promise<void>;
-  /** All that begin() was given is written; not yet durable. Rejects with the first error. */
+  /** All that create() and begin() were given is written; not yet durable. Rejects with the first error. */
   written(): Promise<void>;
   /** Takes over a file that is complete, `sizeBytes` of it just written, and closes it, maybe later, also when it rejects. */
   finish(file: OpenFile, sizeBytes: number): Promise<void>;
@@ -36,7 +42,7 @@ export async function openWriteGroup(
 ): Promise<WriteGroup> {
   const isWorthIt = fileCount >= limits.groupFromFiles;
   const filesystems = isWorthIt ? await openFilesystems(files, directories) : undefined;
-  return filesystems === undefined ? oneByOne(files) : atOnce(filesystems);
+  return filesystems === undefined ? oneByOne(files) : atOnce(files, filesystems);
 }
 
 /** One for each device; undefined where any of them cannot be had. */
@@ -67,32 +73,61 @@ async function closeAll(filesystems: Iterable<Filesystem>): Promise<void> {
   for (const filesystem of filesystems) await filesystem.close();
 }
 
-function atOnce(filesystems: readonly Filesystem[]): WriteGroup {
+function atOnce(files: Files, filesystems: readonly Filesystem[]): WriteGroup {
   const writing = inFlight(limits.filesInFlight);
+  const making = inFlight(limits.newFileGroups);
   const ahead = inFlight(1);
+  let gathered: Gathered[] = [];
+  let gatheredBytes = 0;
   let unsyncedBytes = 0;
   let isAbandoned = false;
   const syncAll = async () => {
     for (const filesystem of filesystems) await filesystem.sync();
   };
+  const wrote = async (bytes: number) => {
+    unsyncedBytes += bytes;
+    if (unsyncedBytes < limits.groupSyncEveryBytes) return;
+    unsyncedBytes = 0;
+    // No promise hangs on it: dirty pages must not fill a small memory cgroup, and the disk is busy early.
+    await ahead.add(syncAll);
+  };
+  const makeGathered = async (): Promise<void> => {
+    const [group, bytes] = [gathered, gatheredBytes];
+    [gathered, gatheredBytes] = [[], 0];
+    if (group.length === 0) return;
+    await making.add(async () => {
+      const failures = await files.createMany(group.map(({ file }) => file));
+      for (const [index, { failed }] of group.entries())
+        if (failures[index] !== undefined) throw failed(failures[index]);
+      await wrote(bytes);
+    });
+  };
+  const written = async () => {
+    await makeGathered();
+    await making.idle();
+    await writing.idle();
+  };
   return {
+    async create(file, failed) {
+      gathered.push({ file, failed });
+      gatheredBytes += takenBytes(file.content.length);
+      if (gathered.length >= limits.entriesTogether || gatheredBytes >= limits.entriesTogetherBytes)
+        await makeGathered();
+    },
     begin: writing.add,
-    written: writing.idle,
+    written,
     async finish(file, sizeBytes) {
       await file.close();
-      unsyncedBytes += Math.max(sizeBytes, limits.smallFileBytes);
-      if (unsyncedBytes < limits.groupSyncEveryBytes) return;
-      unsyncedBytes = 0;
-      // No promise hangs on it: dirty pages must not fill a small memory cgroup, and the disk is busy early.
-      await ahead.add(syncAll);
+      await wrote(takenBytes(sizeBytes));
     },
     async sync() {
-      await writing.idle();
+      await written();
       await ahead.idle();
       await syncAll();
     },
     async close() {
       if (isAbandoned) return;
+      await making.idle().catch(() => undefined);
       await writing.idle().catch(() => undefined);
       await ahead.idle().catch(() => undefined);
       await closeAll(filesystems);
@@ -103,28 +138,47 @@ function atOnce(filesystems: readonly Filesystem[]): WriteGroup {
   };
 }
 
+interface Gathered {
+  readonly file: NewFile;
+  readonly failed: (thrown: unknown) => unknown;
+}
+
+/** On the disk. */
+function takenBytes(sizeBytes: number): number {
+  return Math.max(sizeBytes, limits.smallFileBytes);
+}
+
 function oneByOne(files: Files): WriteGroup {
   const writing = inFlight(limits.filesInFlight);
   const syncing = inFlight(limits.filesInFlight);
   let isAbandoned = false;
+  const finish = async (file: OpenFile): Promise<void> => {
+    let isTaken = false;
+    try {
+      await syncing.add(async () => {
+        isTaken = true;
+        try {
+          await file.sync();
+        } finally {
+          await file.close();
+        }
+      });
+    } finally {
+      if (!isTaken) await file.close(); // after the failure of another
+    }
+  };
   return {
+    create: (wanted, failed) =>
+      writing.add(async () => {
+        try {
+          await finish(await makeFile(files, wanted));
+        } catch (thrown) {
+          throw failed(thrown);
+        }
+      }),
     begin: writing.add,
     written: writing.idle,
-    async finish(file) {
-      let isTaken = false;
-      try {
-        await syncing.add(async () => {
-          isTaken = true;
-          try {
-            await file.sync();
-          } finally {
-            await file.close();
-          }
-        });
-      } finally {
-        if (!isTaken) await file.close(); // after the failure of another
-      }
-    },
+    finish,
     async sync(directories) {
       await writing.idle();
       await syncing.idle();

@@ -109,6 +109,70 @@ export function decodeWhole(entry: ArchiveEntry, stored: Uint8Array, parts: Deco
   }
 }
 
+/** A small entry and all its stored bytes. */
+export interface StoredEntry {
+  readonly entry: ArchiveEntry;
+  readonly stored: Uint8Array;
+}
+
+/**
+ * The contents of small entries, as decodeWhole gives them. The deflated ones are inflated by one call, as the members of one gzip file
+ * (RFC 1952), which zlib takes one after the other: to make a decompressor for each takes longer than what it does.
+ */
+export function decodeTogether(group: readonly StoredEntry[], parts: DecoderParts): Uint8Array[] {
+  const deflated = group.filter(({ entry }) => entry.isDeflated);
+  const contents = deflated.length > 1 ? inflatedTogether(deflated, parts) : undefined;
+  // Where anything is wrong, one after the other: the error is to name its entry.
+  if (contents === undefined) return group.map(({ entry, stored }) => decodeWhole(entry, stored, parts));
+  let next = 0;
+  return group.map(({ entry, stored }) =>
+    entry.isDeflated ? (contents[next++] ?? stored) : decodeWhole(entry, stored, parts),
+  );
+}
+
+/** Undefined where one of them is not as it declares. */
+function inflatedTogether(
+  group: readonly StoredEntry[],
+  { zlib, crc32, produced }: DecoderParts,
+): Uint8Array[] | undefined {
+  const storedBytes = group.reduce((sum, { stored }) => sum + stored.length, 0);
+  const totalBytes = group.reduce((sum, { entry }) => sum + entry.sizeBytes, 0);
+  const members = Buffer.allocUnsafe(storedBytes + group.length * (memberHead.length + memberTailBytes));
+  let at = 0;
+  for (const { entry, stored } of group) {
+    members.set(memberHead, at);
+    members.set(stored, at + memberHead.length);
+    at += memberHead.length + stored.length;
+    members.writeUInt32LE(entry.crc32, at);
+    members.writeUInt32LE(entry.sizeBytes, at + 4);
+    at += memberTailBytes;
+  }
+  produced(members.length / 4);
+  let all: Uint8Array;
+  try {
+    const chunkSize = Math.max(64, totalBytes + 1);
+    all = zlib.gunzipSync(members, { chunkSize, maxOutputLength: Math.max(1, totalBytes) });
+  } catch (thrown) {
+    if (errno(thrown) === undefined) throw thrown;
+    return undefined;
+  }
+  if (all.length !== totalBytes) return undefined;
+  let from = 0;
+  const contents: Uint8Array[] = [];
+  for (const { entry } of group) {
+    const content = all.subarray(from, from + entry.sizeBytes);
+    // A member that does not end where its entry does would move the others: each has its own checksum all the same.
+    if (crc32(content, 0) !== entry.crc32) return undefined;
+    contents.push(content);
+    from += entry.sizeBytes;
+  }
+  return contents;
+}
+
+/** Deflated, no name, no time, of an unknown system (RFC 1952 2.3). Behind the data come its CRC-32 and size. */
+const memberHead = Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255);
+const memberTailBytes = 8;
+
 /** Nothing refers further back than to its own beginning: a smaller window is made and cleared in less time. */
 function windowBitsFor(sizeBytes: number): number {
   return Math.min(15, Math.max(9, Math.ceil(Math.log2(sizeBytes + 1))));

@@ -9,7 +9,14 @@ import type { DigestStream } from '../host/digest-thread.ts';
 import type { OpenFile } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import type { List } from '../packed-list.ts';
-import { type Decoder, type DecoderParts, decodeWhole, entryDecoder, type Output } from './entry-decoder.ts';
+import {
+  type Decoder,
+  type DecoderParts,
+  decodeTogether,
+  entryDecoder,
+  type Output,
+  type StoredEntry,
+} from './entry-decoder.ts';
 import type { ArchiveEntry } from './entry-policy.ts';
 import { quoted } from './path-fault.ts';
 import { invalidPackage } from './zip-records.ts';
@@ -20,6 +27,8 @@ export interface EntrySink {
   write(chunk: Uint8Array): Promise<void> | void;
   /** All content was written; its size and CRC-32 are right. */
   end(): Promise<void>;
+  /** In place of both, where it is there: the whole content of a small entry, the sink's own from then on. */
+  take?(content: Uint8Array): Promise<void> | void;
 }
 
 /** A set of texts. */
@@ -164,6 +173,7 @@ function entryFeed(source: Source, { open, wanted }: Extraction) {
     if (entry !== undefined) count += 1;
     entry = (await remaining.next()).value;
   };
+  const small = smallEntries(source.parts, open);
   return {
     async take(chunk: Uint8Array, position: number): Promise<void> {
       const chunkEnd = position + chunk.length;
@@ -172,14 +182,12 @@ function entryFeed(source: Source, { open, wanted }: Extraction) {
       while (entry !== undefined && entry.dataStart < chunkEnd) {
         const end = entry.dataStart + entry.compressedBytes;
         if (isSmall(entry) && entry.dataStart >= position && end <= chunkEnd) {
-          const sink = await open(entry);
           const stored = chunk.subarray(entry.dataStart - position, end - position);
-          const content = decodeWhole(entry, stored, source.parts);
-          if (content.length > 0) await sink.write(content);
-          await sink.end();
+          await small.add({ entry, stored });
           await next();
           continue;
         }
+        await small.pass();
         current ??= await start(entry);
         const from = Math.max(entry.dataStart, position);
         const part = chunk.subarray(from - position, Math.min(end, chunkEnd) - position);
@@ -191,6 +199,7 @@ function entryFeed(source: Source, { open, wanted }: Extraction) {
         current = undefined;
         await next();
       }
+      await small.pass(); // the chunk is overwritten by the next
     },
     end(): void {
       if (count !== wanted.size) throw new Error('a wanted entry is not a file of this archive');
@@ -198,6 +207,36 @@ function entryFeed(source: Source, { open, wanted }: Extraction) {
     abort(): void {
       current?.decoder.abort();
     },
+  };
+}
+
+/** Gathers small entries, to decode many at a time. */
+function smallEntries(parts: DecoderParts, open: Extraction['open']) {
+  let group: StoredEntry[] = [];
+  let bytes = 0;
+  const pass = async (): Promise<void> => {
+    const passing = group;
+    [group, bytes] = [[], 0];
+    const contents = decodeTogether(passing, parts);
+    for (const [index, { entry, stored }] of passing.entries()) {
+      const content = contents[index] ?? stored;
+      const sink = await open(entry);
+      if (sink.take !== undefined) {
+        // What is stored lies in the buffer of the next read.
+        await sink.take(entry.isDeflated ? content : new Uint8Array(content));
+        continue;
+      }
+      if (content.length > 0) await sink.write(content);
+      await sink.end();
+    }
+  };
+  return {
+    async add(item: StoredEntry): Promise<void> {
+      group.push(item);
+      bytes += item.entry.sizeBytes;
+      if (group.length >= limits.entriesTogether || bytes >= limits.entriesTogetherBytes) await pass();
+    },
+    pass,
   };
 }
 

@@ -1,8 +1,11 @@
 /** Trees of many small files: how often the disk is asked, and that a write that fails among many is heard. */
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { switchTargets } from '../../src/deploy/switch.ts';
 import type { Files } from '../../src/host/host.ts';
+import { createEach } from '../../src/host/new-files.ts';
 import { faultyFiles } from '../powercut/faulty-files.ts';
 import { moduleOf, planFor, prepare, refusal } from './parts.ts';
 import { type Device, device } from './rig.ts';
@@ -52,6 +55,15 @@ test('a switch takes one call for each file, and a few for all of them', async (
   assert.ok(calls.length < count + 20, `${calls.length} calls for ${count} files`);
 });
 
+test('a rename that fails among many is heard, with the name of its target', async ({ d }) => {
+  const plan = await planFor(d, [moduleOf(d, 'app', manyFiles())]);
+  await prepare(d, plan);
+  const [staged = ''] = readdirSync(join(d.targets, 'app/part-1')).filter((name) => name.endsWith('.new'));
+  rmSync(join(d.targets, 'app/part-1', staged));
+  const said = await refusal(() => switchTargets(d.host, plan));
+  assert.match(said, /^DEPLOYMENT_FAILED: .*\/app\/part-\d\/file-\d+: \d+ bytes expected, nothing found/);
+});
+
 test('a write that fails among many is heard, with the name of its target', async ({ d }) => {
   const plan = await planFor(d, [moduleOf(d, 'app', manyFiles())]);
   const write = () => Promise.reject(Object.assign(new Error('EIO: i/o error, write'), { code: 'EIO' }));
@@ -59,8 +71,9 @@ test('a write that fails among many is heard, with the name of its target', asyn
     const file = await d.host.files.open(path, how);
     return path.endsWith('.117.new') ? { ...file, write } : file;
   };
+  const createMany: Files['createMany'] = (wanted) => createEach({ open }, wanted);
   const said = await refusal(() =>
-    prepare({ ...d, host: { ...d.host, files: { ...d.host.files, open } } }, plan),
+    prepare({ ...d, host: { ...d.host, files: { ...d.host.files, open, createMany } } }, plan),
   );
   assert.match(said, /^DEPLOYMENT_FAILED: staging .*\/app\/part-\d\/file-\d+: EIO/);
 });

@@ -4,6 +4,8 @@
  * Invariant: a call that fails or kills has no effect on the files behind; after a kill nothing has any more.
  */
 import type { Files, Filesystem, OpenFile } from '../../src/host/host.ts';
+import { createEach } from '../../src/host/new-files.ts';
+import { settleEach } from '../../src/host/settled.ts';
 import { systemError } from './system-error.ts';
 
 export type FaultCode = 'ENOSPC' | 'EIO' | 'EACCES' | 'EMFILE';
@@ -28,7 +30,7 @@ export class Crash extends Error {
 }
 
 type CallName =
-  | Exclude<keyof Files, 'open'>
+  | Exclude<keyof Files, 'open' | 'createMany' | 'renameMany'>
   | 'open'
   | 'create'
   | `file.${keyof OpenFile}`
@@ -107,13 +109,19 @@ export function faultyFiles(
     close: () => through('filesystem.close', path, () => filesystem.close()),
   });
 
+  const open: Files['open'] = (path, how) =>
+    through(how === 'create' || how === 'append' ? 'create' : 'open', path, async () =>
+      openFile(await files.open(path, how), path),
+    );
+  const rename: Files['rename'] = (from, to) =>
+    through('rename', `${from} -> ${to}`, () => files.rename(from, to));
   return {
     calls,
     files: {
-      open: (path, how) =>
-        through(how === 'create' || how === 'append' ? 'create' : 'open', path, async () =>
-          openFile(await files.open(path, how), path),
-        ),
+      open,
+      // Call by call, so that each of them can fail.
+      createMany: (wanted) => createEach({ open }, wanted),
+      renameMany: (renames) => settleEach(renames, ([from, to]) => rename(from, to)),
       list: (path) => through('list', path, () => files.list(path)),
       stat: (path) => through('stat', path, () => files.stat(path)),
       statMany: (paths) => through('statMany', paths.join(' '), () => files.statMany(paths)),
@@ -123,7 +131,7 @@ export function faultyFiles(
       makeDirectory: (path, mode, owner) =>
         through('makeDirectory', path, () => files.makeDirectory(path, mode, owner)),
       removeDirectory: (path) => through('removeDirectory', path, () => files.removeDirectory(path)),
-      rename: (from, to) => through('rename', `${from} -> ${to}`, () => files.rename(from, to)),
+      rename,
       hardLink: (from, to) => through('hardLink', `${from} -> ${to}`, () => files.hardLink(from, to)),
       symbolicLink: (target, path, owner) =>
         through('symbolicLink', path, () => files.symbolicLink(target, path, owner)),

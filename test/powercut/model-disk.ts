@@ -7,6 +7,8 @@
  */
 import { errno } from '../../src/errors.ts';
 import type { FileOwner, Files } from '../../src/host/host.ts';
+import { createEach } from '../../src/host/new-files.ts';
+import { settleEach } from '../../src/host/settled.ts';
 import { blockBytes } from './file-content.ts';
 import { modelStat, openModelFile } from './model-file.ts';
 import { type ModelLog, modelLog, type Recording } from './model-log.ts';
@@ -60,7 +62,9 @@ function modelFiles(log: ModelLog): Files {
       throw thrown;
     }
   };
-  return {
+  const files: Files = {
+    createMany: (wanted) => createEach(files, wanted),
+    renameMany: (renames) => settleEach(renames, ([from, to]) => files.rename(from, to)),
     async open(path, how) {
       const { inode } = lookup(log.state, path, false, 'open');
       if (inode === undefined) {
@@ -178,6 +182,7 @@ function modelFiles(log: ModelLog): Files {
       return { device: BigInt(device), freeBytes: Math.max(0, log.freeBytes(device)), blockBytes };
     },
   };
+  return files;
 }
 
 function refuseReplacement(source: ModelNode, target: ModelNode, path: string): void {
