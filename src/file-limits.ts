@@ -17,7 +17,7 @@ export const fileLimits = {
   /** Small files inflated and made together, and what they may hold; two such groups are under way: 10 µs a call in place of 100. */
   entriesTogether: 64,
   entriesTogetherBytes: 256 * KiB,
-  newFileGroups: 2,
+  entryGroups: 2,
   /** Names looked at together: each takes microseconds, and some hundred bytes. */
   statsInFlight: 128,
 } as const;

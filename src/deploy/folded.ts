@@ -4,7 +4,7 @@
  * no two names fold together.
  */
 import { UpdateError } from '../errors.ts';
-import { breathing } from '../host/breathing.ts';
+import { breathing, breathingEach } from '../host/breathing.ts';
 import type { Files } from '../host/host.ts';
 import { loadTextHash } from '../text-digest.ts';
 import type { Facts, Want } from './make-plan.ts';
@@ -66,11 +66,11 @@ async function groupsOf<Item extends { readonly target: string }>(items: Iterabl
   const hashOf = await loadTextHash();
   const seen = new Set<number>();
   const again = new Set<number>();
-  for await (const { target } of breathing(items)) {
+  await breathingEach(items, ({ target }) => {
     const number = hashOf(folded(target));
     if (seen.has(number)) again.add(number);
     else seen.add(number);
-  }
+  });
   if (again.size === 0) return [];
   const groups = new Map<string, Item[]>();
   for await (const item of breathing(items)) {

@@ -6,7 +6,7 @@
  */
 import { attributesInWords } from '../attribute-kinds.ts';
 import { asUpdateError } from '../errors.ts';
-import { breathing } from '../host/breathing.ts';
+import { breathing, breathingEach } from '../host/breathing.ts';
 import type { Host, OpenFile } from '../host/host.ts';
 import { forEachInFlight } from '../host/in-flight.ts';
 import { setAttributes } from '../host/new-files.ts';
@@ -26,8 +26,12 @@ export interface StagedFileWriter {
   write(chunk: Uint8Array): Promise<void>;
   /** Checks size and digests, sets owner and mode; durable with the group. */
   end(): Promise<void>;
-  /** In place of both, for a small file: all of it, which is the stager's from then on. */
-  take?(content: Uint8Array): Promise<void>;
+}
+
+/** What stands in a source, all of it. */
+export interface WholeSource {
+  readonly source: string;
+  readonly content: Uint8Array;
 }
 
 /** Makes the plan's new directories, parents first; their names are the caller's to sync. */
@@ -58,6 +62,8 @@ export interface Stager {
   moduleOf(source: string): string | undefined;
   /** Opens the staged files that take the content of `source`: usually one, but a source may serve several targets. */
   open(source: string): Promise<StagedFileWriter>;
+  /** The same for small sources that are at hand, many at a time. The contents are the caller's again when it has resolved. */
+  putMany(sources: readonly WholeSource[]): Promise<void>;
   /** Closes what a failure in mid-file left open; harmless after success. */
   close(): Promise<void>;
 }
@@ -80,12 +86,12 @@ export async function createStager(
   /** The others of a source that serves several targets: that is rare. */
   const more = new Map<string, PutStep[]>();
   let index = -1;
-  for await (const step of breathing(plan.steps)) {
+  await breathingEach(plan.steps, (step) => {
     index += 1;
-    if (step.kind !== 'put' || step.link !== undefined) continue; // see stageLinks
+    if (step.kind !== 'put' || step.link !== undefined) return; // see stageLinks
     if (!first.has(step.source)) first.set(step.source, index);
     else more.set(step.source, [...(more.get(step.source) ?? []), step]);
-  }
+  });
   const firstOf = (source: string): PutStep | undefined => {
     const step = plan.steps.at(first.get(source) ?? plan.steps.length);
     return step?.kind === 'put' ? step : undefined;
@@ -93,7 +99,16 @@ export async function createStager(
   const unfinished = new Set<() => Promise<void>>();
   const fingerprints = packing.map<Fingerprint>();
   const unheld = new Map<string, readonly string[]>();
-  let checking: Pick<CheckParts, 'crypto' | 'digest'> | undefined;
+  const stepsOf = (source: string): readonly PutStep[] => {
+    const step = firstOf(source);
+    return step === undefined ? [] : [step, ...(more.get(source) ?? [])];
+  };
+  let parts: Parts | undefined;
+  const loadParts = async (): Promise<Parts> => {
+    const [crypto, digest] = [await import('node:crypto'), await loadTextDigest()];
+    parts = { ...host, crypto, digest, group, sealFromBytes, unfinished, fingerprints, unheld };
+    return parts;
+  };
   return {
     sources: {
       get size() {
@@ -108,13 +123,11 @@ export async function createStager(
     unheld,
     moduleOf: (source) => firstOf(source)?.module,
     open: async (source) => {
-      checking ??= { crypto: await import('node:crypto'), digest: await loadTextDigest() };
-      const parts = { ...host, ...checking, group, sealFromBytes, unfinished, fingerprints, unheld };
+      const loaded = parts ?? (await loadParts());
       const writers: StagedFileWriter[] = [];
-      const step = firstOf(source);
-      for (const each of step === undefined ? [] : [step, ...(more.get(source) ?? [])]) {
-        const isSmall = each.sizeBytes <= limits.wholeFileBytes;
-        writers.push(isSmall ? openSmall(parts, each) : await openLarge(parts, each));
+      for (const step of stepsOf(source)) {
+        const isSmall = step.sizeBytes <= limits.wholeFileBytes;
+        writers.push(isSmall ? openSmall(loaded, step) : await openLarge(loaded, step));
       }
       const [only] = writers;
       if (only !== undefined && writers.length === 1) return only;
@@ -126,6 +139,14 @@ export async function createStager(
           for (const writer of writers) await writer.end();
         },
       };
+    },
+    putMany: async (sources) => {
+      const loaded = parts ?? (await loadParts());
+      const puts = sources.flatMap(({ source, content }) =>
+        stepsOf(source).map((step) => ({ step, content })),
+      );
+      for (const { step, content } of puts) checkWhole(loaded, step, content);
+      await putAll(loaded, puts);
     },
     close: async () => {
       for (const close of unfinished) await close();
@@ -191,22 +212,32 @@ function openSmall(parts: Parts, step: PutStep): StagedFileWriter {
     },
     end: async () => {
       checkSize(step, filled);
-      await putWhole(parts, step, content ?? new Uint8Array(0));
+      const whole = content ?? new Uint8Array(0);
+      checkWhole(parts, step, whole);
+      await parts.group.begin(() => putAll(parts, [{ step, content: whole }]));
     },
-    take: (whole) => putWhole(parts, step, whole),
   };
 }
 
-async function putWhole(parts: Parts, step: PutStep, content: Uint8Array): Promise<void> {
+interface Put {
+  readonly step: PutStep;
+  readonly content: Uint8Array;
+}
+
+/** Resolves when all is written. */
+async function putAll(parts: Parts, puts: readonly Put[]): Promise<void> {
   const { files, group } = parts;
-  checkWhole(parts, step, content);
-  const { target, mode, uid, gid } = step;
-  if (step.attributes === undefined)
-    return group.create({ path: stagedPath(step), content, mode, uid, gid }, (thrown) =>
-      asUpdateError(thrown, 'DEPLOYMENT_FAILED', `staging ${target}`),
-    );
-  await group.begin(() =>
-    attempt(target, async () => {
+  const plain = puts.filter(({ step }) => step.attributes === undefined);
+  const wanted = plain.map(({ step, content }) => {
+    const { mode, uid, gid } = step;
+    return { path: stagedPath(step), content, mode, uid, gid };
+  });
+  await group.create(wanted, (index, thrown) =>
+    asUpdateError(thrown, 'DEPLOYMENT_FAILED', `staging ${plain[index]?.step.target}`),
+  );
+  for (const { step, content } of puts) {
+    if (step.attributes === undefined) continue;
+    await attempt(step.target, async () => {
       const file = await files.open(stagedPath(step), 'create');
       let isTaken = false;
       try {
@@ -217,8 +248,8 @@ async function putWhole(parts: Parts, step: PutStep, content: Uint8Array): Promi
       } finally {
         if (!isTaken) await file.close();
       }
-    }),
-  );
+    });
+  }
 }
 
 async function openLarge(parts: Parts, step: PutStep): Promise<StagedFileWriter> {

@@ -13,6 +13,19 @@ export async function* breathing<T>(items: Iterable<T>): AsyncGenerator<T> {
   }
 }
 
+/** Calls `action` for each of `items`, with the turns that breathing() makes, and no promise for each: for very many. */
+export async function breathingEach<T>(items: Iterable<T>, action: (item: T) => void): Promise<void> {
+  const breathe = breather();
+  let count = 0;
+  for (const item of items) {
+    action(item);
+    count += 1;
+    if (count % itemsPerLook > 0) continue;
+    const pause = breathe();
+    if (pause !== undefined) await pause;
+  }
+}
+
 /** Goes through the parts of some work to its result, in the same way. */
 export async function breathingThrough<T>(work: Generator<unknown, T>): Promise<T> {
   const breathe = breather();

@@ -8,18 +8,15 @@
 import { errno } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Files, Filesystem, OpenFile } from './host.ts';
-import { inFlight } from './in-flight.ts';
+import { forEachInFlight, inFlight } from './in-flight.ts';
 import { makeFile, type NewFile } from './new-files.ts';
 
 export interface WriteGroup {
-  /**
-   * Takes a small file that is to be made, beside others; waits only where too many are under way. `failed`: what to reject with,
-   * later, where it cannot be made.
-   */
-  create(file: NewFile, failed: (thrown: unknown) => unknown): Promise<void>;
-  /** Begins to write a file in another way, beside others; waits as create() does. */
+  /** Makes small files; resolves when they are made. `failed`: what to reject with where the one of that index cannot be. */
+  create(files: readonly NewFile[], failed: (index: number, thrown: unknown) => unknown): Promise<void>;
+  /** Begins to write a small file that is at hand, beside others; waits only where too many are under way. */
   begin(write: () => Promise<void>): Promise<void>;
-  /** All that create() and begin() were given is written; not yet durable. Rejects with the first error. */
+  /** All that begin() was given is written; not yet durable. Rejects with the first error. */
   written(): Promise<void>;
   /** Takes over a file that is complete, `sizeBytes` of it just written, and closes it, maybe later, also when it rejects. */
   finish(file: OpenFile, sizeBytes: number): Promise<void>;
@@ -75,10 +72,7 @@ async function closeAll(filesystems: Iterable<Filesystem>): Promise<void> {
 
 function atOnce(files: Files, filesystems: readonly Filesystem[]): WriteGroup {
   const writing = inFlight(limits.filesInFlight);
-  const making = inFlight(limits.newFileGroups);
   const ahead = inFlight(1);
-  let gathered: Gathered[] = [];
-  let gatheredBytes = 0;
   let unsyncedBytes = 0;
   let isAbandoned = false;
   const syncAll = async () => {
@@ -91,43 +85,26 @@ function atOnce(files: Files, filesystems: readonly Filesystem[]): WriteGroup {
     // No promise hangs on it: dirty pages must not fill a small memory cgroup, and the disk is busy early.
     await ahead.add(syncAll);
   };
-  const makeGathered = async (): Promise<void> => {
-    const [group, bytes] = [gathered, gatheredBytes];
-    [gathered, gatheredBytes] = [[], 0];
-    if (group.length === 0) return;
-    await making.add(async () => {
-      const failures = await files.createMany(group.map(({ file }) => file));
-      for (const [index, { failed }] of group.entries())
-        if (failures[index] !== undefined) throw failed(failures[index]);
-      await wrote(bytes);
-    });
-  };
-  const written = async () => {
-    await makeGathered();
-    await making.idle();
-    await writing.idle();
-  };
   return {
-    async create(file, failed) {
-      gathered.push({ file, failed });
-      gatheredBytes += takenBytes(file.content.length);
-      if (gathered.length >= limits.entriesTogether || gatheredBytes >= limits.entriesTogetherBytes)
-        await makeGathered();
+    async create(wanted, failed) {
+      const failures = await files.createMany(wanted);
+      for (const [index, failure] of failures.entries())
+        if (failure !== undefined) throw failed(index, failure);
+      await wrote(wanted.reduce((sum, { content }) => sum + takenBytes(content.length), 0));
     },
     begin: writing.add,
-    written,
+    written: writing.idle,
     async finish(file, sizeBytes) {
       await file.close();
       await wrote(takenBytes(sizeBytes));
     },
     async sync() {
-      await written();
+      await writing.idle();
       await ahead.idle();
       await syncAll();
     },
     async close() {
       if (isAbandoned) return;
-      await making.idle().catch(() => undefined);
       await writing.idle().catch(() => undefined);
       await ahead.idle().catch(() => undefined);
       await closeAll(filesystems);
@@ -136,11 +113,6 @@ function atOnce(files: Files, filesystems: readonly Filesystem[]): WriteGroup {
       isAbandoned = true;
     },
   };
-}
-
-interface Gathered {
-  readonly file: NewFile;
-  readonly failed: (thrown: unknown) => unknown;
 }
 
 /** On the disk. */
@@ -169,11 +141,11 @@ function oneByOne(files: Files): WriteGroup {
   };
   return {
     create: (wanted, failed) =>
-      writing.add(async () => {
+      forEachInFlight(wanted.entries(), limits.filesInFlight, async ([index, file]) => {
         try {
-          await finish(await makeFile(files, wanted));
+          await finish(await makeFile(files, file));
         } catch (thrown) {
-          throw failed(thrown);
+          throw failed(index, thrown);
         }
       }),
     begin: writing.add,

@@ -120,6 +120,11 @@ async function stagePackage(
           stage.alive();
           return stager.open(entry.name);
         },
+        takeMany: (entries) => {
+          module = stager.moduleOf(entries[0]?.entry.name ?? '');
+          stage.alive();
+          return stager.putMany(entries.map(({ entry, content }) => ({ source: entry.name, content })));
+        },
         digest: sealing,
         onBytes: (bytes) => {
           stage.alive();

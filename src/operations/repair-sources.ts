@@ -110,6 +110,8 @@ async function extract(
     await archive.extract({
       wanted,
       open: (entry) => stager.open(entry.name),
+      takeMany: (entries) =>
+        stager.putMany(entries.map(({ entry, content }) => ({ source: entry.name, content }))),
       digest: undefined,
       onBytes: (bytes) => progress((90 * bytes) / totalBytes, 'restoring files', { bytes, totalBytes }),
       signal,

@@ -118,23 +118,33 @@ export interface StoredEntry {
 /**
  * The contents of small entries, as decodeWhole gives them. The deflated ones are inflated by one call, as the members of one gzip file
  * (RFC 1952), which zlib takes one after the other: to make a decompressor for each takes longer than what it does.
+ * `release`: they are not used any more.
  */
-export function decodeTogether(group: readonly StoredEntry[], parts: DecoderParts): Uint8Array[] {
+export function decodeTogether(
+  group: readonly StoredEntry[],
+  parts: DecoderParts,
+): { readonly contents: readonly Uint8Array[]; release(): void } {
   const deflated = group.filter(({ entry }) => entry.isDeflated);
-  const contents = deflated.length > 1 ? inflatedTogether(deflated, parts) : undefined;
+  const all = deflated.length > 1 ? inflatedTogether(deflated, parts) : undefined;
   // Where anything is wrong, one after the other: the error is to name its entry.
-  if (contents === undefined) return group.map(({ entry, stored }) => decodeWhole(entry, stored, parts));
-  let next = 0;
-  return group.map(({ entry, stored }) =>
-    entry.isDeflated ? (contents[next++] ?? stored) : decodeWhole(entry, stored, parts),
-  );
+  if (all === undefined) {
+    const contents = group.map(({ entry, stored }) => decodeWhole(entry, stored, parts));
+    return { contents, release: () => undefined };
+  }
+  let from = 0;
+  const contents = group.map(({ entry, stored }) => {
+    if (!entry.isDeflated) return decodeWhole(entry, stored, parts);
+    from += entry.sizeBytes;
+    return all.subarray(from - entry.sizeBytes, from);
+  });
+  return { contents, release: () => void giveBack(all) };
 }
 
-/** Undefined where one of them is not as it declares. */
+/** One behind the other; undefined where one of them is not as it declares. */
 function inflatedTogether(
   group: readonly StoredEntry[],
   { zlib, crc32, produced }: DecoderParts,
-): Uint8Array[] | undefined {
+): Uint8Array | undefined {
   const storedBytes = group.reduce((sum, { stored }) => sum + stored.length, 0);
   const totalBytes = group.reduce((sum, { entry }) => sum + entry.sizeBytes, 0);
   const members = Buffer.allocUnsafe(storedBytes + group.length * (memberHead.length + memberTailBytes));
@@ -147,7 +157,6 @@ function inflatedTogether(
     members.writeUInt32LE(entry.sizeBytes, at + 4);
     at += memberTailBytes;
   }
-  produced(members.length / 4);
   let all: Uint8Array;
   try {
     const chunkSize = Math.max(64, totalBytes + 1);
@@ -156,18 +165,32 @@ function inflatedTogether(
     if (errno(thrown) === undefined) throw thrown;
     return undefined;
   }
+  if (!giveBack(members)) produced(members.length + totalBytes);
   if (all.length !== totalBytes) return undefined;
   let from = 0;
-  const contents: Uint8Array[] = [];
   for (const { entry } of group) {
     const content = all.subarray(from, from + entry.sizeBytes);
     // A member that does not end where its entry does would move the others: each has its own checksum all the same.
     if (crc32(content, 0) !== entry.crc32) return undefined;
-    contents.push(content);
     from += entry.sizeBytes;
   }
-  return contents;
+  return all;
 }
+
+/**
+ * Frees a large buffer that nobody uses any more, where the runtime can (Node 22 and newer): those of work that is under way live through
+ * two small collections, and after that only a full one would free them. False where it is left to that.
+ */
+function giveBack({ buffer }: Uint8Array): boolean {
+  const own: { readonly byteLength: number; transfer?(bytes: number): unknown } = buffer;
+  // A smaller one may share its memory with others.
+  if (own.transfer === undefined || own.byteLength <= sharedMostBytes) return false;
+  own.transfer(0);
+  return true;
+}
+
+/** Node's own size of the memory that small buffers share, at most. */
+const sharedMostBytes = 64 * 1024;
 
 /** Deflated, no name, no time, of an unknown system (RFC 1952 2.3). Behind the data come its CRC-32 and size. */
 const memberHead = Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255);

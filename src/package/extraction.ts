@@ -4,21 +4,15 @@
  * inflater, whatever the size.
  */
 import { asUpdateError } from '../errors.ts';
-import { breathing } from '../host/breathing.ts';
+import { breather, breathing } from '../host/breathing.ts';
 import type { DigestStream } from '../host/digest-thread.ts';
 import type { OpenFile } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import type { List } from '../packed-list.ts';
-import {
-  type Decoder,
-  type DecoderParts,
-  decodeTogether,
-  entryDecoder,
-  type Output,
-  type StoredEntry,
-} from './entry-decoder.ts';
+import { type Decoder, type DecoderParts, entryDecoder, type Output } from './entry-decoder.ts';
 import type { ArchiveEntry } from './entry-policy.ts';
 import { quoted } from './path-fault.ts';
+import { isSmall, smallEntries, type WholeEntry } from './small-entries.ts';
 import { invalidPackage } from './zip-records.ts';
 
 /** Where an entry's content goes. A failed extraction calls neither again: who opened the sink cleans up. */
@@ -27,8 +21,6 @@ export interface EntrySink {
   write(chunk: Uint8Array): Promise<void> | void;
   /** All content was written; its size and CRC-32 are right. */
   end(): Promise<void>;
-  /** In place of both, where it is there: the whole content of a small entry, the sink's own from then on. */
-  take?(content: Uint8Array): Promise<void> | void;
 }
 
 /** A set of texts. */
@@ -42,6 +34,11 @@ export interface Extraction {
   readonly wanted: Names;
   /** Called for each wanted entry in the order of the file, one at a time. */
   open(entry: ArchiveEntry): Promise<EntrySink>;
+  /**
+   * Where it is there, it takes the small entries, many at a time, in the place of open(); it is called again before it has resolved. The
+   * contents are only valid until then.
+   */
+  takeMany?(entries: readonly WholeEntry[]): Promise<void>;
   /** Takes every byte of the package, in order. */
   readonly digest: Pick<DigestStream, 'update'> | undefined;
   /** Hears how many bytes of the package have been read so far. */
@@ -113,9 +110,9 @@ export async function extract(source: Source, extraction: Extraction): Promise<v
       position += chunk.length;
       extraction.onBytes(position);
     }
-    feed.end();
+    await feed.end();
   } finally {
-    feed.abort();
+    await feed.abort();
     await reader.idle();
   }
 }
@@ -159,8 +156,10 @@ function readAhead({ file, sizeBytes }: Source) {
 }
 
 /** Cuts the file's chunks into the wanted entries and passes each on to its decoder. */
-function entryFeed(source: Source, { open, wanted }: Extraction) {
-  const remaining = wantedOf(source, wanted);
+function entryFeed(source: Source, extraction: Extraction) {
+  const { open, wanted } = extraction;
+  const nextWanted = wantedOf(source, wanted);
+  const small = smallEntries(source.parts, extraction);
   let entry: ArchiveEntry | undefined;
   let isBegun = false;
   let count = 0;
@@ -169,84 +168,69 @@ function entryFeed(source: Source, { open, wanted }: Extraction) {
     const sink = await open(begun);
     return { sink, decoder: entryDecoder(begun, (chunk) => sink.write(chunk), source.parts) };
   };
-  const next = async (): Promise<void> => {
-    if (entry !== undefined) count += 1;
-    entry = (await remaining.next()).value;
-  };
-  const small = smallEntries(source.parts, open);
   return {
     async take(chunk: Uint8Array, position: number): Promise<void> {
       const chunkEnd = position + chunk.length;
-      if (!isBegun) await next();
+      if (!isBegun) entry = await nextWanted();
       isBegun = true;
       while (entry !== undefined && entry.dataStart < chunkEnd) {
         const end = entry.dataStart + entry.compressedBytes;
         if (isSmall(entry) && entry.dataStart >= position && end <= chunkEnd) {
-          const stored = chunk.subarray(entry.dataStart - position, end - position);
-          await small.add({ entry, stored });
-          await next();
-          continue;
+          const isFull = small.add({
+            entry,
+            stored: chunk.subarray(entry.dataStart - position, end - position),
+          });
+          if (isFull) await small.pass();
+        } else {
+          await small.pass();
+          current ??= await start(entry);
+          const from = Math.max(entry.dataStart, position);
+          const part = chunk.subarray(from - position, Math.min(end, chunkEnd) - position);
+          if (part.length > 0) await current.decoder.write(part);
+          if (end > chunkEnd) return;
+          await current.decoder.end();
+          await current.sink.end();
+          current.decoder.abort();
+          current = undefined;
         }
-        await small.pass();
-        current ??= await start(entry);
-        const from = Math.max(entry.dataStart, position);
-        const part = chunk.subarray(from - position, Math.min(end, chunkEnd) - position);
-        if (part.length > 0) await current.decoder.write(part);
-        if (end > chunkEnd) return;
-        await current.decoder.end();
-        await current.sink.end();
-        current.decoder.abort();
-        current = undefined;
-        await next();
+        count += 1;
+        const next: ArchiveEntry | undefined | Promise<ArchiveEntry | undefined> = nextWanted();
+        entry = next instanceof Promise ? await next : next;
       }
       await small.pass(); // the chunk is overwritten by the next
     },
-    end(): void {
+    async end(): Promise<void> {
+      await small.idle();
       if (count !== wanted.size) throw new Error('a wanted entry is not a file of this archive');
     },
-    abort(): void {
+    /** Nothing is under way any more when it has resolved. */
+    async abort(): Promise<void> {
       current?.decoder.abort();
+      await small.idle().catch(() => undefined);
     },
   };
 }
 
-/** Gathers small entries, to decode many at a time. */
-function smallEntries(parts: DecoderParts, open: Extraction['open']) {
-  let group: StoredEntry[] = [];
-  let bytes = 0;
-  const pass = async (): Promise<void> => {
-    const passing = group;
-    [group, bytes] = [[], 0];
-    const contents = decodeTogether(passing, parts);
-    for (const [index, { entry, stored }] of passing.entries()) {
-      const content = contents[index] ?? stored;
-      const sink = await open(entry);
-      if (sink.take !== undefined) {
-        // What is stored lies in the buffer of the next read.
-        await sink.take(entry.isDeflated ? content : new Uint8Array(content));
-        continue;
-      }
-      if (content.length > 0) await sink.write(content);
-      await sink.end();
+/**
+ * The next wanted one each time that it is called. A promise only where the event loop is to turn: where few of many are wanted, as in an
+ * update that changes a few files, going through the others takes long.
+ */
+function wantedOf(
+  { entries }: Source,
+  wanted: Names,
+): () => ArchiveEntry | undefined | Promise<ArchiveEntry | undefined> {
+  const iterator = entries[Symbol.iterator]();
+  const breathe = breather();
+  const next = (): ArchiveEntry | undefined | Promise<ArchiveEntry | undefined> => {
+    for (;;) {
+      const pause = breathe();
+      if (pause !== undefined) return pause.then(next);
+      const { done, value } = iterator.next();
+      if (done === true) return undefined;
+      if (!value.isDirectory && wanted.has(value.name)) return value;
     }
   };
-  return {
-    async add(item: StoredEntry): Promise<void> {
-      group.push(item);
-      bytes += item.entry.sizeBytes;
-      if (group.length >= limits.entriesTogether || bytes >= limits.entriesTogetherBytes) await pass();
-    },
-    pass,
-  };
-}
-
-/** Where few of many are wanted, as in an update that changes a few files, going through the others takes long. */
-async function* wantedOf({ entries }: Source, wanted: Names): AsyncGenerator<ArchiveEntry, undefined> {
-  for await (const entry of breathing(entries)) if (!entry.isDirectory && wanted.has(entry.name)) yield entry;
-}
-
-function isSmall({ sizeBytes, compressedBytes }: ArchiveEntry): boolean {
-  return sizeBytes <= limits.wholeFileBytes && compressedBytes <= limits.wholeFileBytes;
+  return next;
 }
 
 /** Fills `into` from `position` on, less only at the end of the file; resolves with the number of bytes. */
