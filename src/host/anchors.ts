@@ -89,7 +89,8 @@ export function openAnchors(): Anchors {
       try {
         return await action(name);
       } catch (thrown) {
-        throw thrown instanceof Error ? namedByPath(thrown, name, directory) : thrown;
+        nameByPath(thrown, name, directory);
+        throw thrown;
       } finally {
         anchor.users -= 1;
         if (anchor.users === 0 && anchor.isRetired) close(anchor.fd);
@@ -123,9 +124,10 @@ function close(fd: number): void {
   fs.close(fd, () => undefined);
 }
 
-/** A system error as it would be for the path itself; `anchor`: the name that was used in place of the directory's. */
-export function namedByPath(thrown: Error, anchor: string, directory: string): Error {
-  if (errno(thrown) === undefined || anchor === directory || !thrown.message.includes(anchor)) return thrown;
+/** Makes a system error what it would be for the path itself; `anchor`: the name that was used in place of the directory's. */
+export function nameByPath(thrown: unknown, anchor: string, directory: string): void {
+  if (!(thrown instanceof Error) || errno(thrown) === undefined) return;
+  if (anchor === directory || !thrown.message.includes(anchor)) return;
   const prefix = directory === posix.sep ? '' : directory;
   const original = (text: string) =>
     text.replaceAll(`${anchor}/`, `${prefix}/`).replaceAll(anchor, directory);
@@ -133,5 +135,4 @@ export function namedByPath(thrown: Error, anchor: string, directory: string): E
   error.message = original(error.message);
   if (typeof error.path === 'string') error.path = original(error.path);
   if (typeof error.dest === 'string') error.dest = original(error.dest);
-  return error;
 }

@@ -8,7 +8,7 @@
  * directory (set-group-ID bit, default list) and the mount, and only the directory's owner, who is the updater then, could change that.
  */
 import fs from 'node:fs';
-import { namedByPath } from './anchors.ts';
+import { nameByPath } from './anchors.ts';
 import type { AttributeCalls } from './attributes.ts';
 import { directoryRuns } from './directory-runs.ts';
 import type { FileOwner, FileStat, Files, OpenFile } from './host.ts';
@@ -68,7 +68,8 @@ export async function createMany(
           const base = typeof name === 'string' ? name : directory;
           const placed = wanted.map((file, index) => ({ ...file, path: `${base}${names[index]}` }));
           const made = await createAll(base, placed, attributes);
-          return made.map((failure) => failure && namedByPath(failure, base, directory));
+          for (const failure of made) nameByPath(failure, base, directory);
+          return made;
         })),
       );
     } catch (thrown) {

@@ -1,6 +1,6 @@
 /** Many renames on the real filesystem: without a promise for each, as new files are made (new-files.ts). */
 import fs from 'node:fs';
-import { namedByPath } from './anchors.ts';
+import { nameByPath } from './anchors.ts';
 import { directoryRuns } from './directory-runs.ts';
 import type { Files } from './host.ts';
 import { pathBytes } from './raw-text.ts';
@@ -27,7 +27,8 @@ export async function renameMany(
           const base = typeof name === 'string' ? name : directory;
           const at = (path: string) => pathBytes(`${base}${path.slice(path.lastIndexOf('/'))}`);
           const found = await settleAll(run, ([from, to], done) => fs.rename(at(from), at(to), done));
-          return found.map((failure) => failure && namedByPath(failure, base, directory));
+          for (const failure of found) nameByPath(failure, base, directory);
+          return found;
         })),
       );
     } catch (thrown) {
