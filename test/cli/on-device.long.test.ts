@@ -135,7 +135,10 @@ test("without the right to read the device's records it says what it could not r
       encoding: 'utf8',
     });
     assert.is(status, 1);
-    assert.match(stderr, /--on-device: needs root: .*EACCES.*work\/backups/);
+    assert.match(
+      stderr,
+      /--on-device: run it as root, who alone may read the records: .*EACCES.*work\/backups/,
+    );
   }));
 
 test('without a daemon, and without a work directory, that is what is said', () =>
