@@ -39,10 +39,10 @@ export function wholeNumber(least: number, most: number, message: string) {
 /** `usage`: flag and argument as they are written, `port PORT`. */
 export function option<const Schema extends v.GenericSchema>(
   usage: string,
-  kind: OptionKind,
   schema: Schema,
   initial: v.InferOutput<Schema>,
   doc: string,
+  kind: OptionKind = 'text',
 ) {
   return { ...named(usage), kind, schema, initial, doc };
 }
@@ -50,16 +50,16 @@ export function option<const Schema extends v.GenericSchema>(
 /** One that may be left out. */
 export function optional<const Schema extends v.GenericSchema>(
   usage: string,
-  kind: OptionKind,
   schema: Schema,
   doc: string,
+  kind: OptionKind = 'text',
 ) {
   return { ...named(usage), kind, schema, initial: undefined, doc };
 }
 
 /** A switch. One that is on by itself is named by the flag that turns it off. */
 export function toggle(flag: string, initial: boolean, doc: string) {
-  return option(flag, 'switch', v.boolean('must be true or false'), initial, doc);
+  return option(flag, v.boolean('must be true or false'), initial, doc, 'switch');
 }
 
 function named(usage: string): { flag: string; argument: string } {

@@ -35,38 +35,36 @@ const auditMostS = limits.auditIntervalMostMs / 1000;
 const positive = wholeNumber(1, Number.MAX_SAFE_INTEGER, 'must be a whole number greater than 0');
 
 export const options = {
-  dir: option('dir DIR', 'text', text, '.', 'work directory: state, downloads, logs, backups'),
-  host: option('host HOST', 'text', text, '127.0.0.1', 'address to listen on'),
+  dir: option('dir DIR', text, '.', 'work directory: state, downloads, logs, backups'),
+  host: option('host HOST', text, '127.0.0.1', 'address to listen on'),
   port: option(
     'port PORT',
-    'number',
     port,
     12315,
     'TCP port to listen on; 0 takes a free one. With socket and no port given, there is none',
+    'number',
   ),
-  socket: optional('socket PATH', 'text', absolutePath, 'unix socket to listen on, mode 0660'),
-  token_file: optional('token-file FILE', 'text', text, 'file with a token that every request must carry'),
+  socket: optional('socket PATH', absolutePath, 'unix socket to listen on, mode 0660'),
+  token_file: optional('token-file FILE', text, 'file with a token that every request must carry'),
   report_url: option(
     'report-url URL',
-    'text',
     httpUrl,
     'http://localhost:9080/api/v1.0/ota/report',
     'where progress is reported to',
   ),
   allow_root: option(
     'allow-root DIR',
-    'list',
     v.pipe(
       v.array(absolutePath, 'must be a list of paths'),
       v.minLength(1, 'must name at least one directory'),
     ),
     ['/opt/tope'],
     'directory that packages may write below; what is given replaces the default, so name /opt/tope, too, where it is to stay',
+    'list',
   ),
   allow_http: toggle('allow-http', false, 'packages may come over http from any host'),
   screen_actions: option(
     'screen-actions LIST',
-    'text',
     v.pipe(
       text,
       v.regex(
@@ -77,61 +75,53 @@ export const options = {
     'rollback',
     "buttons of the page at /, each with a question before it acts: rollback, install, cancel, consent (to what a fleet's server asks), or none",
   ),
-  gui: option('gui FILE', 'text', absolutePath, '/opt/tope/ota-gui', 'program that shows the progress'),
+  gui: option('gui FILE', absolutePath, '/opt/tope/ota-gui', 'program that shows the progress'),
   log_level: option(
     'log-level LEVEL',
-    'text',
     v.picklist(['debug', 'info', 'warn', 'error'], 'must be debug, info, warn or error'),
     'info',
     'least level that is logged: debug, info, warn or error',
   ),
   log_format: option(
     'log-format FORMAT',
-    'text',
     v.picklist(['text', 'json'], 'must be text or json'),
     'text',
     'form of the log lines: text or json',
   ),
-  device_type: optional(
-    'device-type NAME',
-    'text',
-    text,
-    'what this device is, for packages that name devices',
-  ),
+  device_type: optional('device-type NAME', text, 'what this device is, for packages that name devices'),
   trusted_keys: option(
     'trust-key FILE|BASE64',
-    'list',
     v.array(text, 'must be a list of keys'),
     [],
     'minisign public key; with one, only signed packages are taken',
+    'list',
   ),
   ca_file: optional(
     'ca-file FILE',
-    'text',
     text,
     'certificates (PEM) trusted for downloads instead of the built-in ones',
   ),
-  cert_file: optional('cert-file FILE', 'text', text, 'client certificate (PEM) for downloads'),
-  key_file: optional('key-file FILE', 'text', text, 'private key (PEM) of the client certificate'),
-  rate_limit: optional('rate-limit BYTES', 'number', positive, 'download speed limit in bytes per second'),
+  cert_file: optional('cert-file FILE', text, 'client certificate (PEM) for downloads'),
+  key_file: optional('key-file FILE', text, 'private key (PEM) of the client certificate'),
+  rate_limit: optional('rate-limit BYTES', positive, 'download speed limit in bytes per second', 'number'),
   download_deadline_s: optional(
     'download-deadline SECONDS',
-    'number',
     positive,
     'a download that takes longer is given up',
+    'number',
   ),
   download_wait_s: option(
     'download-wait SECONDS',
-    'number',
     wholeNumber(0, 1_000_000, 'must be a number from 0 to 1000000'),
     limits.networkWaitMs / 1000,
     'a download that a start takes up again waits so long for a network that is late',
+    'number',
   ),
   ...fleetOptions,
   adaptive_download: toggle(
     'no-adaptive-download',
     true,
-    'packages are fetched whole, also where most of their bytes are on the device already; for URLs that are good for one request only',
+    'packages are fetched whole, even if most of their bytes are on the device already; for URLs that are good for one request only',
   ),
   keep_package: toggle(
     'keep-package',
@@ -140,9 +130,9 @@ export const options = {
   ),
   audit_interval_s: optional(
     'audit-interval SECONDS',
-    'number',
     wholeNumber(auditLeastS, auditMostS, `must be a number from ${auditLeastS} to ${auditMostS}`),
     `how often the deployed files are compared with what was installed, ${auditLeastS} to ${auditMostS}; never by itself when not given`,
+    'number',
   ),
 } as const;
 

@@ -123,7 +123,6 @@ export const limits = {
   outputFileBytes: 1 * MiB,
   outputCheckMs: 10_000,
   outputGrowthMs: 250,
-  outputCopyBytes: 64 * KiB,
   /** Owners that may hold updates at a time, and the longest lease: a forgotten one ends within a day. */
   holds: 16,
   holdMs: 24 * 60 * 60 * 1000,

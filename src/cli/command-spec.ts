@@ -31,8 +31,8 @@ export function flag(
 
 export const connection: readonly FlagSpec[] = [
   flag('url URL', 'address of the daemon', { initial: 'http://127.0.0.1:12315' }),
-  flag('socket PATH', 'unix socket of the daemon, where it listens on one'),
-  flag('token-file FILE', 'file with the token, where the daemon asks for one'),
+  flag('socket PATH', 'unix socket of the daemon, if it listens on one'),
+  flag('token-file FILE', 'file with the token, if the daemon asks for one'),
 ];
 export const json: FlagSpec = flag('json', 'prints JSON, one value a line, for programs');
 export const configOfDaemon: FlagSpec = {

@@ -43,14 +43,14 @@ export const deviceCommands = {
   status: {
     summary: 'what the daemon does right now',
     about:
-      'Prints stage, progress and error, and which version is installed, with that of each module. Exits with 1 where the ' +
+      'Prints stage, progress and error, and which version is installed, with that of each module. Exits with 1 if the ' +
       'last update failed. With --watch it goes on until Ctrl-C: one live line on a terminal, a line for each change in a ' +
-      'pipe. Where no daemon answers it exits with 3, and still prints what is installed if it can read the work directory.',
+      'pipe. If no daemon answers it exits with 3, and still prints what is installed if it can read the work directory.',
     flags: [
       flag('watch', 'goes on, and shows every change', { short: 'w' }),
       json,
       ...connection,
-      { ...options.dir, doc: 'work directory to read where no daemon answers', initial: usualWorkDirectory },
+      { ...options.dir, doc: 'work directory to read if no daemon answers', initial: usualWorkDirectory },
       { ...configOfDaemon, doc: 'configuration file of the daemon, likewise' },
     ],
     examples: [
@@ -117,8 +117,8 @@ export const deviceCommands = {
     summary: 'compares the deployed files with what was installed, and restores them',
     about:
       'Reads every file that the last updates deployed and tells which rotted, were edited, or are gone: content, size, ' +
-      'mode and owner. Exits with 4 where there are some. With --repair it restores what can be, as one transaction, and ' +
-      'restarts the services of the modules concerned: from a backup with the same bytes, or from the package where the ' +
+      'mode and owner. Exits with 4 if there are some. With --repair it restores what can be, as one transaction, and ' +
+      'restarts the services of the modules concerned: from a backup with the same bytes, or from the package if the ' +
       'daemon keeps it (run --keep-package); what neither has is told. On a terminal it asks first; elsewhere --yes is ' +
       'needed. The daemon can do the check by itself (run --audit-interval).',
     flags: [flag('repair', 'restores what differs'), yes, json, ...connection],
@@ -134,7 +134,7 @@ export const deviceCommands = {
     about:
       'Prints whether the server (hawkBit) answers, what it has ordered, whom that waits for, and how the last order ended. ' +
       'With poll the server is asked now; with confirm or decline its question is answered, or an order that waits for ' +
-      'consent. Exits with 1 where the server did not answer the last poll.',
+      'consent. Exits with 1 if the server did not answer the last poll.',
     flags: [json, ...connection],
     examples: [
       ['fleet', 'where things stand'],
@@ -147,7 +147,7 @@ export const deviceCommands = {
     about:
       'Checks the daemon, its service, work directory, free space, allowed roots, device-api, clock, keys and the fleet: each ok, ' +
       'warn or fail. It takes the settings of the daemon that runs on this machine, and else those given with the flags ' +
-      'of run. Exits with 1 where something fails. Changes nothing.',
+      'of run. Exits with 1 if something fails. Changes nothing.',
     flags: [
       json,
       ...connection.filter(({ flag }) => flag === 'url'),
@@ -158,7 +158,7 @@ export const deviceCommands = {
     ],
     examples: [
       ['doctor', 'on the device, as root'],
-      ['doctor --config /etc/tope-updater.json', 'where no daemon runs'],
+      ['doctor --config /etc/tope-updater.json', 'if no daemon runs'],
     ],
   },
   support: {

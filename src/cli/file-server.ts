@@ -3,9 +3,11 @@
  * the same checks, as all. On 127.0.0.1 only, under a path that cannot be guessed; with ranges, for a resume; the file stays the
  * one that was opened.
  */
+
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
+import { fileChunks } from '../host/file-chunks.ts';
 import type { Files, OpenFile } from '../host/host.ts';
 import { limits } from '../limits.ts';
 
@@ -74,12 +76,8 @@ function startOf({ headers }: IncomingMessage, etag: string): number {
   return Number(/^bytes=(\d+)-$/.exec(headers.range ?? '')?.[1] ?? 0);
 }
 
-async function* contentFrom(file: OpenFile, start: number): AsyncGenerator<Uint8Array> {
-  for (let position = start; ; ) {
-    const chunk = new Uint8Array(limits.writeBufferBytes);
-    const length = await file.read(chunk, 0, chunk.length, position);
-    if (length === 0) return;
-    position += length;
-    yield chunk.subarray(0, length);
-  }
+/** A response may hold a chunk for longer than the buffer does. */
+async function* contentFrom(file: OpenFile, from: number): AsyncGenerator<Uint8Array> {
+  for await (const chunk of fileChunks(file, { from, chunkBytes: limits.writeBufferBytes }))
+    yield chunk.slice();
 }

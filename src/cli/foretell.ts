@@ -13,7 +13,7 @@ import type { Log } from '../host/host.ts';
 import { freeMemory } from '../host/memory.ts';
 import { packFolder } from '../pack/pack.ts';
 import { openArchive } from '../package/archive.ts';
-import { readRelease } from '../package/read-release.ts';
+import { lookedAt, readRelease } from '../package/read-release.ts';
 import type { TargetRules } from '../package/targets.ts';
 
 const host = { files: plainFiles(), memory: freeMemory };
@@ -58,7 +58,7 @@ async function unpack(
 ): Promise<{ version: string; candidates: Candidates }> {
   const archive = await openArchive(host, path);
   try {
-    const { release } = await readRelease(archive, { ...rules, expectedVersion: undefined }, []);
+    const { release } = await readRelease(archive, lookedAt(rules), []);
     const entries = new Map([...archive.entries].map((entry) => [entry.name, entry]));
     const deployed: DeployedCandidate[] = [];
     const names = new Map<string, string>();

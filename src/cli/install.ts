@@ -182,7 +182,6 @@ async function offerUrl(url: string, flags: Flags, output: Output): Promise<Offe
   const { remoteFacts } = await import('./remote-package.ts');
   const facts = await remoteFacts(
     realNet({ environment: process.env }),
-    plainFiles(),
     url,
     {
       version: textFlag(flags, 'release'),

@@ -6,6 +6,7 @@ import { freeMemory } from '../host/memory.ts';
 import { limits } from '../limits.ts';
 import type { Notes } from '../notes.ts';
 import { openArchive } from '../package/archive.ts';
+import type { PackageFiles } from '../package/extraction.ts';
 import { parseManifest } from '../package/manifest.ts';
 import { CommandError } from './failure.ts';
 
@@ -21,7 +22,7 @@ export interface PackageFacts {
 type SaidOf = Pick<PackageFacts, 'version' | 'notes'>;
 
 /** From the manifest of the package at `path`. Throws INVALID_PACKAGE or INVALID_MANIFEST. */
-export async function readSaid(files: Files, path: string): Promise<SaidOf> {
+export async function readSaid(files: PackageFiles, path: string): Promise<SaidOf> {
   const archive = await openArchive({ files, memory: freeMemory }, path);
   try {
     const bytes = await archive.readSmall('manifest.json', limits.manifestBytes);

@@ -57,7 +57,7 @@ export const packagingCommands = {
     summary: 'what a package would deploy where, and whether a device would take it',
     operand: 'PACKAGE.zip',
     about:
-      'Reads the whole package with the reader and the rules of the device; needs no device. Exits with 1 where it ' +
+      'Reads the whole package with the reader and the rules of the device; needs no device. Exits with 1 if it ' +
       'would be refused. On a device, --on-device tells what would be replaced, kept, put beside, removed, run and restarted ' +
       'there, by the settings and records of its daemon; it needs root to read them, and changes nothing.',
     flags: [

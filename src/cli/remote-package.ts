@@ -6,9 +6,10 @@
 import { newDigests } from '../download/digest.ts';
 import { type Address, packageAddress, redactUrl, redirectAddress } from '../download/url-policy.ts';
 import { errorText } from '../errors.ts';
-import type { Files, HttpResponse, Net, OpenFile } from '../host/host.ts';
+import type { HttpResponse, Net } from '../host/host.ts';
 import { freeMemory } from '../host/memory.ts';
 import { limits } from '../limits.ts';
+import type { PackageFile } from '../package/extraction.ts';
 import { CommandError } from './failure.ts';
 import { type PackageFacts, readSaid } from './package-facts.ts';
 
@@ -23,7 +24,6 @@ const windowBytes = 256 * 1024;
 /** Completes what is known. `onBytes` hears how much has been read. Throws a CommandError that names the URL. */
 export async function remoteFacts(
   net: Net,
-  files: Files,
   packageUrl: string,
   known: KnownFacts,
   onBytes: (bytes: number) => void,
@@ -31,7 +31,7 @@ export async function remoteFacts(
   // The daemon alone knows whether it takes plain http from everywhere.
   const address = packageAddress(packageUrl, true);
   const content = await contentFacts(net, address, known, onBytes);
-  const remote = { ...files, open: async () => remoteFile(net, address, content.sizeBytes) };
+  const remote = { open: async () => remoteFile(net, address, content.sizeBytes) };
   try {
     const said =
       known.version === undefined
@@ -72,9 +72,8 @@ async function contentFacts(
 }
 
 /** Reading only; every window is one request. */
-function remoteFile(net: Net, address: Address, sizeBytes: number): OpenFile {
+function remoteFile(net: Net, address: Address, sizeBytes: number): PackageFile {
   let window: { start: number; bytes: Uint8Array } = { start: 0, bytes: new Uint8Array(0) };
-  const refuse = () => Promise.reject(new Error('a remote package is only read'));
   return {
     read: async (buffer, offset, length, position) => {
       if (position >= sizeBytes) return 0;
@@ -84,28 +83,8 @@ function remoteFile(net: Net, address: Address, sizeBytes: number): OpenFile {
       buffer.set(part, offset);
       return part.length;
     },
-    stat: async () => ({
-      kind: 'file',
-      sizeBytes,
-      allocatedBytes: 0,
-      mode: 0,
-      uid: 0,
-      gid: 0,
-      device: 0n,
-      inode: 0n,
-      modifiedMs: 0,
-      changedNs: 0n,
-    }),
+    stat: async () => ({ sizeBytes }),
     close: async () => undefined,
-    attributes: async () => ({ values: {}, beyond: [] }),
-    setAttribute: refuse,
-    write: refuse,
-    sync: refuse,
-    syncData: refuse,
-    truncate: refuse,
-    setMode: refuse,
-    setOwner: refuse,
-    setModified: refuse,
   };
 }
 

@@ -152,6 +152,20 @@ export function createComparer(files: Files, { signal, pace }: Comparison): Comp
   };
 }
 
+/** Comparers for many files at a time: each has a buffer of its own, and reads one file. */
+export function comparers(files: Files): <T>(action: (comparer: Comparer) => Promise<T>) => Promise<T> {
+  const { signal } = new AbortController();
+  const idle: Comparer[] = [];
+  return async (action) => {
+    const comparer = idle.pop() ?? createComparer(files, { signal, pace: () => undefined });
+    try {
+      return await action(comparer);
+    } finally {
+      idle.push(comparer);
+    }
+  };
+}
+
 /** Regular files and symlinks below a directory module that the record does not name. Nothing is looked for deeper than limits.pathDepth. */
 export async function* extraFiles(
   files: Files,

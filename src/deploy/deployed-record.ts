@@ -9,7 +9,9 @@
  * modules that an update leaves alone are taken over from the record before it.
  * Which of the records counts: current-record.ts. Reading takes one line of memory at a time.
  */
+
 import { UpdateError } from '../errors.ts';
+import { fileChunks } from '../host/file-chunks.ts';
 import type { Attributes, Files } from '../host/host.ts';
 import type { WriteGroup } from '../host/write-group.ts';
 import { limits } from '../limits.ts';
@@ -266,13 +268,11 @@ async function* readLines(files: Files, path: string): AsyncGenerator<AnyLine> {
   const { decode } = await loadLineCodec();
   const file = await files.open(path, 'read');
   try {
-    const buffer = Buffer.alloc(limits.chunkBytes);
     let rest = Buffer.alloc(0);
-    for (let position = 0; ; ) {
-      const got = await file.read(buffer, 0, buffer.length, position);
-      if (got === 0) break;
-      position += got;
-      let text = Buffer.concat([rest, buffer.subarray(0, got)]);
+    let position = 0;
+    for await (const chunk of fileChunks(file)) {
+      position += chunk.length;
+      let text = Buffer.concat([rest, chunk]);
       for (let end = text.indexOf(0x0a); end >= 0; end = text.indexOf(0x0a)) {
         const line = decode(text.subarray(0, end));
         if (line === undefined) throw damaged(path, `a bad line before byte ${position}`);

@@ -6,7 +6,7 @@ import { posix } from 'node:path';
 import * as v from 'valibot';
 import { errno, type UpdateError } from '../errors.ts';
 import { type HistoryEntry, HistoryEntrySchema } from '../history.ts';
-import { readWhole, writeDurably } from '../host/durable-file.ts';
+import { readWhole, removeIfThere, writeDurably } from '../host/durable-file.ts';
 import type { Files } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { type Plan, summaryOf } from './plan.ts';
@@ -62,8 +62,7 @@ export function entryOfPlan(
 
 /** Removes what a write that found the disk full, or a cut, has left. */
 export async function removeHistoryScratch(files: Files, backupDirectory: string): Promise<void> {
-  const scratch = `${historyPath(backupDirectory)}.new`;
-  if (await files.stat(scratch)) await files.remove(scratch);
+  await removeIfThere(files, `${historyPath(backupDirectory)}.new`);
 }
 
 /** Its version is the installed one. Undefined where nothing was ever installed, or where the history is lost. */

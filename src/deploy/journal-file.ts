@@ -3,8 +3,10 @@
  * returns when the record is durable, and all before it; room for later ones is taken at the start, so that a full disk keeps us
  * from no undo.
  */
+
 import { posix } from 'node:path';
 import { UpdateError } from '../errors.ts';
+import { fileChunks } from '../host/file-chunks.ts';
 import type { Files, Host, OpenFile } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import {
@@ -120,19 +122,9 @@ async function readWith(files: Files, path: string, list: StepList | undefined):
   const { createHash } = await import('node:crypto');
   const file = await files.open(path, 'read');
   try {
-    return await decodeJournal(chunksOf(file, stat.sizeBytes), createHash, list);
+    return await decodeJournal(fileChunks(file, { to: stat.sizeBytes }), createHash, list);
   } finally {
     await file.close();
-  }
-}
-
-async function* chunksOf(file: OpenFile, sizeBytes: number): AsyncGenerator<Uint8Array> {
-  const buffer = new Uint8Array(Math.min(limits.chunkBytes, sizeBytes));
-  for (let position = 0; position < sizeBytes; ) {
-    const got = await file.read(buffer, 0, buffer.length, position);
-    if (got === 0) return;
-    yield buffer.subarray(0, got);
-    position += got;
   }
 }
 

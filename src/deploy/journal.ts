@@ -26,19 +26,7 @@
  */
 import type { Plan, Step } from './plan.ts';
 
-export type JournalState =
-  | 'staging'
-  | 'staged'
-  | 'stopping'
-  | 'switching'
-  | 'switched'
-  | 'rebooting'
-  | 'handover'
-  | 'committed'
-  | 'undoing'
-  | 'undone';
-
-const states: readonly JournalState[] = [
+const states = [
   'staging',
   'staged',
   'stopping',
@@ -49,7 +37,8 @@ const states: readonly JournalState[] = [
   'committed',
   'undoing',
   'undone',
-];
+] as const;
+export type JournalState = (typeof states)[number];
 
 export interface JournalRecord {
   readonly state: JournalState;

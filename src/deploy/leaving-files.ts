@@ -5,11 +5,11 @@
  */
 import { UpdateError } from '../errors.ts';
 import { breathing } from '../host/breathing.ts';
-import type { Files, Host } from '../host/host.ts';
-import { forEachInFlight } from '../host/in-flight.ts';
+import type { Host } from '../host/host.ts';
+import { forEachInFlight, numbered } from '../host/in-flight.ts';
 import { limits } from '../limits.ts';
 import { filtered, loadPacking, type PackedList } from '../packed-list.ts';
-import { type Comparer, createComparer } from './compare.ts';
+import { type Comparer, comparers } from './compare.ts';
 import type { DeployedDirectory, DeployedFile, DeployedLink } from './deployed-record.ts';
 import type { Leaving, Placed } from './leaving.ts';
 import type { Want } from './make-plan.ts';
@@ -117,20 +117,6 @@ async function fateByContent(comparer: Comparer, line: DeployedFile | DeployedLi
   return difference.kind === 'content' ? 'edited' : 'changed';
 }
 
-/** Each has a buffer of its own, and reads one file at a time. */
-function comparers(files: Files): <T>(action: (comparer: Comparer) => Promise<T>) => Promise<T> {
-  const { signal } = new AbortController();
-  const idle: Comparer[] = [];
-  return async (action) => {
-    const comparer = idle.pop() ?? createComparer(files, { signal, pace: () => undefined });
-    try {
-      return await action(comparer);
-    } finally {
-      idle.push(comparer);
-    }
-  };
-}
-
 /** That of a tree, or the place of a single file. */
 function rootsOf({ modules, lines }: Leaving): Map<string, string> {
   const roots = new Map<string, string>();
@@ -163,11 +149,6 @@ function deepestFirst({ lines }: Leaving): DeployedDirectory[] {
 
 function isContent({ kind }: Placed): boolean {
   return kind !== 'directory';
-}
-
-function* numbered<T>(items: Iterable<T>): Generator<readonly [number, T]> {
-  let index = 0;
-  for (const item of items) yield [index++, item];
 }
 
 function outside({ module, path }: Placed): UpdateError {

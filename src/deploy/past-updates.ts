@@ -2,8 +2,10 @@
  * Past updates: journals of committed transactions (`<id>.journal`), with what they replaced (`<module>.<id>.bak`) and what
  * stood after them (`<id>.deployed`). A record that a rollback may be asked of stands only as long as all its backups do.
  */
+
 import { posix } from 'node:path';
 import { UpdateError } from '../errors.ts';
+import { removeIfThere } from '../host/durable-file.ts';
 import type { Files, Host } from '../host/host.ts';
 import { forEachInFlight } from '../host/in-flight.ts';
 import { limits } from '../limits.ts';
@@ -152,7 +154,7 @@ export async function forgetUpdates(
   ids: readonly string[],
 ): Promise<void> {
   const paths = ids.flatMap((id) => [recordPath(backupDirectory, id), deployedPath(backupDirectory, id)]);
-  for (const path of paths) if (await files.stat(path)) await files.remove(path);
+  for (const path of paths) await removeIfThere(files, path);
   await files.syncDirectory(backupDirectory); // also where an earlier run has removed them: it may have been killed
 }
 

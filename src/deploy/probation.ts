@@ -9,7 +9,7 @@
  * back of them is looked at by the next start, which finds that nothing is on trial.
  */
 import { posix } from 'node:path';
-import { readWhole, writeDurably } from '../host/durable-file.ts';
+import { readWhole, removeIfThere, writeDurably } from '../host/durable-file.ts';
 import type { Files } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { cloneFile, isEqual, sameFile } from './clone.ts';
@@ -80,9 +80,6 @@ export async function ownExecutable(
     const [, update] = /^update (\S+)$/m.exec(Buffer.from(bytes).toString('latin1')) ?? [];
     return { update };
   };
-  const removeIfThere = async (name: string) => {
-    if ((await files.stat(name)) !== undefined) await files.remove(name);
-  };
 
   return {
     ...facts,
@@ -92,7 +89,7 @@ export async function ownExecutable(
     beginProbation: async (update) => {
       // What runs now is what is known to run; where it is not what stands there, its name is there already.
       if (await isCurrent()) {
-        await removeIfThere(previous);
+        await removeIfThere(files, previous);
         await cloneFile(files, path, previous);
       }
       await writeDurably(files, file, Buffer.from(`update ${update}\n`));
@@ -109,8 +106,8 @@ export async function ownExecutable(
         await files.remove(previous);
     },
     endProbation: async () => {
-      await removeIfThere(file);
-      await removeIfThere(previous);
+      await removeIfThere(files, file);
+      await removeIfThere(files, previous);
       fallsBack = false;
     },
     isTrying: async () =>
@@ -120,7 +117,7 @@ export async function ownExecutable(
       if (before === undefined || (now !== undefined && sameFile(before, now))) return false;
       const isOther = !(await isEqual(files, previous, path));
       const scratch = `${path}.restored`;
-      await removeIfThere(scratch);
+      await removeIfThere(files, scratch);
       await cloneFile(files, previous, scratch);
       await files.rename(scratch, path);
       await files.syncDirectory(directory);

@@ -4,10 +4,10 @@
  */
 import { breathing } from '../host/breathing.ts';
 import type { FileStat, Host } from '../host/host.ts';
-import { forEachInFlight } from '../host/in-flight.ts';
+import { forEachInFlight, numbered } from '../host/in-flight.ts';
 import { limits } from '../limits.ts';
 import { type List, loadPacking } from '../packed-list.ts';
-import { type Comparer, createComparer } from './compare.ts';
+import { comparers } from './compare.ts';
 import type { Findings } from './findings.ts';
 import type { Fingerprint } from './fingerprint.ts';
 import type { AbsentWant, FileWant } from './make-plan.ts';
@@ -42,18 +42,9 @@ export async function judgeStanding(
   look: (path: string) => Promise<FileStat | undefined> = files.stat,
 ): Promise<Judged> {
   const standings: Standing[] = [];
-  const { signal } = new AbortController();
-  // Each has a buffer of its own, and reads one file at a time.
-  const idle: Comparer[] = [];
-  const isOf = async (stat: FileStat, path: string, sizeBytes: number, wanted: Fingerprint) => {
-    if (stat.sizeBytes !== sizeBytes) return false;
-    const comparer = idle.pop() ?? createComparer(files, { signal, pace: () => undefined });
-    try {
-      return await comparer.holds(path, sizeBytes, wanted);
-    } finally {
-      idle.push(comparer);
-    }
-  };
+  const comparing = comparers(files);
+  const isOf = async (stat: FileStat, path: string, sizeBytes: number, wanted: Fingerprint) =>
+    stat.sizeBytes === sizeBytes && comparing((comparer) => comparer.holds(path, sizeBytes, wanted));
 
   const standingOf = async (want: FileWant, stat: FileStat): Promise<Standing> => {
     const { target, sizeBytes, sha256, link } = want;
@@ -126,9 +117,4 @@ export async function judgeStanding(
     }
   }
   return { wants: judged, besides, stale, edited: replaced };
-}
-
-function* numbered<T>(items: Iterable<T>): Generator<readonly [number, T]> {
-  let index = 0;
-  for (const item of items) yield [index++, item];
 }

@@ -4,8 +4,10 @@
  * was never switched; in the end every directory it touched is synced. A target that cannot be restored keeps no other from it;
  * one that was taken away (taken-away.ts) not even the undo from its end.
  */
+
 import { attributesInWords } from '../attribute-kinds.ts';
 import { asUpdateError, errno, type UpdateError } from '../errors.ts';
+import { removeIfThere } from '../host/durable-file.ts';
 import type { FileStat, Files, Host } from '../host/host.ts';
 import { forEachInFlight } from '../host/in-flight.ts';
 import { limits } from '../limits.ts';
@@ -212,10 +214,6 @@ function unrestored(
   const others = total - targets.length;
   const what = `restoring ${targets.length} of ${total}; still new: ${shown}${more}; ${others} old again; ${first.target}`;
   return asUpdateError(first.why, 'ROLLBACK_FAILED', what);
-}
-
-async function removeIfThere(files: Files, path: string): Promise<void> {
-  if (await files.stat(path)) await files.remove(path);
 }
 
 async function removeDirectoryIfThere(files: Files, path: string): Promise<void> {

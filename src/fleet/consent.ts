@@ -5,7 +5,7 @@
 import { limits } from '../limits.ts';
 import { type Link, readConfirmation } from './answers.ts';
 import type { FleetContext } from './context.ts';
-import { readWith } from './read-with.ts';
+import { readWith } from './exchange.ts';
 import { confirmationBody } from './words.ts';
 
 export interface Question {
@@ -43,12 +43,7 @@ export function createConsent({ host, options, remembered, exchange, updater }: 
     const by =
       options.confirms && answer === undefined ? 'by the configuration of the device' : 'on the device';
     const body = confirmationBody(isYes, `${isYes ? 'confirmed' : 'declined'} ${by}`);
-    const { status } = await exchange.ask(
-      'POST',
-      `/confirmationBase/${id}/feedback`,
-      body,
-      limits.fleetPollBytes,
-    );
+    const { status } = await exchange.ask('POST', `/confirmationBase/${id}/feedback`, body);
     host.log.info(`fleet: order ${id} is ${isYes ? 'confirmed' : 'declined'} ${by} (HTTP ${status})`);
     answer = undefined;
     if (isYes) question = undefined;

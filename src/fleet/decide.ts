@@ -124,7 +124,7 @@ function onNew(memory: Memory, device: Device, deployment: Deployment, around: S
   const past = history.findLast(({ fleet_action }) => fleet_action === nameOf(id, tag));
   // What was remembered of it is lost, and its package may be at hand yet.
   if (!isAgain && past !== undefined && device.order !== id)
-    return { do: 'owe', owed: { id, ...detailsOf(endOf(past)), version: past.version, md5: null } };
+    return { do: 'owe', owed: { id, ...endOf(past), version: past.version, md5: null } };
   const offer = offerOf(deployment, around.server);
   if (offer.kind === 'refused') return { do: 'owe', owed: refusal(id, offer.error, installed) };
   const { request } = offer;
@@ -136,7 +136,7 @@ function onNew(memory: Memory, device: Device, deployment: Deployment, around: S
     installed === request.version
   ) {
     const { version, package_md5: md5 } = request;
-    return { do: 'owe', owed: { id, ...detailsOf(succeeded(version)), version, md5 } };
+    return { do: 'owe', owed: { id, ...succeeded(version), version, md5 } };
   }
   const tired = tiredOf(memory, request.package_md5, nowMs);
   if (tired !== undefined) return { do: 'owe', owed: refusal(id, tired, installed) };
@@ -161,12 +161,6 @@ function tiredOf({ failures }: Memory, md5: string, nowMs: number): UpdateError 
     'DEPLOYMENT_FAILED',
     `this package failed ${recent.length} times since ${since}: not tried again today`,
   );
-}
-
-function detailsOf<Told extends { readonly details: readonly string[] }>(
-  end: Told,
-): Told & { details: string[] } {
-  return { ...end, details: [...end.details] };
 }
 
 const localWait: Move = {

@@ -153,10 +153,10 @@ function mayPass({ code, mayPass }: UpdateError): boolean {
 
 function ended(memory: Memory, order: Order, end: End): Memory {
   const { version, package_md5: md5 } = order.request;
-  return { ...memory, order: null, owed: { id: order.id, ...end, details: [...end.details], version, md5 } };
+  return { ...memory, order: null, owed: { id: order.id, ...end, version, md5 } };
 }
 
-function failed(error: UpdateError, installed: string | undefined): End & { details: string[] } {
+function failed(error: UpdateError, installed: string | undefined): End {
   const runs = installed === undefined ? [] : [`version ${installed} runs`];
   return {
     execution: 'closed',

@@ -3,6 +3,7 @@
  * status. The token is read anew for each request. TLS takes native memory that V8 knows nothing of: it is collected after every
  * few requests (19 MB more after a thousand polls otherwise).
  */
+import * as v from 'valibot';
 import { errno, errorText } from '../errors.ts';
 import type { Host, HttpResponse } from '../host/host.ts';
 import { systemError } from '../host/system-error.ts';
@@ -31,12 +32,7 @@ export interface Answer {
 
 export interface Exchange {
   /** Asks below `{fleet_url}/{tenant}/controller/v1/{id}`. Throws a ServerFault. */
-  ask(
-    method: 'GET' | 'POST' | 'PUT',
-    path: string,
-    body: object | undefined,
-    maxBytes: number,
-  ): Promise<Answer>;
+  ask(method: 'GET' | 'POST' | 'PUT', path: string, body?: object, maxBytes?: number): Promise<Answer>;
 }
 
 export interface ExchangeOptions {
@@ -69,7 +65,7 @@ export function createExchange(
     }
   }
   return {
-    ask: async (method, path, body, maxBytes) => {
+    ask: async (method, path, body, maxBytes = limits.fleetPollBytes) => {
       const what = `${method} ${path.split('?')[0] || '/'}`;
       if (++count % limits.fleetTrimEvery === 0) memory.trim();
       const authorization = await options.authorization();
@@ -115,6 +111,17 @@ function isFault(status: number): boolean {
   return (
     status < 200 || status >= 500 || (status >= 300 && status < 400) || [401, 403, 408, 429].includes(status)
   );
+}
+
+/** Throws a ServerFault that names the first thing that is wrong, not its value: the server's fault, or a portal's in between. */
+export function readWith<T>(read: (json: unknown) => T, json: unknown, what: string): T {
+  try {
+    return read(json);
+  } catch (thrown) {
+    if (!v.isValiError(thrown)) throw thrown;
+    const [issue] = thrown.issues;
+    throw new ServerFault(`${what}: ${v.getDotPath(issue) ?? 'the answer'} is not as expected`);
+  }
 }
 
 function headersOf(authorization: string | undefined, body: object | undefined): Record<string, string> {

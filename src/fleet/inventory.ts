@@ -3,7 +3,6 @@
  * what it refuses not before it changes.
  */
 import type { HistoryEntry } from '../history.ts';
-import { limits } from '../limits.ts';
 import { attributesOf } from './attributes.ts';
 import { type FleetContext, pastOf } from './context.ts';
 import { nameOf } from './decide.ts';
@@ -32,12 +31,7 @@ export function createInventory(context: FleetContext): Inventory {
     const digest = await digestOf(JSON.stringify(data));
     const { taken, refused } = remembered.current().attributes;
     if (!isAsked && (digest === taken || digest === refused)) return;
-    const { status } = await exchange.ask(
-      'PUT',
-      '/configData',
-      { mode: 'replace', data },
-      limits.fleetPollBytes,
-    );
+    const { status } = await exchange.ask('PUT', '/configData', { mode: 'replace', data });
     const isTaken = status >= 200 && status < 300;
     if (!isTaken && digest !== refused)
       host.log.warn(`fleet: the server refuses the attributes: HTTP ${status}`);
@@ -53,7 +47,7 @@ export function createInventory(context: FleetContext): Inventory {
     if (newest === undefined || newest.id === told_set) return;
     if (isUnknown(newest)) {
       const set = { name: options.setName, version: installed };
-      const { status } = await exchange.ask('PUT', '/installedBase', set, limits.fleetPollBytes);
+      const { status } = await exchange.ask('PUT', '/installedBase', set);
       host.log.info(`fleet: ${set.name} ${set.version} is told as installed (HTTP ${status})`);
     }
     await remembered.change((memory) => ({ ...memory, told_set: newest.id }));

@@ -36,7 +36,7 @@ export const OwedSchema = v.object({
   id: IdSchema,
   execution: v.picklist(['closed', 'downloaded']),
   finished: v.picklist(['success', 'failure', 'none']),
-  details: v.array(v.string()),
+  details: v.pipe(v.array(v.string()), v.readonly()),
   code: v.number(),
   version: v.nullable(v.string()),
   md5: v.nullable(v.string()),

@@ -11,9 +11,9 @@ import { type Consent, createConsent } from './consent.ts';
 import { type FleetContext, pastOf } from './context.ts';
 import { type Device, deviceOf, isKnown, type Move, nameOf, onDeployment, onLink } from './decide.ts';
 import { afterClosed, afterHistory, downloadedEnd, refusedOrder } from './ends.ts';
+import { readWith } from './exchange.ts';
 import { createInventory, type Inventory } from './inventory.ts';
 import type { Order } from './memory.ts';
-import { readWith } from './read-with.ts';
 import { retryMs, sameIdMs } from './schedule.ts';
 import type { Teller } from './teller.ts';
 import { cancelBody } from './words.ts';
@@ -67,7 +67,7 @@ export function createRounds(context: FleetContext, teller: Teller): Rounds {
       sameIdAtMs = clock.elapsed() + sameIdMs(remembered.current().last?.again ?? 0);
       inventory.changed();
     }
-    const { body } = await exchange.ask('GET', '', undefined, limits.fleetPollBytes);
+    const { body } = await exchange.ask('GET', '');
     const answer = readWith(readPoll, body, 'poll');
     const { sleepMs, cancel, confirmation } = answer;
     if (sleepMs !== undefined && sleepMs !== remembered.current().sleep_ms)
@@ -254,12 +254,7 @@ export function createRounds(context: FleetContext, teller: Teller): Rounds {
 
   async function answerCancel(id: string, isCancelled: boolean, detail: string): Promise<void> {
     const body = cancelBody(isCancelled, detail);
-    const { status } = await exchange.ask(
-      'POST',
-      `/cancelAction/${id}/feedback`,
-      body,
-      limits.fleetPollBytes,
-    );
+    const { status } = await exchange.ask('POST', `/cancelAction/${id}/feedback`, body);
     host.log.info(
       `fleet: order ${id} is ${isCancelled ? 'cancelled' : 'not cancelled'}: ${detail} (HTTP ${status})`,
     );

@@ -26,8 +26,7 @@ export function createTeller({ host, remembered, exchange }: FleetContext): Tell
   /** Of orders that are not begun: by id and key. */
   let toldOther = '';
 
-  const post = (id: string, body: object) =>
-    exchange.ask('POST', `/deploymentBase/${id}/feedback`, body, limits.fleetPollBytes);
+  const post = (id: string, body: object) => exchange.ask('POST', `/deploymentBase/${id}/feedback`, body);
 
   const say: Teller['say'] = async (id, word) => {
     const { order } = remembered.current();

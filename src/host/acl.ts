@@ -3,8 +3,10 @@
  * it may do: what the owning group may do is read from the list itself. By getxattr(2) with node:ffi (Node 26 and newer), else
  * by the program getfacl, where it is installed.
  */
+
 import fs from 'node:fs';
 import { cText, foreign } from './foreign.ts';
+import { toolOutput } from './tool-output.ts';
 
 /** What the list of a file lets its owning group do, as three bits; undefined: there is no list. */
 export interface GroupReader {
@@ -70,13 +72,8 @@ const byProgram: GroupReader = {
     }
   },
   async ofDescriptor(fd) {
-    const { execFile } = await import('node:child_process');
-    return new Promise((resolve) => {
-      const name = `/proc/${process.pid}/fd/${fd}`;
-      execFile(getfacl, ['-acnps', '--', name], { env: {}, timeout: 10_000 }, (_, text) => {
-        const bits = /^group::([r-])([w-])([x-])/m.exec(text);
-        resolve(bits?.slice(1).reduce((sum, bit) => sum * 2 + (bit === '-' ? 0 : 1), 0));
-      });
-    });
+    const { stdout } = await toolOutput(getfacl, ['-acnps', '--', `/proc/${process.pid}/fd/${fd}`]);
+    const bits = /^group::([r-])([w-])([x-])/m.exec(stdout);
+    return bits?.slice(1).reduce((sum, bit) => sum * 2 + (bit === '-' ? 0 : 1), 0);
   },
 };

@@ -2,10 +2,12 @@
  * Names of the extended attributes (xattr(7)) of many files at once: few have any, and only those are looked at further
  * (attributes.ts). By llistxattr(2) with node:ffi (Node 26 and newer), else by the program getfattr, where it is installed.
  */
+
 import { existsSync } from 'node:fs';
 import { limits } from '../limits.ts';
 import { cText, foreign } from './foreign.ts';
 import { pathBytes } from './raw-text.ts';
+import { toolOutput } from './tool-output.ts';
 
 /** Of each of the paths that has any. Empty where the system cannot be asked: no promise hangs on it. */
 export async function attributeNames(
@@ -49,12 +51,8 @@ function foreignList(): ((path: string | Buffer) => string[]) | undefined {
 
 /** `# file: PATH`, a line for each name, an empty line. What it does not know the form of is passed over. */
 async function byProgram(paths: readonly string[]): Promise<ReadonlyMap<string, readonly string[]>> {
-  const { execFile } = await import('node:child_process');
   const argv = ['--no-dereference', '--absolute-names', '-m', '-', '--', ...paths];
-  const options = { env: { LC_ALL: 'C' }, timeout: 10_000, maxBuffer: limits.attributeNamesBytes * 16 };
-  const text = await new Promise<string>((resolve) =>
-    execFile(getfattr, argv, options, (_, stdout) => resolve(String(stdout))),
-  );
+  const { stdout: text } = await toolOutput(getfattr, argv);
   const known = new Set(paths);
   const found = new Map<string, readonly string[]>();
   for (const block of text.split('\n\n')) {

@@ -2,12 +2,14 @@
  * The extended attributes of open files (attribute-kinds.ts): no name is followed. By fgetxattr(2) and its like with node:ffi
  * (Node 26 and newer), in microseconds; else by getfattr and setfattr, where they are installed, a process for each file.
  */
+
 import { existsSync } from 'node:fs';
 import { goesWithFile } from '../attribute-kinds.ts';
 import { limits } from '../limits.ts';
 import { cText, type Foreign, foreign } from './foreign.ts';
 import type { Attributes } from './host.ts';
 import { systemError } from './system-error.ts';
+import { toolOutput } from './tool-output.ts';
 
 export interface FileAttributes {
   readonly values: Attributes;
@@ -128,7 +130,16 @@ function byPrograms(): AttributeCalls {
 const programs: Omit<AttributeCalls, 'dropInherited'> = {
   async read(fd) {
     if (!existsSync(getfattr)) return { values: {}, beyond: [], isUnknown: true };
-    const { stdout } = await run(getfattr, ['--absolute-names', '-d', '-m', '-', '-e', 'base64'], fd);
+    const { stdout } = await toolOutput(getfattr, [
+      '--absolute-names',
+      '-d',
+      '-m',
+      '-',
+      '-e',
+      'base64',
+      '--',
+      `/proc/${process.pid}/fd/${fd}`,
+    ]);
     const values = new Map<string, string>();
     for (const line of stdout.split('\n')) {
       const [, name, value] = /^([^#=][^=]*)=0s(.*)$/.exec(line) ?? [];
@@ -138,32 +149,14 @@ const programs: Omit<AttributeCalls, 'dropInherited'> = {
   },
   async write(fd, name, value) {
     if (!existsSync(setfattr)) throw systemError('ENOTSUP', `${setfattr} is not installed`);
-    const { isDone, stderr } = await run(
-      setfattr,
-      value === undefined ? ['-x', name] : ['-n', name, '-v', `0s${value}`],
-      fd,
-    );
+    const what = value === undefined ? ['-x', name] : ['-n', name, '-v', `0s${value}`];
+    const { isDone, stderr } = await toolOutput(setfattr, [...what, '--', `/proc/${process.pid}/fd/${fd}`]);
     if (isDone) return;
     const code = faults.find(({ text }) => stderr.includes(text))?.code ?? 'EIO';
     if (value === undefined && code === 'ENODATA') return;
     throw systemError(code, `setting the attribute ${name}: ${stderr.trim()}`);
   },
 };
-
-async function run(
-  program: string,
-  args: readonly string[],
-  fd: number,
-): Promise<{ isDone: boolean; stdout: string; stderr: string }> {
-  const { execFile } = await import('node:child_process');
-  const options = { env: { LC_ALL: 'C' }, timeout: 10_000, maxBuffer: limits.attributeNamesBytes * 32 };
-  const argv = [...args, '--', `/proc/${process.pid}/fd/${fd}`];
-  return new Promise((resolve) =>
-    execFile(program, argv, options, (error, stdout, stderr) =>
-      resolve({ isDone: error === null, stdout, stderr }),
-    ),
-  );
-}
 
 /** getfattr(1) writes some bytes of a name as a backslash and three octal digits. */
 function unescaped(name: string): string {

@@ -41,6 +41,10 @@ export async function readWhole(
   }
 }
 
+export async function removeIfThere(files: Pick<Files, 'stat' | 'remove'>, path: string): Promise<void> {
+  if ((await files.stat(path)) !== undefined) await files.remove(path);
+}
+
 async function replace(
   files: Files,
   path: string,
@@ -48,7 +52,7 @@ async function replace(
   { mode, isDurable }: { readonly mode: number | undefined; readonly isDurable: boolean },
 ): Promise<void> {
   const scratch = `${path}.new`;
-  if ((await files.stat(scratch)) !== undefined) await files.remove(scratch);
+  await removeIfThere(files, scratch);
   const file = await files.open(scratch, 'create');
   try {
     if (mode !== undefined) await file.setMode(mode);

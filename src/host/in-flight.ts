@@ -76,3 +76,9 @@ export async function forEachInFlight<T>(
   await Promise.all(Array.from({ length: most }, worker));
   if (failure !== undefined) throw (failure as { readonly reason: unknown }).reason;
 }
+
+/** Each with its place, for results that are kept in order. */
+export function* numbered<T>(items: Iterable<T>): Generator<readonly [number, T]> {
+  let index = 0;
+  for (const item of items) yield [index++, item];
+}

@@ -206,7 +206,7 @@ export const endpoints = {
     method: 'GET',
     path: '/api/v1.0/fleet',
     summary:
-      'What the server of the fleet wants of this device, and whether it answers. Nulls where there is none.',
+      'What the server of the fleet wants of this device, and whether it answers. Nulls if there is none.',
     data: FleetStateSchema,
     refusals: [],
   },

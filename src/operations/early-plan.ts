@@ -17,8 +17,7 @@ import { loadPacking, type PackedList } from '../packed-list.ts';
 import type { Seal } from '../seal.ts';
 import type { Settings } from '../settings.ts';
 import { checkNoDowngrade } from './fit.ts';
-import { type PlannedInstall, plannedInstall } from './planned-install.ts';
-import { type LookingHost, prepareInstall } from './prepare.ts';
+import { type LookingHost, type PlannedInstall, plannedInstall, prepareInstall } from './prepare.ts';
 
 export interface EarlyPlan {
   readonly request: PackageRequest;

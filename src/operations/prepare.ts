@@ -18,13 +18,14 @@ import { asUpdateError, UpdateError } from '../errors.ts';
 import { breathing } from '../host/breathing.ts';
 import type { FileOwner, Files, Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
-import type { Archive } from '../package/archive.ts';
+import type { Archive, Listing } from '../package/archive.ts';
 import { readRelease } from '../package/read-release.ts';
 import type { Release } from '../release.ts';
 import { systemdRuns } from '../services/systemd.ts';
 import type { Settings } from '../settings.ts';
 import { commandsOfRelease, commandsPart, withDueCommands } from './commands.ts';
 import { checkEnables, checkFit } from './fit.ts';
+import { type Deployed, deployedOf } from './remember.ts';
 import { markSelf, selfRuleOf } from './self-update.ts';
 import { servicesOfInstall } from './service-changes.ts';
 
@@ -91,14 +92,12 @@ async function planRelease(
     const removed = leaving.modules.map(({ name }) => name);
     const looking = { ...host, files: targets };
     const survey = await surveyRelease(looking, release, settings, self, recorded, leaving);
-    const startedMs = host.clock.now();
     const made = await makePlan(
       {
-        id: nextId(startedMs, await latestId(host.files, backupDirectory)),
+        ...(await beginningOf(host, backupDirectory)),
         kind: 'update',
         version: release.version,
         previousVersion: installed ?? null,
-        startedMs,
         modules: release.modules.map((module) => module.name),
         ...(removed.length > 0 && { removed }),
         ...servicesOfInstall(release, recorded.modules, removed),
@@ -106,8 +105,6 @@ async function planRelease(
         ...commandsPart(commandsOfRelease(release, installed ?? null)),
         ...(action === null ? {} : { action }),
         ...(survey.beside.length > 0 && { beside: survey.beside.slice(0, limits.besideNames) }),
-        consumes: [],
-        backupDirectory,
         moduleRoots: survey.moduleRoots,
       },
       breathing(survey.wants),
@@ -123,9 +120,32 @@ async function planRelease(
   }
 }
 
+/** What the plans of all operations begin with. */
+export async function beginningOf({ files, clock }: Pick<Host, 'files' | 'clock'>, backupDirectory: string) {
+  const startedMs = clock.now();
+  const id = nextId(startedMs, await latestId(files, backupDirectory));
+  return { id, startedMs, backupDirectory, consumes: [], moduleRoots: new Map<string, string>() };
+}
+
 /** New files belong to whoever runs the updater: backups/ was made by it. */
 export async function ownerOfUpdater(files: Files, backupDirectory: string): Promise<FileOwner> {
   const stat = await files.stat(backupDirectory);
   if (stat === undefined) throw new UpdateError('DEPLOYMENT_FAILED', `${backupDirectory} is gone`);
   return { uid: stat.uid, gid: stat.gid };
+}
+
+/** What an install is made of once it is planned: the survey behind it takes more than half of the memory, and goes. */
+export interface PlannedInstall {
+  readonly plan: Plan;
+  readonly deployed: Deployed;
+  /** Of the package. */
+  readonly listing: Listing;
+}
+
+export async function plannedInstall(
+  { plan, release, survey, recorded }: Prepared,
+  { sizeBytes, entries }: Archive,
+): Promise<PlannedInstall> {
+  const deployed = await deployedOf(release, survey, recorded, plan.removed ?? []);
+  return { plan, deployed, listing: { sizeBytes, entries } };
 }

@@ -1,4 +1,5 @@
 /** Where a repair takes the right bytes from, and the filling of its staged files with them. */
+
 import { posix } from 'node:path';
 import type { AuditResult, Damage, Mended } from '../audit/audit.ts';
 import { backupOf } from '../deploy/backup.ts';
@@ -11,6 +12,7 @@ import { createStager, type Stager } from '../deploy/stage.ts';
 import { hashPackage } from '../download/verify.ts';
 import { errorText, UpdateError } from '../errors.ts';
 import { breathing } from '../host/breathing.ts';
+import { fileChunks } from '../host/file-chunks.ts';
 import type { Files, Host } from '../host/host.ts';
 import type { WriteGroup } from '../host/write-group.ts';
 import { limits } from '../limits.ts';
@@ -123,15 +125,10 @@ async function extract(
 
 async function copyFile(files: Files, path: string, stager: Stager): Promise<void> {
   const writer = await stager.open(path);
-  const buffer = new Uint8Array(limits.readBufferBytes);
   const file = await files.open(path, 'read');
   try {
-    for (let position = 0; ; ) {
-      const got = await file.read(buffer, 0, buffer.length, position);
-      if (got === 0) break;
-      await writer.write(buffer.subarray(0, got));
-      position += got;
-    }
+    for await (const chunk of fileChunks(file, { chunkBytes: limits.readBufferBytes }))
+      await writer.write(chunk);
   } finally {
     await file.close();
   }

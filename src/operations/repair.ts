@@ -9,17 +9,16 @@ import type { AuditReport } from '../audit/audit-report.ts';
 import { carryAttributes } from '../deploy/carried-attributes.ts';
 import { makePlan, type Want } from '../deploy/make-plan.ts';
 import { refuseOwnFiles } from '../deploy/own-files.ts';
-import { latestId, pastUpdates } from '../deploy/past-updates.ts';
+import { pastUpdates } from '../deploy/past-updates.ts';
 import type { Plan } from '../deploy/plan.ts';
 import { nothingRecorded } from '../deploy/recorded.ts';
 import { checkPlanFits } from '../deploy/space.ts';
 import { openSteps } from '../deploy/step-list.ts';
 import { surveyWants } from '../deploy/survey.ts';
 import { refuseStrangers } from '../deploy/turned.ts';
-import { nextId } from '../deploy/update-id.ts';
 import { UpdateError } from '../errors.ts';
 import { commandsOfRepair, commandsPart } from './commands.ts';
-import { ownerOfUpdater } from './prepare.ts';
+import { beginningOf, ownerOfUpdater } from './prepare.ts';
 import { findSources, type Sources, stageSources } from './repair-sources.ts';
 import { runTransaction } from './transaction.ts';
 import type { Outcome, TransactionContext } from './transaction-context.ts';
@@ -89,14 +88,12 @@ async function planRepair(
   const facts = { ...surveyed, attributes: await carryAttributes(host, files, surveyed, nothingRecorded) };
   await refuseOwnFiles(host.files, ownPaths, wants, facts.found, 'DEPLOYMENT_FAILED');
   await refuseStrangers(host.files, wants, facts);
-  const startedMs = host.clock.now();
   const plan = await makePlan(
     {
-      id: nextId(startedMs, await latestId(host.files, backupDirectory)),
+      ...(await beginningOf(host, backupDirectory)),
       kind: 'repair',
       version: header.version,
       previousVersion: header.version,
-      startedMs,
       modules: names,
       services,
       servicesBefore: services,
@@ -108,9 +105,6 @@ async function planRepair(
           await pastUpdates(host, backupDirectory),
         ),
       ),
-      consumes: [],
-      backupDirectory,
-      moduleRoots: new Map(),
     },
     wants,
     facts,

@@ -5,7 +5,6 @@ import { makePlan } from '../deploy/make-plan.ts';
 import { refuseOwnFiles } from '../deploy/own-files.ts';
 import {
   backupsComplete,
-  latestId,
   type PlanHead,
   pastPlan,
   pastUpdates,
@@ -17,7 +16,6 @@ import { stageBackups } from '../deploy/stage.ts';
 import { openSteps } from '../deploy/step-list.ts';
 import { surveyWants } from '../deploy/survey.ts';
 import { refuseStrangers } from '../deploy/turned.ts';
-import { nextId } from '../deploy/update-id.ts';
 import { UpdateError } from '../errors.ts';
 import { breathing } from '../host/breathing.ts';
 import type { Host } from '../host/host.ts';
@@ -26,7 +24,7 @@ import type { ServiceSpec } from '../release.ts';
 import { commandName } from '../services/proc-text.ts';
 import { commandsOfRollback, commandsPart } from './commands.ts';
 import { servicesOfUpdates } from './past-services.ts';
-import { ownerOfUpdater } from './prepare.ts';
+import { beginningOf, ownerOfUpdater } from './prepare.ts';
 import { markSelf } from './self-update.ts';
 import { recordedServices } from './service-changes.ts';
 import { runTransaction } from './transaction.ts';
@@ -44,22 +42,18 @@ export async function rollBack(context: TransactionContext, version: string | nu
   const others = filtered(wants, ({ target }) => target !== self);
   await refuseOwnFiles(host.files, context.ownPaths, others, facts.found, 'DEPLOYMENT_FAILED');
   await refuseStrangers(host.files, wants, facts);
-  const startedMs = host.clock.now();
   const made = await makePlan(
     {
-      id: nextId(startedMs, await latestId(host.files, backupDirectory)),
+      ...(await beginningOf(host, backupDirectory)),
       kind: 'rollback',
       version: chain.at(-1)?.previousVersion ?? null,
       previousVersion: chain[0]?.version ?? null,
-      startedMs,
       modules: [...new Set(chain.flatMap(({ modules, removed = [] }) => [...modules, ...removed]))],
       services: await servicesBack(host, backupDirectory, chain),
       servicesBefore: specsIn(servicesOf(chain)),
       reboot: chain.some((past) => past.reboot),
       ...commandsPart(commandsOfRollback(chain)),
       consumes: chain.map((past) => past.id),
-      backupDirectory,
-      moduleRoots: new Map(),
     },
     breathing(wants),
     facts,

@@ -13,7 +13,7 @@ import { type Archive, openArchive } from '../package/archive.ts';
 import { entryNamed } from '../package/extraction.ts';
 import type { CompleteManifest } from '../package/listed-files.ts';
 import { withoutSlash } from '../package/manifest-fields.ts';
-import { readRelease } from '../package/read-release.ts';
+import { lookedAt, readRelease } from '../package/read-release.ts';
 import { anySelf } from '../package/self-module.ts';
 import type { TargetRules } from '../package/targets.ts';
 import { bsdiff } from './bsdiff.ts';
@@ -104,11 +104,7 @@ async function openOld(host: PackHost, path: string, rules: TargetRules): Promis
   let archive: Archive | undefined;
   try {
     archive = await openArchive(host, path);
-    const { release } = await readRelease(
-      archive,
-      { ...rules, expectedVersion: undefined, self: anySelf },
-      [],
-    );
+    const { release } = await readRelease(archive, lookedAt(rules), []);
     const files = release.modules.flatMap((module) => [...module.files]);
     const entryAt = new Map(files.map(({ target, entry }) => [target, entry]));
     return { archive, version: release.version, entryAt };

@@ -9,8 +9,7 @@ import type { Host, Memory } from '../host/host.ts';
 import type { Archive } from '../package/archive.ts';
 import { openArchive } from '../package/archive.ts';
 import { type EntrySink, entryNamed } from '../package/extraction.ts';
-import { readRelease } from '../package/read-release.ts';
-import { anySelf } from '../package/self-module.ts';
+import { lookedAt, readRelease } from '../package/read-release.ts';
 import type { Signed, TrustedKey } from '../package/signature.ts';
 import type { TargetRules } from '../package/targets.ts';
 import type { Release, ReleaseFile } from '../release.ts';
@@ -39,11 +38,7 @@ export async function inspectPackage(
 ): Promise<Inspection> {
   const archive = await openArchive(host, path);
   try {
-    const { release, warnings, signed } = await readRelease(
-      archive,
-      { ...rules, expectedVersion: undefined, self: anySelf },
-      trustedKeys,
-    );
+    const { release, warnings, signed } = await readRelease(archive, lookedAt(rules), trustedKeys);
     const { md5, sha256 } = await readEverything(host.memory, archive, release);
     return {
       release,

@@ -4,8 +4,8 @@
  */
 import * as v from 'valibot';
 import { type PackageRequest, PackageSchema } from '../download/request.ts';
-import { asUpdateError, errno, UpdateError } from '../errors.ts';
-import { readWhole } from '../host/durable-file.ts';
+import { asUpdateError, UpdateError } from '../errors.ts';
+import { readWhole, removeIfThere } from '../host/durable-file.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { listText } from '../package/listed-files.ts';
@@ -61,7 +61,7 @@ export async function packFolder(host: PackHost, options: PackOptions): Promise<
   const inputs = await zipInputs(texts, source.manifest.version, sources, deltas.inputs, options.signingKey);
 
   const unfinished = `${options.outputPath}.unfinished`;
-  await removeIfThere(host, unfinished);
+  await removeIfThere(host.files, unfinished);
   try {
     await writeZip(host.files, unfinished, inputs, options.compress);
     const keys = options.signingKey === undefined ? [] : [parseTrustedKey(options.signingKey.publicKey)];
@@ -75,7 +75,7 @@ export async function packFolder(host: PackHost, options: PackOptions): Promise<
     ];
     return { ...inspection, warnings };
   } catch (thrown) {
-    await removeIfThere(host, unfinished);
+    await removeIfThere(host.files, unfinished);
     throw asUpdateError(thrown, 'INVALID_PACKAGE', `writing ${options.outputPath}`);
   }
 }
@@ -182,12 +182,4 @@ function heavyDeltas({ inputs }: MadeDeltas, packageBytes: number): string[] {
   const percent = Math.round((100 * bytes) / packageBytes);
   if (percent <= limits.deltaHeavyPercent) return [];
   return [`${percent} % of the package are patches: a device that none of them fits fetches so much more`];
-}
-
-async function removeIfThere(host: PackHost, path: string): Promise<void> {
-  try {
-    await host.files.remove(path);
-  } catch (thrown) {
-    if (errno(thrown) !== 'ENOENT') throw thrown;
-  }
 }

@@ -6,7 +6,7 @@
 import type * as Yauzl from 'yauzl';
 import type { Entry, ExtraField, ZipFile } from 'yauzl';
 import { asUpdateError } from '../errors.ts';
-import type { Host, OpenFile } from '../host/host.ts';
+import type { Memory } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { loadPacking, type PackedList } from '../packed-list.ts';
 import { fastestCrc32 } from '../zip/crc32.ts';
@@ -21,7 +21,16 @@ import {
   type LocalRecord,
   nameRegister,
 } from './entry-policy.ts';
-import { type Extraction, extract, readEntry, readFully, readSmall, type Source } from './extraction.ts';
+import {
+  type Extraction,
+  extract,
+  type PackageFile,
+  type PackageFiles,
+  readEntry,
+  readFully,
+  readSmall,
+  type Source,
+} from './extraction.ts';
 import { isPrintable, printable, quoted } from './path-fault.ts';
 import {
   checkEnd,
@@ -55,7 +64,7 @@ export type Listing = Pick<Archive, 'sizeBytes' | 'entries'>;
 
 /** Opens a package and judges every entry. Throws INVALID_PACKAGE. Spec section 4. `known`: the listing of the very same bytes, judged before. */
 export async function openArchive(
-  host: Pick<Host, 'files' | 'memory'>,
+  host: { readonly files: PackageFiles; readonly memory: Memory },
   path: string,
   known?: Listing,
 ): Promise<Archive> {
@@ -86,7 +95,7 @@ export async function openArchive(
 }
 
 async function readEntries(
-  file: OpenFile,
+  file: PackageFile,
   sizeBytes: number,
   parts: DecoderParts,
 ): Promise<PackedList<PackagedEntry>> {
@@ -160,7 +169,7 @@ function nextRecord(zip: ZipFile): number {
 type Read = (into: Buffer, position: number) => Promise<number>;
 
 /** yauzl asks for a few dozen bytes at a time, now of the directory, now of a local header: two windows make a few large reads of that. */
-function windowedRead(file: OpenFile): Read {
+function windowedRead(file: PackageFile): Read {
   const windowBytes = 16 * 1024;
   let [recent, other] = [0, 1].map(() => ({ buffer: Buffer.alloc(windowBytes), start: 0, length: 0 }));
   return async (into, position) => {

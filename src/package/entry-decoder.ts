@@ -31,8 +31,7 @@ export interface DecoderParts {
 
 /** A decoder for one entry. Its promises reject with INVALID_PACKAGE, or with what `output` threw. */
 export function entryDecoder(entry: ArchiveEntry, output: Output, parts: DecoderParts): Decoder {
-  const refuse = (why: string, cause?: unknown) =>
-    invalidPackage(`entry ${quoted(entry.name)} ${why}`, cause);
+  const refuse = refusalOf(entry);
   let sizeBytes = 0;
   let crc = 0;
   const take: Output = (chunk) => {
@@ -41,12 +40,7 @@ export function entryDecoder(entry: ArchiveEntry, output: Output, parts: Decoder
     crc = parts.crc32(chunk, crc);
     return output(chunk);
   };
-  const check = () => {
-    if (sizeBytes !== entry.sizeBytes)
-      throw refuse(`holds ${sizeBytes} bytes, but declares ${entry.sizeBytes}`);
-    if (crc !== entry.crc32)
-      throw refuse(`is damaged: its CRC-32 is ${hex(crc)}, but ${hex(entry.crc32)} is declared`);
-  };
+  const check = () => checkContent(entry, sizeBytes, crc);
   if (!entry.isDeflated)
     return { write: async (part) => take(part), end: async () => check(), abort: () => undefined };
 
@@ -75,14 +69,9 @@ export function entryDecoder(entry: ArchiveEntry, output: Output, parts: Decoder
 
 /** The content of a small entry at once: zlib's streams take four times as long. Throws INVALID_PACKAGE. No copy where the entry is stored. */
 export function decodeWhole(entry: ArchiveEntry, stored: Uint8Array, parts: DecoderParts): Uint8Array {
-  const refuse = (why: string, cause?: unknown) =>
-    invalidPackage(`entry ${quoted(entry.name)} ${why}`, cause);
+  const refuse = refusalOf(entry);
   const { content, consumed } = entry.isDeflated ? inflated() : { content: stored, consumed: stored.length };
-  if (content.length !== entry.sizeBytes)
-    throw refuse(`holds ${content.length} bytes, but declares ${entry.sizeBytes}`);
-  const crc = parts.crc32(content, 0);
-  if (crc !== entry.crc32)
-    throw refuse(`is damaged: its CRC-32 is ${hex(crc)}, but ${hex(entry.crc32)} is declared`);
+  checkContent(entry, content.length, parts.crc32(content, 0));
   if (consumed !== stored.length)
     throw refuse(`has ${stored.length - consumed} bytes after the end of its deflated data`);
   return content;
@@ -204,6 +193,18 @@ function windowBitsFor(sizeBytes: number): number {
 interface WithEngine {
   readonly buffer: Uint8Array;
   readonly engine: { readonly bytesWritten: number };
+}
+
+function refusalOf({ name }: ArchiveEntry) {
+  return (why: string, cause?: unknown) => invalidPackage(`entry ${quoted(name)} ${why}`, cause);
+}
+
+function checkContent(entry: ArchiveEntry, sizeBytes: number, crc: number): void {
+  const refuse = refusalOf(entry);
+  if (sizeBytes !== entry.sizeBytes)
+    throw refuse(`holds ${sizeBytes} bytes, but declares ${entry.sizeBytes}`);
+  if (crc !== entry.crc32)
+    throw refuse(`is damaged: its CRC-32 is ${hex(crc)}, but ${hex(entry.crc32)} is declared`);
 }
 
 function hex(crc: number): string {

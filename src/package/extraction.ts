@@ -6,7 +6,7 @@
 import { asUpdateError } from '../errors.ts';
 import { breather, breathing } from '../host/breathing.ts';
 import type { DigestStream } from '../host/digest-thread.ts';
-import type { OpenFile } from '../host/host.ts';
+import type { FileStat, OpenFile } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import type { List } from '../packed-list.ts';
 import { type Decoder, type DecoderParts, entryDecoder, type Output } from './entry-decoder.ts';
@@ -46,9 +46,18 @@ export interface Extraction {
   readonly signal: AbortSignal;
 }
 
+/** What is asked of an open package: it may be the network's. */
+export interface PackageFile extends Pick<OpenFile, 'read' | 'close'> {
+  stat(): Promise<Pick<FileStat, 'sizeBytes'>>;
+}
+
+export interface PackageFiles {
+  open(path: string, how: 'read'): Promise<PackageFile>;
+}
+
 /** An open package whose entries were accepted. */
 export interface Source {
-  readonly file: OpenFile;
+  readonly file: PackageFile;
   readonly sizeBytes: number;
   /** In the order of the file. */
   readonly entries: List<ArchiveEntry>;
@@ -234,7 +243,7 @@ function wantedOf(
 }
 
 /** Fills `into` from `position` on, less only at the end of the file; resolves with the number of bytes. */
-export async function readFully(file: OpenFile, into: Uint8Array, position: number): Promise<number> {
+export async function readFully(file: PackageFile, into: Uint8Array, position: number): Promise<number> {
   let done = 0;
   while (done < into.length) {
     const length = await file

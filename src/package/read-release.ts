@@ -12,8 +12,10 @@ import { completeManifest } from './listed-files.ts';
 import { parseManifest } from './manifest.ts';
 import { quoted } from './path-fault.ts';
 import { type ReleaseRules, resolveRelease } from './release.ts';
+import { anySelf } from './self-module.ts';
 import { type Signed, type TrustedKey, verifyManifestSignature } from './signature.ts';
 import { requireDigests, requireDirectories, requireLinks } from './signed-content.ts';
+import type { TargetRules } from './targets.ts';
 
 export interface PackageRelease {
   readonly release: Release;
@@ -75,4 +77,9 @@ async function elsewhere({ entries }: Archive, name: string): Promise<string> {
       return `: it is in ${quoted(`${folder}/`)}; zip the content of that folder, or use tope-updater pack`;
   }
   return '';
+}
+
+/** The rules for a package that is only looked at: each version will do, and each architecture of the updater. */
+export function lookedAt(rules: TargetRules): ReleaseRules {
+  return { ...rules, expectedVersion: undefined, self: anySelf };
 }

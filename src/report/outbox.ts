@@ -5,7 +5,7 @@
 
 import * as v from 'valibot';
 import { errorText } from '../errors.ts';
-import { readWhole, writeDurably } from '../host/durable-file.ts';
+import { readWhole, removeIfThere, writeDurably } from '../host/durable-file.ts';
 import type { Files, Log } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { stages } from '../updater/state.ts';
@@ -44,9 +44,7 @@ export function openOutbox(files: Files, log: Log, path: string): Outbox {
       end();
     }
   };
-  const remove = async () => {
-    if ((await files.stat(path)) !== undefined) await files.remove(path);
-  };
+  const remove = () => removeIfThere(files, path);
   return {
     read: () =>
       inOrder('read it', async () => {

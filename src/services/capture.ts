@@ -6,7 +6,7 @@ import { type CaptureRoom, captureProcess, isElsewhere } from './capture-process
 import { type OneService, processNameOf } from './one-service.ts';
 import { ofService, ownersOf } from './owner.ts';
 import { hasLostCommand } from './proc-text.ts';
-import { namedProcesses, type ProcessesHost, type RunningProcess, title } from './processes.ts';
+import { namedAmong, type ProcessesHost, type RunningProcess, title } from './processes.ts';
 import {
   type CapturedProcess,
   modulesOf,
@@ -129,10 +129,7 @@ async function plainAndUnits(
   module: string,
   names: readonly string[],
 ): Promise<{ processes: RunningProcess[]; units: string[] }> {
-  const named: RunningProcess[] = [];
-  for (const name of names)
-    for (const process of await namedProcesses(host, running, name))
-      if (!named.includes(process)) named.push(process);
+  const named = await namedAmong(host, running, names);
   const owners = await ownersOf(host, named);
   const units: string[] = [];
   const plain: RunningProcess[] = [];

@@ -1,7 +1,7 @@
 /** The optional full-screen progress display (FR-022, FR-023). Nothing about it ever stops an update. */
 import { errno, errorText } from '../errors.ts';
 import type { Host } from '../host/host.ts';
-import { findProcesses, inheritableEnvironment, title } from './processes.ts';
+import { findNamed, inheritableEnvironment, title } from './processes.ts';
 
 export type GuiHost = Pick<Host, 'files' | 'processes' | 'clock' | 'log'>;
 
@@ -12,7 +12,7 @@ export async function launchGui(host: GuiHost, path: string): Promise<void> {
       host.log.info(`no progress display: ${path} is not there`);
       return;
     }
-    const [running] = await findProcesses(host, path.slice(path.lastIndexOf('/') + 1));
+    const [running] = await findNamed(host, [path.slice(path.lastIndexOf('/') + 1)]);
     if (running !== undefined) {
       host.log.info(`progress display already runs: ${title(running)}`);
       return;

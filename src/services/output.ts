@@ -1,6 +1,9 @@
 /** What restarted programs write where their output cannot be had again: `logs/<module>.out`, bounded; and its end, which tells why one failed. */
+
 import { posix } from 'node:path';
 import { errno, errorText } from '../errors.ts';
+import { removeIfThere } from '../host/durable-file.ts';
+import { fileChunks } from '../host/file-chunks.ts';
 import type { FileStat, Files, Host, OpenFile, WatchDirectory } from '../host/host.ts';
 import { limits } from '../limits.ts';
 
@@ -76,17 +79,15 @@ async function beginAnew(files: Files, path: string): Promise<void> {
 
 async function keepEnd(files: Files, file: OpenFile, path: string): Promise<void> {
   const end = (await file.stat()).sizeBytes;
-  if ((await files.stat(path)) !== undefined) await files.remove(path);
+  await removeIfThere(files, path);
   const kept = await files.open(path, 'create');
   try {
     await kept.setMode(0o640);
-    const buffer = Buffer.alloc(limits.outputCopyBytes);
     const from = Math.max(0, end - limits.outputFileBytes);
-    for (let at = from; at < end; ) {
-      const length = await file.read(buffer, 0, Math.min(buffer.length, end - at), at);
-      if (length === 0) break;
-      await kept.write(buffer.subarray(0, length), at - from);
-      at += length;
+    let written = 0;
+    for await (const chunk of fileChunks(file, { from, to: end })) {
+      await kept.write(chunk, written);
+      written += chunk.length;
     }
   } finally {
     await kept.close();

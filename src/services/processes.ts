@@ -40,17 +40,12 @@ export async function runningProcesses(host: ProcessesHost): Promise<RunningProc
   return found;
 }
 
-/** The processes that go by `name` now, whoever runs them. */
-export async function findProcesses(host: ProcessesHost, name: string): Promise<RunningProcess[]> {
-  return await namedProcesses(host, await runningProcesses(host), name);
-}
-
-/** The processes that go by one of `names`, each once. */
+/** The processes that go by one of `names` now, whoever runs them. */
 export async function findNamed(host: ProcessesHost, names: readonly string[]): Promise<RunningProcess[]> {
   return await namedAmong(host, await runningProcesses(host), names);
 }
 
-/** Those of `running` that go by one of `names`, each once. */
+/** Those of `running` that go by one of `names`: of this device, not of a container on it, and no updater. */
 export async function namedAmong(
   host: ProcessesHost,
   running: readonly RunningProcess[],
@@ -58,22 +53,10 @@ export async function namedAmong(
 ): Promise<RunningProcess[]> {
   const found = new Set<RunningProcess>();
   for (const name of names)
-    for (const process of await namedProcesses(host, running, name)) found.add(process);
+    for (const process of running)
+      if (isNamed(process, name) && !isUpdater(process) && (await livesHere(host, process.pid)))
+        found.add(process);
   return [...found];
-}
-
-/** Those of `running` that go by `name`: of this device, not of a container on it, and no updater. */
-export async function namedProcesses(
-  host: ProcessesHost,
-  running: readonly RunningProcess[],
-  name: string,
-): Promise<RunningProcess[]> {
-  const found: RunningProcess[] = [];
-  for (const process of running) {
-    if (!isNamed(process, name) || isUpdater(process)) continue;
-    if (await livesHere(host, process.pid)) found.push(process);
-  }
-  return found;
 }
 
 /** Of `running`: what one of `processes` has started, and what that has. */

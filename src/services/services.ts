@@ -78,7 +78,7 @@ export async function stopServices(
   for (const group of inRestartOrder(snapshots).reverse()) {
     await together(group.map((snapshot) => stopService(host, systemd, snapshot, signal)));
   }
-  for (const snapshot of snapshots) await disable(host, systemd, snapshot, towards);
+  for (const snapshot of snapshots) await setEnabled(host, systemd, snapshot, towards, false);
 }
 
 /**
@@ -116,7 +116,7 @@ export async function startServices(
     for (const result of results) if (result.status === 'rejected') fail(result.reason);
     return results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
   };
-  for (const snapshot of snapshots) await enable(host, systemd, snapshot, set);
+  for (const snapshot of snapshots) await setEnabled(host, systemd, snapshot, set, true);
   const groups = inRestartOrder(snapshots);
   for (const [index, group] of groups.entries()) {
     const starts = (await Promise.all(group.map((each) => startsOf(host, systemd, each, set)))).flat();
@@ -163,38 +163,22 @@ async function untilReady(
   if (silent.length > 0) await watch(host, silent, limits.serviceReadyMs, signal);
 }
 
-/** Enabled is what the set says, or what was enabled when it was captured. */
-async function enable(
+/** Enables what the set says, or what was enabled when it was captured; or disables what the other of the two enables alone. */
+async function setEnabled(
   host: ServicesHost,
   systemd: Systemd | undefined,
   snapshot: ServiceSnapshot,
   set: WhichSet,
+  isEnabled: boolean,
 ): Promise<void> {
-  const { enables, enablesAgain, disables } = snapshot;
-  const units =
-    set === 'target' ? [...enables, ...enablesAgain] : disables.filter((unit) => wasEnabled(snapshot, unit));
+  const { module, enables, enablesAgain, disables } = snapshot;
+  const named = isEnabled === (set === 'target') ? [...enables, ...enablesAgain] : disables;
+  const units = named.filter((unit) => set === 'target' || wasEnabled(snapshot, unit) === isEnabled);
   for (const unit of units) {
-    if (systemd === undefined || (await systemd.show(unit)).UnitFileState === 'enabled') continue;
-    host.log.info(`${snapshot.module}: enabling unit ${unit}`);
-    await systemd.setEnabled(unit, true);
-  }
-}
-
-async function disable(
-  host: ServicesHost,
-  systemd: Systemd | undefined,
-  snapshot: ServiceSnapshot,
-  towards: WhichSet,
-): Promise<void> {
-  const { enables, enablesAgain, disables } = snapshot;
-  const units =
-    towards === 'target'
-      ? disables
-      : [...enables, ...enablesAgain].filter((unit) => !wasEnabled(snapshot, unit));
-  for (const unit of units) {
-    if (systemd === undefined || (await systemd.show(unit)).UnitFileState !== 'enabled') continue;
-    host.log.info(`${snapshot.module}: disabling unit ${unit}`);
-    await systemd.setEnabled(unit, false);
+    if (systemd === undefined || ((await systemd.show(unit)).UnitFileState === 'enabled') === isEnabled)
+      continue;
+    host.log.info(`${module}: ${isEnabled ? 'enabling' : 'disabling'} unit ${unit}`);
+    await systemd.setEnabled(unit, isEnabled);
   }
 }
 

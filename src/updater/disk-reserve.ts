@@ -1,5 +1,7 @@
 /** Room on the disk for one purpose: that a rollback can begin when there is none left. Not synced: it is nothing but room. */
+
 import { posix } from 'node:path';
+import { removeIfThere } from '../host/durable-file.ts';
 import type { Files } from '../host/host.ts';
 import { limits } from '../limits.ts';
 
@@ -16,7 +18,7 @@ export function diskReserve(files: Files, workDirectory: string): DiskReserve {
   let isKept = false;
   const release = async (): Promise<void> => {
     isKept = false;
-    if (await files.stat(path)) await files.remove(path);
+    await removeIfThere(files, path);
   };
   return {
     release,

@@ -15,7 +15,7 @@ import type { VerifiedPackage } from '../download/verify.ts';
 import { asUpdateError, errorText, type UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import type { Notes } from '../notes.ts';
-import { planEarly } from '../operations/early-plan.ts';
+import { type EarlyPlan, planEarly } from '../operations/early-plan.ts';
 import { downloadedAt, installPackage } from '../operations/install.ts';
 import { prepared } from '../operations/preparation.ts';
 import { repair } from '../operations/repair.ts';
@@ -24,13 +24,12 @@ import { resumeForward, resumeUndo } from '../operations/transaction.ts';
 import type { Outcome, TransactionContext } from '../operations/transaction-context.ts';
 import type { Settings } from '../settings.ts';
 import { candidatesFor } from './candidates.ts';
-import type { EarlySlot } from './early-slot.ts';
 import type { Event, Operation } from './event.ts';
 import type { Holds } from './hold.ts';
+import { toldBecause } from './lookups.ts';
 import type { ProgressKeeper } from './progress.ts';
 import type { Decision } from './recover.ts';
 import { readLeftoverJournal } from './startup.ts';
-import { toldBecause } from './told-because.ts';
 import { mayDowngrade, momentOf } from './waiting.ts';
 
 export interface JobContext {
@@ -52,7 +51,7 @@ export interface JobContext {
   /** Files are switched from here on. */
   switching(): void;
   /** The plan that was made for the package that waits: kept until it is taken, or the package goes. */
-  readonly early: Pick<EarlySlot, 'keep' | 'take'>;
+  readonly early: { plan: EarlyPlan | undefined };
   saveResume(info: ResumeInfo): Promise<void>;
   /** What the download of the package at hand took; undefined: not known. */
   traffic(): Traffic | undefined;
@@ -72,7 +71,7 @@ export async function runDownload(
   if (operation?.kind !== 'update') throw new Error('a download without a package');
   const { host, settings, progress } = context;
   const { request } = operation;
-  context.early.take(); // of the package before it
+  context.early.plan = undefined; // of the package before it
   host.memory.trim();
   const startedMs = host.clock.now();
   let bytesBefore = 0;
@@ -120,7 +119,7 @@ export async function runDownload(
     const looked = await prepared(host.clock, 'planning the install', () =>
       planEarly(host, settings, context.backups, context.tmp, asked),
     );
-    context.early.keep(looked.early);
+    context.early.plan = looked.early;
     notes = looked.notes;
     host.memory.trim();
   } catch (thrown) {
@@ -187,13 +186,9 @@ function runOperation(context: JobContext, operation: Operation): Promise<Outcom
   if (operation.kind === 'rollback') return rollBack(transactionContext(context), operation.version);
   if (operation.kind === 'repair') return repair(transactionContext(context), context.publishAudit);
   const place = downloadedAt(context.host, context.tmp, operation.request.package_name);
-  return installPackage(
-    transactionContext(context),
-    context.settings,
-    place,
-    operation,
-    context.early.take(),
-  );
+  const { plan } = context.early;
+  context.early.plan = undefined; // it is used once
+  return installPackage(transactionContext(context), context.settings, place, operation, plan);
 }
 
 /** An undo that failed earlier is tried again before anything new is begun. */

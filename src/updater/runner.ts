@@ -15,7 +15,6 @@ import { checkNoDowngrade } from '../operations/fit.ts';
 import { updatesToTakeBack } from '../operations/rollback.ts';
 import { launchGui } from '../services/gui.ts';
 import type { Settings } from '../settings.ts';
-import { createEarlySlot } from './early-slot.ts';
 import type { Effect, Event, State } from './event.ts';
 import { createHolds, holdCommands, restoreHolds } from './hold.ts';
 import { createJobSlot } from './job-slot.ts';
@@ -43,7 +42,7 @@ export function createUpdater(
   const store = createStore(host, settings.workDirectory);
   const progress = createProgress([...listeners, atEachTenth(() => host.memory.releasePages())]);
   const holds = createHolds(host.clock);
-  const early = createEarlySlot();
+  const early: JobContext['early'] = { plan: undefined };
   const shutdown = new AbortController();
   let state: State = initialState;
   let resume: ResumeInfo | undefined;
@@ -167,7 +166,7 @@ export function createUpdater(
         resume = undefined;
         return store.clear();
       case 'discardPackage':
-        early.drop();
+        early.plan = undefined;
         if (settings.keepPackage && next.stage === 'success')
           await keepPackage(host, tmp, backups, before.operation);
         return removePackage(host.files, tmp, before.operation);

@@ -6,7 +6,7 @@
 import { posix } from 'node:path';
 import * as v from 'valibot';
 import { errorText } from '../errors.ts';
-import { readWhole } from '../host/durable-file.ts';
+import { readWhole, removeIfThere, writeWhole } from '../host/durable-file.ts';
 import type { Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
 
@@ -46,21 +46,10 @@ export async function saveHolds(
   leases: readonly Lease[],
 ): Promise<void> {
   const path = posix.join(tmp, holdsFile);
-  const scratch = `${path}.new`;
   try {
-    if ((await files.stat(scratch)) !== undefined) await files.remove(scratch);
-    if (leases.length === 0) {
-      if ((await files.stat(path)) !== undefined) await files.remove(path);
-      return;
-    }
-    const file = await files.open(scratch, 'create');
-    try {
-      const content = { boot_id: await processes.bootId(), leases };
-      await file.write(Buffer.from(`${JSON.stringify(content)}\n`), 0);
-    } finally {
-      await file.close();
-    }
-    await files.rename(scratch, path);
+    const content = { boot_id: await processes.bootId(), leases };
+    if (leases.length > 0) await writeWhole(files, path, Buffer.from(`${JSON.stringify(content)}\n`));
+    else await removeIfThere(files, path);
   } catch (thrown) {
     log.warn(`the holds would not survive a restart: ${errorText(thrown)}`);
   }

@@ -1,6 +1,8 @@
 /** Between the machine's state and what state.json says of it. Pure. */
 
-import { noValidators, type ResumeInfo } from '../download/resume.ts';
+import * as v from 'valibot';
+import { PackageSchema } from '../download/request.ts';
+import { noValidators, type ResumeInfo, ResumeSchema } from '../download/resume.ts';
 import { UpdateError } from '../errors.ts';
 import type { Operation, State, UpdateOperation } from './event.ts';
 import { initialState } from './machine.ts';
@@ -89,9 +91,7 @@ export function verifiedOf({
 /** What state.json remembers for the resume of a download; undefined for a rollback. */
 export function resumeOf(saved: Saved | undefined): ResumeInfo | undefined {
   if (saved?.operation !== 'update') return undefined;
-  const { bytes_downloaded, etag, last_modified, total, traffic } = saved;
-  const names = { bytes_downloaded, etag, last_modified, total };
-  return traffic === undefined ? names : { ...names, traffic };
+  return v.parse(ResumeSchema, saved);
 }
 
 function operationOf(saved: Saved): Operation {
@@ -106,22 +106,11 @@ function operationOf(saved: Saved): Operation {
   if (saved.operation === 'repair') return { kind: 'repair' };
   return {
     kind: 'update',
-    request: requestOf(saved),
+    request: v.parse(PackageSchema, saved),
     ...verifiedOf(saved),
     seal: saved.package_seal ?? null,
     notes: saved.package_notes,
     action: saved.fleet_action ?? null,
-  };
-}
-
-function requestOf(saved: SavedUpdate) {
-  const { version, package_url, package_name, package_size, package_md5 } = saved;
-  const { package_sha256, allow_downgrade } = saved;
-  const request = { version, package_url, package_name, package_size, package_md5 };
-  return {
-    ...request,
-    ...(package_sha256 === undefined ? {} : { package_sha256 }),
-    ...(allow_downgrade === undefined ? {} : { allow_downgrade }),
   };
 }
 

@@ -4,6 +4,7 @@ import { posix } from 'node:path';
 import { currentRecord, keptPackagePath } from '../deploy/current-record.ts';
 import { packagePath } from '../download/request.ts';
 import { errorText } from '../errors.ts';
+import { removeIfThere } from '../host/durable-file.ts';
 import type { Files, Host } from '../host/host.ts';
 import type { Operation } from './event.ts';
 import { holdsFile } from './saved-holds.ts';
@@ -12,8 +13,7 @@ import { holdsFile } from './saved-holds.ts';
 export async function removePackage(files: Files, tmp: string, operation: Operation | null): Promise<void> {
   if (operation?.kind !== 'update') return;
   const path = packagePath(tmp, operation.request.package_name);
-  for (const one of [path, `${path}.part`, `${path}.tail`])
-    if (await files.stat(one)) await files.remove(one);
+  for (const one of [path, `${path}.part`, `${path}.tail`]) await removeIfThere(files, one);
 }
 
 /** Puts the package of an update that stands beside the record of what it deployed. */

@@ -40,16 +40,10 @@ export type Tail =
   | { readonly kind: 'need'; readonly from: number }
   | { readonly kind: 'fault'; readonly why: string };
 
-/** `tail`: the last bytes of a file of `fileBytes`. Never throws, whatever they are. */
-export function readTail(tail: Buffer, fileBytes: number, mostEntries: number): Tail {
-  const reading = tailReading(tail, fileBytes, mostEntries);
-  for (;;) {
-    const { done, value } = reading.next();
-    if (done === true) return value;
-  }
-}
-
-/** The same a part at a time: a directory of thousands of entries takes a tenth of a second and more. */
+/**
+ * `tail`: the last bytes of a file of `fileBytes`. Never throws, whatever they are. A part at a time: a directory of thousands of
+ * entries takes a tenth of a second and more.
+ */
 export function* tailReading(
   tail: Buffer,
   fileBytes: number,

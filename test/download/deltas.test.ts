@@ -9,7 +9,7 @@ import type { Candidates } from '../../src/download/candidates.ts';
 import { realFiles } from '../../src/host/files.ts';
 import type { Files } from '../../src/host/host.ts';
 import { limits } from '../../src/limits.ts';
-import { readTail } from '../../src/zip/tail.ts';
+import { readTail } from '../fixtures/read-tail.ts';
 import { type FaultServer, type Step, startFaultServer } from '../network/fault-server.ts';
 import { obtain, type RunOptions, requestFor, testHost } from '../network/rig.ts';
 import { withSource } from '../pack/source-folder.ts';

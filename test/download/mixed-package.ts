@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { limits } from '../../src/limits.ts';
-import { readTail } from '../../src/zip/tail.ts';
+import { readTail } from '../fixtures/read-tail.ts';
 import { withSource } from '../pack/source-folder.ts';
 import { text } from './adaptive-store.ts';
 

@@ -9,7 +9,7 @@ import { inflateRawSync } from 'node:zlib';
 import * as assert from 'uvu/assert';
 import { limits } from '../../src/limits.ts';
 import { foretold } from '../../src/zip/frame.ts';
-import { readTail } from '../../src/zip/tail.ts';
+import { readTail } from '../fixtures/read-tail.ts';
 import { programPath } from '../network/real-servers.ts';
 import { skipped } from '../network/rig.ts';
 import { deploy, type Files, packageOf, text } from './adaptive-store.ts';

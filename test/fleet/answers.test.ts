@@ -2,7 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readConfirmation, readDeployment, readErrorCode, readPoll } from '../../src/fleet/answers.ts';
-import { readWith } from '../../src/fleet/read-with.ts';
+import { readWith } from '../../src/fleet/exchange.ts';
 import { limits } from '../../src/limits.ts';
 
 const test = suite('answers of a DDI server');

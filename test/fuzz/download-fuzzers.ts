@@ -5,10 +5,11 @@ import { SourceError } from '../../src/download/source-error.ts';
 import { limits } from '../../src/limits.ts';
 import { bsdiff } from '../../src/pack/bsdiff.ts';
 import { foretold } from '../../src/zip/frame.ts';
-import { readTail, type TailEntry } from '../../src/zip/tail.ts';
+import type { TailEntry } from '../../src/zip/tail.ts';
 import type { Fuzzer } from '../fixtures/fuzz-package.ts';
 import { chance, mutateBytes } from '../fixtures/mutate.ts';
 import { rawZip, zip64Extra } from '../fixtures/raw-zip.ts';
+import { readTail } from '../fixtures/read-tail.ts';
 
 export function downloadFuzzers(): readonly Fuzzer[] {
   return [

@@ -2,10 +2,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readDeployment, readPoll } from '../../src/fleet/answers.ts';
-import { ServerFault } from '../../src/fleet/exchange.ts';
+import { readWith, ServerFault } from '../../src/fleet/exchange.ts';
 import { openMemory } from '../../src/fleet/memory.ts';
 import { offerOf } from '../../src/fleet/offer.ts';
-import { readWith } from '../../src/fleet/read-with.ts';
 import { realFiles } from '../../src/host/files.ts';
 import type { Fuzzer } from '../fixtures/fuzz-package.ts';
 import { chance, mutateBytes, mutateJson } from '../fixtures/mutate.ts';

@@ -9,7 +9,7 @@ import { realFiles } from '../../src/host/files.ts';
 import type { Host } from '../../src/host/host.ts';
 import { realNet } from '../../src/host/net.ts';
 import { realProcesses } from '../../src/host/processes.ts';
-import { findProcesses, type RunningProcess } from '../../src/services/processes.ts';
+import { findNamed, type RunningProcess } from '../../src/services/processes.ts';
 
 export const fixtures = new URL('../fixtures', import.meta.url).pathname;
 
@@ -61,11 +61,11 @@ export async function withDevice(body: (device: Device) => Promise<void>, speed 
       names.add(name);
       const fullEnv = { PATH: process.env.PATH ?? '', ...env };
       const { pid } = await host.processes.start({ argv, cwd: directory, env: fullEnv });
-      const find = async () => (await findProcesses(host, name)).find((process) => process.pid === pid);
+      const find = async () => (await findNamed(host, [name])).find((process) => process.pid === pid);
       return await eventually(`${name} runs`, find);
     },
     running: async (program) => {
-      const found = await findProcesses(host, nameOf(program));
+      const found = await findNamed(host, [nameOf(program)]);
       return found.filter(({ parentPid }) => !found.some(({ pid }) => pid === parentPid));
     },
   };
@@ -74,7 +74,7 @@ export async function withDevice(body: (device: Device) => Promise<void>, speed 
   } finally {
     // Again until none is left: some of them start others.
     await eventually('all that was started is gone', async () => {
-      const left = (await Promise.all([...names].map((name) => findProcesses(host, name)))).flat();
+      const left = (await Promise.all([...names].map((name) => findNamed(host, [name])))).flat();
       for (const { pid } of left) host.processes.signal(pid, 'SIGKILL');
       return left.length === 0;
     });

@@ -18,7 +18,7 @@ import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { limits } from '../../src/limits.ts';
 import type { ServiceSpec } from '../../src/release.ts';
-import { findProcesses, type RunningProcess } from '../../src/services/processes.ts';
+import { findNamed, type RunningProcess } from '../../src/services/processes.ts';
 import { captureServices, startServices, stopServices } from '../../src/services/services.ts';
 import { concurrently } from '../runner/concurrently.ts';
 import { type Device, eventually, fixtures, withDevice } from './device.ts';
@@ -64,7 +64,7 @@ async function runs(
   child.unref();
   const name = program.slice(program.lastIndexOf('/') + 1);
   return await eventually(`${name} of uid ${uid}`, async () =>
-    (await findProcesses(device.host, name)).find(({ pid }) => pid === child.pid),
+    (await findNamed(device.host, [name])).find(({ pid }) => pid === child.pid),
   );
 }
 
@@ -210,7 +210,7 @@ tests.needing(
             }
           });
         await eventually('both run', async () => named().length === 2);
-        assert.equal(await findProcesses(device.host, name), []);
+        assert.equal(await findNamed(device.host, [name]), []);
         const snapshots = await captureServices(device.host, [spec(program)]);
         assert.equal(snapshots[0]?.runningProcesses, []);
         await stopServices(device.host, snapshots);

@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import type { Processes } from '../../src/host/host.ts';
 import { captureProcess } from '../../src/services/capture-process.ts';
 import {
-  findProcesses,
+  findNamed,
   inheritableEnvironment,
   runningProcesses,
   terminate,
@@ -36,7 +36,7 @@ test('a name longer than the kernel keeps is found, its neighbour with the same 
       (await device.running(one)).map(({ pid }) => pid),
       [first.pid],
     );
-    assert.equal(await findProcesses(device.host, first.comm), []);
+    assert.equal(await findNamed(device.host, [first.comm]), []);
   }));
 
 test('a script run by an interpreter is found by the name of the script', () =>
@@ -130,7 +130,7 @@ test('never the updater itself, init, kernel threads or zombies', () =>
       read: async (pid, file) => (file === 'stat' ? stats[pid] : ''),
       readLink: async () => undefined,
     };
-    const found = await findProcesses({ ...host, processes: staged }, 'same');
+    const found = await findNamed({ ...host, processes: staged }, ['same']);
     assert.equal(
       found.map(({ pid }) => pid),
       [5],

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import * as v from 'valibot';
 import type { ServiceSpec } from '../../src/release.ts';
-import { findProcesses } from '../../src/services/processes.ts';
+import { findNamed } from '../../src/services/processes.ts';
 import { captureServices, startServices, stopServices } from '../../src/services/services.ts';
 import { type ServiceSnapshot, ServiceSnapshotsSchema } from '../../src/services/snapshot.ts';
 import { concurrently } from '../runner/concurrently.ts';
@@ -78,7 +78,7 @@ test.long('several processes of a name all come back, workers only through the p
     const four = () =>
       eventually(
         'two with a worker each',
-        async () => (await findProcesses(device.host, spec(program).module)).length === 4,
+        async () => (await findNamed(device.host, [spec(program).module])).length === 4,
       );
     await four();
     const snapshots = await captureServices(device.host, [spec(program)]);

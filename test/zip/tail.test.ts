@@ -6,8 +6,9 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { patchingTogether, patchwork } from '../../src/download/patchwork.ts';
 import { foretold } from '../../src/zip/frame.ts';
-import { readTail, type TailEntry } from '../../src/zip/tail.ts';
+import type { TailEntry } from '../../src/zip/tail.ts';
 import { buildPackage, xorshift } from '../fixtures/package-builder.ts';
+import { readTail } from '../fixtures/read-tail.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'tail-'));
 test.after(() => rmSync(folder, { recursive: true, force: true }));
