@@ -59,7 +59,7 @@ export const options = {
       v.minLength(1, 'must name at least one directory'),
     ),
     ['/opt/tope'],
-    'directory that packages may write below; what is given replaces the default, so name /opt/tope, too, where it is to stay',
+    'directory that packages may write below; what is given replaces the default, so name /opt/tope, too, if it is to stay',
     'list',
   ),
   allow_http: toggle('allow-http', false, 'packages may come over http from any host'),
