@@ -2,9 +2,11 @@
  * `tope-updater install --root DIR FILE`: installs into a tree that becomes a device's image, with the same checks, transaction,
  * record and history, so that the first update in the field knows what is deployed. No daemon; nothing of the tree runs.
  */
+
 import { basename, join } from 'node:path';
 import { type Flags, UsageError } from '../config.ts';
 import { addToHistory, entryOfPlan } from '../deploy/history-file.ts';
+import { UpdateError } from '../errors.ts';
 import { realClock } from '../host/clock.ts';
 import { plainFiles, realFiles } from '../host/files.ts';
 import type { Files, Host, Log } from '../host/host.ts';
@@ -150,7 +152,6 @@ async function endWhatWasCut(context: TransactionContext): Promise<void> {
   if (leftover.kind === 'damaged')
     throw new CommandError(`the journal of the tree is damaged: ${leftover.why}; begin with a fresh tree`);
   const { journal } = leftover;
-  const { UpdateError } = await import('../errors.ts');
   const cut = new UpdateError('DEPLOYMENT_FAILED', 'an earlier install into this tree was cut');
   if (journal.state === 'committed') ended(await resumeForward(context, journal));
   else await resumeUndo(context, journal, cut);

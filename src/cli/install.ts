@@ -1,4 +1,5 @@
 /** `tope-updater install FILE|URL`: finds out what to ask the daemon for, serves it a local file, follows it to the end. The checks are its own. */
+
 import { basename } from 'node:path';
 import * as v from 'valibot';
 import { type Flags, UsageError } from '../config.ts';
@@ -15,11 +16,16 @@ import { type Client, clientOf, onceThere } from './client.ts';
 import { imageFlags } from './device-commands.ts';
 import { CommandError } from './failure.ts';
 import { bytesText } from './figures.ts';
+import { serveFile } from './file-server.ts';
 import { isSet, textFlag } from './flags.ts';
+import { forecastSentence } from './forecast-text.ts';
+import { installImage } from './install-image.ts';
 import { notesHere } from './notes-text.ts';
+import { deviceRules, foreseeInstall } from './on-device.ts';
 import { createOutput, type Output } from './output.ts';
 import { type PackageFacts, readFacts } from './package-facts.ts';
 import { placeAt } from './place.ts';
+import { remoteFacts } from './remote-package.ts';
 
 /** A package that the daemon can be told of; `close` ends what serves it. */
 interface Offer {
@@ -32,7 +38,7 @@ interface Offer {
 export async function install(invocation: CommandInvocation, updater: string): Promise<number> {
   const { flags, operands } = invocation;
   const root = textFlag(flags, 'root');
-  if (root !== undefined) return (await import('./install-image.ts')).installImage(invocation, root, updater);
+  if (root !== undefined) return installImage(invocation, root, updater);
   const alone = imageFlags.find(({ flag }) => flags[flag] !== undefined);
   if (alone !== undefined) throw new UsageError(`--${alone.flag} has a meaning with --root only`);
   const [place = ''] = operands;
@@ -93,8 +99,6 @@ async function questionOf(
   if (path === '') return `${usual}; what it would do is told of a file only. ${question}`;
   output.live('looking at this device ...');
   try {
-    const { deviceRules, foreseeInstall } = await import('./on-device.ts');
-    const { forecastSentence } = await import('./forecast-text.ts');
     const { elsewhere, ...rules } = await deviceRules(connectionOf(flags));
     if (elsewhere !== undefined)
       return `${usual}; the daemon at ${elsewhere} is not the one of this machine, so what it would do cannot be foretold. ${question}`;
@@ -169,7 +173,6 @@ async function offerFile(path: string, flags: Flags, output: Output): Promise<Of
   const given = textFlag(flags, 'release');
   if (given !== undefined && given !== facts.version)
     throw new CommandError(`${path} is version ${facts.version}, not ${given}`);
-  const { serveFile } = await import('./file-server.ts');
   const request = requestOf(facts, basename(path), 'http://127.0.0.1/');
   const server = await serveFile(plainFiles(), path, request.package_name, facts.md5);
   return { request: { ...request, package_url: server.url }, notes: facts.notes, close: server.close };
@@ -179,7 +182,6 @@ async function offerUrl(url: string, flags: Flags, output: Output): Promise<Offe
   const size = textFlag(flags, 'size');
   if (size !== undefined && !/^\d{1,15}$/.test(size))
     throw new UsageError(`--size: must be a number of bytes, not "${size}"`);
-  const { remoteFacts } = await import('./remote-package.ts');
   const facts = await remoteFacts(
     realNet({ environment: process.env }),
     url,

@@ -20,6 +20,7 @@ import { isSet, listFlag, textFlag } from './flags.ts';
 import { forecastLines, forecastReport } from './forecast-text.ts';
 import { type Foretold, foretell } from './foretell.ts';
 import { allNotes } from './notes-text.ts';
+import { deviceRules, foreseeInstall } from './on-device.ts';
 import { createOutput, type Output } from './output.ts';
 import { placeAt } from './place.ts';
 import { refusalText, targetRulesOf } from './target-rules.ts';
@@ -72,7 +73,6 @@ async function packageAt(place: string): Promise<string> {
 }
 
 async function rulesHere(flags: Flags): Promise<PlanningSettings> {
-  const { deviceRules } = await import('./on-device.ts');
   return deviceRules(flags).catch((thrown: unknown) => {
     throw new CommandError(`--on-device: ${errorText(thrown)}`, 1, { cause: thrown });
   });
@@ -84,7 +84,6 @@ async function foreseen(
   rules: PlanningSettings,
   place: string,
 ): Promise<Forecast> {
-  const { foreseeInstall } = await import('./on-device.ts');
   return foreseeInstall(path, release.version, rules).catch((thrown: unknown) => {
     const isUnread = process.geteuid?.() !== 0 && /EACCES|EPERM/.test(errorText(thrown));
     const what = isUnread

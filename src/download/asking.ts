@@ -7,15 +7,40 @@ import type { Host, HttpResponse } from '../host/host.ts';
 import { pacer } from '../host/pace.ts';
 import type { Watched } from '../host/watchdog.ts';
 import { limits } from '../limits.ts';
-import type { Step } from './adaptive.ts';
-import { exchange } from './exchange.ts';
+import type { Adaptive, Step } from './adaptive.ts';
+import type { Checkpoints } from './checkpoint.ts';
+import { type ExchangeOptions, exchange } from './exchange.ts';
+import type { Holding } from './holding.ts';
 import { loginPage } from './network-error.ts';
 import type { PartFile } from './part-file.ts';
 import type { PackageRequest } from './request.ts';
 import { isHtml, type Question, validatorsOf } from './resume.ts';
 import { type Failure, retryAfterMs } from './retry.ts';
-import type { TransferOptions, TransferParts } from './transfer.ts';
 import { type Address, redactUrl } from './url-policy.ts';
+
+export interface TransferOptions extends ExchangeOptions {
+  readonly bytesPerSecond: number | undefined;
+  /** A try in which nothing is processed for so long is given up, whatever is stuck; twice the stall time unless given. */
+  readonly stuckTimeoutMs?: number | undefined;
+  /** How long to wait for somebody to answer, in ms; undefined: no answer is a failed try like every other. */
+  readonly waitForNetworkMs?: number | undefined;
+  /** A server whose names of the file proved wrong is not believed once more. */
+  readonly trustsNames?: boolean;
+  readonly onProgress: (bytes: number) => void;
+  /** So many bytes more came over the network. */
+  readonly onReceived?: (bytes: number) => void;
+  /** So many bytes more were made of what the device has. */
+  readonly onReused?: (bytes: number) => void;
+  readonly onRetry?: () => void;
+  /** What is waited for, told with each try without an answer; undefined: no longer. */
+  readonly onWaiting?: (what: string | undefined) => void;
+}
+
+export interface TransferParts {
+  readonly holding: Holding;
+  readonly saved: Checkpoints;
+  readonly adaptive: Adaptive;
+}
 
 /** What is asked for; `make` needs no question. */
 export type Wanted = Exclude<Step, { kind: 'make' }>;

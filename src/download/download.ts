@@ -57,7 +57,7 @@ export interface DownloadOptions {
   readonly trustsNames?: boolean;
   /** What the device has already; undefined: all is fetched. */
   readonly candidates?: Candidates | undefined;
-  /** See TransferOptions. */
+  /** See asking.ts. */
   readonly stuckTimeoutMs?: number | undefined;
   /** Longest silence of the server; limits.downloadStallMs unless given. */
   readonly stallTimeoutMs?: number | undefined;

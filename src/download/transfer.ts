@@ -7,41 +7,15 @@
 import { UpdateError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import { StuckError, watched } from '../host/watchdog.ts';
-import type { Adaptive, Step } from './adaptive.ts';
-import { createAsking, type Wanted } from './asking.ts';
+import type { Step } from './adaptive.ts';
+import { createAsking, type TransferOptions, type TransferParts, type Wanted } from './asking.ts';
 import { stuckAfterMs } from './bounded.ts';
-import type { Checkpoints } from './checkpoint.ts';
-import { type ExchangeOptions, withholding } from './exchange.ts';
-import type { Holding } from './holding.ts';
+import { withholding } from './exchange.ts';
 import { awaited, isFinal, isNetworkError, networkErrorText } from './network-error.ts';
 import type { PackageRequest } from './request.ts';
 import { afterFailure, type Failure, networkWaitMs } from './retry.ts';
 import { SourceError } from './source-error.ts';
 import { type Address, redactUrl } from './url-policy.ts';
-
-export interface TransferOptions extends ExchangeOptions {
-  readonly bytesPerSecond: number | undefined;
-  /** A try in which nothing is processed for so long is given up, whatever is stuck; twice the stall time unless given. */
-  readonly stuckTimeoutMs?: number | undefined;
-  /** How long to wait for somebody to answer, in ms; undefined: no answer is a failed try like every other. */
-  readonly waitForNetworkMs?: number | undefined;
-  /** A server whose names of the file proved wrong is not believed once more. */
-  readonly trustsNames?: boolean;
-  readonly onProgress: (bytes: number) => void;
-  /** So many bytes more came over the network. */
-  readonly onReceived?: (bytes: number) => void;
-  /** So many bytes more were made of what the device has. */
-  readonly onReused?: (bytes: number) => void;
-  readonly onRetry?: () => void;
-  /** What is waited for, told with each try without an answer; undefined: no longer. */
-  readonly onWaiting?: (what: string | undefined) => void;
-}
-
-export interface TransferParts {
-  readonly holding: Holding;
-  readonly saved: Checkpoints;
-  readonly adaptive: Adaptive;
-}
 
 /**
  * Resolves when the file has `package_size` bytes, all on disk. Rejects with an UpdateError, or with the signal's reason;

@@ -1,5 +1,11 @@
 /** The starters besides the plain service: a web folder, a service in Python, settings that people edit. Pure. See starter.ts. */
-import type { StarterFile } from './starter.ts';
+
+export interface StarterFile {
+  /** Below the folder, "/" between components. */
+  readonly path: string;
+  readonly mode: number;
+  readonly text: string;
+}
 
 /** A web folder whose uploads are the user's. */
 export const webFiles: readonly StarterFile[] = [

@@ -1,13 +1,6 @@
 /** The folder that `init` writes: a manifest that explains itself, what it deploys, and what to do next. It can be packed as it is. Pure. */
 
-import { configFiles, pythonFiles, webFiles } from './starter-kinds.ts';
-
-export interface StarterFile {
-  /** Below the folder, "/" between components. */
-  readonly path: string;
-  readonly mode: number;
-  readonly text: string;
-}
+import { configFiles, pythonFiles, type StarterFile, webFiles } from './starter-kinds.ts';
 
 export const starterKinds = ['service', 'web', 'python', 'config'] as const;
 export type StarterKind = (typeof starterKinds)[number];

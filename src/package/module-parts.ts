@@ -10,9 +10,20 @@ import type { ListedFile as FileFacts } from './manifest-schema.ts';
 import { moduleAttributes } from './module-attributes.ts';
 import { moduleFacts, whenThere } from './module-facts.ts';
 import { quoted } from './path-fault.ts';
-import type { PackageEntry } from './release.ts';
 import type { PlacedModule } from './self-module.ts';
 import { parents } from './targets.ts';
+
+/** What is needed to know of a ZIP entry; archive.ts gives more. */
+export interface PackageEntry {
+  /** Without the "/" at the end of a directory's name. */
+  readonly name: string;
+  readonly isDirectory: boolean;
+  readonly sizeBytes: number;
+  readonly mode: number | undefined;
+  /** Of a symlink: where it leads to. */
+  readonly link?: string | undefined;
+  readonly crc32?: number | undefined;
+}
 
 export interface ModuleParts {
   /** `src` without the slash at its end. */

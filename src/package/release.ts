@@ -11,23 +11,11 @@ import type { CompleteManifest } from './listed-files.ts';
 import { invalidManifest as invalid } from './manifest.ts';
 import { withoutSlash } from './manifest-fields.ts';
 import type { ListedFile as FileFacts } from './manifest-schema.ts';
-import { checkSize, type ModuleParts, moduleParts } from './module-parts.ts';
+import { checkSize, type ModuleParts, moduleParts, type PackageEntry } from './module-parts.ts';
 import { quoted } from './path-fault.ts';
 import { removalOf } from './removal.ts';
 import { placeModules, type SelfRule } from './self-module.ts';
 import { checkTargets, parents, type TargetRules } from './targets.ts';
-
-/** What is needed to know of a ZIP entry; archive.ts gives more. */
-export interface PackageEntry {
-  /** Without the "/" at the end of a directory's name. */
-  readonly name: string;
-  readonly isDirectory: boolean;
-  readonly sizeBytes: number;
-  readonly mode: number | undefined;
-  /** Of a symlink: where it leads to. */
-  readonly link?: string | undefined;
-  readonly crc32?: number | undefined;
-}
 
 export interface ReleaseRules extends TargetRules {
   /** The version asked for; undefined when any will do (a package is only looked at). */

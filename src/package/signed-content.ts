@@ -7,7 +7,7 @@ import { breathing } from '../host/breathing.ts';
 import type { Release } from '../release.ts';
 import type { CompleteManifest } from './listed-files.ts';
 import { withoutSlash } from './manifest-fields.ts';
-import type { PackageEntry } from './release.ts';
+import type { PackageEntry } from './module-parts.ts';
 import { refusal } from './signature.ts';
 import { parents } from './targets.ts';
 

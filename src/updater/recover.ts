@@ -29,9 +29,8 @@
 import type { JournalState } from '../deploy/journal.ts';
 import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
-import { verifiedOf } from './saved-state.ts';
 import type { Saved } from './store.ts';
-import { isExpired, type Moment } from './waiting.ts';
+import { isExpired, type Moment, verifiedOf } from './waiting.ts';
 
 export interface Found {
   readonly saved: Saved | undefined;

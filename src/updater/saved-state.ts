@@ -4,10 +4,11 @@ import * as v from 'valibot';
 import { PackageSchema } from '../download/request.ts';
 import { noValidators, type ResumeInfo, ResumeSchema } from '../download/resume.ts';
 import { UpdateError } from '../errors.ts';
-import type { Operation, State, UpdateOperation } from './event.ts';
+import type { Operation, State } from './event.ts';
 import { initialState } from './machine.ts';
 import type { Decision } from './recover.ts';
-import type { Saved, SavedUpdate } from './store.ts';
+import type { Saved } from './store.ts';
+import { verifiedOf } from './waiting.ts';
 
 /** What to write down; undefined: nothing worth remembering. */
 export function savedOf(
@@ -74,18 +75,6 @@ export function stateOf(saved: Saved | undefined, decision: Decision): State {
     default:
       return decision satisfies never;
   }
-}
-
-/** When the package of an update was verified, by both clocks. */
-export function verifiedOf({
-  verified_at,
-  verified_boot,
-}: SavedUpdate): Pick<UpdateOperation, 'verifiedMs' | 'verifiedBoot'> {
-  if (verified_at === null) return { verifiedMs: null };
-  const verifiedMs = Date.parse(verified_at);
-  if (verified_boot?.at !== verified_at) return { verifiedMs };
-  const { id, ms } = verified_boot;
-  return { verifiedMs, verifiedBoot: { id, ms } };
 }
 
 /** What state.json remembers for the resume of a download; undefined for a rollback. */

@@ -6,6 +6,7 @@ import { limits } from '../limits.ts';
 import type { Notes } from '../notes.ts';
 import type { Seal } from '../seal.ts';
 import type { Operation, State, UpdateOperation } from './event.ts';
+import type { SavedUpdate } from './store.ts';
 
 /** A verified package is there that an /update may ask for. */
 export function isWaiting(state: State): boolean {
@@ -37,6 +38,18 @@ export function momentOf(clock: Pick<Clock, 'now' | 'boot'>): Required<Moment> {
 /** The operation whose package was found good at that moment. */
 export function verifiedAt(operation: UpdateOperation, { nowMs, boot }: Moment): UpdateOperation {
   return { ...operation, verifiedMs: nowMs, ...(boot && { verifiedBoot: boot }) };
+}
+
+/** When the package of an update was verified, by both clocks. */
+export function verifiedOf({
+  verified_at,
+  verified_boot,
+}: SavedUpdate): Pick<UpdateOperation, 'verifiedMs' | 'verifiedBoot'> {
+  if (verified_at === null) return { verifiedMs: null };
+  const verifiedMs = Date.parse(verified_at);
+  if (verified_boot?.at !== verified_at) return { verifiedMs };
+  const { id, ms } = verified_boot;
+  return { verifiedMs, verifiedBoot: { id, ms } };
 }
 
 /** The same with the seal that was made meanwhile. */

@@ -3,7 +3,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { checkLinks } from '../../src/package/links.ts';
 import { parseManifest } from '../../src/package/manifest.ts';
-import { type PackageEntry, resolveRelease } from '../../src/package/release.ts';
+import type { PackageEntry } from '../../src/package/module-parts.ts';
+import { resolveRelease } from '../../src/package/release.ts';
 import { requireLinks } from '../../src/package/signed-content.ts';
 import { refusal } from '../deploy/parts.ts';
 

@@ -4,7 +4,8 @@ import * as assert from 'uvu/assert';
 import { limits } from '../../src/limits.ts';
 import type { CompleteManifest } from '../../src/package/listed-files.ts';
 import { parseManifest } from '../../src/package/manifest.ts';
-import { type PackageEntry, type ReleaseRules, resolveRelease } from '../../src/package/release.ts';
+import type { PackageEntry } from '../../src/package/module-parts.ts';
+import { type ReleaseRules, resolveRelease } from '../../src/package/release.ts';
 import type { Release } from '../../src/release.ts';
 import { refusal } from '../deploy/parts.ts';
 

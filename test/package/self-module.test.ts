@@ -4,7 +4,8 @@ import * as assert from 'uvu/assert';
 import { UpdateError } from '../../src/errors.ts';
 import { featuresUsed } from '../../src/package/features.ts';
 import { parseManifest } from '../../src/package/manifest.ts';
-import { type PackageEntry, resolveRelease } from '../../src/package/release.ts';
+import type { PackageEntry } from '../../src/package/module-parts.ts';
+import { resolveRelease } from '../../src/package/release.ts';
 import { anySelf, type SelfRule } from '../../src/package/self-module.ts';
 import type { Release } from '../../src/release.ts';
 
