@@ -170,16 +170,17 @@ function inflatedTogether(
  * Frees a large buffer that nobody uses any more, where the runtime can (Node 22 and newer): those of work that is under way live through
  * two small collections, and after that only a full one would free them. False where it is left to that.
  */
-function giveBack({ buffer }: Uint8Array): boolean {
+function giveBack({ buffer, byteOffset, byteLength }: Uint8Array): boolean {
   const own: { readonly byteLength: number; transfer?(bytes: number): unknown } = buffer;
-  // A smaller one may share its memory with others.
-  if (own.transfer === undefined || own.byteLength <= sharedMostBytes) return false;
+  // What does not fill its memory shares that with others: Node's pool, which cannot be detached.
+  const isAlone = byteOffset === 0 && own.byteLength <= byteLength + 1;
+  if (own.transfer === undefined || !isAlone || byteLength <= worthwhileBytes) return false;
   own.transfer(0);
   return true;
 }
 
-/** Node's own size of the memory that small buffers share, at most. */
-const sharedMostBytes = 64 * 1024;
+/** A smaller one is not worth the call. */
+const worthwhileBytes = 64 * 1024;
 
 /** Deflated, no name, no time, of an unknown system (RFC 1952 2.3). Behind the data come its CRC-32 and size. */
 const memberHead = Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255);
