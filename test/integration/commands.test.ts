@@ -86,7 +86,7 @@ tests('one that fails undoes the update, and on_undo takes back what had begun',
   }),
 );
 
-tests('an on_undo that fails is told, and everything is put back all the same', () =>
+tests.long('an on_undo that fails is told, and everything is put back all the same', () =>
   withDevice(async (device) => {
     const daemon = await device.start();
     const spec = migrating(device, '2.0.0', { before_start: ['exit 1'], on_undo: ['echo oh no; exit 2'] });
@@ -116,7 +116,7 @@ tests('commands of a service of which nothing changes do not run, and it runs on
   }),
 );
 
-tests(
+tests.long(
   'commands that are others than before run while their service is down, and so does what takes them back',
   () =>
     withDevice(async (device) => {

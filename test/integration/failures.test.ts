@@ -106,7 +106,7 @@ tests.long('by a service that dies within two seconds of its start is undone', (
   }),
 );
 
-tests('by a service that cannot be executed is undone', () =>
+tests.long('by a service that cannot be executed is undone', () =>
   withDevice(async (device) => {
     const daemon = await device.start();
     const spec = device.usual('2.0.0', { 'modules/alpha': { content: '\u007fELF no program', mode: 0o755 } });

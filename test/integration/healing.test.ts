@@ -97,7 +97,7 @@ tests('verifying: a package that was whole is verified again, without the networ
   }),
 );
 
-tests('toInstall: waits on after a restart', () =>
+tests.long('toInstall: waits on after a restart', () =>
   withDevice(async (device) => {
     const { daemon: first } = await waiting(device);
     await first.end('SIGKILL');
@@ -166,7 +166,7 @@ tests('toInstall: a package whose digest is right and whose seal is not is not i
   }),
 );
 
-tests('toInstall: a package that is gone is an error that says so', () =>
+tests.long('toInstall: a package that is gone is an error that says so', () =>
   withDevice(async (device) => {
     const { daemon: first, request } = await waiting(device);
     await first.end('SIGTERM');
