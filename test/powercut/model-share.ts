@@ -4,17 +4,20 @@ import { isWholeAfterCuts } from './model-run.ts';
 import { type Scenario, scenarios } from './scenarios.ts';
 
 /**
- * A part of what `make torture` looks at: every subset of up to 4 unforced operations, few kills, nothing at random. A second
- * cut costs as much as the scenario itself: only in the longest, and in the plain undo.
+ * A part of what `make torture` looks at: every subset of up to 4 unforced operations, few kills, nothing at random. Second cuts
+ * cost as much as a scenario itself: they are in the plain undo alone.
  */
 const depthOf = ({ name }: Scenario) => ({
   exhaustiveUpTo: 4,
   nestedExhaustiveUpTo: 1,
   samples: 0,
-  nestedEvery: name === 'failing health, everything put back' ? 700 : 1100,
+  nestedEvery: name === 'failing health, everything put back' ? 700 : noSecondCut,
   killEvery: 9,
   seed: 1,
 });
+
+/** More than there are states of a scenario. */
+const noSecondCut = 1_000_000;
 
 /** Every second scenario as a test, from the first or from the second on. */
 export function share(first: 0 | 1): Test {
