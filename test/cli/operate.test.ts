@@ -114,43 +114,46 @@ test('status tells what is installed, module by module, also without a daemon', 
   });
 });
 
-test('release notes are told before the install, while the package waits, and of what is installed', async () => {
-  await withDevice(async (device) => {
-    const notes = { en: 'Faster.\nQuieter.', zh: '更快。' };
-    const path = join(device.folder, 'noted.zip');
-    const spec = { ...dataOnly(device, '2.0.0'), manifest: { notes } };
-    await buildPackage(spec, path);
-    const verified = await command(['verify', path, '--allow-root', device.root]);
-    assert.match(
-      verified.stdout,
-      /\nnotes \(en\):\n {2}Faster\.\n {2}Quieter\.\nnotes \(zh\):\n {2}更快。\n/,
-    );
-    let daemon = await device.start();
-    const asked = await commandOnTerminal(['install', path, ...at(daemon)], {
-      environment: { LANG: 'zh_CN.UTF-8' },
-      on: [{ when: /\[y\/N\]/, act: ({ type }) => type('n\n') }],
-    });
-    assert.match(asked.stdout, /what is new:\r\n {2}更快。\r\n[\s\S]*Install it on this device\? \[y\/N\]/);
+test.long(
+  'release notes are told before the install, while the package waits, and of what is installed',
+  async () => {
+    await withDevice(async (device) => {
+      const notes = { en: 'Faster.\nQuieter.', zh: '更快。' };
+      const path = join(device.folder, 'noted.zip');
+      const spec = { ...dataOnly(device, '2.0.0'), manifest: { notes } };
+      await buildPackage(spec, path);
+      const verified = await command(['verify', path, '--allow-root', device.root]);
+      assert.match(
+        verified.stdout,
+        /\nnotes \(en\):\n {2}Faster\.\n {2}Quieter\.\nnotes \(zh\):\n {2}更快。\n/,
+      );
+      let daemon = await device.start();
+      const asked = await commandOnTerminal(['install', path, ...at(daemon)], {
+        environment: { LANG: 'zh_CN.UTF-8' },
+        on: [{ when: /\[y\/N\]/, act: ({ type }) => type('n\n') }],
+      });
+      assert.match(asked.stdout, /what is new:\r\n {2}更快。\r\n[\s\S]*Install it on this device\? \[y\/N\]/);
 
-    const versions = async () => (await daemon.get('versions')).data as Versions;
-    await daemon.post('download', await device.offer(spec));
-    await daemon.reach('toInstall');
-    assert.equal((await versions()).waiting, { version: '2.0.0', notes });
-    const { stdout } = await command(['status', ...at(daemon)]);
-    assert.match(
-      stdout,
-      /^toInstall: .*\ninstalled: nothing yet\nwhat is new:\n {2}Faster\.\n {2}Quieter\.\n$/,
-    );
-    await daemon.end('SIGTERM');
-    daemon = await device.start();
-    await daemon.reach('toInstall');
-    assert.equal((await versions()).waiting, { version: '2.0.0', notes }, 'after a restart, too');
-    await daemon.post('update', { version: '2.0.0' });
-    await daemon.reach('success');
-    const modules = [{ name: 'data', version: '2.0.0' }];
-    assert.equal(await versions(), { installed: { version: '2.0.0', modules, notes }, waiting: null });
-  });
-});
+      const versions = async () => (await daemon.get('versions')).data as Versions;
+      await daemon.post('download', await device.offer(spec));
+      await daemon.reach('toInstall');
+      assert.equal((await versions()).waiting, { version: '2.0.0', notes });
+      const { stdout } = await command(['status', ...at(daemon)]);
+      assert.match(
+        stdout,
+        /^toInstall: .*\ninstalled: nothing yet\nwhat is new:\n {2}Faster\.\n {2}Quieter\.\n$/,
+      );
+      await daemon.end('SIGTERM');
+      daemon = await device.start();
+      await daemon.reach('toInstall');
+      assert.equal((await versions()).waiting, { version: '2.0.0', notes }, 'after a restart, too');
+      await daemon.post('update', { version: '2.0.0' });
+      await daemon.reach('success');
+      const modules = [{ name: 'data', version: '2.0.0' }];
+      assert.equal(await versions(), { installed: { version: '2.0.0', modules, notes }, waiting: null });
+    });
+  },
+);
 
 test('an update that was undone is told with what runs again', async () => {
   await withDevice(async (device) => {
@@ -171,7 +174,7 @@ test('an update that was undone is told with what runs again', async () => {
   });
 });
 
-test('status tells a failed update by its exit status, and as JSON', async () => {
+test.long('status tells a failed update by its exit status, and as JSON', async () => {
   await withDevice(async (device) => {
     const daemon = await device.start();
     const before = await command(['status', ...at(daemon)]);

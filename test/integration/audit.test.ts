@@ -275,7 +275,7 @@ async function post(daemon: Daemon, name: string, body: object): Promise<{ code:
   return (await response.json()) as { code: number; msg: string };
 }
 
-tests(
+tests.long(
   'symlinks of a tree are deployed, audited, repaired, removed and rolled back over several updates',
   () =>
     withDevice(async (device) => {

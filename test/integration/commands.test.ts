@@ -102,7 +102,7 @@ function standing(device: Device, version: string, of: string, more: object = {}
   return { ...migrating(device, of), version, modules, withDigests: true };
 }
 
-tests('commands of a service of which nothing changes do not run, and it runs on', () =>
+tests.long('commands of a service of which nothing changes do not run, and it runs on', () =>
   withDevice(async (device) => {
     const daemon = await device.start();
     await installed(device, daemon, standing(device, '2.0.0', '2.0.0'));

@@ -107,7 +107,7 @@ tests.long('toInstall: waits on after a restart', () =>
   }),
 );
 
-tests('toInstall: expires at a start after 24 hours, with a report, and nothing is left of it', () =>
+tests.long('toInstall: expires at a start after 24 hours, with a report, and nothing is left of it', () =>
   withDevice(async (device) => {
     const { daemon: first } = await waiting(device);
     await first.end('SIGTERM');

@@ -194,7 +194,7 @@ tests('installing: everything is refused, and a cancel too once files are switch
   }),
 );
 
-tests('installing: a cancel before files are switched leaves everything as it was', () =>
+tests.long('installing: a cancel before files are switched leaves everything as it was', () =>
   withDevice(async (device) => {
     // A service that takes its time to end: the install waits for it.
     writeFileSync(device.program('beta'), device.programText('beta', '1.0.0', { endsAfterS: 2 }));
@@ -237,7 +237,7 @@ tests.long('rebooting: everything is refused', () =>
   }),
 );
 
-tests('success: the installed package cannot be installed once more without a download', () =>
+tests.long('success: the installed package cannot be installed once more without a download', () =>
   withDevice(async (device) => {
     const daemon = await device.start();
     assert.is((await device.install(daemon, dataOnly(device, '2.0.0'))).stage, 'success');

@@ -53,7 +53,7 @@ tests(
     }),
 );
 
-tests('where the update fails, what was to go is back: file, record and service', () =>
+tests.long('where the update fails, what was to go is back: file, record and service', () =>
   withDevice(async (device) => {
     const daemon = await device.start();
     await installed(device, daemon, device.usual('2.0.0'));

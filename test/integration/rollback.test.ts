@@ -67,7 +67,7 @@ tests('a package that is refused stands in the history with what was installed',
   }),
 );
 
-tests('what is put beside an edited file is told by history and status', () =>
+tests.long('what is put beside an edited file is told by history and status', () =>
   withDevice(async (device) => {
     const config = (version: string) => ({
       ...dataOnly(device, version),

@@ -132,7 +132,7 @@ tests.long('a client that holds its connection open does not delay the end', () 
   }),
 );
 
-tests('the services it started outlive it', () =>
+tests.long('the services it started outlive it', () =>
   withDevice(async (device) => {
     const daemon = await device.start();
     assert.is((await device.install(daemon, device.usual('2.0.0'))).stage, 'success');
