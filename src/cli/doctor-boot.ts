@@ -5,17 +5,16 @@ import type { Files } from '../host/host.ts';
 import { checkOf, type Finding } from './finding.ts';
 import { journalOf, linkedJournal } from './journal-link.ts';
 
-/** `launcherDirectory`: where the launcher would lie; without one nothing is said, and nothing where all is well. */
+/** `launcherDirectory`: where the launcher would lie; nothing is said without one, before the daemon's first start, and where all is well. */
 export async function bootChecks(
   files: Files,
   launcherDirectory: string,
   workDirectory: string,
 ): Promise<Finding[]> {
-  if ((await files.stat(join(launcherDirectory, 'tope-updater-launch'))) === undefined) return [];
-  const [launcher, work] = await Promise.all(
-    [launcherDirectory, workDirectory].map((path) => realpath(path)),
-  );
-  if (launcher === undefined || work === undefined || launcher === work) return [];
+  for (const place of [join(launcherDirectory, 'tope-updater-launch'), workDirectory])
+    if ((await files.stat(place)) === undefined) return [];
+  const [launcher, work] = [await realpath(launcherDirectory), await realpath(workDirectory)];
+  if (launcher === work) return [];
   if ((await linkedJournal(launcher)) === journalOf(work)) return [];
   return [
     checkOf('boot').warn(

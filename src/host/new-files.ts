@@ -8,12 +8,11 @@
  * directory (set-group-ID bit, default list) and the mount, and only the directory's owner, who is the updater then, could change that.
  */
 import fs from 'node:fs';
-import { nameByPath } from './anchors.ts';
 import type { AttributeCalls } from './attributes.ts';
-import { directoryRuns } from './directory-runs.ts';
+import { type Inside, settleByDirectory } from './directory-runs.ts';
 import type { FileOwner, FileStat, Files, OpenFile } from './host.ts';
 import { pathBytes } from './raw-text.ts';
-import { type Failure, settleAll, settleEach, systemFailure } from './settled.ts';
+import { type Failure, settleAll, settleEach } from './settled.ts';
 
 /** A small file that is to be made. */
 export interface NewFile extends FileOwner {
@@ -50,34 +49,21 @@ export async function setAttributes(
   await file.setMode(wanted.mode);
 }
 
-type SystemName = string | Buffer;
-
-/** See Files.createMany. `inside` runs an action with a name of the directory that cannot be led elsewhere. */
-export async function createMany(
+/** See Files.createMany. */
+export function createMany(
   files: readonly NewFile[],
-  inside: <T>(directory: string, action: (name: SystemName) => Promise<T>) => Promise<T>,
+  inside: Inside,
   attributes: Pick<AttributeCalls, 'dropInherited'>,
 ): Promise<Failure[]> {
-  const failures: Failure[] = [];
-  for (const { directory, names, first } of directoryRuns(files.map(({ path }) => path))) {
+  const paths = files.map(({ path }) => path);
+  return settleByDirectory(paths, inside, ({ names, first }, base) => {
     const wanted = files.slice(first, first + names.length);
-    try {
-      failures.push(
-        ...(await inside(directory, async (name) => {
-          // A name that is no UTF-8 comes as bytes: there nothing is held open, and the path is as good.
-          const base = typeof name === 'string' ? name : directory;
-          const placed = wanted.map((file, index) => ({ ...file, path: `${base}${names[index]}` }));
-          const made = await createAll(base, placed, attributes);
-          for (const failure of made) nameByPath(failure, base, directory);
-          return made;
-        })),
-      );
-    } catch (thrown) {
-      const failure = systemFailure(thrown);
-      failures.push(...names.map(() => failure));
-    }
-  }
-  return failures;
+    return createAll(
+      base,
+      wanted.map((file, index) => ({ ...file, path: `${base}${names[index]}` })),
+      attributes,
+    );
+  });
 }
 
 /** All in one directory. */

@@ -3,7 +3,7 @@
  * until its first words (newcomers.ts); further requests wait for a turn of the whole API's, what is no HTTP for one of the broken
  * ones' (share.ts). No answer is held back from who reads the one before, only the reading of what comes next.
  * Of too many connections the one goes that lets us wait longest, first among those never answered, never one that we owe an
- * answer, nor one of root's.
+ * answer, and one of root's only where there is no other.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -11,7 +11,7 @@ import { errno } from '../errors.ts';
 import type { Clock, Memory } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { brokenHttp, HttpError } from './http-error.ts';
-import { guardNewcomers, isFromRoot } from './newcomers.ts';
+import { guardNewcomers } from './newcomers.ts';
 import { rawReply } from './reply.ts';
 import { createShare, requestCost } from './share.ts';
 
@@ -28,6 +28,8 @@ export interface Admission {
 }
 
 interface AdmissionOptions {
+  /** TCP ports below this are root's to take; 0: none. */
+  readonly privilegedPortsEnd: number;
   readonly clock: Pick<Clock, 'elapsed' | 'after'>;
   /** Told of the buffers that are made here, and to clear away after so many connections. */
   readonly memory?: Pick<Memory, 'produced' | 'trim'> | undefined;
@@ -50,7 +52,7 @@ interface Connection {
   isEnding: boolean;
 }
 
-export function createAdmission({ clock, memory }: AdmissionOptions): Admission {
+export function createAdmission({ clock, memory, privilegedPortsEnd }: AdmissionOptions): Admission {
   const known = new Map<Socket, Connection>();
   const cost = requestCost();
   const { apiShare, apiSavedMs, apiCrowd, brokenShare, brokenSavedMs } = limits;
@@ -75,6 +77,7 @@ export function createAdmission({ clock, memory }: AdmissionOptions): Admission 
         clock,
         memory,
         turnMs: cost.ms,
+        isFromRoot,
         enter,
         requestsOf: (socket) => known.get(socket)?.count ?? 0,
         use,
@@ -135,8 +138,12 @@ export function createAdmission({ clock, memory }: AdmissionOptions): Admission 
   function enter(socket: Socket): boolean {
     if (known.size >= limits.connections) {
       const goes =
-        firstThat(known, (connection, other) => !connection.wasAnswered && mayGo(connection, other)) ??
-        firstThat(known, (connection, other) => !requests.isWaiting(other) && mayGo(connection, other)) ??
+        firstThat(known, (connection, other) => !connection.wasAnswered && mayGoFirst(connection, other)) ??
+        firstThat(
+          known,
+          (connection, other) => !requests.isWaiting(other) && mayGoFirst(connection, other),
+        ) ??
+        firstThat(known, mayGoFirst) ??
         firstThat(known, mayGo) ??
         socket;
       known.delete(goes);
@@ -173,7 +180,16 @@ export function createAdmission({ clock, memory }: AdmissionOptions): Admission 
 
   /** Who does not read one answer is owed no other. */
   function mayGo({ isAnswering, wasAnswered }: Connection, socket: Socket): boolean {
-    return !isAnswering && (wasAnswered || !isOwed(socket)) && !isFromRoot(socket);
+    return !isAnswering && (wasAnswered || !isOwed(socket));
+  }
+
+  function mayGoFirst(connection: Connection, socket: Socket): boolean {
+    return !isFromRoot(socket) && mayGo(connection, socket);
+  }
+
+  /** From a program of this machine that could take such a port. */
+  function isFromRoot({ remoteAddress = '', remotePort = 0 }: Socket): boolean {
+    return remotePort > 0 && remotePort < privilegedPortsEnd && /^(::ffff:)?127\.|^::1$/.test(remoteAddress);
   }
 
   /** A request of it has arrived whole. */

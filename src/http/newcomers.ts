@@ -4,8 +4,8 @@
  * side; of too many bytes of theirs the one that sent most. One that has left before its request was whole can never be answered:
  * it goes at once.
  *
- * Root's go before all of them, or any local user could keep it from the updater by numbers alone: a port of the loopback
- * interface below 1024 is root's to take (ip(7), CAP_NET_BIND_SERVICE). That gives no right, only a place.
+ * Root's go before all of them, or any local user could keep it from the updater by numbers alone. It is known by its port, as the low
+ * ones are root's to take (ip(7)). That gives no right, only a place.
  */
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
@@ -17,6 +17,7 @@ export interface NewcomersOptions {
   readonly clock: Pick<Clock, 'elapsed' | 'after'>;
   readonly memory: Pick<Memory, 'produced'> | undefined;
   turnMs(): number;
+  isFromRoot(socket: Socket): boolean;
   /** Its first words are heard now; false: it was closed, as there are too many. */
   enter(socket: Socket): boolean;
   /** So many requests stood in its first words. */
@@ -27,7 +28,7 @@ export interface NewcomersOptions {
 
 /** Takes the connections of a server; the returned function closes those that are not let in yet. */
 export function guardNewcomers(server: Server, options: NewcomersOptions): () => void {
-  const { clock, memory, turnMs, enter, requestsOf, use } = options;
+  const { clock, memory, turnMs, isFromRoot, enter, requestsOf, use } = options;
   // Node's own listeners, of which one makes the HTTP parser, come after the wait.
   const listeners = server.listeners('connection');
   server.removeAllListeners('connection');
@@ -127,11 +128,6 @@ export function guardNewcomers(server: Server, options: NewcomersOptions): () =>
     isSweeping = silent.size > 0;
     if (isSweeping) clock.after(sweepMs, sweep);
   }
-}
-
-/** Over TCP on this machine, from a port that only root may take. */
-export function isFromRoot({ remoteAddress = '', remotePort = 0 }: Socket): boolean {
-  return remotePort > 0 && remotePort < 1024 && /^(::ffff:)?127\.|^::1$/.test(remoteAddress);
 }
 
 function firstOf<T>(all: Iterable<T>): T | undefined {

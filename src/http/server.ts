@@ -12,6 +12,7 @@ import {
 import type { AddressInfo, ListenOptions, Socket } from 'node:net';
 import { errno, errorStack } from '../errors.ts';
 import type { Clock, Log, Memory } from '../host/host.ts';
+import { privilegedPortsEnd } from '../host/listening.ts';
 import { boundReceived } from '../host/receive-buffer.ts';
 import { listenGuarded, removeStaleSocket } from '../host/unix-socket.ts';
 import { limits } from '../limits.ts';
@@ -38,6 +39,8 @@ export interface ServerOptions {
   /** The program's version, for the OpenAPI document. */
   readonly version: string;
   readonly log: Log;
+  /** TCP ports below this are root's to take; as the kernel says unless given. */
+  readonly privilegedPortsEnd?: number;
   readonly clock: Clock;
   /** Told of the buffers that are made; without it the collector comes when it likes. */
   readonly memory?: Memory;
@@ -60,7 +63,7 @@ export interface RunningServer {
 
 /** Listens and answers. Rejects with an Error that names the port or the socket that cannot be had; nothing is left open then. */
 export async function startServer(updater: Updater, options: ServerOptions): Promise<RunningServer> {
-  const admission = createAdmission(options);
+  const admission = createAdmission({ privilegedPortsEnd: privilegedPortsEnd(), ...options });
   const listeners: Listener[] = [];
   const events = options.events ?? createEvents(options.clock, updater.progress);
   const handle = requestHandler(updater, { ...options, events }, admission);

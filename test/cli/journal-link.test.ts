@@ -56,7 +56,10 @@ test("a file of that name is nobody's link: it is replaced", async () => {
   assert.is(await linkedJournal(program), join(work, 'backups', 'journal'));
 });
 
-test('without a launcher there is nothing to say', async () => {
+test('without a launcher, or before the first start, there is nothing to say', async () => {
+  rmSync(work, { recursive: true });
+  assert.is(await warnings(), '');
+  mkdirSync(work);
   rmSync(join(program, 'tope-updater-launch'));
   assert.is(await warnings(), '');
 });

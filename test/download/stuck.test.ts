@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { hashPackage } from '../../src/download/verify.ts';
 import { realFiles } from '../../src/host/files.ts';
-import type { Files, Net, OpenFile } from '../../src/host/host.ts';
+import type { Files, Net } from '../../src/host/host.ts';
 import { freeMemory } from '../../src/host/memory.ts';
 import { realNet } from '../../src/host/net.ts';
 import { limits } from '../../src/limits.ts';
+import { type Call, hangingFiles } from '../fixtures/hanging-files.ts';
 import { startFaultServer } from '../network/fault-server.ts';
 import { obtain, requestFor, testHost } from '../network/rig.ts';
 import { asked, assertRight, right, run, storeSuite } from '../network/store-suite.ts';
@@ -18,28 +19,14 @@ const test = storeSuite('stuck');
 const never = new Promise<never>(() => undefined);
 const options = { stallTimeoutMs: 2_000, stuckTimeoutMs: 250 };
 
-/** Real files of which the first `count` calls of `what` on a file never return. */
-function hangingFiles(what: 'write' | 'sync' | 'read', count: number): Files {
-  const real = realFiles();
+/** The first `count` calls of `what` on an open file hang. */
+function hangingFirst(what: 'write' | 'sync' | 'read', count: number): Files {
   let left = count;
-  const hangs = () => left-- > 0;
-  return {
-    ...real,
-    open: async (path, how) => {
-      const file = await real.open(path, how);
-      const wrapped: OpenFile = {
-        ...file,
-        write: (bytes, position) => (what === 'write' && hangs() ? never : file.write(bytes, position)),
-        read: (...at) => (what === 'read' && hangs() ? never : file.read(...at)),
-        sync: () => (what === 'sync' && hangs() ? never : file.sync()),
-      };
-      return wrapped;
-    },
-  };
+  return hangingFiles((call) => call === what && left-- > 0);
 }
 
 test('a write to the disk that never returns is named, and the file is opened anew', async (context) => {
-  const host = testHost({ files: hangingFiles('write', 1) });
+  const host = testHost({ files: hangingFirst('write', 1) });
   assertRight(await run(context, [], options, host));
   assert.match(
     host.lines.join('\n'),
@@ -49,7 +36,7 @@ test('a write to the disk that never returns is named, and the file is opened an
 });
 
 test('a disk that never answers ends the download, by name', async (context) => {
-  const outcome = await run(context, [], options, testHost({ files: hangingFiles('sync', 1_000) }));
+  const outcome = await run(context, [], options, testHost({ files: hangingFirst('sync', 1_000) }));
   assert.match(
     outcome.error?.message ?? '',
     /^DOWNLOAD_FAILED: .*the disk \(sync \S+\.part\) does not go on/,
@@ -65,7 +52,7 @@ test('a disk that does not give back what an earlier download left is tried agai
       context,
       [],
       { ...options, resume },
-      testHost({ files: hangingFiles('read', count) }),
+      testHost({ files: hangingFirst('read', count) }),
     );
     if (count === 1) assertRight(outcome);
     else
@@ -77,30 +64,7 @@ test('a disk that does not give back what an earlier download left is tried agai
   }
 });
 
-/** Real files of which the calls that `isMeant` never return. */
-function filesWithout(isMeant: (call: string, path: string) => boolean): Files {
-  const real = realFiles();
-  const hanging = <T extends object>(of: T, pathOf: (args: readonly unknown[]) => string): T =>
-    Object.fromEntries(
-      Object.entries(of).map(([name, act]) => [
-        name,
-        typeof act !== 'function'
-          ? act
-          : (...args: unknown[]) => (isMeant(name, pathOf(args)) ? never : act(...args)),
-      ]),
-    ) as T;
-  const files = hanging(real, ([path]) => String(path));
-  return {
-    ...files,
-    open: async (path, how) => hanging(await files.open(path, how), () => path),
-  };
-}
-
-const hangs: readonly (readonly [
-  what: string,
-  isMeant: (call: string, path: string) => boolean,
-  named: RegExp,
-])[] = [
+const hangs: readonly (readonly [what: string, isMeant: Call, named: RegExp])[] = [
   [
     'the look for a package that is there already',
     (call, path) => call === 'stat' && path.endsWith('.zip'),
@@ -125,7 +89,7 @@ const hangs: readonly (readonly [
 ];
 for (const [what, isMeant, named] of hangs)
   test(`${what} never returns: the download ends, by name, and may be asked for again`, async (context) => {
-    const { error } = await run(context, [], options, testHost({ files: filesWithout(isMeant) }));
+    const { error } = await run(context, [], options, testHost({ files: hangingFiles(isMeant) }));
     assert.is(error?.code, 'DOWNLOAD_FAILED', error?.message);
     assert.match(error?.message ?? '', named);
     assert.is(error?.mayPass, 'outage');
@@ -134,7 +98,7 @@ for (const [what, isMeant, named] of hangs)
 
 test('a package found complete that cannot be read to its end', async (context) => {
   writeFileSync(join(context.directory, 'package.zip'), right);
-  const files = filesWithout((call, path) => call === 'read' && path.endsWith('package.zip'));
+  const files = hangingFiles((call, path) => call === 'read' && path.endsWith('package.zip'));
   const { error } = await run(context, [], options, testHost({ files }));
   assert.match(error?.message ?? '', /the disk \(package\.zip, found complete\) does not go on/);
 });
@@ -154,7 +118,7 @@ test('a file here that never gives its bytes: all is fetched, nothing of what ha
   await context.server.close();
   context.server = await startFaultServer({ versions: [bytes] });
   const host = testHost({
-    files: filesWithout((call, path) => call === 'read' && path.includes('/device/')),
+    files: hangingFiles((call, path) => call === 'read' && path.includes('/device/')),
   });
   const outcome = await obtain(host, context.directory, requestFor(context.server.url, bytes), {
     ...options,
@@ -174,7 +138,7 @@ test('what was made wrong and is not cut off', async (context) => {
   });
   await context.server.close();
   context.server = await startFaultServer({ versions: [bytes] });
-  const host = testHost({ files: filesWithout((call) => call === 'truncate') });
+  const host = testHost({ files: hangingFiles((call) => call === 'truncate') });
   const outcome = await obtain(host, context.directory, requestFor(context.server.url, bytes), {
     ...options,
     candidates: here,

@@ -12,6 +12,7 @@ import type { FleetState } from '../../src/updater/fleet-state.ts';
 import { createUpdater } from '../../src/updater/runner.ts';
 import { type Assignment, type DdiState, ddiModel, hawkbit11 } from '../fixtures/ddi-model.ts';
 import type { PackageSpec } from '../fixtures/package-builder.ts';
+import { plainSettings } from '../fixtures/plain-settings.ts';
 import { type Exploration, explore, type Failure } from '../powercut/exploration.ts';
 import { type ModelDisk, modelDisk } from '../powercut/model-disk.ts';
 import type { ModelState } from '../powercut/model-state.ts';
@@ -202,19 +203,10 @@ async function live(disk: ModelDisk, world: World, marks: readonly string[]): Pr
   };
   const host: Host = { ...scripted, net };
   const settings = {
-    workDirectory,
-    allowedRoots: [allowedRoot],
+    ...plainSettings(workDirectory, allowedRoot),
     ownPaths: [],
-    allowHttp: false,
     guiPath: '/opt/tope/ota-gui',
-    bytesPerSecond: undefined,
-    downloadDeadlineMs: undefined,
     networkWaitMs: 0,
-    adaptiveDownload: true,
-    keepPackage: false,
-    auditIntervalMs: undefined,
-    trustedKeys: [],
-    deviceType: undefined,
   };
   const options = {
     ...{

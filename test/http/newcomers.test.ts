@@ -83,6 +83,26 @@ asRoot(
   },
 );
 
+asRoot('where anybody may take any port, no port goes before others', async (context) => {
+  const { clock } = context;
+  const options = {
+    host: '127.0.0.1',
+    port: 0,
+    version: '1.0.0',
+    log: collectingLog(),
+    clock,
+    privilegedPortsEnd: 0,
+  };
+  const server = await startServer(scriptedUpdater(), options);
+  await useUpShare({ ...context, server });
+  const late = await rawClient(server.port ?? 0, 600 + Math.floor(Math.random() * 400));
+  assert.not(await isAnswered(late, 300));
+  late.socket.destroy();
+  const closed = server.close();
+  clock.move(10_000);
+  await closed;
+});
+
 test('one that has left before its request was whole keeps no place', async (context) => {
   await useUpShare(context);
   const [half, whole] = await newClients(context, 2);

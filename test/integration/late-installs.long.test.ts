@@ -16,6 +16,7 @@ import { createUpdater } from '../../src/updater/runner.ts';
 import type { RunningUpdater } from '../../src/updater/state.ts';
 import { chance } from '../fixtures/mutate.ts';
 import { buildPackage, contentBytes, type FileSpec } from '../fixtures/package-builder.ts';
+import { plainSettings } from '../fixtures/plain-settings.ts';
 import { startFaultServer } from '../network/fault-server.ts';
 import { type LateMachine, lateMachine } from '../network/late-wakeups.ts';
 import { requestFor } from '../network/rig.ts';
@@ -131,21 +132,7 @@ async function startUpdater(
     log: { debug: line, info: line, warn: line, error: line },
     memory: freeMemory,
   };
-  const settings = {
-    workDirectory: work,
-    allowedRoots: [root],
-    allowHttp: false,
-    guiPath: join(work, 'no-gui'),
-    trustedKeys: [],
-    deviceType: undefined,
-    bytesPerSecond: undefined,
-    downloadDeadlineMs: undefined,
-    adaptiveDownload: true,
-    networkWaitMs: 600_000,
-    keepPackage: false,
-    auditIntervalMs: undefined,
-  };
-  const updater = createUpdater(host, settings, []);
+  const updater = createUpdater(host, plainSettings(work, root), []);
   await updater.recover();
   return { updater, lines };
 }

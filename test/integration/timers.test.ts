@@ -12,6 +12,8 @@ import { realProcesses } from '../../src/host/processes.ts';
 import { limits } from '../../src/limits.ts';
 import { createUpdater } from '../../src/updater/runner.ts';
 import type { RunningUpdater } from '../../src/updater/state.ts';
+import { type Call, hangingFiles } from '../fixtures/hanging-files.ts';
+import { plainSettings } from '../fixtures/plain-settings.ts';
 import { concurrently } from '../runner/concurrently.ts';
 import { until } from './daemon.ts';
 import { type Device, withDevice } from './harness.ts';
@@ -41,21 +43,7 @@ async function startUpdater(device: Device, files: Files = realFiles()): Promise
     memory: await realMemory(),
   };
   for (const name of ['tmp', 'backups']) mkdirSync(join(device.work, name));
-  const settings = {
-    workDirectory: device.work,
-    allowedRoots: [device.root],
-    allowHttp: false,
-    guiPath: join(device.folder, 'no-gui'),
-    trustedKeys: [],
-    deviceType: undefined,
-    bytesPerSecond: undefined,
-    downloadDeadlineMs: undefined,
-    adaptiveDownload: true,
-    networkWaitMs: 600_000,
-    keepPackage: false,
-    auditIntervalMs: undefined,
-  };
-  const updater = createUpdater(host, settings, []);
+  const updater = createUpdater(host, plainSettings(device.work, device.root), []);
   await updater.recover();
   return updater;
 }
@@ -129,28 +117,6 @@ tests('a staged file that the disk never takes ends the install, by name, and no
   }),
 );
 
-type Call = (name: string, path: string) => boolean;
-
-/** Real files whose calls that `isMeant` never return; of a group that is made durable, too. */
-function filesWithout(isMeant: Call): Files {
-  const never = new Promise<never>(() => undefined);
-  const hanging = <T extends object>(of: T, pathOf: (args: readonly unknown[]) => string): T =>
-    Object.fromEntries(
-      Object.entries(of).map(([name, act]) => [
-        name,
-        typeof act !== 'function'
-          ? act
-          : (...args: unknown[]) => (isMeant(name, pathOf(args)) ? never : act(...args)),
-      ]),
-    ) as T;
-  const files = hanging(realFiles(), (args) => String(args.at(-1)));
-  return {
-    ...files,
-    open: async (path, how) => hanging(await files.open(path, how), () => path),
-    openFilesystem: async () => undefined,
-  };
-}
-
 const hangs: readonly (readonly [what: string, isMeant: (device: Device) => Call, named: RegExp])[] = [
   [
     'a backup that the disk never takes',
@@ -182,7 +148,11 @@ for (const [what, isMeant, named] of hangs)
       const meant = isMeant(device);
       const updater = await startUpdater(
         device,
-        filesWithout((name, path) => isOn && meant(name, path)),
+        // Without a sync of the whole filesystem each file and directory is made durable by itself.
+        {
+          ...hangingFiles((name, path) => isOn && meant(name, path)),
+          openFilesystem: async () => undefined,
+        },
       );
       const before = device.files();
       await updater.download(await device.offer(dataOnly(device, '2.0.0')));

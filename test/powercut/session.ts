@@ -6,6 +6,7 @@ import { createReporter } from '../../src/report/reporter.ts';
 import { proveItself } from '../../src/updater/prove.ts';
 import { createUpdater } from '../../src/updater/runner.ts';
 import type { RunningUpdater, Stage } from '../../src/updater/state.ts';
+import { plainSettings } from '../fixtures/plain-settings.ts';
 import { launch, type NewUpdater, trustedKey } from './launcher.ts';
 import { type Script, type ScriptedHost, scriptedHost } from './scripted-host.ts';
 
@@ -76,19 +77,12 @@ export async function startSession(files: Files, script: SessionScript): Promise
           },
         });
   const settings = {
-    workDirectory,
-    allowedRoots: [allowedRoot],
-    allowHttp: false,
+    ...plainSettings(workDirectory, allowedRoot),
     guiPath: '/opt/tope/ota-gui',
     bytesPerSecond: script.bytesPerSecond,
-    downloadDeadlineMs: undefined,
-    adaptiveDownload: true,
-    networkWaitMs: 600_000,
     keepPackage: script.keepPackage,
-    auditIntervalMs: undefined,
     trustedKeys: executable === undefined ? [] : [trustedKey],
     executable,
-    deviceType: undefined,
   };
   const updater = createUpdater(host, settings, [
     reporter.listener,

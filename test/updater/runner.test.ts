@@ -12,6 +12,7 @@ import { createUpdater } from '../../src/updater/runner.ts';
 import type { RunningUpdater, Stage } from '../../src/updater/state.ts';
 import { type Device, device } from '../deploy/rig.ts';
 import { buildPackage } from '../fixtures/package-builder.ts';
+import { plainSettings } from '../fixtures/plain-settings.ts';
 import { type ScriptedHost, scriptedHost } from '../powercut/scripted-host.ts';
 
 interface Context {
@@ -69,20 +70,7 @@ async function start(d: Device, options: LifeOptions = {}): Promise<Life> {
     },
   };
   const stages: Stage[] = [];
-  const settings = {
-    workDirectory: join(d.root, 'work'),
-    allowedRoots: [d.targets],
-    allowHttp: false,
-    guiPath: '/nowhere/ota-gui',
-    trustedKeys: [],
-    deviceType,
-    bytesPerSecond: undefined,
-    downloadDeadlineMs: undefined,
-    adaptiveDownload: true,
-    networkWaitMs: 600_000,
-    keepPackage: false,
-    auditIntervalMs: undefined,
-  };
+  const settings = { ...plainSettings(join(d.root, 'work'), d.targets), deviceType };
   const clock = { ...scripted.clock, sleep: patientSleep(scripted.clock) };
   const updater = createUpdater({ ...scripted, processes, clock }, settings, [
     ({ stage }, urgent) => {
