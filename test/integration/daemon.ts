@@ -131,17 +131,17 @@ export async function startDaemon(
   };
 }
 
-/** Polls until `look` finds something; fails after half a minute, saying what never came. */
+/** Polls, ever less often, until `look` finds something; fails after half a minute, saying what never came. */
 export async function until<T>(
   what: string | (() => string),
   look: () => T | undefined | false | Promise<T | undefined | false>,
   timeoutMs = 30_000,
 ): Promise<T> {
-  const deadline = Date.now() + timeoutMs;
-  while (Date.now() < deadline) {
+  const began = Date.now();
+  for (let spent = 0; spent < timeoutMs; spent = Date.now() - began) {
     const found = await look();
     if (found !== undefined && found !== false) return found;
-    await sleep(20);
+    await sleep(Math.min(20 + spent / 10, 150));
   }
   throw new Error(`never came: ${typeof what === 'string' ? what : what()}`);
 }

@@ -27,7 +27,8 @@ export function programText(version: string, extra = ''): string {
     `echo ${version} >"/run/v/$1.$$"`,
     '[ "$2" != notify ] || systemd-notify --ready',
     '[ "$2" != once ] || exit 0',
-    '[ "$2" != slow ] || { trap "sleep 100; exit 0" TERM; while :; do sleep 0.2; done; }',
+    // The sleep ignores SIGTERM: systemd goes through a control group until it finds nobody new in it.
+    `[ "$2" != slow ] || { trap 'trap "" TERM; sleep 100; exit 0' TERM; while :; do sleep 0.2; done; }`,
     'exec sleep 100000',
     '',
   ].join('\n');
