@@ -46,7 +46,8 @@ export async function writeBundle(
     // memory on the device as well; names stay, they make a stack trace readable without the map.
     minifySyntax: true,
     minifyWhitespace: true,
-    sourcemap: 'linked',
+    // Not named in the bundle: under coverage every start would read it.
+    sourcemap: 'external',
     sourcesContent: false,
     legalComments: 'none',
     banner: {

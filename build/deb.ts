@@ -130,8 +130,7 @@ function source(path: string): Buffer {
 async function bundled(folder: string): Promise<{ bundle: string; licenses: string }> {
   const path = join(folder, 'tope-updater.cjs');
   const { packages } = await writeBundle(path);
-  const bundle = readFileSync(path, 'utf8').replace(/^\/\/# sourceMappingURL=.*\n/m, '');
-  return { bundle, licenses: licenseTexts(packages, []) };
+  return { bundle: readFileSync(path, 'utf8'), licenses: licenseTexts(packages, []) };
 }
 
 /**

@@ -3,8 +3,11 @@
  * the environment variable TOPE_UPDATER_BIN names, so that a packed executable takes the same tests.
  */
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { json } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface Progress {
@@ -92,22 +95,13 @@ export async function startDaemon(
   });
   const url = `http://127.0.0.1:${port}`;
 
-  const call = async <Data>(name: string, init: RequestInit = {}): Promise<Reply<Data>> => {
-    const signal = AbortSignal.timeout(10_000);
-    const response = await fetch(`${url}/api/v1.0/${name}`, { ...init, signal });
-    return (await response.json()) as Reply<Data>;
-  };
+  const call = <Data>(name: string, body?: object) => askDaemon<Data>(`${url}/api/v1.0/${name}`, body);
   const progress = async () => (await call<Progress>('progress')).data;
   return {
     pid: child.pid ?? 0,
     url,
     printed: () => printed,
-    post: (name, body = {}) =>
-      call(name, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(body),
-      }),
+    post: (name, body = {}) => call(name, body),
     get: (name) => call(name),
     progress,
     reach: async (...stages) => {
@@ -129,6 +123,15 @@ export async function startDaemon(
     },
     ended,
   };
+}
+
+/** A POST where there is a body. By node:http: fetch costs three times the processor time, and tests ask thousands of times. */
+async function askDaemon<Data>(url: string, body: object | undefined): Promise<Reply<Data>> {
+  const post = { method: 'POST', headers: { 'content-type': 'application/json' } };
+  const asked = request(url, { signal: AbortSignal.timeout(10_000), ...(body === undefined ? {} : post) });
+  asked.end(body === undefined ? undefined : JSON.stringify(body));
+  const [response] = (await once(asked, 'response')) as [IncomingMessage];
+  return (await json(response)) as Reply<Data>;
 }
 
 /** Polls, ever less often, until `look` finds something; fails after half a minute, saying what never came. */

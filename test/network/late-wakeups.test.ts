@@ -2,7 +2,7 @@
  * Downloads on a machine where everything comes late (late-wakeups.ts), from a store that breaks off, with files here that are used, cancelled
  * and taken up again: none of them hangs, and nothing of the product is found stuck.
  *
- * LATE_DOWNLOADS: how many (default 30); LATE_SEED repeats one.
+ * LATE_DOWNLOADS: how many (default 12); LATE_SEED repeats one.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, rmSync, statSync } from 'node:fs';
@@ -16,7 +16,7 @@ import { lateMachine } from './late-wakeups.ts';
 import { obtain, requestFor, temporaryDirectory, testHost } from './rig.ts';
 
 const test = suite('late wake-ups');
-const downloads = Number(process.env.LATE_DOWNLOADS ?? 30);
+const downloads = Number(process.env.LATE_DOWNLOADS ?? 12);
 const firstSeed = Number(process.env.LATE_SEED ?? Date.now() % 1_000_000_000);
 const atOnce = 4;
 const hungAfterMs = 60_000;
