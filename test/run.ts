@@ -19,7 +19,7 @@ import { compile } from './runner/compiled.ts';
 import { counted, printCoverage } from './runner/coverage.ts';
 import { type FileOutcome, type FileRunner, fileRunner } from './runner/file-run.ts';
 import { budgetLine, outcomeLines, summaryLines } from './runner/report.ts';
-import { isLong, testFiles } from './runner/test-files.ts';
+import { isLong, longestFirst, testFiles } from './runner/test-files.ts';
 
 const { values: wanted, positionals: paths } = parseArgs({
   options: { quick: { type: 'boolean' }, long: { type: 'boolean' }, coverage: { type: 'boolean' } },
@@ -29,7 +29,7 @@ const suite = wanted.quick ? 'quick' : wanted.long ? 'long' : 'all';
 const { JOBS, TEST_TRIES, TEST_FILE_TIMEOUT_MS } = process.env;
 
 const started = Date.now();
-const files = (paths.length === 0 ? ['test'] : paths).flatMap((path) => testFiles(path, suite));
+const files = longestFirst((paths.length === 0 ? ['test'] : paths).flatMap((path) => testFiles(path, suite)));
 mkdirSync('dist', { recursive: true });
 const scratch = mkdtempSync(resolve('dist/tests-'));
 process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));

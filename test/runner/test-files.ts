@@ -16,6 +16,12 @@ export function testFiles(path: string, suite: Suite): string[] {
   });
 }
 
+/** Files that take minutes, some waiting and some computing, come first: last, they would leave cores idle. */
+export function longestFirst(files: readonly string[]): string[] {
+  const takesMinutes = (file: string) => isLong(file) && /^test\/(systemd|powercut)\//.test(file);
+  return [...files.filter(takesMinutes).reverse(), ...files.filter((file) => !takesMinutes(file))];
+}
+
 /** Which tests of this file the runner wants; all of a file that is run by itself. */
 export function wantedSuite(): Suite {
   const { TEST_SUITE } = process.env;
