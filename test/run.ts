@@ -6,8 +6,7 @@
  * Usage: tsx test/run.ts [--quick|--long] [--coverage] [FILE|FOLDER ...]    (default: test/)
  *
  * --quick leaves out the files `*.long.test.ts` and the tests `test.long`, --long runs these alone; --coverage prints the line coverage of src.
- * The environment: JOBS is how many files run at a time (default: two for each core, in a long
- * suite one more than there are cores), TEST_TRIES how often a file that
+ * The environment: JOBS is how many files run at a time (default: two for each core), TEST_TRIES how often a file that
  * fails is tried in all (default 1; the further tries come last, one file at a time), TEST_FILE_TIMEOUT_MS how long a
  * file may take.
  */
@@ -53,9 +52,8 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 }
 if (runner.whyShared !== undefined) console.log(`note: ${runner.whyShared}`);
 
-// A quick file waits for half of its time; a long one may need its core whole.
-const cores = availableParallelism();
-const jobs = suite === 'quick' ? 2 * cores : cores + 1;
+// A file waits for half of its time.
+const jobs = 2 * availableParallelism();
 const outcomes = await runAll(runner, files, Number(JOBS ?? jobs));
 const unsteady = await tryAgain(runner, outcomes, Number(TEST_TRIES ?? 1));
 const seconds = (Date.now() - started) / 1000;

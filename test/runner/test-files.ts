@@ -18,7 +18,7 @@ export function testFiles(path: string, suite: Suite): string[] {
 
 /** Files that take minutes, some waiting and some computing, come first: last, they would leave cores idle. */
 export function longestFirst(files: readonly string[]): string[] {
-  const takesMinutes = (file: string) => isLong(file) && /^test\/(systemd|powercut)\//.test(file);
+  const takesMinutes = (file: string) => isLong(file) && /^test\/(systemd|powercut|executable)\//.test(file);
   return [...files.filter(takesMinutes).reverse(), ...files.filter((file) => !takesMinutes(file))];
 }
 
