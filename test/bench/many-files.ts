@@ -1,24 +1,23 @@
 /**
  * (j) Trees of very many small files: the first install, one that changes a tenth of the files, one that changes none, the
  * rollback of the tenth, an audit and `pack`, against `unzip` and syncfs, dpkg and OSTree in the same round; the peak of
- * the resident size, the slowest poll, and the same under the memory bounds of the shipped unit.
+ * the resident size and the slowest poll, of all and of each act, and the same under the memory bounds of the shipped unit.
  *
  * BENCH_FILES: the numbers of files, "3000,20000" unless given; "100000" takes minutes.
+ * BENCH_PEERS: "base" leaves out all but `unzip` and syncfs.
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { type Extremes, watchActs } from './act-watch.ts';
 import { openCgroup } from './cgroup.ts';
-import { median, percentile, type Row, ratios, skippedRow, spread } from './figures.ts';
-import { defaultReadAhead, dropPageCache, memoryOf, settleDisk } from './machine.ts';
-import { startPoller } from './polls.ts';
+import { median, type Row, ratios, skippedRow, spread } from './figures.ts';
+import { defaultReadAhead, dropPageCache, settleDisk } from './machine.ts';
 import type { Bench } from './setting.ts';
 import { packFolder, prepareTreePeers, type TreePeer, zipFolder } from './tree-peers.ts';
 import { makeTrees, type Trees } from './trees.ts';
 import { startUpdater, targetsOf, type Updater } from './updater.ts';
 
 const withinMs = 900_000;
-/** Minutes long: who polls without a pause would take a fifth of the event loop. */
-const pollEachMs = 20;
 /** As the shipped unit sets them (deploy/tope-updater.service). */
 const [highMb, maxMb] = [50, 100];
 
@@ -64,7 +63,10 @@ async function measureCount(bench: Bench, files: number): Promise<Row[]> {
       const ours = await oneRound(bench, folder, trees);
       rounds.push({ base, ours });
       bench.say(`${files} files: ${acts.map((act) => `${act} ${seconds(ours.times[act])}`).join(', ')}`);
-      bench.say(`  peak ${ours.peakMb.toFixed(1)} MB, slowest poll ${ours.slowestMs.toFixed(0)} ms`);
+      for (const { act, stage, peakMb, slowestMs } of ours.extremes)
+        bench.say(
+          `  ${act}, ${stage}: peak ${peakMb.toFixed(1)} MB, slowest poll ${slowestMs.toFixed(0)} ms`,
+        );
       for (const [index, peer] of peers.entries())
         bench.say(`  ${peer.name}: ${base[index]?.map(seconds).join(', ') ?? ''}`);
     }
@@ -72,20 +74,12 @@ async function measureCount(bench: Bench, files: number): Promise<Row[]> {
     restoreReadAhead();
   }
   const what = (text: string) => `${files} files: ${text}`;
-  const peaks = rounds.map(({ ours }) => ours.peakMb);
-  const slowest = rounds.map(({ ours }) => ours.slowestMs);
+  const extremes = rounds.flatMap(({ ours }) => ours.extremes);
   return [
     ...acts.filter((act) => act !== 'changed again').map((act) => actRow(what, act, rounds)),
     ...peers.map((peer, index) => peerRow(what, peer, index, rounds)),
-    {
-      id: 'j',
-      what: what('peak resident memory'),
-      value: Math.max(...peaks),
-      unit: 'MB',
-      target: 50,
-      note: '',
-    },
-    { id: 'j', what: what('slowest poll'), value: Math.max(...slowest), unit: 'ms', target: 100, note: '' },
+    largestRow(what('peak resident memory'), 'MB', 50, extremes, ({ peakMb }) => peakMb),
+    largestRow(what('slowest poll'), 'ms', 100, extremes, ({ slowestMs }) => slowestMs),
     packRow(what, bench, folder, trees),
     await boundedRow(what, bench, folder, trees),
   ];
@@ -94,7 +88,7 @@ async function measureCount(bench: Bench, files: number): Promise<Row[]> {
 interface Round {
   /** Of each peer: first, changed, same. */
   readonly base: readonly (readonly number[] | undefined)[];
-  readonly ours: { readonly times: Times; readonly peakMb: number; readonly slowestMs: number };
+  readonly ours: { readonly times: Times; readonly extremes: readonly Extremes[] };
 }
 
 function timesOf(peer: TreePeer, { first, changed, same }: Trees): number[] | undefined {
@@ -104,31 +98,55 @@ function timesOf(peer: TreePeer, { first, changed, same }: Trees): number[] | un
 async function oneRound(bench: Bench, folder: string, trees: Trees): Promise<Round['ours']> {
   dropPageCache();
   const updater = await startUpdater({ folder, executable: bench.executable });
-  const polls: number[] = [];
-  const poller = startPoller(updater.progressUrl, (_stage, tookMs) => polls.push(tookMs), pollEachMs);
+  const watch = watchActs(updater);
   try {
-    const times = await allActs(bench, updater, trees);
-    return { times, peakMb: memoryOf(updater.pid).peakKb / 1024, slowestMs: percentile(polls, 1) };
+    const times = await allActs(bench, updater, trees, watch.begin);
+    return { times, extremes: await watch.stop() };
+  } catch (thrown) {
+    await watch.stop().catch(() => undefined);
+    throw thrown;
   } finally {
-    await poller.stop();
     await updater.stop();
   }
 }
 
-async function allActs(bench: Bench, updater: Updater, trees: Trees): Promise<Times> {
+async function allActs(
+  bench: Bench,
+  updater: Updater,
+  trees: Trees,
+  begin: (act: Act) => void,
+): Promise<Times> {
   const install = async ({ made }: Trees['first']) => {
     settleDisk();
     const { downloadMs, totalMs } = await updater.update(made, bench.store.url(made.name), withinMs);
     return totalMs - downloadMs;
   };
-  return {
-    first: await install(trees.first),
-    changed: await install(trees.changed),
-    rollback: await updater.rollBack(withinMs),
-    'changed again': await install(trees.changed),
-    same: await install(trees.same),
-    audit: await updater.audit(withinMs),
+  const steps: Record<Act, () => Promise<number>> = {
+    first: () => install(trees.first),
+    changed: () => install(trees.changed),
+    rollback: () => updater.rollBack(withinMs),
+    'changed again': () => install(trees.changed),
+    same: () => install(trees.same),
+    audit: () => updater.audit(withinMs),
   };
+  const times: Partial<Times> = {};
+  for (const act of acts) {
+    begin(act);
+    times[act] = await steps[act]();
+  }
+  return times as Times;
+}
+
+function largestRow(
+  what: string,
+  unit: string,
+  target: number,
+  extremes: readonly Extremes[],
+  figure: (one: Extremes) => number,
+): Row {
+  const largest = [...extremes].sort((a, b) => figure(b) - figure(a))[0];
+  if (largest === undefined) return skippedRow('j', what, 'no act was watched');
+  return { id: 'j', what, value: figure(largest), unit, target, note: `${largest.act}, ${largest.stage}` };
 }
 
 function actRow(what: (text: string) => string, act: Act, rounds: readonly Round[]): Row {
@@ -188,7 +206,7 @@ async function boundedRow(
   try {
     const updater = await startUpdater(options);
     try {
-      await allActs(bench, updater, trees);
+      await allActs(bench, updater, trees, () => undefined);
     } finally {
       await updater.stop();
     }

@@ -16,11 +16,12 @@ export type TreePeer =
       bring(version: TreeVersion): number;
     };
 
-/** Those that can be had here, the base first. */
+/** Those that can be had here, the base first; BENCH_PEERS=base: the base alone. */
 export function prepareTreePeers(trees: Trees, scratch: string, www: string, storeUrl: string): TreePeer[] {
   const own = join(scratch, 'tree-peers');
   rmSync(own, { recursive: true, force: true });
   mkdirSync(own, { recursive: true });
+  if (process.env.BENCH_PEERS === 'base') return [unzip(own)];
   return [unzip(own), dpkg(trees, own), ostree(trees, own, www, storeUrl)];
 }
 
