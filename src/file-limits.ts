@@ -14,6 +14,8 @@ export const fileLimits = {
   wholeFileBytes: 32 * KiB,
   /** File operations of one kind under way at a time; each holds a descriptor, and some a whole file. With 8 they take three times as long. */
   filesInFlight: 32,
+  /** What each of them reads a larger file through, to compare it: 32 whole read buffers would be 16 MiB. */
+  sharedReadBufferBytes: 64 * KiB,
   /** Small files inflated and made together, and what they may hold; two such groups are under way: 10 µs a call in place of 100. */
   entriesTogether: 64,
   entriesTogetherBytes: 256 * KiB,

@@ -1,7 +1,7 @@
 /** One audit: every deployed file against the record of what was deployed. Reads only; what it found is told by the report. */
 import {
   type Comparer,
-  createComparer,
+  comparers,
   type Difference,
   type DifferenceKind,
   extraFiles,
@@ -19,7 +19,9 @@ import {
 import { lastSuccess, readHistory } from '../deploy/history-file.ts';
 import { UpdateError } from '../errors.ts';
 import type { Files, Host } from '../host/host.ts';
+import { inFlight } from '../host/in-flight.ts';
 import { limits } from '../limits.ts';
+import { loadPacking } from '../packed-list.ts';
 import type { AuditReport } from './audit-report.ts';
 
 export interface AuditOptions {
@@ -51,10 +53,7 @@ export interface AuditResult {
   readonly extraFiles: readonly string[];
 }
 
-type AuditHost = Pick<Host, 'files' | 'clock' | 'memory'>;
-
-/** Digests of small files live until a full collection: so many of them take some 2 MB. */
-const filesPerTrim = 500;
+type AuditHost = Pick<Host, 'files' | 'clock'>;
 
 /** Compares everything. Throws NO_BACKUP, with what to do, where there is no record or a damaged one; rejects with the reason of `signal`. */
 export async function audit(
@@ -66,28 +65,41 @@ export async function audit(
   const { signal, pace } = options;
   const startedMs = clock.now();
   const record = await openCurrentRecord(files, backupDirectory);
-  const comparer = createComparer(files, { signal, pace });
+  const packing = await loadPacking();
+  const comparing = comparers(files, { signal, pace });
   const modules = new Map<string, DeployedModule>();
-  const damages: Damage[] = [];
+  /** With the place of each in the record. */
+  const damaged: (readonly [place: number, damage: Damage])[] = [];
   const missingDirectories: DeployedDirectory[] = [];
-  const known = new Set<string>();
+  const known = packing.map<true>();
+  let place = 0;
   let count = 0;
   let bytes = 0;
-  for await (const line of record.lines()) {
-    if (line.kind === 'module') modules.set(line.name, line);
-    else if (line.kind === 'directory') {
-      if (await isMissing(comparer, line)) missingDirectories.push(line);
-    } else {
-      if (modules.get(line.module)?.tree !== null) known.add(line.path);
-      const difference: Difference | undefined =
-        line.kind === 'link' ? await comparer.link(line) : await comparer.file(line);
-      if (difference !== undefined && !isEdit(line, difference)) damages.push({ file: line, ...difference });
-      if (count % filesPerTrim === filesPerTrim - 1) host.memory.trim();
-      count += 1;
-      bytes += line.kind === 'link' ? 0 : line.sizeBytes;
-      options.onFile(count);
+  const compare = async (file: DeployedFile | DeployedLink, at: number): Promise<void> => {
+    const difference = await comparing((comparer) =>
+      file.kind === 'link' ? comparer.link(file) : comparer.file(file),
+    );
+    if (difference !== undefined && !isEdit(file, difference)) damaged.push([at, { file, ...difference }]);
+    count += 1;
+    bytes += file.kind === 'link' ? 0 : file.sizeBytes;
+    options.onFile(count);
+  };
+  const underWay = inFlight(limits.filesInFlight);
+  try {
+    for await (const line of record.lines()) {
+      if (line.kind === 'module') modules.set(line.name, line);
+      else if (line.kind === 'directory') {
+        if (await comparing((comparer) => isMissing(comparer, line))) missingDirectories.push(line);
+      } else {
+        if (modules.get(line.module)?.tree !== null && !known.has(line.path)) known.set(line.path, true);
+        const at = place++;
+        await underWay.add(() => compare(line, at));
+      }
     }
+  } finally {
+    await underWay.idle();
   }
+  const damages = damaged.sort(([one], [other]) => one - other).map(([, damage]) => damage);
   const extra: string[] = [];
   let extraCount = 0;
   for (const { tree } of modules.values()) {

@@ -7,10 +7,13 @@ import { posix } from 'node:path';
 import { accessList, capability } from '../attribute-kinds.ts';
 import { capabilitiesText } from '../capabilities.ts';
 import { errno } from '../errors.ts';
+import { breather } from '../host/breathing.ts';
 import type { Attributes, FileStat, Files } from '../host/host.ts';
 import { limits } from '../limits.ts';
+import { loadTextDigest, type TextDigest } from '../text-digest.ts';
 import type { DeployedDirectory, DeployedFile, DeployedLink } from './deployed-record.ts';
-import { type Fingerprint, isSame, newFingerprinting } from './fingerprint.ts';
+import { type Fingerprint, fingerprintOf, isSame, newFingerprinting } from './fingerprint.ts';
+import { inDirectory } from './paths.ts';
 
 /**
  * kind: something else stands there, or in the place of a directory above. content: other bytes, or a link that leads elsewhere.
@@ -41,40 +44,63 @@ export interface Comparer {
   holds(path: string, sizeBytes: number, wanted: Fingerprint): Promise<boolean>;
 }
 
-export function createComparer(files: Files, { signal, pace }: Comparison): Comparer {
-  let buffer = new Uint8Array(0);
-  let crypto: typeof Crypto | undefined;
-  let straight: { readonly directory: string; readonly leadsTo: string } | undefined;
+export function createComparer(files: Files, comparison: Comparison): Comparer {
+  return comparerOf(files, comparison, realDirectories(files), limits.readBufferBytes);
+}
 
-  /** Where a directory really is; the last one is remembered, as files come directory by directory. */
-  const realDirectory = async (directory: string): Promise<string | undefined> => {
-    if (straight?.directory === directory) return straight.leadsTo;
+/** Where a directory really is; undefined: nowhere. The last one is remembered, as files come directory by directory. */
+function realDirectories(files: Files): (directory: string) => Promise<string | undefined> {
+  const lookUp = async (directory: string): Promise<string | undefined> => {
     try {
-      straight = { directory, leadsTo: await files.realPath(directory) };
-      return straight.leadsTo;
+      return await files.realPath(directory);
     } catch (thrown) {
       if (errno(thrown) === 'ENOENT' || errno(thrown) === 'ENOTDIR') return undefined;
       throw thrown;
     }
   };
+  let last: { readonly directory: string; readonly leadsTo: Promise<string | undefined> } | undefined;
+  return (directory) => {
+    if (last?.directory !== directory) last = { directory, leadsTo: lookUp(directory) };
+    return last.leadsTo;
+  };
+}
+
+function comparerOf(
+  files: Files,
+  { signal, pace }: Comparison,
+  realDirectory: (directory: string) => Promise<string | undefined>,
+  bufferBytes: number,
+): Comparer {
+  let buffer = new Uint8Array(0);
+  let loaded: { readonly crypto: typeof Crypto; readonly digest: TextDigest } | undefined;
 
   /** To be compared with `wanted`. No more than `sizeBytes` are read: somebody may make the file grow all the time. */
   const fingerprint = async (path: string, sizeBytes: number, wanted: Fingerprint): Promise<Fingerprint> => {
-    crypto ??= await import('node:crypto');
-    const fingerprinting = newFingerprinting(crypto, 0, wanted);
-    const mostBytes = Math.min(limits.readBufferBytes, sizeBytes);
+    loaded ??= { crypto: await import('node:crypto'), digest: await loadTextDigest() };
+    const { crypto, digest } = loaded;
+    // A small one is read whole: an object for each digest would be memory that only a full collection gives back.
+    const isSmall = sizeBytes <= limits.wholeFileBytes;
+    const fingerprinting = isSmall ? undefined : newFingerprinting(crypto, 0, wanted);
+    const mostBytes = Math.min(bufferBytes, sizeBytes);
     if (buffer.length < mostBytes) buffer = new Uint8Array(mostBytes);
     const file = await files.open(path, 'read');
     try {
-      for (let position = 0; position < sizeBytes; ) {
+      let position = 0;
+      while (position < sizeBytes) {
         signal.throwIfAborted();
-        const got = await file.read(buffer, 0, Math.min(buffer.length, sizeBytes - position), position);
+        const into = isSmall ? position : 0;
+        const got = await file.read(
+          buffer,
+          into,
+          Math.min(buffer.length - into, sizeBytes - position),
+          position,
+        );
         if (got === 0) break;
-        fingerprinting.update(buffer.subarray(0, got));
+        fingerprinting?.update(buffer.subarray(0, got));
         position += got;
         await pace(got);
       }
-      return fingerprinting.finish();
+      return fingerprinting?.finish() ?? fingerprintOf(crypto, digest, buffer.subarray(0, position), wanted);
     } finally {
       await file.close();
     }
@@ -152,12 +178,15 @@ export function createComparer(files: Files, { signal, pace }: Comparison): Comp
   };
 }
 
-/** Comparers for many files at a time: each has a buffer of its own, and reads one file. */
-export function comparers(files: Files): <T>(action: (comparer: Comparer) => Promise<T>) => Promise<T> {
-  const { signal } = new AbortController();
+/** Comparers for many files at a time: each has a buffer of its own, a small one, and reads one file. */
+export function comparers(
+  files: Files,
+  comparison: Comparison = { signal: new AbortController().signal, pace: () => undefined },
+): <T>(action: (comparer: Comparer) => Promise<T>) => Promise<T> {
+  const realDirectory = realDirectories(files);
   const idle: Comparer[] = [];
   return async (action) => {
-    const comparer = idle.pop() ?? createComparer(files, { signal, pace: () => undefined });
+    const comparer = idle.pop() ?? comparerOf(files, comparison, realDirectory, limits.sharedReadBufferBytes);
     try {
       return await action(comparer);
     } finally {
@@ -170,17 +199,23 @@ export function comparers(files: Files): <T>(action: (comparer: Comparer) => Pro
 export async function* extraFiles(
   files: Files,
   tree: string,
-  known: ReadonlySet<string>,
+  known: Pick<ReadonlySet<string>, 'has'>,
   signal: AbortSignal,
   depth = 0,
 ): AsyncGenerator<string> {
   if (depth > limits.pathDepth || (await files.stat(tree))?.kind !== 'directory') return;
-  for (const name of (await files.list(tree)).sort()) {
-    signal.throwIfAborted();
-    const path = posix.join(tree, name);
-    const kind = (await files.stat(path))?.kind;
-    if (kind === 'directory') yield* extraFiles(files, path, known, signal, depth + 1);
-    else if ((kind === 'file' || kind === 'symlink') && !known.has(path)) yield path;
+  const paths = (await files.list(tree)).sort().map((name) => inDirectory(tree, name));
+  const breathe = breather();
+  for (let first = 0; first < paths.length; first += limits.statsInFlight) {
+    const some = paths.slice(first, first + limits.statsInFlight);
+    const stats = await files.statMany(some);
+    for (const [index, path] of some.entries()) {
+      signal.throwIfAborted();
+      const kind = stats[index]?.kind;
+      if (kind === 'directory') yield* extraFiles(files, path, known, signal, depth + 1);
+      else if ((kind === 'file' || kind === 'symlink') && !known.has(path)) yield path;
+      await breathe();
+    }
   }
 }
 

@@ -3,9 +3,11 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { audit } from '../../src/audit/audit.ts';
 import { type Auditor, createAuditor } from '../../src/audit/auditor.ts';
+import { realClock } from '../../src/host/clock.ts';
 import { realFiles } from '../../src/host/files.ts';
-import type { Clock } from '../../src/host/host.ts';
+import type { Clock, Files } from '../../src/host/host.ts';
 import { limits } from '../../src/limits.ts';
 import { type Device, device } from '../deploy/rig.ts';
 import { putRecord } from '../fixtures/put-record.ts';
@@ -183,6 +185,51 @@ test('a report that cannot be read, or not be written, is none; the audit goes o
   await life.auditor.settled();
   assert.not.ok(existsSync(path));
   assert.is(life.auditor.state().report?.files, 1);
+});
+
+test('many files are read beside each other, and told of in the order of the record', async ({ d }) => {
+  const module = { module: 'app', processName: undefined, restartOrder: undefined, unit: undefined };
+  const service = { ...module, start: undefined, health: undefined };
+  const paths = Array.from({ length: 60 }, (_, index) => d.put(`targets/many/${index}`, `${index}`));
+  const facts = { entry: 'app', mode: 0o644, uid: 0, gid: 0, sha256: '' };
+  const id = '20260102T000000000Z';
+  await putRecord(
+    realFiles(),
+    d.backups,
+    { kind: 'header', format: 1, id, version: '1.0.0', package: { sizeBytes: 1, md5: '', sha256: null } },
+    [
+      { kind: 'module', name: 'app', id, tree: null, service },
+      ...paths.map((path, index) => {
+        const sizeBytes = `${index}`.length;
+        return { kind: 'file', module: 'app', path, sizeBytes, ...facts } as const;
+      }),
+    ],
+  );
+  let [open, most] = [0, 0];
+  const real = realFiles();
+  const files: Files = {
+    ...real,
+    open: async (path, how) => {
+      const file = await real.open(path, how);
+      most = Math.max(most, ++open);
+      return {
+        ...file,
+        close: () => {
+          open -= 1;
+          return file.close();
+        },
+      };
+    },
+  };
+  const options = { signal: new AbortController().signal, pace: () => undefined, onFile: () => undefined };
+  const found = await audit({ files, clock: realClock() }, d.backups, options);
+  assert.equal(
+    found.damages.map(({ file }) => file.path),
+    paths,
+  );
+  // The record is open, too.
+  assert.ok(most > 8 && most <= limits.filesInFlight + 1, `${most} at a time`);
+  assert.is(open, 0);
 });
 
 test.run();
