@@ -6,6 +6,7 @@
  * in between (host/breathing.ts).
  */
 import type * as Zlib from 'node:zlib';
+import { giveBack } from './give-back.ts';
 import { limits } from './limits.ts';
 import { loadTextHash } from './text-digest.ts';
 
@@ -58,15 +59,20 @@ const windowValues = limits.packedWindowValues;
  * `chunkSize` and more for each window.
  */
 const deflating = { level: 1, windowBits: 13, memLevel: 5, chunkSize: 2048 };
-const inflating = { chunkSize: 4096, windowBits: deflating.windowBits };
 
 interface Window<T> {
   index: number;
   values: readonly T[];
 }
 
+interface Packed {
+  readonly deflated: Uint8Array;
+  /** Of the text. */
+  readonly bytes: number;
+}
+
 function packedList<T>({ deflateRawSync, inflateRawSync }: Deflate): PackedList<T> {
-  const packed: Uint8Array[] = [];
+  const packed: Packed[] = [];
   let last: T[] = [];
   /** Most recently used first. */
   let open: Window<T>[] = [];
@@ -74,15 +80,23 @@ function packedList<T>({ deflateRawSync, inflateRawSync }: Deflate): PackedList<
   const windowAt = (index: number): readonly T[] => {
     if (index === packed.length) return last;
     if (open[0]?.index === index) return open[0].values;
-    const bytes = packed[index];
-    if (bytes === undefined) return [];
+    const found = packed[index];
+    if (found === undefined) return [];
     const known = open.find((window) => window.index === index);
-    const window = known ?? {
-      index,
-      values: JSON.parse(inflateRawSync(bytes, inflating).toString('utf8')) as T[],
-    };
+    const window = known ?? { index, values: unpacked(found) };
     open = [window, ...open.filter((other) => other !== window)].slice(0, limits.packedWindowsOpen);
     return window.values;
+  };
+
+  const unpacked = ({ deflated, bytes }: Packed): T[] => {
+    // One byte more than there are: zlib would ask for another piece of memory at the last one.
+    const text = inflateRawSync(deflated, {
+      chunkSize: Math.max(64, bytes + 1),
+      windowBits: deflating.windowBits,
+    });
+    const values = JSON.parse(text.toString('utf8')) as T[];
+    giveBack(text);
+    return values;
   };
 
   return {
@@ -92,8 +106,10 @@ function packedList<T>({ deflateRawSync, inflateRawSync }: Deflate): PackedList<
     add(value) {
       last.push(value);
       if (last.length < windowValues) return;
+      const text = Buffer.from(JSON.stringify(last));
       // A copy of its own: a slice of Node's pool would keep the whole pool.
-      packed.push(new Uint8Array(deflateRawSync(JSON.stringify(last), deflating)));
+      packed.push({ deflated: new Uint8Array(deflateRawSync(text, deflating)), bytes: text.length });
+      giveBack(text);
       last = [];
     },
     at: (index) => windowAt(Math.floor(index / windowValues))[index % windowValues],

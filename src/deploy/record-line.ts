@@ -1,4 +1,5 @@
 /** The lines of a record of what is deployed (deployed-record.ts), each behind its digest; and very many of them, ready to be written. */
+import { giveBack } from '../give-back.ts';
 import { limits } from '../limits.ts';
 import { loadTextDigest } from '../text-digest.ts';
 
@@ -27,7 +28,7 @@ export async function loadLineCodec(): Promise<LineCodec> {
 export interface EncodedLines<T extends object> extends Iterable<T> {
   readonly length: number;
   add(line: T): void;
-  /** Many lines at a time, as they stand in the file. */
+  /** Many lines at a time, as they stand in the file. Each is the caller's until he asks for the next one. */
   texts(): Iterable<Buffer>;
 }
 
@@ -40,7 +41,11 @@ export async function openEncodedLines<T extends object>(): Promise<EncodedLines
   let length = 0;
   function* texts(): Generator<Buffer> {
     // One byte more than there are: zlib would ask for another piece of memory at the last one.
-    for (const { deflated, bytes } of packed) yield inflateRawSync(deflated, { chunkSize: bytes + 1 });
+    for (const { deflated, bytes } of packed) {
+      const text = inflateRawSync(deflated, { chunkSize: bytes + 1, windowBits: 13 });
+      yield text;
+      giveBack(text);
+    }
     if (last !== '') yield Buffer.from(last);
   }
   return {
@@ -55,6 +60,7 @@ export async function openEncodedLines<T extends object>(): Promise<EncodedLines
       const text = Buffer.from(last);
       const deflated = new Uint8Array(deflateRawSync(text, { level: 1, memLevel: 5, windowBits: 13 }));
       packed.push({ deflated, bytes: text.length });
+      giveBack(text);
       last = '';
       lastCount = 0;
     },

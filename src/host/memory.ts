@@ -27,16 +27,18 @@ export async function realMemory(): Promise<Memory> {
   /** What was in use after the last full collection. */
   let keptBytes = usedBytes();
   /** What a small collection leaves: objects of Node's own that hold memory outside of V8's heap, and garbage that was held for a while. */
-  const look = (): void => {
-    if (collect === undefined) return;
-    const hasGrown = usedBytes() > keptBytes + limits.memoryGrowthBytes;
+  const look = (): number => {
+    const { heapUsed, external, rss } = process.memoryUsage();
+    let used = heapUsed + external;
+    const hasGrown = used > keptBytes + limits.memoryGrowthBytes;
     if (hasGrown) {
-      collect({ type: 'major' });
+      collect?.({ type: 'major' });
       releaseFreed?.();
-      keptBytes = usedBytes();
+      used = keptBytes = usedBytes();
     }
     // Those that are used come back one fault after another, which takes milliseconds: only where the process has become large.
-    if (hasGrown || process.memoryUsage.rss() > limits.memoryResidentBytes) releasePages?.();
+    if (hasGrown || rss > limits.memoryResidentBytes) releasePages?.();
+    return used;
   };
   /** Looks now and then, as long as something is made: what only computes leaves garbage, too, and tells of none. */
   const watch = (): void => {
@@ -44,8 +46,7 @@ export async function realMemory(): Promise<Memory> {
     if (collect === undefined || watching !== undefined) return;
     let before = usedBytes();
     watching = setInterval(() => {
-      look();
-      const used = usedBytes();
+      const used = look();
       // Long work that asks nobody for anything tells of nothing, and makes garbage all the same.
       restingLooks = Math.abs(used - before) < limits.garbageBytes ? restingLooks + 1 : 0;
       before = used;
@@ -62,6 +63,8 @@ export async function realMemory(): Promise<Memory> {
       if (producedBytes < limits.garbageBytes) return;
       producedBytes = 0;
       collect?.({ type: 'minor' });
+      // Where much is made at once, the next look is too late; and where others have the processor, it comes late.
+      if (releasePages !== undefined && process.memoryUsage.rss() > limits.memoryLargeBytes) releasePages();
       watch();
     },
     releasePages() {
@@ -122,7 +125,7 @@ type Collect = (options: { type: 'minor' | 'major'; flavor?: 'last-resort' }) =>
 /**
  * The collector that `--expose-gc` of the executable made global. An executable whose Node takes no flags (20) gets
  * them here, with the optimizing compilers off: machine code costs memory that this work, bound by disk and network,
- * does not repay. Plain Node without the flag is left alone.
+ * does not repay. Incremental marking: see build/pack.ts. Plain Node without the flag is left alone.
  */
 async function garbageCollector(): Promise<Collect | undefined> {
   if (globalThis.gc === undefined && isPacked()) {
@@ -131,7 +134,8 @@ async function garbageCollector(): Promise<Collect | undefined> {
       import('node:v8'),
       import('node:vm'),
     ]);
-    for (const flag of ['--expose-gc', '--no-opt', '--no-sparkplug']) setFlagsFromString(flag);
+    const flags = ['--expose-gc', '--no-opt', '--no-sparkplug', '--no-incremental-marking'];
+    for (const flag of flags) setFlagsFromString(flag);
     return runInNewContext('gc') as Collect;
   }
   return globalThis.gc as Collect | undefined;

@@ -4,6 +4,7 @@
  */
 import type * as Zlib from 'node:zlib';
 import { errno, errorText } from '../errors.ts';
+import { giveBack } from '../give-back.ts';
 import { limits } from '../limits.ts';
 import type { Crc32 } from '../zip/crc32.ts';
 import type { ArchiveEntry } from './entry-policy.ts';
@@ -165,22 +166,6 @@ function inflatedTogether(
   }
   return all;
 }
-
-/**
- * Frees a large buffer that nobody uses any more, where the runtime can (Node 22 and newer): those of work that is under way live through
- * two small collections, and after that only a full one would free them. False where it is left to that.
- */
-function giveBack({ buffer, byteOffset, byteLength }: Uint8Array): boolean {
-  const own: { readonly byteLength: number; transfer?(bytes: number): unknown } = buffer;
-  // What does not fill its memory shares that with others: Node's pool, which cannot be detached.
-  const isAlone = byteOffset === 0 && own.byteLength <= byteLength + 1;
-  if (own.transfer === undefined || !isAlone || byteLength <= worthwhileBytes) return false;
-  own.transfer(0);
-  return true;
-}
-
-/** A smaller one is not worth the call. */
-const worthwhileBytes = 64 * 1024;
 
 /** Deflated, no name, no time, of an unknown system (RFC 1952 2.3). Behind the data come its CRC-32 and size. */
 const memberHead = Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255);
