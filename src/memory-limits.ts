@@ -19,7 +19,7 @@ export const memoryLimits = {
    */
   memoryResidentBytes: 42 * MiB,
   /** From this one on they go with the next small collection, too, which comes with the work and not by the clock: of 20 000 files it came to 50. */
-  memoryLargeBytes: 45 * MiB,
+  memoryLargeBytes: 44 * MiB,
   /** Nobody has told of anything for so many looks: the process rests, and shall not wake for nothing. */
   memoryRestingLooks: 100,
   /** Short-lived buffers made between two young-generation collections: keeps the heap from growing. */
