@@ -14,15 +14,21 @@ const launch = `${home}/tope-updater-launch run`;
 const folder = mkdtempSync(join(tmpdir(), 'packages-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 
-/** A package of a program that only says which it is; `starts` false: not even that. `runs` false: it ends when it is to run. */
-async function packageOf(version: string, { starts = true, runs = true } = {}): Promise<string> {
+/** A program that `starts` is false of runs where this is, as one does that misses a library. */
+const library = '/usr/lib/missing';
+
+/**
+ * A package of a program that only says which it is; `starts` false: not even that. `runs` false: it ends when it is to run. What lies
+ * behind its end only takes long to unpack.
+ */
+async function packageOf(version: string, { starts = true, runs = true, mb = 0 } = {}): Promise<string> {
   const dist = join(folder, version);
   mkdirSync(dist);
-  const says = starts ? `echo ${version}` : 'exit 127';
+  const missing = starts ? '' : `[ -e ${library} ] || exit 127\n`;
   const work = runs ? `echo running ${version}` : 'exit 1';
   writeFileSync(
     join(dist, 'tope-updater-x64'),
-    `#!/bin/sh\ncase "$1" in --version) ${says} ;; run) ${work} ;; esac\n`,
+    `#!/bin/sh\n${missing}case "$1" in --version) echo ${version} ;; run) ${work} ;; esac\nexit\n${'\0'.repeat(mb * 1e6)}`,
   );
   writeFileSync(join(dist, 'LICENSES.txt'), 'MIT\n');
   return makeDeb('x64', { dist, version });
@@ -36,6 +42,7 @@ const packages =
         broken: await packageOf('3.0.0', { starts: false }),
         third: await packageOf('4.0.0'),
         crashing: await packageOf('5.0.0', { runs: false }),
+        large: await packageOf('6.0.0', { mb: 60 }),
       }
     : undefined;
 
@@ -46,7 +53,7 @@ for (const debian of debians.filter(({ architecture }) => architecture === 'amd6
     console.log(`skipped: packages on ${release}: ${why}`);
     continue;
   }
-  const { first, second, broken, third, crashing } = packages;
+  const { first, second, broken, third, crashing, large } = packages;
 
   test(`${release}: installs, upgrades with its settings kept, is removed, and purged without a trace`, () =>
     withChroot(debian, async (chroot) => {
@@ -87,6 +94,40 @@ for (const debian of debians.filter(({ architecture }) => architecture === 'amd6
       installed(chroot, third);
       assert.is(chroot.sh('tope-updater --version'), '4.0.0');
       assert.is(chroot.sh('dpkg --audit'), '');
+    }));
+
+  test(`${release}: a version is not said to be installed while the one before is in its place`, () =>
+    withChroot(debian, async (chroot) => {
+      installed(chroot, first);
+      assert.is.not(install(chroot, broken).status, 0);
+      // The library comes; each of these would set the package up.
+      chroot.put(library, '');
+      for (const again of [`apt-get install -y ${chroot.bring(broken)}`, 'dpkg --configure -a']) {
+        const { status, output } = chroot.run(again);
+        assert.is.not(status, 0);
+        assert.match(output, /the program here is none of version 3\.0\.0: dpkg --install it again/);
+        assert.match(chroot.sh('dpkg --audit'), /tope-updater/);
+        assert.is(chroot.sh('tope-updater --version'), '1.0.0');
+      }
+      chroot.sh(`dpkg --install ${chroot.bring(broken)}`);
+      assert.is(chroot.sh('tope-updater --version'), '3.0.0');
+      assert.is(chroot.sh(launch), 'running 3.0.0');
+      assert.is(chroot.sh('dpkg --audit; dpkg --verify tope-updater'), '');
+    }));
+
+  test(`${release}: dpkg killed in the middle leaves the program that was there, and goes on when it is asked again`, () =>
+    withChroot(debian, async (chroot) => {
+      installed(chroot, first);
+      const deb = chroot.bring(large);
+      chroot.run(
+        `setsid dpkg --install ${deb} >/dev/null & until [ -e ${home}/tope-updater.dpkg-new ]; do :; done; kill -KILL -$!; wait`,
+      );
+      assert.match(chroot.sh('dpkg --audit'), /tope-updater/);
+      assert.is(chroot.sh(launch), 'running 1.0.0');
+      chroot.sh(`dpkg --install ${deb}`);
+      assert.is(chroot.sh(launch), 'running 6.0.0');
+      assert.is(chroot.sh(`${home}/tope-updater.previous run`), 'running 1.0.0');
+      assert.not.ok(existsSync(join(chroot.root, home, 'tope-updater.dpkg-new')));
     }));
 
   test(`${release}: a program that ends at every start is on probation, and the one before is started again`, () =>
