@@ -12,6 +12,10 @@ export const fileLimits = {
   smallFileBytes: 4 * KiB,
   /** A file up to this size is unpacked at once and held whole until it is written; inflating it takes 0.3 ms. */
   wholeFileBytes: 32 * KiB,
+  /** A command that does nothing else waits for a read up to this size where it is: a small file, and the byte that tells its end. */
+  readAtOnceBytes: 32 * KiB + 1,
+  /** Up to this size `pack` deflates at once: 0.2 ms, and a trip to a worker thread and back takes as long. */
+  deflateAtOnceBytes: 8 * KiB,
   /** File operations of one kind under way at a time; each holds a descriptor, and some a whole file. With 8 they take three times as long. */
   filesInFlight: 32,
   /** What each of them reads a larger file through, to compare it: 32 whole read buffers would be 16 MiB. */

@@ -1,17 +1,18 @@
-/** Digests of texts, at once: for thousands of lines and names an object each would be work for the collector. */
+/** Digests of texts and of small contents, at once: for thousands of them an object each would be work for the collector. */
 import type * as Crypto from 'node:crypto';
 
-/** SHA-256 in hex. */
+/** In lower-case hex. */
 export type TextDigest = (text: string | Uint8Array) => string;
 
-export async function loadTextDigest(): Promise<TextDigest> {
+/** SHA-256 unless another one is named. */
+export async function loadTextDigest(name: 'md5' | 'sha256' = 'sha256'): Promise<TextDigest> {
   const crypto: Partial<Pick<typeof Crypto, 'hash'>> & Pick<typeof Crypto, 'createHash'> = await import(
     'node:crypto'
   );
   const { hash } = crypto;
-  if (hash !== undefined) return (text) => hash('sha256', text);
+  if (hash !== undefined) return (text) => hash(name, text);
   // Node before 20.12, which armv7 may carry.
-  return (text) => crypto.createHash('sha256').update(text).digest('hex');
+  return (text) => crypto.createHash(name).update(text).digest('hex');
 }
 
 /** A keyed hash of 32 bits for one table: nobody can choose names that share one. As a digest, since loops over names are slow without a compiler. */

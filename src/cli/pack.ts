@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Flags } from '../config.ts';
 import { UpdateError } from '../errors.ts';
-import { plainFiles } from '../host/files.ts';
+import { blockingFiles } from '../host/blocking-files.ts';
 import { freeMemory } from '../host/memory.ts';
 import { downloadBody, packFolder, readSource } from '../pack/pack.ts';
 import { openSecretKey, type SigningKey } from '../pack/secret-key.ts';
@@ -18,7 +18,7 @@ import { askHidden } from './prompt.ts';
 import { refusalText, targetRulesOf } from './target-rules.ts';
 
 export async function pack({ flags, operands }: CommandInvocation): Promise<number> {
-  const host = { files: plainFiles(), memory: freeMemory };
+  const host = { files: blockingFiles(), memory: freeMemory };
   const source = await sourceAt(operands[0] ?? '');
   const { manifest } = await readSource(host, source.manifestPath);
   const usualName = `${basename(source.folder)}-${manifest.version}.zip`;

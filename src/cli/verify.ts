@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 import { capabilitiesText } from '../capabilities.ts';
 import { type Flags, UsageError } from '../config.ts';
 import { errorText } from '../errors.ts';
-import { plainFiles } from '../host/files.ts';
+import { blockingFiles } from '../host/blocking-files.ts';
 import { freeMemory } from '../host/memory.ts';
 import { limits } from '../limits.ts';
 import type { Forecast } from '../operations/forecast.ts';
@@ -35,7 +35,7 @@ export async function verify({ flags, operands }: CommandInvocation): Promise<nu
     if (flags[flag] !== undefined) throw new UsageError(`--${flag} has a meaning with --on-device only`);
   const keys = device?.trustedKeys ?? (await Promise.all(listFlag(flags, 'trust-key').map(readTrustedKey)));
   const rules = device ?? targetRulesOf(flags);
-  const host = { files: plainFiles(), memory: freeMemory };
+  const host = { files: blockingFiles(), memory: freeMemory };
   const inspection = await inspectPackage(host, path, rules, keys).catch((thrown: unknown) => {
     throw new CommandError(`${place}: a device would refuse it: ${refusalText(thrown)}`, 1, {
       cause: thrown,

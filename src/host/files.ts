@@ -25,7 +25,7 @@ const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_APPEND, O_NOFOLLOW, O_NON
 const O_PATH = 0o10000000;
 
 /** O_NONBLOCK: a pipe put in a file's place would keep one of libuv's two threads until somebody opens its other end. */
-const openFlags: Record<OpenHow, number> = {
+export const openFlags: Record<OpenHow, number> = {
   read: O_RDONLY | O_NOFOLLOW | O_NONBLOCK,
   update: O_RDWR | O_NOFOLLOW | O_NONBLOCK,
   create: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
@@ -228,7 +228,8 @@ interface Calls {
   readonly attributes: AttributeCalls;
 }
 
-function openedFile(fd: number, how: OpenHow, { groups, attributes }: Calls): OpenFile {
+/** The port of an open descriptor. */
+export function openedFile(fd: number, how: OpenHow, { groups, attributes }: Calls): OpenFile {
   return {
     read: (buffer, offset, length, position) =>
       call<number>((done) => fs.read(fd, buffer, offset, length, position, done)),
@@ -255,7 +256,7 @@ function openedFile(fd: number, how: OpenHow, { groups, attributes }: Calls): Op
 }
 
 /** With what the owning group may do in the place of an access list's mask (acl.ts). */
-async function withoutMask(
+export async function withoutMask(
   stat: FileStat,
   groups: GroupReader | undefined,
   read: (groups: GroupReader) => Promise<number | undefined>,

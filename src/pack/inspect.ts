@@ -8,12 +8,13 @@ import { matchesAny } from '../glob.ts';
 import type { Host, Memory } from '../host/host.ts';
 import type { Archive } from '../package/archive.ts';
 import { openArchive } from '../package/archive.ts';
-import { type EntrySink, entryNamed } from '../package/extraction.ts';
+import type { EntrySink } from '../package/extraction.ts';
 import { lookedAt, readRelease } from '../package/read-release.ts';
 import type { Signed, TrustedKey } from '../package/signature.ts';
 import type { TargetRules } from '../package/targets.ts';
 import type { Release, ReleaseFile } from '../release.ts';
 import { commandName } from '../services/proc-text.ts';
+import { loadTextDigest } from '../text-digest.ts';
 import { filesEntry, isDelta } from './sources.ts';
 
 export interface Inspection {
@@ -39,17 +40,18 @@ export async function inspectPackage(
   const archive = await openArchive(host, path);
   try {
     const { release, warnings, signed } = await readRelease(archive, lookedAt(rules), trustedKeys);
-    const { md5, sha256 } = await readEverything(host.memory, archive, release);
+    const byEntry = filesByEntry(release);
+    const { names, md5, sha256 } = await readEverything(host.memory, archive, byEntry);
     return {
       release,
       sizeBytes: archive.sizeBytes,
       md5,
       sha256,
-      hasSignature: (await entryNamed(archive.entries, 'manifest.json.minisig')) !== undefined,
+      hasSignature: names.has('manifest.json.minisig'),
       signed,
       warnings: [
         ...warnings,
-        ...unusedEntries(archive, release),
+        ...unusedEntries(names, byEntry),
         ...idlePatterns(release),
         ...misnamed(release),
       ],
@@ -59,28 +61,49 @@ export async function inspectPackage(
   }
 }
 
+/** The files of the release that are made of an entry, by its name. */
+type FilesByEntry = ReadonlyMap<string, readonly ReleaseFile[]>;
+
+function filesByEntry({ modules }: Release): FilesByEntry {
+  const byEntry = new Map<string, ReleaseFile[]>();
+  for (const { files } of modules) {
+    for (const file of files) {
+      const others = byEntry.get(file.entry);
+      if (others === undefined) byEntry.set(file.entry, [file]);
+      else others.push(file);
+    }
+  }
+  return byEntry;
+}
+
+/** `names`: of all that are no directories. */
 async function readEverything(
   memory: Memory,
   archive: Archive,
-  release: Release,
-): Promise<{ md5: string; sha256: string }> {
-  const byEntry = new Map<string, ReleaseFile[]>();
-  for (const file of release.modules.flatMap((module) => [...module.files]))
-    byEntry.set(file.entry, [...(byEntry.get(file.entry) ?? []), file]);
+  byEntry: FilesByEntry,
+): Promise<{ names: ReadonlySet<string>; md5: string; sha256: string }> {
+  const names = new Set<string>();
+  for (const { name, isDirectory } of archive.entries) if (!isDirectory) names.add(name);
   const { createHash } = await import('node:crypto');
+  const digests = { md5: await loadTextDigest('md5'), sha256: await loadTextDigest() };
   const digest = await newDigests(memory, true, archive.sizeBytes);
   try {
     await archive.extract({
-      // Every file entry: the content of one that is not deployed is checked too.
-      wanted: new Set([...archive.entries].filter((entry) => !entry.isDirectory).map((entry) => entry.name)),
+      wanted: names, // the content of one that is not deployed is checked, too
       open: async (entry) => digestSink(createHash, byEntry.get(entry.name) ?? []),
+      takeMany: async (entries) => {
+        for (const { entry, content } of entries) {
+          const expected = byEntry.get(entry.name) ?? [];
+          for (const kind of kindsOf(expected)) compare(expected, kind, digests[kind](content));
+        }
+      },
       digest,
       onBytes: () => undefined,
       signal: new AbortController().signal,
     });
     const { md5, sha256 } = await digest.finish();
     if (sha256 === undefined) throw new Error('a digest that was asked for is missing');
-    return { md5, sha256 };
+    return { names, md5, sha256 };
   } finally {
     digest.abort();
   }
@@ -88,30 +111,32 @@ async function readEverything(
 
 /** Compares the content with what the manifest says of each file that is made of it. */
 function digestSink(createHash: typeof Crypto.createHash, expected: readonly ReleaseFile[]): EntrySink {
-  const digests = (
-    [
-      ['md5', 'MD5_MISMATCH'],
-      ['sha256', 'SHA256_MISMATCH'],
-    ] as const
-  )
-    .filter(([name]) => expected.some((file) => file[name] !== undefined))
-    .map(([name, code]) => ({ name, code, hash: createHash(name) }));
+  const hashes = kindsOf(expected).map((kind) => ({ kind, hash: createHash(kind) }));
   return {
     write: (chunk) => {
-      for (const { hash } of digests) hash.update(chunk);
+      for (const { hash } of hashes) hash.update(chunk);
     },
     end: async () => {
-      for (const { name, code, hash } of digests) {
-        const found = hash.digest('hex');
-        const other = expected.find((file) => file[name] !== undefined && file[name] !== found);
-        if (other === undefined) continue;
-        throw new UpdateError(
-          code,
-          `${other.entry}: ${other[name]} in the manifest, ${found} in the package`,
-        );
-      }
+      for (const { kind, hash } of hashes) compare(expected, kind, hash.digest('hex'));
     },
   };
+}
+
+const mismatches = { md5: 'MD5_MISMATCH', sha256: 'SHA256_MISMATCH' } as const;
+type DigestKind = keyof typeof mismatches;
+
+/** The digests that anything is said of. */
+function kindsOf(expected: readonly ReleaseFile[]): DigestKind[] {
+  return (['md5', 'sha256'] as const).filter((kind) => expected.some((file) => file[kind] !== undefined));
+}
+
+function compare(expected: readonly ReleaseFile[], kind: DigestKind, found: string): void {
+  const other = expected.find((file) => file[kind] !== undefined && file[kind] !== found);
+  if (other === undefined) return;
+  throw new UpdateError(
+    mismatches[kind],
+    `${other.entry}: ${other[kind]} in the manifest, ${found} in the package`,
+  );
 }
 
 /** A pattern of what people edit that names nothing in the package is often a slip: it is compared with the whole path. */
@@ -136,13 +161,13 @@ function misnamed({ modules }: Release): string[] {
   });
 }
 
-function unusedEntries(archive: Archive, release: Release): string[] {
-  const used = new Set(release.modules.flatMap((module) => [...module.files].map((file) => file.entry)));
-  for (const name of ['manifest.json', 'manifest.json.minisig', filesEntry]) used.add(name);
-  for (const { name } of archive.entries) if (isDelta(name)) used.add(name);
-  const unused = [...archive.entries].filter((entry) => !entry.isDirectory && !used.has(entry.name));
+function unusedEntries(entryNames: ReadonlySet<string>, byEntry: FilesByEntry): string[] {
+  const own = ['manifest.json', 'manifest.json.minisig', filesEntry];
+  const unused = [...entryNames].filter(
+    (name) => !byEntry.has(name) && !own.includes(name) && !isDelta(name),
+  );
   if (unused.length === 0) return [];
-  const names = unused.slice(0, 5).map((entry) => entry.name);
+  const names = unused.slice(0, 5);
   const more = unused.length > names.length ? ` and ${unused.length - names.length} more` : '';
   return [`no module deploys ${names.join(', ')}${more}`];
 }

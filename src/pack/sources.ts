@@ -58,8 +58,7 @@ export async function collectSources(
   const found = new Map<string, SourceFile>();
   const links = new Map<string, SourceLink>();
   const emptyDirectories = new Set<string>();
-  const visit = async (entry: string, notThere: () => UpdateError): Promise<void> => {
-    const path = posix.join(folder, entry);
+  const visit = async (entry: string, path: string, notThere: () => UpdateError): Promise<void> => {
     const stat = await files.stat(path);
     if (stat === undefined) throw notThere();
     const fault = stat.kind === 'other' ? 'is a device, socket or pipe' : pathFault(entry);
@@ -77,6 +76,7 @@ export async function collectSources(
     for (const name of names)
       await visit(
         `${entry}/${name}`,
+        `${path}/${name}`,
         () => new UpdateError('INVALID_PACKAGE', `${quoted(path)} changes while it is packed`),
       );
   };
@@ -85,7 +85,7 @@ export async function collectSources(
     if (reserved.includes(source))
       throw invalidManifest(`modules[${index}].src: ${quoted(source)} is the package's own file`);
     try {
-      await visit(source, () =>
+      await visit(source, posix.join(folder, source), () =>
         invalidManifest(`modules[${index}].src: ${quoted(source)} is not in ${folder}`),
       );
     } catch (thrown) {

@@ -38,30 +38,41 @@ const madeOnUnix = 3 << 8;
 const dosDate = (2 << 5) | 1;
 
 export function localHeader(entry: WrittenEntry): Buffer {
-  const extra = isWide(entry) ? zip64Extra([entry.sizeBytes, entry.packedBytes]) : Buffer.alloc(0);
-  const head = Buffer.alloc(localBytes);
-  head.writeUInt32LE(localSignature, 0);
-  writeShared(head, 4, entry);
-  head.writeUInt16LE(entry.nameBytes.length, 26);
-  head.writeUInt16LE(extra.length, 28);
-  return Buffer.concat([head, entry.nameBytes, extra]);
+  const extra = isWide(entry) ? zip64Extra([entry.sizeBytes, entry.packedBytes]) : noExtra;
+  const { record, fields } = recordOf(localBytes, entry, extra);
+  fields.setUint32(0, localSignature, true);
+  writeShared(fields, 4, entry);
+  fields.setUint16(26, entry.nameBytes.length, true);
+  fields.setUint16(28, extra.length, true);
+  return record;
 }
 
 export function centralRecord(entry: WrittenEntry): Buffer {
   const isFar = entry.start >= saturated;
   const sizes = isWide(entry) ? [entry.sizeBytes, entry.packedBytes] : [];
   const wide = isFar ? [...sizes, entry.start] : sizes;
-  const extra = wide.length > 0 ? zip64Extra(wide) : Buffer.alloc(0);
-  const head = Buffer.alloc(recordBytes);
-  head.writeUInt32LE(recordSignature, 0);
-  head.writeUInt16LE(madeOnUnix | zip64Version, 4);
-  writeShared(head, 6, entry, isFar);
-  head.writeUInt16LE(entry.nameBytes.length, 28);
-  head.writeUInt16LE(extra.length, 30);
-  head.writeUInt32LE(entry.mode * 0x10000, 38);
-  head.writeUInt32LE(isFar ? saturated : entry.start, 42);
-  return Buffer.concat([head, entry.nameBytes, extra]);
+  const extra = wide.length > 0 ? zip64Extra(wide) : noExtra;
+  const { record, fields } = recordOf(recordBytes, entry, extra);
+  fields.setUint32(0, recordSignature, true);
+  fields.setUint16(4, madeOnUnix | zip64Version, true);
+  writeShared(fields, 6, entry, isFar);
+  fields.setUint16(28, entry.nameBytes.length, true);
+  fields.setUint16(30, extra.length, true);
+  fields.setUint32(38, entry.mode * 0x10000, true);
+  fields.setUint32(42, isFar ? saturated : entry.start, true);
+  return record;
 }
+
+/** Zeros, with the name and the extra field behind the `fixedBytes`. Written through a DataView: Buffer's methods are JavaScript, three times as slow where nothing is compiled. */
+function recordOf(fixedBytes: number, { nameBytes }: WrittenEntry, extra: Buffer) {
+  const bytes = new ArrayBuffer(fixedBytes + nameBytes.length + extra.length);
+  const record = Buffer.from(bytes);
+  record.set(nameBytes, fixedBytes);
+  if (extra.length > 0) record.set(extra, fixedBytes + nameBytes.length);
+  return { record, fields: new DataView(bytes) };
+}
+
+const noExtra = Buffer.alloc(0);
 
 /** The end of a file whose directory of `count` entries takes `bytes` from `start` on. */
 export function endRecords(count: number, start: number, bytes: number): Buffer {
@@ -92,15 +103,15 @@ function isWide({ sizeBytes }: WrittenEntry): boolean {
 }
 
 /** From "version needed" to the uncompressed size: the same in both headers. */
-function writeShared(head: Buffer, at: number, entry: WrittenEntry, isFar = false): void {
+function writeShared(fields: DataView, at: number, entry: WrittenEntry, isFar = false): void {
   const wide = isWide(entry);
-  head.writeUInt16LE(wide || isFar ? zip64Version : plainVersion, at);
-  head.writeUInt16LE(flags, at + 2);
-  head.writeUInt16LE(entry.isDeflated ? 8 : 0, at + 4);
-  head.writeUInt16LE(dosDate, at + 8);
-  head.writeUInt32LE(entry.crc32, at + 10);
-  head.writeUInt32LE(wide ? saturated : entry.packedBytes, at + 14);
-  head.writeUInt32LE(wide ? saturated : entry.sizeBytes, at + 18);
+  fields.setUint16(at, wide || isFar ? zip64Version : plainVersion, true);
+  fields.setUint16(at + 2, flags, true);
+  fields.setUint16(at + 4, entry.isDeflated ? 8 : 0, true);
+  fields.setUint16(at + 8, dosDate, true);
+  fields.setUint32(at + 10, entry.crc32, true);
+  fields.setUint32(at + 14, wide ? saturated : entry.packedBytes, true);
+  fields.setUint32(at + 18, wide ? saturated : entry.sizeBytes, true);
 }
 
 function zip64Extra(values: readonly number[]): Buffer {

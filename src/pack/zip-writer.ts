@@ -3,11 +3,10 @@
  * its header written at its end. The bytes depend on names, modes and contents alone; group and others never may write.
  */
 import type * as Zlib from 'node:zlib';
-import { UpdateError } from '../errors.ts';
-import { readWhole } from '../host/durable-file.ts';
 import type { Files, OpenFile } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { type Crc32, fastestCrc32 } from '../zip/crc32.ts';
+import { contentParts, wholeContent } from './source-content.ts';
 import { centralRecord, endRecords, localHeader, type WrittenEntry } from './zip-format.ts';
 
 export type ZipInput =
@@ -129,9 +128,7 @@ async function smallOf(parts: Parts, input: ZipInput): Promise<Small | undefined
     }
     case 'file': {
       if (input.sizeBytes > limits.wholeFileBytes) return undefined;
-      const content = await readWhole(parts.files, input.path, limits.wholeFileBytes);
-      if (content?.length !== input.sizeBytes) throw changes(input.path);
-      return packed(parts, content, parts.compress);
+      return packed(parts, await wholeContent(parts.files, input), parts.compress);
     }
     default:
       return input satisfies never;
@@ -142,18 +139,28 @@ async function smallOf(parts: Parts, input: ZipInput): Promise<Small | undefined
 async function packed({ zlib, crc32 }: Parts, content: Uint8Array, compress: boolean): Promise<Small> {
   const facts = { crc32: crc32(content, 0), sizeBytes: content.length };
   if (!compress || content.length === 0) return { ...facts, packed: content, isDeflated: false };
-  const deflated = await new Promise<Buffer>((resolve, reject) =>
+  return { ...facts, packed: await deflated(zlib, content), isDeflated: true };
+}
+
+/** A few bytes for each block that cannot be packed; zlib takes no less than 64. */
+const deflateMostAddedBytes = 64;
+
+/** The same bytes either way. */
+async function deflated(zlib: typeof Zlib, content: Uint8Array): Promise<Buffer> {
+  if (content.length <= limits.deflateAtOnceBytes) {
+    // What comes out fits into one buffer, which is not four times as long as it.
+    return zlib.deflateRawSync(content, { chunkSize: content.length + deflateMostAddedBytes });
+  }
+  return new Promise((resolve, reject) =>
     zlib.deflateRaw(content, (error, result) => (error ? reject(error) : resolve(result))),
   );
-  return { ...facts, packed: deflated, isDeflated: true };
 }
 
 async function writeSmall(out: Output, input: ZipInput, small: Small): Promise<WrittenEntry> {
   const { isDeflated, crc32, sizeBytes } = small;
   const packedBytes = small.packed.length;
   const entry = { ...namedAs(input), isDeflated, crc32, sizeBytes, packedBytes, start: out.position() };
-  await out.write(localHeader(entry));
-  await out.write(small.packed);
+  await out.write(localHeader(entry), small.packed);
   return entry;
 }
 
@@ -170,7 +177,7 @@ async function writeLarge(
   await out.write(localHeader({ ...named, ...unknown }));
   const dataStart = out.position();
   let crc = 0;
-  const content = contentOf(files, input, (chunk) => {
+  const content = contentParts(files, input, (chunk) => {
     crc = crc32(chunk, crc);
   });
   if (compress) await deflateInto(out, content, zlib);
@@ -224,35 +231,8 @@ function namedAs(input: ZipInput): { readonly nameBytes: Buffer; readonly mode: 
   }
 }
 
-/** Hears of each chunk before it is given on. */
-async function* contentOf(
-  files: Files,
-  { path, sizeBytes }: FileInput,
-  hear: (chunk: Uint8Array) => void,
-): AsyncGenerator<Uint8Array> {
-  const file = await files.open(path, 'read');
-  try {
-    for (let position = 0; ; ) {
-      const chunk = new Uint8Array(Math.min(limits.chunkBytes, sizeBytes - position + 1));
-      const length = await file.read(chunk, 0, chunk.length, position);
-      position += length;
-      if (position > sizeBytes || (length === 0 && position < sizeBytes)) throw changes(path);
-      if (length === 0) return;
-      const read = chunk.subarray(0, length);
-      hear(read);
-      yield read;
-    }
-  } finally {
-    await file.close();
-  }
-}
-
-function changes(path: string): UpdateError {
-  return new UpdateError('INVALID_PACKAGE', `${path} changes while it is packed`);
-}
-
 interface Output {
-  write(bytes: Uint8Array): Promise<void>;
+  write(...parts: Uint8Array[]): Promise<void>;
   flush(): Promise<void>;
   position(): number;
 }
@@ -270,9 +250,11 @@ function output(file: OpenFile): Output {
     pendingBytes = 0;
   };
   return {
-    async write(bytes) {
-      pending.push(bytes);
-      pendingBytes += bytes.length;
+    async write(...parts) {
+      for (const bytes of parts) {
+        pending.push(bytes);
+        pendingBytes += bytes.length;
+      }
       if (pendingBytes >= limits.writeBufferBytes) await flush();
     },
     flush,

@@ -15,8 +15,8 @@ export function pathFault(path: string): string | undefined {
   if (path.includes('\\')) return 'has a backslash';
   if (unprintable.test(path)) return 'has a control or unprintable character';
   if (/^[A-Za-z]:/.test(path)) return 'starts with a drive letter';
-  const bytes = Buffer.byteLength(path);
-  if (bytes > limits.pathBytes) return `is ${bytes} bytes long, more than ${limits.pathBytes}`;
+  const bytes = bytesBeyond(path, limits.pathBytes);
+  if (bytes !== undefined) return `is ${bytes} bytes long, more than ${limits.pathBytes}`;
   const components = path.split('/');
   if (components.length > limits.pathDepth)
     return `is ${components.length} levels deep, more than ${limits.pathDepth}`;
@@ -32,9 +32,15 @@ function componentFault(component: string): string | undefined {
   if (component === '.' || component === '..') return `has a "${component}" component`;
   if (component.endsWith('.') || component.endsWith(' '))
     return 'has a component that ends with a dot or a space';
-  const bytes = Buffer.byteLength(component);
-  if (bytes > limits.nameBytes) return `has a component of ${bytes} bytes, more than ${limits.nameBytes}`;
-  return undefined;
+  const bytes = bytesBeyond(component, limits.nameBytes);
+  return bytes === undefined ? undefined : `has a component of ${bytes} bytes, more than ${limits.nameBytes}`;
+}
+
+/** Undefined: no more than `most`. Counted only where it may be: UTF-8 has at most three bytes for one unit of UTF-16. */
+function bytesBeyond(text: string, most: number): number | undefined {
+  if (text.length * 3 <= most) return undefined;
+  const bytes = Buffer.byteLength(text);
+  return bytes > most ? bytes : undefined;
 }
 
 /** True when every character of `text` can go into a log line as it is. */

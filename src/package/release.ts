@@ -3,7 +3,7 @@
  * refused without the disk is refused here: every target lies inside an allowed root and outside the work directory, none inside
  * another's, and every file has an entry of its size.
  */
-import { breathing } from '../host/breathing.ts';
+import { breathing, breathingEach } from '../host/breathing.ts';
 import { limits } from '../limits.ts';
 import { type List, loadPacking, type Packing } from '../packed-list.ts';
 import type { Release } from '../release.ts';
@@ -49,7 +49,7 @@ export async function resolveRelease(
   const partsOf = new Map<string, ModuleParts[]>();
   for (const part of parts) partsOf.set(part.source, [...(partsOf.get(part.source) ?? []), part]);
   let planned = 0;
-  for await (const entry of breathing(entries)) {
+  await breathingEach(entries, (entry) => {
     const facts = listed.take(entry);
     others.take(entry);
     deltas.take(entry);
@@ -58,7 +58,7 @@ export async function resolveRelease(
     // Counted as we go: the same source may be deployed to many targets.
     if (planned > limits.treeEntries)
       throw invalid(`modules: more than ${limits.treeEntries} files and directories to deploy`);
-  }
+  });
   await listed.end(entries);
   others.end();
   deltas.end();
@@ -77,12 +77,12 @@ export async function resolveRelease(
 async function listedFiles({ files = [] }: CompleteManifest, packing: Packing, deltas: NamedDeltas) {
   const listed = packing.map<FileFacts & { readonly index: number }>();
   let index = 0;
-  for await (const file of breathing(files)) {
+  await breathingEach(files, (file) => {
     if (listed.has(file.path)) throw invalid(`files[${index}].path: ${quoted(file.path)} is listed twice`);
     deltas.name(file, `files[${index}]`);
     listed.set(file.path, { ...file, index });
     index += 1;
-  }
+  });
   let found = 0;
   return {
     /** What is said of an entry. */

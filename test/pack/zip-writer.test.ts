@@ -1,12 +1,15 @@
 /** The ZIP that pack writes, as our own reader and Info-ZIP's see it. */
 import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { deflateRawSync } from 'node:zlib';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { realFiles } from '../../src/host/files.ts';
 import { freeMemory } from '../../src/host/memory.ts';
+import { limits } from '../../src/limits.ts';
 import { centralRecord, endRecords, localHeader } from '../../src/pack/zip-format.ts';
 import { writeZip, type ZipInput } from '../../src/pack/zip-writer.ts';
 import { openArchive } from '../../src/package/archive.ts';
@@ -76,6 +79,28 @@ for (const compress of [true, false])
       await archive.close();
     }
   });
+
+test('a file deflates to the same bytes at once, on a worker thread and as a stream', async ({ folder }) => {
+  for (const sizeBytes of [
+    1,
+    limits.deflateAtOnceBytes,
+    limits.deflateAtOnceBytes + 1,
+    limits.wholeFileBytes + 1,
+  ]) {
+    // Digits deflate to about half, the bytes behind them not at all.
+    const digits = Array.from({ length: sizeBytes }, (_, index) => ((index * index) % 977).toString(16)).join(
+      '',
+    );
+    const content = Buffer.concat([
+      Buffer.from(digits.slice(0, sizeBytes / 2)),
+      randomBytes(sizeBytes),
+    ]).subarray(0, sizeBytes);
+    const [source, path] = [join(folder, `${sizeBytes}`), join(folder, `${sizeBytes}.zip`)];
+    writeFileSync(source, content);
+    await writeZip(files, path, [{ kind: 'file', name: 'a', path: source, sizeBytes, mode: 0o644 }], true);
+    assert.ok(readFileSync(path).includes(deflateRawSync(content)), `${sizeBytes} bytes`);
+  }
+});
 
 test('a file that changes while it is packed is refused, whatever its size', async ({ folder }) => {
   for (const sizeBytes of [5, 100_000]) {
