@@ -29,16 +29,24 @@ async function makeRoot(debian: Debian): Promise<void> {
   try {
     // It would ask for a program that tells whether the architecture can be run: that was found out already.
     const how = ['--variant=minbase', '--skip=check/qemu', include, '--aptopt=Acquire::Languages "none"'];
-    const command = ['mmdebstrap', ...how, `--architectures=${architecture}`, release, partial];
+    // The release alone: its point releases have all that is wanted, and updates and security are two lists more to be fetched.
+    const from = `deb http://deb.debian.org/debian ${release} main`;
+    const command = ['mmdebstrap', ...how, `--architectures=${architecture}`, release, partial, from];
     const [program = '', ...args] = emulated === undefined ? command : emulated.argv(command);
-    execFileSync(program, args, { stdio: 'ignore', timeout: 1_200_000 });
+    execFileSync(program, args, { stdio: ['ignore', 'ignore', 'pipe'], timeout: 1_200_000 });
     renameSync(partial, root);
   } catch (thrown) {
     rmSync(partial, { recursive: true, force: true });
-    console.log(`skipped: a root of ${name}: ${thrown instanceof Error ? thrown.message : thrown}`);
+    console.log(`skipped: a root of ${name}: ${errorsIn(String(thrown))}`);
   } finally {
     emulated?.end();
   }
+}
+
+/** Of all that mmdebstrap and apt tell, what they call errors; everything where there is none. */
+function errorsIn(told: string): string {
+  const errors = told.split('\n').filter((line) => line.startsWith('E: '));
+  return errors.length === 0 ? told : errors.join('\n');
 }
 
 function wanted(names: readonly string[]): readonly Debian[] {
