@@ -126,7 +126,7 @@ export const options = {
   keep_package: toggle(
     'keep-package',
     false,
-    'keeps the package of the installed version, so that `audit --repair` can restore any file; takes its size on the disk',
+    'keeps the package of the installed version, so that `audit --repair` can restore every file of it; takes its size on the disk',
   ),
   audit_interval_s: optional(
     'audit-interval SECONDS',

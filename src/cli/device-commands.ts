@@ -65,7 +65,7 @@ export const deviceCommands = {
     about:
       'Hands the package to the daemon and follows it to the end; every check of an update from the network is made. ' +
       'A file (on a USB stick, say) needs no network: it is served to the daemon over the loopback interface. Of a URL, ' +
-      'what the flags do not tell is found out by reading the package once. On a terminal it asks first; elsewhere ' +
+      'what the flags do not tell is read from the package, for which the server must answer ranges. On a terminal it asks first; elsewhere ' +
       '--yes is needed. Ctrl-C during the download cancels it; an install that has begun goes on in the daemon. With ' +
       '--root it makes the image of a device instead (docs/factory-images.md): no daemon, no question.',
     flags: [

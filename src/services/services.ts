@@ -14,7 +14,7 @@ import { modulesOf, type ServiceSnapshot, type WhichSet, wasEnabled } from './sn
 import { type Launched, launch, type Start, startsOf } from './start.ts';
 import { stopService } from './stop.ts';
 import { findSystemd, type Systemd, type SystemdPlaces } from './systemd.ts';
-import { assertStaysUp, endSecondCopies, misnamed, watch } from './watch.ts';
+import { assertStaysUp, endMisnamed, endSecondCopies, misnamed, misnomer, watch } from './watch.ts';
 
 export interface ServicesOptions {
   /** Ends a wait early; the call rejects with its reason. */
@@ -134,11 +134,31 @@ export async function startServices(
   for (const start of late) launched.push(...(await launchAll([start])));
   if (set === 'captured') await endSecondCopies(host, launched, signal);
   await assertStaysUp(host, systemd, launched, signal);
-  for (const text of await misnamed(host, launched, signal)) {
-    if (isNew) throw new UpdateError('SERVICE_START_FAILED', text);
-    host.log.warn(text);
+  // A new set's programs are looked for by the names it says, not by those that the set before had.
+  const wanted = ({ module, names }: { readonly module: string; readonly names: readonly string[] }) =>
+    (isNew ? namesSaid(snapshots, ready, module) : undefined) ?? names;
+  const nameless = await misnamed(host, launched, wanted, signal);
+  const texts = nameless.map((service) => misnomer(service, wanted(service)));
+  if (isNew) {
+    for (const service of nameless) await endMisnamed(host, service, signal);
+    if (texts[0] !== undefined) throw new UpdateError('SERVICE_START_FAILED', texts[0]);
   }
+  for (const text of texts) host.log.warn(text);
   if (failures.length > 0) throw failures[0];
+}
+
+/** What the specs of the service that has this module say its processes are found by; undefined: nothing. */
+function namesSaid(
+  snapshots: readonly ServiceSnapshot[],
+  specs: readonly ServiceSpec[],
+  module: string,
+): string[] | undefined {
+  const service = snapshots.find((snapshot) => snapshot.module === module);
+  const modules = service === undefined ? [module] : modulesOf(service);
+  const names = specs
+    .filter((spec) => modules.includes(spec.module))
+    .flatMap((spec) => processNameOf(spec) ?? []);
+  return names.length === 0 ? undefined : [...new Set(names)];
 }
 
 const whenOf = (start: Start) => (start.kind === 'unit' ? start.when : 'then');

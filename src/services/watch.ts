@@ -29,15 +29,18 @@ export async function assertStaysUp(
   await assertOnce(host, launched);
 }
 
+type LaunchedProcess = Extract<Launched, { kind: 'process' }>;
+
 /**
- * One sentence for each program that runs while nothing has the name that the next update will look for: it would start one more
- * beside it. Programs that take their name late have `limits.processNameMs` for it.
+ * Programs that run while nothing has a name that the next update will look for: it would start one more beside each. Those
+ * that take their name late have `limits.processNameMs` for it.
  */
 export async function misnamed(
   host: ServicesHost,
   launched: readonly Launched[],
+  namesOf: (service: LaunchedProcess) => readonly string[],
   signal?: AbortSignal,
-): Promise<string[]> {
+): Promise<LaunchedProcess[]> {
   const deadline = host.clock.elapsed() + limits.processNameMs;
   let nameless = launched.filter((service) => service.kind === 'process');
   for (;;) {
@@ -45,17 +48,38 @@ export async function misnamed(
     const left: typeof nameless = [];
     // Of whatever user: what has the name is stopped with it.
     for (const service of nameless)
-      if (service.exit === undefined && (await namedAmong(host, running, service.names)).length === 0)
+      if (service.exit === undefined && (await namedAmong(host, running, namesOf(service))).length === 0)
         left.push(service);
     nameless = left;
-    if (nameless.length === 0 || host.clock.elapsed() >= deadline) break;
+    if (nameless.length === 0 || host.clock.elapsed() >= deadline) return nameless;
     await host.clock.sleep(limits.serviceSettleMs / 4, signal);
   }
-  return nameless.map(({ module, title: what, names, file }) => {
-    const wanted = names.map((name) => `"${name}"`).join(' or ');
-    const right = file === undefined ? '' : ` (${file})`;
-    return `${module}: started ${what}, but no process named ${wanted} runs: process_name must be the name of its file or script${right}`;
-  });
+}
+
+/** What to tell of one of them. */
+export function misnomer({ module, title: what, file }: LaunchedProcess, names: readonly string[]): string {
+  const wanted = names.map((name) => `"${name}"`).join(' or ');
+  const right = file === undefined ? '' : ` (${file})`;
+  return `${module}: started ${what}, but no process named ${wanted} runs: process_name must be the name of its file or script${right}`;
+}
+
+/** Ends a program that no name finds, and what it started: who stops services by their names would leave it running. */
+export async function endMisnamed(
+  host: ServicesHost,
+  { pid, exit }: LaunchedProcess,
+  signal?: AbortSignal,
+): Promise<void> {
+  if (exit !== undefined) return;
+  const own = new Set([pid]);
+  const processes = (await runningProcesses(host)).sort((a, b) => a.pid - b.pid);
+  // Twice: a child may have a lower number than its parent.
+  for (let round = 0; round < 2; round++)
+    for (const process of processes) if (own.has(process.parentPid)) own.add(process.pid);
+  await terminate(
+    host,
+    processes.filter((process) => own.has(process.pid)),
+    signal,
+  );
 }
 
 /** Waits `ms`, unless a process fails before: SERVICE_START_FAILED. */
@@ -115,7 +139,7 @@ async function assertUp(host: ServicesHost, systemd: Systemd | undefined, servic
 /** A program that ended with 0 may have left its real process behind: of its user, or, if that is not known, one as young as the start. */
 async function isInBackground(
   host: ProcessesHost,
-  { names, uid, startedBootMs }: Extract<Launched, { kind: 'process' }>,
+  { names, uid, startedBootMs }: LaunchedProcess,
 ): Promise<boolean> {
   const found = await findNamed(host, names);
   const owners = await ownersOf(host, found);
@@ -163,10 +187,7 @@ export async function endSecondCopies(
 }
 
 /** Processes of the service's names and user that none of the others made; those that the updater started first. */
-async function topmost(
-  host: ProcessesHost,
-  service: Extract<Launched, { kind: 'process' }>,
-): Promise<RunningProcess[]> {
+async function topmost(host: ProcessesHost, service: LaunchedProcess): Promise<RunningProcess[]> {
   const found = await findNamed(host, service.names);
   const owners = await ownersOf(host, found);
   const uid = service.uid ?? owners.get(found.find(({ pid }) => pid === service.pid) ?? { ...noProcess });
@@ -182,10 +203,7 @@ async function parentOf({ processes }: ProcessesHost, { parentPid }: RunningProc
   return `${words.slice(0, 200) || 'an unknown process'} (pid ${parentPid})`;
 }
 
-async function outputOf(
-  host: ServicesHost,
-  service: Extract<Launched, { kind: 'process' }>,
-): Promise<string> {
+async function outputOf(host: ServicesHost, service: LaunchedProcess): Promise<string> {
   if (service.output === undefined) return '';
   return await outputSince(host.files, service.output.path, service.output.fromByte);
 }

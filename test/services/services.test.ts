@@ -275,11 +275,25 @@ test('a new program that its name does not find fails and is told the right name
     const start = startServices(device.host, snapshots, 'target', { isNew: true });
     const words = [`app: started ${program}`, `no process named "${name}-service" runs`, `script (${name})`];
     await rejects(start, 'SERVICE_START_FAILED', words);
+    assert.equal(await device.running(program), [], 'nobody would find it by its name later');
     await startServices(device.host, snapshots, 'target');
     assert.is(
       device.logged.filter((line) => /^warn app: started .* but no process named/.test(line)).length,
       1,
     );
+  }));
+
+test('the name that the set before had does not find a new program', () =>
+  quickly(async (device) => {
+    const program = device.install('child-service.sh');
+    const before = spec(program, { module: 'app', start: [program] });
+    await startServices(device.host, await captureServices(device.host, [before]), 'target');
+    const wrong = { ...before, processName: 'no-such-name' };
+    const snapshots = await captureServices(device.host, [wrong], { before: [before] });
+    await stopServices(device.host, snapshots);
+    const start = startServices(device.host, snapshots, 'target', { isNew: true, ready: [wrong] });
+    await rejects(start, 'SERVICE_START_FAILED', ['no process named "no-such-name" runs']);
+    assert.equal(await device.running(program), []);
   }));
 
 test.long('all started services are watched together', () =>
