@@ -4,7 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import type { Flags } from '../config.ts';
 import { UpdateError } from '../errors.ts';
 import { blockingFiles } from '../host/blocking-files.ts';
-import { freeMemory } from '../host/memory.ts';
+import { collectAtOnce, freeMemory } from '../host/memory.ts';
 import { downloadBody, packFolder, readSource } from '../pack/pack.ts';
 import { openSecretKey, type SigningKey } from '../pack/secret-key.ts';
 import type { Release } from '../release.ts';
@@ -18,6 +18,7 @@ import { askHidden } from './prompt.ts';
 import { refusalText, targetRulesOf } from './target-rules.ts';
 
 export async function pack({ flags, operands }: CommandInvocation): Promise<number> {
+  await collectAtOnce();
   const host = { files: blockingFiles(), memory: freeMemory };
   const source = await sourceAt(operands[0] ?? '');
   const { manifest } = await readSource(host, source.manifestPath);

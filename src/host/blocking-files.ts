@@ -35,14 +35,14 @@ export function blockingFiles(): Files {
       if (how !== 'read') return files.open(path, how);
       const fd = fs.openSync(pathBytes(path), openFlags.read);
       const file = openedFile(fd, how, calls);
-      return {
-        ...file,
-        read: async (buffer, offset, length, position) =>
+      const { read } = file;
+      return Object.assign(file, {
+        read: async (buffer: Uint8Array, offset: number, length: number, position: number) =>
           length <= limits.readAtOnceBytes
             ? fs.readSync(fd, buffer, offset, length, position)
-            : file.read(buffer, offset, length, position),
+            : read(buffer, offset, length, position),
         close: async () => fs.closeSync(fd),
-      };
+      });
     },
   };
 }

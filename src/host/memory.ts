@@ -107,6 +107,15 @@ export const freeMemory: Memory = {
   trim: () => undefined,
 };
 
+/**
+ * For a command that nobody waits beside, before it begins: a full collection is done at once. In steps between which the program runs on,
+ * and has to say what it changes, it takes a fifth of the processor time of packing thousands of files.
+ */
+export async function collectAtOnce(): Promise<void> {
+  const { setFlagsFromString } = await import('node:v8');
+  setFlagsFromString('--no-incremental-marking');
+}
+
 /** One for the file operation in flight, one so that a name lookup or a state save never waits for a slow fsync. */
 const workerThreads = '2';
 
