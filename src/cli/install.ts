@@ -17,7 +17,7 @@ import { imageFlags } from './device-commands.ts';
 import { CommandError } from './failure.ts';
 import { bytesText } from './figures.ts';
 import { serveFile } from './file-server.ts';
-import { isSet, textFlag } from './flags.ts';
+import { checkedVersion, digestFlag, isSet, textFlag } from './flags.ts';
 import { forecastSentence } from './forecast-text.ts';
 import { installImage } from './install-image.ts';
 import { notesHere } from './notes-text.ts';
@@ -170,7 +170,7 @@ async function offerFile(path: string, flags: Flags, output: Output): Promise<Of
   output.live(`reading ${basename(path)} ...`);
   const facts = await readFacts(plainFiles(), path);
   output.live('');
-  const given = textFlag(flags, 'release');
+  const given = checkedVersion(textFlag(flags, 'release'), '--release');
   if (given !== undefined && given !== facts.version)
     throw new CommandError(`${path} is version ${facts.version}, not ${given}`);
   const request = requestOf(facts, basename(path), 'http://127.0.0.1/');
@@ -186,10 +186,10 @@ async function offerUrl(url: string, flags: Flags, output: Output): Promise<Offe
     realNet({ environment: process.env }),
     url,
     {
-      version: textFlag(flags, 'release'),
+      version: checkedVersion(textFlag(flags, 'release'), '--release'),
       sizeBytes: size === undefined ? undefined : Number(size),
-      md5: textFlag(flags, 'md5')?.toLowerCase(),
-      sha256: textFlag(flags, 'sha256')?.toLowerCase(),
+      md5: digestFlag(flags, 'md5'),
+      sha256: digestFlag(flags, 'sha256'),
     },
     (bytes) => output.live(`reading the package: ${bytesText(bytes)}`),
   );

@@ -4,12 +4,12 @@ import { realClock } from '../host/clock.ts';
 import type { CommandInvocation } from './arguments.ts';
 import { askFirst, followToEnd } from './carry-out.ts';
 import { clientOf } from './client.ts';
-import { isSet } from './flags.ts';
+import { checkedVersion, isSet } from './flags.ts';
 import { createOutput } from './output.ts';
 
 export async function rollback(invocation: CommandInvocation): Promise<number> {
   const { flags, operands } = invocation;
-  const [version] = operands;
+  const version = checkedVersion(operands[0], 'rollback');
   const client = await clientOf(flags);
   const history = await client.history();
   await askFirst(invocation, rollbackQuestion(history, version));

@@ -336,6 +336,14 @@ const refusals: readonly (readonly [string, readonly string[], number, RegExp])[
     /--token-file: cannot read \/nowhere: ENOENT/,
   ],
   [
+    'no MD5',
+    ['install', '-y', '--md5', 'zz', 'http://127.0.0.1:1/p.zip'],
+    2,
+    /--md5: must be 32 hexadecimal/,
+  ],
+  ['no version', ['install', '-y', '--release', 'v1', 'PACKAGE'], 2, /--release: must be a version such as/],
+  ['no version to go back to', ['rollback', '-y', 'v1'], 2, /rollback: must be a version such as/],
+  [
     'a file for another machine',
     ['install', '-y', 'PACKAGE', '--url', 'http://192.0.2.1:1'],
     2,
