@@ -23,6 +23,7 @@ const parts: readonly (readonly [heading: string, rows: readonly Row[]])[] = [
       ['release notes, all languages together', 'notesBytes', '`INVALID_MANIFEST`'],
       ['patterns of `config` and of `keep` in a module', 'modulePatterns', '`INVALID_MANIFEST`'],
       ['commands in `before_start` and in `on_undo` of a module', 'moduleCommands', '`INVALID_MANIFEST`'],
+      ['files of a package', 'packageFiles', '`INVALID_PACKAGE`'],
       ['entries of the ZIP', 'archiveEntries', '`INVALID_PACKAGE`'],
       ['the directory of the ZIP', 'archiveDirectoryBytes', '`INVALID_PACKAGE`'],
       ['all files unpacked', 'unpackedBytes', '`INVALID_PACKAGE`'],

@@ -73,7 +73,9 @@ export const limits = {
   /** Of `config` and of `keep` in a module: each is compared with each path of the tree. */
   modulePatterns: 64,
   /** A tree of programs has thousands of files, node_modules tens of thousands; each takes some 400 bytes while it is planned. */
-  archiveEntries: 100_000,
+  packageFiles: 100_000,
+  /** These, and what a package has beside them: the manifest, the list of files, signatures, deltas, empty directories. */
+  archiveEntries: 101_000,
   /** With the directories that names imply, and files that go to several places. */
   treeEntries: 120_000,
   pathBytes: 1024,

@@ -121,10 +121,10 @@ export async function findExtras(
       return true;
     }
     extras.add({ kind: 'absent', module: tree.module, target });
-    if (extras.length > limits.archiveEntries) {
+    if (extras.length > limits.packageFiles) {
       throw new UpdateError(
         'DEPLOYMENT_FAILED',
-        `${tree.root} holds more than ${limits.archiveEntries} files that are not in the package`,
+        `${tree.root} holds more than ${limits.packageFiles} files that are not in the package`,
       );
     }
     return false;

@@ -67,8 +67,8 @@ export async function collectSources(
     if (stat.kind === 'file' || stat.kind === 'symlink') {
       if (stat.kind === 'symlink') links.set(entry, { entry, to: await files.readLink(path) });
       else found.set(entry, { entry, path, sizeBytes: stat.sizeBytes, mode: stat.mode });
-      if (found.size + links.size > limits.archiveEntries)
-        throw new UpdateError('INVALID_PACKAGE', `more than ${limits.archiveEntries} files`);
+      if (found.size + links.size > limits.packageFiles)
+        throw new UpdateError('INVALID_PACKAGE', `more than ${limits.packageFiles} files`);
       return;
     }
     const names = await files.list(path);

@@ -73,8 +73,8 @@ function listReader(entry: string, files: PackedList<ListedFile>) {
     if (lines === 1 || isOver) return;
     if (text === ']') isOver = true;
     else files.add(fileOf(entry, `line ${lines}`, text.endsWith(',') ? text.slice(0, -1) : text));
-    if (files.length > limits.archiveEntries)
-      throw fault(entry, `lists more than ${limits.archiveEntries} files`);
+    if (files.length > limits.packageFiles)
+      throw fault(entry, `lists more than ${limits.packageFiles} files`);
   };
   return {
     take: (chunk: Uint8Array): void => {
@@ -109,8 +109,7 @@ function fileOf(entry: string, place: string, text: string): ListedFile {
 function filesOf(entry: string, text: string): ListedFile[] {
   const value = parsedJson(entry, 'it', text);
   if (!Array.isArray(value)) throw fault(entry, 'is not a list');
-  if (value.length > limits.archiveEntries)
-    throw fault(entry, `lists more than ${limits.archiveEntries} files`);
+  if (value.length > limits.packageFiles) throw fault(entry, `lists more than ${limits.packageFiles} files`);
   return value.map((file, index) => fileOf(entry, `[${index}]`, JSON.stringify(file)));
 }
 

@@ -129,7 +129,7 @@ export const FileSchema = v.object({
 
 const FilesSchema = v.pipe(
   v.array(FileSchema),
-  v.maxLength(limits.archiveEntries, `must not list more than ${limits.archiveEntries} files`),
+  v.maxLength(limits.packageFiles, `must not list more than ${limits.packageFiles} files`),
 );
 
 /** A symlink of the package and where it leads to, so that a signature of the manifest covers it. */
@@ -159,13 +159,13 @@ export const ManifestSchema = v.object({
   directories: v.optional(
     v.pipe(
       v.array(SourcePath),
-      v.maxLength(limits.archiveEntries, `must not list more than ${limits.archiveEntries} directories`),
+      v.maxLength(limits.packageFiles, `must not list more than ${limits.packageFiles} directories`),
     ),
   ),
   links: v.optional(
     v.pipe(
       v.array(LinkSchema),
-      v.maxLength(limits.archiveEntries, `must not list more than ${limits.archiveEntries} links`),
+      v.maxLength(limits.packageFiles, `must not list more than ${limits.packageFiles} links`),
     ),
   ),
   compatible: v.optional(

@@ -50,7 +50,7 @@ test('is read in any other form of JSON', async () => {
 });
 
 test('of very many files is read whole', async () => {
-  const many = Array.from({ length: limits.archiveEntries }, (_, index) => file(`web/${index}`));
+  const many = Array.from({ length: limits.packageFiles }, (_, index) => file(`web/${index}`));
   const found = await read(listText(many));
   assert.equal([...(found ?? [])], many);
   assert.match(await refusal(listText([...many, file('more')])), /lists more than \d+ files/);
