@@ -3,8 +3,8 @@
  * rollback of the tenth, an audit and `pack`, against `unzip` and syncfs, dpkg and OSTree in the same round; the peak of
  * the resident size and the slowest poll, of all and of each act, and the same under the memory bounds of the shipped unit.
  *
- * BENCH_FILES: the numbers of files, "3000,20000" unless given. "98000" takes many minutes; with its directories it is nearly
- * the most that a package may hold.
+ * BENCH_FILES: the numbers of files, "3000,20000" unless given. "100000", the most that a package may hold,
+ * takes many minutes.
  * BENCH_PEERS: "base" leaves out all but `unzip` and syncfs.
  */
 import { rmSync } from 'node:fs';
