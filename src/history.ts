@@ -30,13 +30,16 @@ export const HistoryEntrySchema = v.object({
   download: v.optional(TrafficSchema),
   /** Where the package's own was put beside a file that somebody has edited, which stays; not all where there are many. */
   put_beside: v.optional(v.array(v.string())),
+  /** Where it would be put, and something else stays: the package's own is not there. */
+  not_put_beside: v.optional(v.array(v.string())),
   /** The order of the fleet's server that brought the package; absent: nobody but the device's own callers. */
   fleet_action: v.optional(FleetActionSchema),
 });
 export type HistoryEntry = Readonly<
-  Omit<v.InferOutput<typeof HistoryEntrySchema>, 'modules' | 'removed' | 'put_beside'>
+  Omit<v.InferOutput<typeof HistoryEntrySchema>, 'modules' | 'removed' | 'put_beside' | 'not_put_beside'>
 > & {
   readonly modules: readonly string[];
   readonly removed?: readonly string[] | undefined;
   readonly put_beside?: readonly string[] | undefined;
+  readonly not_put_beside?: readonly string[] | undefined;
 };

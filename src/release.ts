@@ -31,6 +31,13 @@ export interface ReleaseFile {
 /** What becomes of a file that is there: replaced; kept if somebody has edited it, the new one beside it (`config`); or always kept (`keep`). */
 export type WhenThere = 'replace' | 'config' | 'keep';
 
+/** Where the package's own of an edited file is put: that beside it. */
+export const besideSuffix = '.new';
+
+export function besideEdited(target: string): string {
+  return target + besideSuffix;
+}
+
 /** What a module runs around the switch, as command lines, the program by its absolute path. */
 export interface ModuleCommands {
   /** After the switch, before any service of the update starts; each must end with status 0. */

@@ -7,17 +7,27 @@ import { countText } from './figures.ts';
 
 /** `3 files go, 1 edited file is replaced, klipper and device-api restart; from 1.4.0 to 1.5.0` */
 export function forecastSentence(forecast: Forecast): string {
-  const { files, restarts, stops, removedModules, commands, reboot } = forecast;
+  const { files, staying, restarts, stops, removedModules, commands, reboot } = forecast;
+  const inTheWay = staying
+    .filter(({ reason }) => reason === 'colliding')
+    .reduce((sum, { files: others }) => sum + others.length, 0);
   const parts = [
     counted(files.replaced.length, 'file', 'is replaced', 'are replaced'),
     counted(files.added.length, 'file', 'is new', 'are new'),
     counted(files.removed.length, 'file', 'goes', 'go'),
     counted(files.edited.length, 'edited file', 'is replaced', 'are replaced'),
+    counted(files.editedRemoved.length, 'edited file', 'goes', 'go'),
     counted(
       files.beside.length,
       'edited file',
       'stays, the new one beside it',
       'stay, the new ones beside them',
+    ),
+    counted(
+      inTheWay,
+      'edited file',
+      'stays, the new one is not put beside it, as something else stands there',
+      'stay, the new ones are not put beside them, as something else stands there',
     ),
     named(removedModules, 'is removed', 'are removed'),
     counted(commands.length, 'command', 'runs', 'run'),
@@ -38,6 +48,7 @@ export function forecastLines(forecast: Forecast): string[] {
     ...line('replaced though edited', files.edited),
     ...line('new', files.added),
     ...line('removed', files.removed),
+    ...line('removed though edited', files.editedRemoved),
     ...line('put beside edited files', files.beside),
     ...staying.flatMap(({ module, reason, files: kept }) =>
       line(`stays of ${module}, as it ${reasons[reason].replace(/^the manifest keeps$/, 'is kept')}`, kept),
@@ -63,6 +74,7 @@ export function forecastReport({ files, staying, commands, ...forecast }: Foreca
     replaced_edited: [...files.edited],
     new: [...files.added],
     removed: [...files.removed],
+    removed_edited: [...files.editedRemoved],
     put_beside: [...files.beside],
     stays: staying.map(({ module, reason, files: kept }) => ({ module, reason, files: [...kept] })),
     removed_modules: [...forecast.removedModules],

@@ -23,8 +23,15 @@ export function downloadTexts({ download }: HistoryEntry): string[] {
 }
 
 /** What a person has to look at: an edited file stayed, the package's own is there to compare. */
-export function besideTexts({ put_beside: places = [] }: HistoryEntry): string[] {
-  return places.length === 0 ? [] : [`edited files stay, beside them: ${places.join(', ')}`];
+export function besideTexts({ put_beside: put = [], not_put_beside: others = [] }: HistoryEntry): string[] {
+  return [
+    ...(put.length === 0 ? [] : [`edited files stay, beside them: ${put.join(', ')}`]),
+    ...(others.length === 0
+      ? []
+      : [
+          `edited files stay, the new ones were not put beside them, as these stay, too: ${others.join(', ')}`,
+        ]),
+  ];
 }
 
 function removedTexts({ removed = [] }: HistoryEntry): string[] {

@@ -64,8 +64,11 @@ export async function findExtras(
   }
   return extras;
 
-  function isConfig(path: string): boolean {
-    return (recorded.files.get(path) ?? recorded.links.get(path))?.isConfig === true;
+  /** By the manifest that brought it, or by the one that has none any more: it may only have learned what people edit. */
+  function isConfig(tree: Tree, path: string): boolean {
+    const record = recorded.files.get(path) ?? recorded.links.get(path);
+    if (record === undefined) return false;
+    return record.isConfig === true || matchesAny(tree.config, below(tree.root, path) ?? '');
   }
 
   /** True where something stays that the module does not want, so that the directory must stay too. */
@@ -111,7 +114,7 @@ export async function findExtras(
       ? recorded.directories.has(target)
       : recorded.files.has(target) || recorded.links.has(target);
     const isOurs = tree.exact || isRecorded;
-    if (!tree.exact && isConfig(target)) {
+    if (!tree.exact && isConfig(tree, target)) {
       staying.add(tree.module, 'config', target);
       host.log.info(`${target} is what people edit: it stays, though the package has none any more`);
       return true;

@@ -56,6 +56,7 @@ export function entryOfPlan(
     ...(plan.removed === undefined ? {} : { removed: plan.removed }),
     ...(download === undefined ? {} : { download }),
     ...(plan.beside === undefined || error !== null ? {} : { put_beside: plan.beside }),
+    ...(plan.notBeside === undefined || error !== null ? {} : { not_put_beside: plan.notBeside }),
     ...(plan.action === undefined ? {} : { fleet_action: plan.action }),
   };
 }

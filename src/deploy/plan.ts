@@ -104,6 +104,8 @@ export interface Plan {
   readonly consumes: readonly string[];
   /** What is put beside files that somebody has edited, the first limits.besideNames of it; absent where nothing is. */
   readonly beside?: readonly string[];
+  /** Likewise, where it would be put and something else stays. */
+  readonly notBeside?: readonly string[];
   /** In the order in which they run; absent where there are none, and in journals of 0.1.0. */
   readonly commands?: readonly PlannedCommands[];
   /** Every old file had its kept name (keptPath) before the switch; absent in journals of 0.1.0, which made some only. */

@@ -3,6 +3,7 @@ import { UpdateError } from '../errors.ts';
 import { breather } from '../host/breathing.ts';
 import type { Files } from '../host/host.ts';
 import { loadPacking, type PackedMap } from '../packed-list.ts';
+import { besideSuffix } from '../release.ts';
 import { currentRecord } from './current-record.ts';
 import { type DeployedFile, type DeployedLink, type DeployedModule, openRecord } from './deployed-record.ts';
 import type { Fingerprint } from './fingerprint.ts';
@@ -17,8 +18,11 @@ export interface Recorded {
 /** What tells whether a file still is what was deployed. */
 export type RecordedFile = Pick<DeployedFile, 'sizeBytes' | 'attributes' | 'isConfig' | 'isBeside'> &
   Fingerprint;
-/** What it said of its service and its commands. */
-export type RecordedModule = Pick<DeployedModule, 'service' | 'commands'>;
+/** What it said of its service and its commands, and where it is. */
+export type RecordedModule = Pick<DeployedModule, 'service' | 'commands'> & {
+  /** Root of a tree, or the single file, resolved. */
+  readonly place?: string;
+};
 export type RecordedLink = Pick<DeployedLink, 'to' | 'isConfig' | 'isBeside'>;
 
 export const nothingRecorded: Recorded = {
@@ -42,10 +46,14 @@ export async function readRecorded(files: Files, backupDirectory: string): Promi
   const breathe = breather();
   try {
     for await (const line of (await openRecord(files, backupDirectory, id)).lines()) {
-      if (line.kind === 'file') found.files.set(line.path, recordedOf(line));
-      else if (line.kind === 'link') found.links.set(line.path, linkOf(line));
+      if (line.kind === 'file') {
+        found.files.set(line.path, recordedOf(line));
+        const module = found.modules.get(line.module);
+        if (module !== undefined && module.place === undefined)
+          found.modules.set(line.module, { ...module, place: placeOf(line) });
+      } else if (line.kind === 'link') found.links.set(line.path, linkOf(line));
       else if (line.kind === 'directory') found.directories.add(line.path);
-      else found.modules.set(line.name, line);
+      else found.modules.set(line.name, moduleOf(line));
       await breathe();
     }
     return found;
@@ -53,6 +61,15 @@ export async function readRecorded(files: Files, backupDirectory: string): Promi
     if (thrown instanceof UpdateError) return nothingRecorded;
     throw thrown;
   }
+}
+
+function moduleOf({ service, commands, tree }: DeployedModule): RecordedModule {
+  return { service, ...(commands && { commands }), ...(tree !== null && { place: tree }) };
+}
+
+/** That of a module that is one file; the record of an edited one tells of what was put beside it alone. */
+function placeOf({ path, isBeside }: DeployedFile): string {
+  return isBeside ? path.slice(0, -besideSuffix.length) : path;
 }
 
 function linkOf({ to, isConfig, isBeside }: DeployedLink): RecordedLink {

@@ -7,6 +7,7 @@ import type { FileStat, Host } from '../host/host.ts';
 import { forEachInFlight, numbered } from '../host/in-flight.ts';
 import { limits } from '../limits.ts';
 import { type List, loadPacking } from '../packed-list.ts';
+import { besideEdited } from '../release.ts';
 import { comparers } from './compare.ts';
 import type { Findings } from './findings.ts';
 import type { Fingerprint } from './fingerprint.ts';
@@ -22,15 +23,12 @@ export interface Judged {
   readonly wants: Iterable<FileWant>;
   /** Targets that no want named before. */
   readonly besides: readonly string[];
+  /** What stands where one of those would be, and is not as an update put it: it stays, and the package's own is not put there. */
+  readonly inTheWay: readonly string[];
   /** What was put beside files that are not edited any more, and was not edited itself: it goes. */
   readonly stale: readonly AbsentWant[];
   /** Targets of edited files that are replaced all the same. */
   readonly edited: List<string>;
-}
-
-/** The name beside an edited file under which the package's own is put. */
-export function besideEdited(target: string): string {
-  return `${target}.new`;
 }
 
 /** `wants` is gone through twice. `found` gets what stands at the targets, as `look` tells; `staying` what is left there. Rejects with a system error. */
@@ -81,13 +79,21 @@ export async function judgeStanding(
   const judged = packing.list<FileWant>();
   const replaced = packing.list<string>();
   const besides: string[] = [];
+  const inTheWay: string[] = [];
   const stale: AbsentWant[] = [];
-  const isStale = async (path: string): Promise<boolean> => {
-    const [file, to] = [recorded.files.get(path), recorded.links.get(path)];
-    if (found.has(path) || (file?.isBeside ?? to?.isBeside) !== true) return false;
-    const stat = await look(path);
+  const isAsDeployed = async (path: string, stat: FileStat | undefined): Promise<boolean> => {
+    const file = recorded.files.get(path);
     if (stat?.kind === 'file') return file !== undefined && (await isOf(stat, path, file.sizeBytes, file));
-    return stat?.kind === 'symlink' && (await files.readLink(path)) === to?.to;
+    return stat?.kind === 'symlink' && (await files.readLink(path)) === recorded.links.get(path)?.to;
+  };
+  const isStale = async (path: string): Promise<boolean> => {
+    const { isBeside } = recorded.files.get(path) ?? recorded.links.get(path) ?? {};
+    return isBeside === true && !found.has(path) && (await isAsDeployed(path, await look(path)));
+  };
+  const isInTheWay = async (path: string): Promise<boolean> => {
+    if (found.has(path)) return true; // what the package has there itself, by way of a symlink of the device
+    const stat = await look(path);
+    return stat !== undefined && !(await isAsDeployed(path, stat));
   };
   for await (const [index, want] of breathing(numbered(wants))) {
     const standing = standings[index] ?? 'nothing';
@@ -100,9 +106,17 @@ export async function judgeStanding(
       const target = besideEdited(want.target);
       // Without a record of it nobody knows who has put it there.
       const why = standing === 'edited' ? 'was edited' : 'was not deployed by an update';
+      staying.add(want.module, standing === 'edited' ? 'edited' : 'foreign', want.target);
+      if (await isInTheWay(target)) {
+        log.warn(
+          `${want.target} ${why}: it stays, without the one of the package: ${target} is not as an update put it, and stays, too`,
+        );
+        inTheWay.push(target);
+        staying.add(want.module, 'colliding', target);
+        continue;
+      }
       log.warn(`${want.target} ${why}: it stays, the one of the package is ${target}`);
       besides.push(target);
-      staying.add(want.module, standing === 'edited' ? 'edited' : 'foreign', want.target);
       judged.add({ ...want, target, isBeside: true });
     } else {
       if (standing === 'edited') {
@@ -116,5 +130,5 @@ export async function judgeStanding(
       stale.push({ kind: 'absent', module: want.module, target: beside });
     }
   }
-  return { wants: judged, besides, stale, edited: replaced };
+  return { wants: judged, besides, inTheWay, stale, edited: replaced };
 }

@@ -5,11 +5,13 @@ import { type List, loadPacking, type PackedList } from '../packed-list.ts';
 export const reasons = {
   edited: 'was edited since it was deployed',
   foreign: 'was not deployed by an update',
+  colliding: 'stands where the new one would be put beside an edited file',
   config: 'is what people edit',
   kept: 'the manifest keeps',
   changed: 'is not what was deployed there',
   mounted: 'lies on another filesystem, mounted there',
   others: "is not the package's",
+  moved: 'is where the module was before',
 } as const;
 
 export type Reason = keyof typeof reasons;

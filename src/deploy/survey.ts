@@ -10,15 +10,17 @@ import { breathing } from '../host/breathing.ts';
 import type { FileOwner, Files, Host } from '../host/host.ts';
 import { forEachInFlight } from '../host/in-flight.ts';
 import { limits } from '../limits.ts';
-import { filtered, type List } from '../packed-list.ts';
-import type { Release } from '../release.ts';
+import { filtered } from '../packed-list.ts';
+import { besideEdited, type Release } from '../release.ts';
 import { carryAttributes } from './carried-attributes.ts';
+import { editedSince, tellEdited } from './edited.ts';
 import { findExtras } from './extras.ts';
 import { type Findings, openFindings } from './findings.ts';
 import { otherCases } from './folded.ts';
 import { type Leaving, nothingLeaves } from './leaving.ts';
 import { findLeaving } from './leaving-files.ts';
 import type { Facts, Want } from './make-plan.ts';
+import { tellMoved } from './moved.ts';
 import { refuseOwnFiles } from './own-files.ts';
 import { readOwners } from './owner.ts';
 import { baseOf, below, directoryOf, inDirectory } from './paths.ts';
@@ -36,8 +38,10 @@ export interface Survey {
   readonly moduleRoots: ReadonlyMap<string, string>;
   /** Targets of what is put beside an edited file. */
   readonly beside: readonly string[];
-  /** Edited files that are replaced. */
-  readonly edited: List<string>;
+  /** Where nothing is put beside one, as what stands there is not as an update put it. */
+  readonly notBeside: readonly string[];
+  /** Edited files that are replaced or go. */
+  readonly edited: Iterable<string>;
   /** What is left where it is, of modules that come and of those that go. */
   readonly staying: readonly Staying[];
 }
@@ -77,23 +81,29 @@ export async function surveyRelease(
   const wanted = await wantsOfRelease(release, resolve, ownerOf);
   const found = await openFindings();
   const turned = await lookAtDirectories(files, wanted.directories, found);
-  for (const want of wanted.directories)
-    if (turned.has(want.target)) await refuseTurn(host, want, wanted.trees, recorded, found, refuseOutside);
+  const editedPlaces: string[] = [];
+  for (const want of wanted.directories) {
+    if (!turned.has(want.target)) continue;
+    if (await refuseTurn(host, want, wanted.trees, recorded, found, refuseOutside))
+      editedPlaces.push(want.target);
+  }
   const look = async (path: string) =>
     placeAbove(turned, path) === undefined ? files.stat(path) : undefined;
   const staying = await openStaying();
+  await tellMoved(host, release.modules, roots, recorded, staying);
   const judged = await judgeStanding(host, wanted.files, recorded, { found, staying }, look);
   const attributes = await carryAttributes(host, judged.wants, { found, self }, recorded);
   const others = new Set([
     ...wanted.directories.map(({ target }) => target),
     ...judged.besides,
+    ...judged.inTheWay,
     ...judged.stale.map(({ target }) => target),
   ]);
   const isKnown = (path: string) => others.has(path) || found.has(path);
   const givenUp = release.modules.flatMap(({ name, target, isTree }) => {
     const root = resolve(target, target);
     const isTurned = !isTree && found.get(root)?.kind === 'directory';
-    return isTurned ? [{ module: name, root, exact: false, keep: [] }] : [];
+    return isTurned ? [{ module: name, root, exact: false, keep: [], config: [] }] : [];
   });
   const extras = await findExtras(
     host,
@@ -105,6 +115,7 @@ export async function surveyRelease(
   const left = await findLeaving(host, leaving, { inside, wanted: isKnown, roots: [...roots.values()] });
   const all = chained<Want>(wanted.directories, judged.wants, judged.stale, extras, left.wants);
   const facts = { ...(await surveyWants(files, all, self, found)), attributes };
+  const editedExtras = await tellEdited(host, extras, recorded, facts);
   const updater = new Set(release.modules.flatMap(({ name, isSelf }) => (isSelf ? [name] : [])));
   const notUpdater = filtered(all, ({ module }) => !updater.has(module));
   await refuseOwnFiles(files, territory.ownPaths ?? [], notUpdater, facts.found, 'INVALID_MANIFEST');
@@ -113,7 +124,8 @@ export async function surveyRelease(
     wants: all,
     facts,
     beside: judged.besides,
-    edited: judged.edited,
+    notBeside: judged.inTheWay,
+    edited: chained(judged.edited, editedPlaces, editedExtras),
     staying: [...staying.all, ...left.staying],
     moduleRoots: new Map([
       ...left.roots,
@@ -198,7 +210,7 @@ type RefuseOutside = (module: string, path: string, real: string) => void;
 
 /**
  * What stands where a directory of the package is due: a symlink gives way to it only where an earlier update deployed it, a file does
- * unless the manifest keeps it.
+ * unless the manifest keeps it, or people edit it and have done so. True where it was edited all the same.
  */
 async function refuseTurn(
   { files, log }: Pick<Host, 'files' | 'log'>,
@@ -207,20 +219,40 @@ async function refuseTurn(
   recorded: Recorded,
   found: Findings,
   refuseOutside: RefuseOutside,
-): Promise<void> {
+): Promise<boolean> {
+  const tree = trees.find(({ module: name }) => name === module);
+  const path = tree ? (below(tree.root, target) ?? '') : '';
   if (found.get(target)?.kind === 'symlink') {
-    if (recorded.links.has(target)) return;
+    if (recorded.links.has(target)) return refuseEdited();
     refuseOutside(module, target, await resolveDirectory(files, target));
     throw new UpdateError(
       'DEPLOYMENT_FAILED',
       `${target} is a symlink that no update deployed, a directory is due there`,
     );
   }
-  const tree = trees.find(({ module: name }) => name === module);
-  if (tree && matchesAny(tree.keep, below(tree.root, target) ?? ''))
+  if (tree && matchesAny(tree.keep, path))
     throw new UpdateError('DEPLOYMENT_FAILED', `${target} is a file that is kept, a directory is due there`);
-  if (!recorded.files.has(target))
-    log.warn(`${target} becomes a directory: the file that stands there is kept in the backups`);
+  return refuseEdited();
+
+  async function refuseEdited(): Promise<boolean> {
+    const beside = besideEdited(target);
+    const records = [target, beside].map((place) => recorded.files.get(place) ?? recorded.links.get(place));
+    const [own, other] = records;
+    const wasBeside = other?.isBeside === true;
+    const isKnown = own !== undefined || wasBeside;
+    const places = wasBeside ? [target, beside] : [target];
+    const isEdited = await editedSince(files, recorded)(target, found.get(target), places);
+    if (isKnown && !isEdited) return false;
+    const isConfig = own?.isConfig === true || wasBeside || matchesAny(tree?.config ?? [], path);
+    const what = isKnown ? 'was edited since it was deployed' : 'was not deployed by an update';
+    if (isConfig)
+      throw new UpdateError(
+        'DEPLOYMENT_FAILED',
+        `${target} is what people edit and ${what}, so it stays, but a directory is due there: move it away first`,
+      );
+    log.warn(`${target} ${what}: it becomes a directory, and is kept in the backups`);
+    return isEdited;
+  }
 }
 
 function isFileKind(kind: string | undefined): boolean {

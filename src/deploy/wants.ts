@@ -14,6 +14,8 @@ export interface Tree {
   readonly exact: boolean;
   /** Patterns below the root: never removed. */
   readonly keep: readonly string[];
+  /** Patterns below the root: what people edit. */
+  readonly config: readonly string[];
 }
 
 /** What the modules of a release ask for. */
@@ -55,7 +57,10 @@ export async function wantsOfRelease(
     },
     trees: modules
       .filter((module) => module.isTree)
-      .map(({ name, target, exact, keep }) => ({ module: name, root: resolve(target, target), exact, keep })),
+      .map(({ name, target, exact, keep, config }) => ({
+        ...{ module: name, root: resolve(target, target) },
+        ...{ exact, keep, config },
+      })),
   };
   // What is in one module alone meets nobody.
   if (modules.length > 1) await refuseMeetings(wanted);

@@ -17,8 +17,11 @@ export interface Forecast {
     /** Those that were edited are in `edited`. */
     readonly replaced: List<string>;
     readonly edited: List<string>;
+    /** Of what goes: those that were edited. */
+    readonly editedRemoved: List<string>;
     /** Beside files that were edited and stay. */
     readonly beside: List<string>;
+    /** Those that were edited are in `editedRemoved`. */
     readonly removed: List<string>;
   };
   readonly staying: readonly Staying[];
@@ -37,14 +40,15 @@ export async function forecastOf({ plan, survey, release, hasSystemd }: Prepared
   const packing = await loadPacking();
   const list = () => packing.list<string>();
   const [added, replaced, removed, put] = [list(), list(), list(), list()];
-  const edited = packing.map<true>();
-  for await (const path of breathing(survey.edited)) edited.set(path, true);
+  const [edited, editedRemoved] = [list(), list()];
+  const wereEdited = packing.map<true>();
+  for await (const path of breathing(survey.edited)) wereEdited.set(path, true);
   const beside = new Set(survey.beside);
   for await (const { kind, target } of breathing(fileSteps(plan))) {
-    if (kind === 'remove') removed.add(target);
+    if (kind === 'remove') (wereEdited.has(target) ? editedRemoved : removed).add(target);
     else if (beside.has(target)) put.add(target);
     else if (survey.facts.found.get(target) === undefined) added.add(target);
-    else if (!edited.has(target)) replaced.add(target);
+    else (wereEdited.has(target) ? edited : replaced).add(target);
   }
   const { target, before } = changedServices(plan);
   const services = oneServices(target, before);
@@ -61,7 +65,7 @@ export async function forecastOf({ plan, survey, release, hasSystemd }: Prepared
   return {
     version: release.version,
     previousVersion: plan.previousVersion,
-    files: { added, replaced, edited: survey.edited, beside: put, removed },
+    files: { added, replaced, edited, editedRemoved, beside: put, removed },
     staying: survey.staying,
     removedModules: plan.removed ?? [],
     commands: (plan.commands ?? []).flatMap(({ module, run }) => run.map((argv) => ({ module, argv }))),

@@ -105,6 +105,7 @@ async function planRelease(
         ...commandsPart(commandsOfRelease(release, installed ?? null)),
         ...(action === null ? {} : { action }),
         ...(survey.beside.length > 0 && { beside: survey.beside.slice(0, limits.besideNames) }),
+        ...(survey.notBeside.length > 0 && { notBeside: survey.notBeside.slice(0, limits.besideNames) }),
         moduleRoots: survey.moduleRoots,
       },
       breathing(survey.wants),

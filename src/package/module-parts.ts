@@ -2,7 +2,7 @@
 import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Packing } from '../packed-list.ts';
-import type { ReleaseFile, ReleaseModule } from '../release.ts';
+import { besideSuffix, type ReleaseFile, type ReleaseModule } from '../release.ts';
 import { checkLinks } from './links.ts';
 import { invalidManifest as invalid } from './manifest.ts';
 import { withoutSlash } from './manifest-fields.ts';
@@ -42,6 +42,8 @@ export function moduleParts(module: PlacedModule, index: number, packing: Packin
   const directories = new Set<string>([target]);
   const files = packing.list<ReleaseFile>();
   const links = new Map<string, string>();
+  const config = packing.map<true>();
+  const news: string[] = [];
   const attributes = moduleAttributes(module);
   let own: { readonly entry: PackageEntry; readonly facts: FileFacts | undefined } | undefined;
   let isTree = false;
@@ -62,7 +64,25 @@ export function moduleParts(module: PlacedModule, index: number, packing: Packin
     if (entry.link !== undefined) links.set(entry.name.slice(source.length + 1), entry.link);
     const name = path.slice(target.length + 1);
     const stated = entry.link === undefined ? attributes.of(name) : {};
-    files.add({ ...releaseFile(module, entry, path, facts), ...stated, whenThere: whenThere(module, name) });
+    const file = {
+      ...releaseFile(module, entry, path, facts),
+      ...stated,
+      whenThere: whenThere(module, name),
+    };
+    files.add(file);
+    if (file.whenThere === 'config') config.set(path, true);
+    if (module.config !== undefined && path.endsWith(besideSuffix)) news.push(path);
+  };
+
+  /** Of an edited file the package's own is put there. */
+  const refuseBesides = (): void => {
+    for (const path of [...news, ...directories]) {
+      const edited = path.slice(0, -besideSuffix.length);
+      if (!path.endsWith(besideSuffix) || !config.has(edited)) continue;
+      const [one, other] = [edited, path].map((each) => quoted(source + each.slice(target.length)));
+      const text = `${one} matches ${place}.config: where it is edited, the new one is put beside it as ${other}, which is in the package, too`;
+      throw new UpdateError('INVALID_PACKAGE', text);
+    }
   };
 
   return {
@@ -85,6 +105,7 @@ export function moduleParts(module: PlacedModule, index: number, packing: Packin
       }
       checkLinks(source, links);
       attributes.checkAllUsed(place);
+      refuseBesides();
       const facts = moduleFacts(module, true, place);
       return { ...facts, target, isTree: true, files, directories: [...directories].sort() };
     },

@@ -1,4 +1,5 @@
 /** Where modules may be deployed to, as far as paths alone can tell (symlinks of the device: deploy/). Pure. Spec section 4. */
+import { besideEdited } from '../release.ts';
 import { invalidManifest } from './manifest.ts';
 import { withoutSlash } from './manifest-fields.ts';
 import { quoted } from './path-fault.ts';
@@ -33,7 +34,7 @@ export function checkTargets(modules: readonly PlacedModule[], rules: TargetRule
   for (const [target, index] of targets) {
     // The updater's own place is the device's word.
     const own = modules[index]?.self === true ? undefined : targetFault(target, rules);
-    const fault = own ?? nestingFault(target, targets);
+    const fault = own ?? nestingFault(target, targets) ?? besideFault(modules[index], targets);
     if (fault !== undefined) throw invalidManifest(`modules[${index}].dst: ${quoted(target)} ${fault}`);
   }
 }
@@ -53,6 +54,18 @@ function targetFault(target: string, { allowedRoots, workDirectory }: TargetRule
 function nestingFault(target: string, targets: ReadonlyMap<string, number>): string | undefined {
   const parent = parents(target).find((path) => targets.has(path));
   return parent === undefined ? undefined : `is inside ${quoted(parent)}, the dst of another module`;
+}
+
+function besideFault(
+  module: PlacedModule | undefined,
+  targets: ReadonlyMap<string, number>,
+): string | undefined {
+  if (module?.config !== true) return undefined;
+  const beside = besideEdited(withoutSlash(module.dst));
+  const other = [...targets.keys()].find((target) => target === beside || isInside(target, beside));
+  return other === undefined
+    ? undefined
+    : `is a file that people edit: where it is edited, the new one is put beside it as ${quoted(beside)}, where ${quoted(other)}, the dst of another module, is`;
 }
 
 /** True when `path` lies below `root`, both in their shortest form. */

@@ -76,7 +76,7 @@ test('where no daemon runs its options are those of the file that starts it', as
 });
 
 test('a package that would change nothing is told so', () => {
-  const files = { added: [], replaced: [], edited: [], beside: [], removed: [] };
+  const files = { added: [], replaced: [], edited: [], editedRemoved: [], beside: [], removed: [] };
   const lists = { staying: [], removedModules: [], commands: [], restarts: [], stops: [], unusedUnits: [] };
   const lines = forecastLines({
     ...{ version: '1.0.0', previousVersion: '1.0.0', reboot: false },

@@ -184,7 +184,7 @@ test('without a daemon, and without a work directory, that is what is said', () 
 const nothing: Forecast = {
   version: '1.5.0',
   previousVersion: '1.4.0',
-  files: { added: [], replaced: [], edited: [], beside: [], removed: [] },
+  files: { added: [], replaced: [], edited: [], editedRemoved: [], beside: [], removed: [] },
   staying: [],
   removedModules: [],
   commands: [],

@@ -2,7 +2,18 @@
 
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chownSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -205,6 +216,7 @@ test('what was put beside an edited file goes with the edits, unless it was edit
 
   // Edited for longer than one update.
   d.put('targets/app/printer.cfg', 'edited long ago');
+  d.put('targets/app/printer.cfg.new', 'three');
   await installed(d, module('five'), ofThree);
   assert.match(d.logged.join('\n'), /printer\.cfg was edited: it stays/);
   assert.is(text(d, 'printer.cfg.new'), 'five');
@@ -217,6 +229,55 @@ test('what was put beside an edited file goes with the edits, unless it was edit
   assert.is(text(d, 'printer.cfg'), 'five');
   assert.not(existsSync(join(d.targets, 'app/printer.cfg.new')));
   assert.match(d.logged.join('\n'), /printer\.cfg\.new goes: .*printer\.cfg is not edited any more/);
+});
+
+for (const [what, prepared] of [
+  ["somebody's own", (d: Device) => deployed(d, { 'printer.cfg': 'two' })],
+  ['put there by an update, and edited since', (d: Device) => deployedBeside(d, 'three')],
+] as const)
+  for (const exact of [false, true])
+    test(`what stands beside an edited file stays: ${what}${exact ? ', in an exact tree' : ''}`, async ({
+      d,
+    }) => {
+      const module = (content: string) => ({
+        ...when(tree(d, { 'printer.cfg': content }), 'config', 'printer.cfg'),
+        exact,
+      });
+      d.put('targets/app/printer.cfg', 'mine');
+      d.put('targets/app/printer.cfg.new', 'three');
+      const recorded = prepared(d);
+      d.put('targets/app/printer.cfg.new', 'also mine');
+      const plan = await installed(d, module('four'), recorded);
+      assert.equal([...fileSteps(plan)], []);
+      assert.equal([text(d, 'printer.cfg'), text(d, 'printer.cfg.new')], ['mine', 'also mine']);
+      const told = d.logged.filter((line) => /printer\.cfg\.new/.test(line));
+      assert.is(told.length, 1);
+      assert.match(
+        told[0] ?? '',
+        /warn .*printer\.cfg was edited: it stays, without the one of the package: .*printer\.cfg\.new is not as an update put it, and stays, too/,
+      );
+      // The record of that update tells of neither.
+      forget(d);
+      await installed(d, module('five'));
+      assert.equal([text(d, 'printer.cfg'), text(d, 'printer.cfg.new')], ['mine', 'also mine']);
+      forget(d);
+      rmSync(join(d.targets, 'app/printer.cfg.new'));
+      await installed(d, module('six'));
+      assert.equal([text(d, 'printer.cfg'), text(d, 'printer.cfg.new')], ['mine', 'six']);
+    });
+
+test('beside an edited file a directory stays, and so does a symlink that no update made', async ({ d }) => {
+  const module = when(tree(d, { 'printer.cfg': 'two' }), 'config', 'printer.cfg');
+  const beside = join(d.targets, 'app/printer.cfg.new');
+  d.put('targets/app/printer.cfg', 'mine');
+  mkdirSync(beside);
+  await installed(d, module);
+  assert.ok(statSync(beside).isDirectory());
+  rmSync(beside, { recursive: true });
+  forget(d);
+  symlinkSync('printer.cfg', beside);
+  await installed(d, module);
+  assert.equal([readlinkSync(beside), text(d, 'printer.cfg')], ['printer.cfg', 'mine']);
 });
 
 test('a file that people edit stays where the package has it no more, edited or not, but not in an exact tree', async ({
@@ -236,6 +297,64 @@ test('a file that people edit stays where the package has it no more, edited or 
   forget(d);
   await installed(d, { ...next, exact: true }, { ...recorded, files });
   assert.not(existsSync(path));
+});
+
+test('a manifest that learns what people edit protects what it has no more; others stay as ever', async ({
+  d,
+}) => {
+  for (const name of ['e.cfg', 'sub/f.cfg', 'index']) d.put(`targets/app/${name}`, 'one');
+  const recorded = deployed(d, { 'e.cfg': 'one', 'sub/f.cfg': 'one', index: 'one' }, ['', 'sub']);
+  d.put('targets/app/e.cfg', 'mine');
+  await installed(d, tree(d, { other: 'two' }, { config: ['**/*.cfg'] }), recorded);
+  assert.equal([text(d, 'e.cfg'), text(d, 'sub/f.cfg')], ['mine', 'one']);
+  assert.not(existsSync(join(d.targets, 'app/index')));
+});
+
+test('an edited file that goes is told as one that is replaced is, and its backup holds the edits', async ({
+  d,
+}) => {
+  for (const name of ['a', 'b']) d.put(`targets/app/${name}`, 'one');
+  const recorded = deployed(d, { a: 'one', b: 'one' });
+  d.put('targets/app/b', 'two'); // of the same size
+  for (const exact of [false, true]) {
+    d.logged.length = 0;
+    await planFor(d, [tree(d, { other: 'o' }, { exact })], recorded);
+    assert.match(
+      d.logged.join('\n'),
+      /warn .*app\/b was edited since it was deployed: it goes, .*in the backups/,
+    );
+    assert.not.match(d.logged.join('\n'), /app\/a was edited/);
+  }
+  const plan = await installed(d, tree(d, { other: 'o' }), recorded);
+  const step = [...fileSteps(plan)].find(({ target }) => target.endsWith('/b'));
+  assert.is(readFileSync(step?.backup ?? '', 'utf8'), 'two');
+});
+
+test('a module that goes to another place leaves what it had at the old one, and says so, once', async ({
+  d,
+}) => {
+  const service = { module: 'app', processName: undefined, restartOrder: undefined, unit: undefined };
+  const at = (place: string) =>
+    new Map([['app', { place, service: { ...service, start: undefined, health: undefined } }]]);
+  d.put('targets/old/index', 'one');
+  const place = join(d.targets, 'old');
+  const moves =
+    /warn module "app" goes to .*targets\/app now: what earlier updates put to .*targets\/old stays there/;
+  await installed(d, tree(d, { index: 'two' }), { ...deployed(d, {}), modules: at(place) });
+  assert.match(d.logged.join('\n'), moves);
+  assert.is(readFileSync(join(place, 'index'), 'utf8'), 'one');
+  forget(d);
+  d.logged.length = 0;
+  // At its place; a directory that somebody has moved and linked; one of which nothing stands.
+  renameSync(place, join(d.targets, 'moved'));
+  for (const [was, module] of [
+    ['app', tree(d, { index: '3' })],
+    ['none', tree(d, { index: '3' })],
+  ] as const)
+    await planFor(d, [module], { ...deployed(d, {}), modules: at(join(d.targets, was)) });
+  symlinkSync('app', place);
+  await planFor(d, [tree(d, { index: '3' })], { ...deployed(d, {}), modules: at(place) });
+  assert.not.match(d.logged.join('\n'), /stays there/);
 });
 
 test('what is kept is deployed only where there is none, and never removed', async ({ d }) => {

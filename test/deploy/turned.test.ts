@@ -1,4 +1,5 @@
 /** Places that change their kind: files that become directories, directories that become files, and links in between. */
+import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -205,6 +206,36 @@ test('what somebody put into a directory that becomes a file is not lost: refuse
   await restoreTargets(d.host, plan);
   rmSync(join(d.targets, 'app/x/late'));
   assert.equal(d.snapshot(), old);
+});
+
+test('an edited file in the place of a directory is told, and one that people edit stays: refused', async ({
+  d,
+}) => {
+  const deployed = deploy(d, { x: 'old', y: 'y' });
+  const sha256 = createHash('sha256').update('old').digest('hex');
+  const path = join(d.targets, 'app/x');
+  const record = (isConfig: boolean, at = path, isBeside = false): Recorded => ({
+    ...deployed,
+    files: new Map([
+      [at, { sizeBytes: 3, sha256, ...(isConfig && { isConfig }), ...(isBeside && { isBeside }) }],
+    ]),
+  });
+  const next = release(d, { 'x/a': 'a' });
+  await planFor(d, [next], record(true));
+  assert.not.match(d.logged.join('\n'), /app\/x/, 'nobody has edited it');
+  d.put('targets/app/x', 'new');
+  await planFor(d, [next], record(false));
+  assert.match(d.logged.join('\n'), /warn .*app\/x was edited since it was deployed: it becomes a directory/);
+  const refused = /app\/x is what people edit and was edited .*, so it stays, but a directory is due there/;
+  const learned = { ...next, config: ['x'] };
+  assert.match(await refusal(() => planFor(d, [next], record(true))), refused);
+  assert.match(await refusal(() => planFor(d, [learned], record(false))), refused);
+  // Edited before the last update, too: the record tells what was put beside it.
+  assert.match(await refusal(() => planFor(d, [next], record(true, `${path}.new`, true))), refused);
+  assert.match(
+    await refusal(() => planFor(d, [learned], { ...deployed, files: new Map() })),
+    /app\/x is what people edit and was not deployed by an update, so it stays/,
+  );
 });
 
 test('what somebody put into a directory that came is put aside by the undo', async ({ d }) => {

@@ -19,6 +19,7 @@ interface Entry {
   readonly bytes: number;
   readonly modules: readonly string[];
   readonly put_beside?: readonly string[];
+  readonly not_put_beside?: readonly string[];
 }
 
 const tests = concurrently('what an update leaves for later');
@@ -88,6 +89,12 @@ tests.long('what is put beside an edited file is told by history and status', ()
     const log = readFileSync(join(device.work, 'logs/updater.log'), 'utf8');
     assert.is(log.match(/ WARN .*model\.bin was edited: it stays/g)?.length, 1, 'once, by the install');
     assert.is(JSON.parse((await told('history', '--json')).split('\n')[1] ?? '').put_beside, undefined);
+    writeFileSync(`${device.dataFile}.new`, 'edited, too');
+    await installed(device, daemon, config('5.0.0'));
+    assert.is(readFileSync(`${device.dataFile}.new`, 'utf8'), 'edited, too');
+    const [latest] = await historyOf(daemon);
+    assert.equal([latest?.put_beside, latest?.not_put_beside], [undefined, [`${device.dataFile}.new`]]);
+    assert.match(await told('status'), /not put beside them, as these stay, too: .*model\.bin\.new/);
   }),
 );
 

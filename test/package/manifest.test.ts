@@ -436,6 +436,46 @@ resolving('any version will do when none was asked for', async () => {
   assert.is(release.version, '9.9.9');
 });
 
+const tree = { ...module, src: 'web', config: ['*.cfg', 'etc/*'] };
+for (const [what, entries] of [
+  ['a file', [file('web/x.cfg'), file('web/x.cfg.new')]],
+  ['a file that comes first', [file('web/x.cfg.new'), file('web/x.cfg')]],
+  ['an empty directory', [file('web/x.cfg'), folder('web/x.cfg.new')]],
+  ['a directory with a file', [file('web/x.cfg.new/a'), file('web/x.cfg')]],
+] as const)
+  resolving(`${what} where the package's own would be put beside an edited file is refused`, async () => {
+    assert.match(
+      await refusal(() => resolve([tree], entries)),
+      /^INVALID_PACKAGE: "web\/x\.cfg" matches modules\[0\]\.config: .* as "web\/x\.cfg\.new", which is in the package, too/,
+    );
+  });
+
+resolving('a name that ends with .new is one as any other where nobody edits what it is beside', async () => {
+  const entries = ['web/a', 'web/a.new', 'web/x.cfg', 'web/y.cfg.new', 'web/.new', 'web/etc.new'].map(
+    (name) => file(name),
+  );
+  assert.is((await resolve([tree], entries)).modules[0]?.files.length, 6);
+  const kept = { ...tree, keep: ['x.*'] };
+  assert.is((await resolve([kept], [file('web/x.cfg'), file('web/x.cfg.new')])).modules[0]?.files.length, 2);
+});
+
+resolving('so is a module there, beside the file of another', async () => {
+  const one = { ...module, config: true };
+  const entries = [file('modules/app'), file('b')];
+  for (const dst of [`${module.dst}.new`, `${module.dst}.new/b`]) {
+    const other = { name: 'b', src: 'b', dst };
+    for (const modules of [
+      [one, other],
+      [other, one],
+    ])
+      assert.match(
+        await refusal(() => resolve(modules, entries)),
+        /^INVALID_MANIFEST: .*\.dst: "\/opt\/tope\/app" .* beside it as "\/opt\/tope\/app\.new", where "\/opt\/tope\/app\.new(\/b)?"/,
+      );
+    assert.is((await resolve([module, other], entries)).modules.length, 2);
+  }
+});
+
 resolving('the root directory may be an allowed root', async () => {
   const { manifest } = parse({ version: '1.2.3', modules: [{ ...module, dst: '/etc/app' }] });
   const release = await resolveRelease(manifest, [file('modules/app')], { ...rules, allowedRoots: ['/'] });
