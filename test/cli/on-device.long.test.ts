@@ -47,6 +47,7 @@ test('what would be replaced, kept, put beside, removed, run and restarted is to
       a: 'a',
       b: 'b',
       c: 'c',
+      e: 'e',
       'x.cfg': 'x',
       same: 'same',
       'uploads/hello': 'hi',
@@ -58,6 +59,7 @@ test('what would be replaced, kept, put beside, removed, run and restarted is to
       files: { ...old.files, voice: 'voice' },
     });
     writeFileSync(at('web/b'), 'edited');
+    writeFileSync(at('web/e'), 'edited');
     writeFileSync(at('web/x.cfg'), 'edited');
     mkdirSync(at('web/mine'));
     writeFileSync(at('web/mine/note'), 'note');
@@ -81,6 +83,7 @@ test('what would be replaced, kept, put beside, removed, run and restarted is to
       replaced_edited: [at('web/b')],
       new: [at('web/d')],
       removed: [at('web/c'), at('voice/voice')],
+      removed_edited: [at('web/e')],
       put_beside: [at('web/x.cfg.new')],
       stays: [
         { module: 'web', reason: 'edited', files: [at('web/x.cfg')] },
@@ -97,6 +100,7 @@ test('what would be replaced, kept, put beside, removed, run and restarted is to
     const words = await command(['verify', zip, ...flags]);
     assert.match(words.stdout, /on this device: from 1\.4\.0 to 1\.5\.0/);
     assert.match(words.stdout, /replaced though edited \(1\): .*\/web\/b\n/);
+    assert.match(words.stdout, /removed though edited \(1\): .*\/web\/e\n/);
     assert.match(
       words.stdout,
       /stays of web, as it was edited since it was deployed \(1\): .*\/web\/x\.cfg\n/,

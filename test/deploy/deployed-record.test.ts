@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert';
 import { currentRecord, pruneDeployed } from '../../src/deploy/current-record.ts';
 import { openRecord, type RecordHeader, type RecordLine } from '../../src/deploy/deployed-record.ts';
 import { forgetUpdates } from '../../src/deploy/past-updates.ts';
+import { readRecorded } from '../../src/deploy/recorded.ts';
 import { UpdateError } from '../../src/errors.ts';
 import type { ServiceSpec } from '../../src/release.ts';
 import { putRecord } from '../fixtures/put-record.ts';
@@ -156,6 +157,28 @@ test('records of every format are read, and lines of an older one are taken over
   ]);
   await putRecord(d.host.files, d.backups, header(ids[2], 4), []);
   assert.match(await refusal(() => pathsIn(d, ids[2])), /its first line is no header/);
+});
+
+test('it tells where each module is: the root of a tree, or its one file, also where only what was put beside it is known', async ({
+  d,
+}) => {
+  const [tree, ...below] = moduleOf(ids[0], 'tree', '/t/a/b');
+  const [edited, beside] = moduleOf(ids[0], 'edited', '/e.cfg.new');
+  assert.ok(tree?.kind === 'module' && edited && beside?.kind === 'file');
+  await write(d, ids[0], [
+    { ...tree, tree: '/t' },
+    ...below,
+    ...moduleOf(ids[0], 'one', '/o'),
+    edited,
+    { ...beside, isConfig: true, isBeside: true },
+  ]);
+  const { modules } = await readRecorded(d.host.files, d.backups);
+  const places = [...modules].map(([name, { place }]) => [name, place]);
+  assert.equal(places, [
+    ['tree', '/t'],
+    ['one', '/o'],
+    ['edited', '/e.cfg'],
+  ]);
 });
 
 test('many files, and lines longer than a read', async ({ d }) => {
