@@ -88,11 +88,13 @@ async function freeSpace(files: Files, path: string): Promise<Finding> {
 
 async function allowedRoot(files: Files, root: string, work: string, refusal: WriteCheck): Promise<Finding> {
   const check = checkOf('allowed root');
-  if ((await kindOf(files, root)) === undefined)
+  const kind = await kindOf(files, root);
+  if (kind === undefined)
     return check.warn(
       `${root} is not there`,
       'packages that write below it are refused or make it; is --allow-root right?',
     );
+  if (kind !== 'directory') return check.fail(`${root} is a ${kind}`, 'name a directory with --allow-root');
   const why = await refusal(root);
   if (why !== undefined)
     return check.fail(
@@ -109,7 +111,7 @@ async function allowedRoot(files: Files, root: string, work: string, refusal: Wr
 }
 
 async function hasOwnFilesystem(files: Files, root: string, work: string): Promise<boolean> {
-  if ((await kindOf(files, work)) === undefined) return false;
+  if ((await kindOf(files, work)) !== 'directory') return false;
   return (await files.space(root)).device !== (await files.space(work)).device;
 }
 

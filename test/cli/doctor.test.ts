@@ -193,7 +193,13 @@ const places: readonly (readonly [string, Record<string, unknown>, string, RegEx
   ['no work directory', { dir: join(folder, 'none') }, 'work directory: fail', /is not there/],
   ['an empty one', { dir: folder }, 'work directory: warn', /has no tmp, logs, backups/],
   ['one in memory', { dir: inMemory }, 'work directory: fail', /is in memory/],
-  ['a file', { dir: '/etc/passwd' }, 'work directory: fail', /is a file/],
+  ['a file', { dir: '/etc/passwd', 'allow-root': [folder] }, 'work directory: fail', /is a file/],
+  [
+    'a root that is a file',
+    { dir: folder, 'allow-root': ['/etc/passwd'] },
+    'allowed root: fail',
+    /is a file/,
+  ],
   ['no allowed root', { 'allow-root': [join(folder, 'none')] }, 'allowed root: warn', /is not there/],
   [
     'a root elsewhere',
