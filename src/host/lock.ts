@@ -36,6 +36,8 @@ export async function lockDirectory(path: string): Promise<boolean> {
     }
   } catch (thrown) {
     await giveUp();
+    // Who has the lock by now took the empty directory for one that a killed process left.
+    if (server === undefined && (await isHeld(lock))) return false;
     throw thrown;
   }
   await sweep(path);
