@@ -30,8 +30,8 @@ async function makeRoot(debian: Debian): Promise<void> {
     // It would ask for a program that tells whether the architecture can be run: that was found out already.
     const how = ['--variant=minbase', '--skip=check/qemu', include, '--aptopt=Acquire::Languages "none"'];
     // The release alone: its point releases have all that is wanted, and updates and security are two lists more to be fetched.
-    const from = `deb http://deb.debian.org/debian ${release} main`;
-    const command = ['mmdebstrap', ...how, `--architectures=${architecture}`, release, partial, from];
+    const releaseAlone = `--setup-hook=sed -i '/ ${release}-/d' "$1"/etc/apt/sources.list`;
+    const command = ['mmdebstrap', ...how, releaseAlone, `--architectures=${architecture}`, release, partial];
     const [program = '', ...args] = emulated === undefined ? command : emulated.argv(command);
     execFileSync(program, args, { stdio: ['ignore', 'ignore', 'pipe'], timeout: 1_200_000 });
     renameSync(partial, root);
