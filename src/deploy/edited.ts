@@ -36,24 +36,32 @@ export async function tellEdited(
  */
 export function editedSince(
   files: Files,
-  { files: recordedFiles, links }: Recorded,
+  recorded: Recorded,
 ): (path: string, stands: Found | undefined, places?: readonly string[]) => Promise<boolean> {
-  const comparing = comparers(files);
-  const isOf = async (path: string, { kind, sizeBytes }: Found, place: string): Promise<boolean> => {
-    const file = recordedFiles.get(place);
-    if (kind === 'symlink') return links.get(place)?.to === (await files.readLink(path));
-    if (kind !== 'file' || file?.sizeBytes !== sizeBytes) return false;
-    return comparing((comparer) => comparer.holds(path, sizeBytes, file));
-  };
+  const isAsRecorded = asRecorded(files, recorded);
   return async (path, stands, places = [path]) => {
-    const known = places.filter((place) => recordedFiles.has(place) || links.has(place));
+    const known = places.filter((place) => recorded.files.has(place) || recorded.links.has(place));
     if (stands === undefined || known.length === 0) return false;
     try {
-      for (const place of known) if (await isOf(path, stands, place)) return false;
+      for (const place of known) if (await isAsRecorded(path, stands, place)) return false;
       return true;
     } catch (thrown) {
       if (errno(thrown) === undefined) throw thrown;
       return errno(thrown) !== 'ENOENT';
     }
+  };
+}
+
+/** Whether what stands at a path has the bytes, or leads to the target, that the record tells of `place`. Rejects with a system error. */
+export function asRecorded(
+  files: Files,
+  { files: recordedFiles, links }: Recorded,
+): (path: string, stands: Found, place: string) => Promise<boolean> {
+  const comparing = comparers(files);
+  return async (path, { kind, sizeBytes }, place) => {
+    if (kind === 'symlink') return links.get(place)?.to === (await files.readLink(path));
+    const file = recordedFiles.get(place);
+    if (kind !== 'file' || file?.sizeBytes !== sizeBytes) return false;
+    return comparing((comparer) => comparer.holds(path, sizeBytes, file));
   };
 }

@@ -9,6 +9,7 @@ import { limits } from '../limits.ts';
 import { type List, loadPacking } from '../packed-list.ts';
 import { besideEdited } from '../release.ts';
 import { comparers } from './compare.ts';
+import { asRecorded } from './edited.ts';
 import type { Findings } from './findings.ts';
 import type { Fingerprint } from './fingerprint.ts';
 import type { AbsentWant, FileWant } from './make-plan.ts';
@@ -81,11 +82,9 @@ export async function judgeStanding(
   const besides: string[] = [];
   const inTheWay: string[] = [];
   const stale: AbsentWant[] = [];
-  const isAsDeployed = async (path: string, stat: FileStat | undefined): Promise<boolean> => {
-    const file = recorded.files.get(path);
-    if (stat?.kind === 'file') return file !== undefined && (await isOf(stat, path, file.sizeBytes, file));
-    return stat?.kind === 'symlink' && (await files.readLink(path)) === recorded.links.get(path)?.to;
-  };
+  const isAsRecorded = asRecorded(files, recorded);
+  const isAsDeployed = async (path: string, stat: FileStat | undefined): Promise<boolean> =>
+    stat !== undefined && (await isAsRecorded(path, stat, path));
   const isStale = async (path: string): Promise<boolean> => {
     const { isBeside } = recorded.files.get(path) ?? recorded.links.get(path) ?? {};
     return isBeside === true && !found.has(path) && (await isAsDeployed(path, await look(path)));

@@ -4,6 +4,7 @@ import { limits } from '../limits.ts';
 import { outputSince } from './output.ts';
 import { ownersOf, ownUid } from './owner.ts';
 import {
+  descendantsOf,
   findNamed,
   namedAmong,
   type ProcessesHost,
@@ -70,16 +71,9 @@ export async function endMisnamed(
   signal?: AbortSignal,
 ): Promise<void> {
   if (exit !== undefined) return;
-  const own = new Set([pid]);
-  const processes = (await runningProcesses(host)).sort((a, b) => a.pid - b.pid);
-  // Twice: a child may have a lower number than its parent.
-  for (let round = 0; round < 2; round++)
-    for (const process of processes) if (own.has(process.parentPid)) own.add(process.pid);
-  await terminate(
-    host,
-    processes.filter((process) => own.has(process.pid)),
-    signal,
-  );
+  const running = await runningProcesses(host);
+  const own = running.filter((process) => process.pid === pid);
+  await terminate(host, [...own, ...descendantsOf(running, own)], signal);
 }
 
 /** Waits `ms`, unless a process fails before: SERVICE_START_FAILED. */
