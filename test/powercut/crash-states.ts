@@ -23,6 +23,11 @@ export interface CutOptions {
   readonly metadata: 'weak' | 'ordered';
   /** With up to this many unforced operations every subset is made, beyond it a choice (see `chooseSubsets`). */
   readonly exhaustiveUpTo: number;
+  /**
+   * With more than this, each one missing is looked at only where a sync comes next: the others that it would overtake are all there by then.
+   * Undefined: at every step.
+   */
+  readonly eachMissingUpTo?: number | undefined;
   /** At a step that has more: 0 makes the few subsets next to none and to all of them, else that many random ones too. */
   readonly samples: number;
   readonly seed: number;
@@ -71,7 +76,9 @@ export function* crashStates(recording: Recording, options: CutOptions): Generat
   function* cut(at: number): Generator<CrashState> {
     if (at < window.from || at > window.to) return;
     const pending = changes.filter((change) => !forced.has(change));
-    for (const chosen of chooseSubsets(pending.length, options, random)) {
+    const next = steps[at];
+    const isBeforeSync = next === undefined || next.kind === 'sync' || next.kind === 'syncAll';
+    for (const chosen of chooseSubsets(pending.length, options, random, isBeforeSync)) {
       const kept = legal(pending, chosen, options.metadata);
       const present = changes.filter((change) => forced.has(change) || kept.has(change));
       const name = `${marks.length}:${present.map((change) => change.at).join()}`;
@@ -157,6 +164,7 @@ function* chooseSubsets(
   count: number,
   options: CutOptions,
   random: () => number,
+  isBeforeSync: boolean,
 ): Generator<readonly boolean[]> {
   const flags = (keep: (index: number) => boolean) =>
     Array.from({ length: count }, (_, index) => keep(index));
@@ -166,9 +174,10 @@ function* chooseSubsets(
   }
   yield flags(() => false);
   yield flags(() => true);
+  const isEachMissing = isBeforeSync || count <= (options.eachMissingUpTo ?? Number.POSITIVE_INFINITY);
   for (let one = 0; one < count; one++) {
     yield flags((index) => index === one);
-    yield flags((index) => index !== one);
+    if (isEachMissing) yield flags((index) => index !== one);
     if (options.samples === 0) continue;
     yield flags((index) => index < one);
     yield flags((index) => index >= one);

@@ -1,15 +1,15 @@
-/** Some scenarios cut on the model disk: an install, a download. model-1.long.test.ts and model-2.long.test.ts has them all. */
+/** Some scenarios cut on the model disk: an install, a download. model-1.long.test.ts and model-2.long.test.ts have them all. */
 import { suite } from 'uvu';
 import { isWholeAfterCuts } from './model-run.ts';
+import { shareCut } from './model-share.ts';
 import { scenarioNamed } from './scenarios.ts';
 
 const test = suite('power cuts on the model disk, some');
 
-/** Every subset of up to 4 unforced operations, as in the long suite; fewer cuts inside recoveries, few kills. */
+/** The disks that the long suite looks at; no cuts inside recoveries, few kills. */
 const depth = {
-  exhaustiveUpTo: 4,
+  ...shareCut,
   nestedExhaustiveUpTo: 1,
-  samples: 0,
   nestedEvery: 900,
   killEvery: 9,
   seed: 1,

@@ -23,6 +23,8 @@ export interface MutantOptions {
   readonly eachSync: boolean;
   /** Failing states to count before a mutant is let go. */
   readonly failuresWanted: number;
+  /** Which of the disks that a cut leaves are looked at. */
+  readonly cut: Pick<CutOptions, 'exhaustiveUpTo' | 'eachMissingUpTo' | 'samples'>;
   readonly seed: number;
   /** Recoveries per scenario whose own syncs are dropped, too. */
   readonly recoveries: number;
@@ -124,7 +126,7 @@ interface Source {
 }
 
 async function sourcesOf(prepared: PreparedScenario, options: MutantOptions): Promise<Source[]> {
-  const cut = { metadata: 'weak', exhaustiveUpTo: 7, samples: 2, seed: options.seed } as const;
+  const cut = { ...options.cut, metadata: 'weak', seed: options.seed } as const;
   const source = (recording: Recording, subject: Subject, isRecovery: boolean): Source => {
     const known = new Set<string>();
     for (const state of crashStates(recording, { ...cut, known })) known.add(state.key);

@@ -8,6 +8,8 @@ export interface Depth {
   /** With up to this many unforced operations every subset is made, in the first cut and in the second. */
   readonly exhaustiveUpTo: number;
   readonly nestedExhaustiveUpTo: number;
+  /** See `CutOptions`. */
+  readonly eachMissingUpTo?: number;
   /** Random subsets beyond. */
   readonly samples: number;
   /** A second cut inside the recovery of every n-th state. */
@@ -37,6 +39,7 @@ export async function runScenario(scenario: Scenario, depth: Depth): Promise<Sce
     const cut = {
       metadata,
       exhaustiveUpTo: depth.exhaustiveUpTo,
+      eachMissingUpTo: depth.eachMissingUpTo,
       samples: depth.samples,
       seed: depth.seed,
       known,

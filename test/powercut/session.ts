@@ -54,10 +54,12 @@ export async function startSession(files: Files, script: SessionScript): Promise
   const stageOf = (body: string) => (JSON.parse(body) as { stage: Stage }).stage;
   let isRebooting = false;
   let isEnding = false;
+  const change = changes();
   const host = scriptedHost(files, {
     ...script,
     onReboot: () => {
       isRebooting = true;
+      change.tell();
       script.onReboot();
     },
     onReport: (body) => script.onStage('reported', stageOf(body)),
@@ -74,6 +76,7 @@ export async function startSession(files: Files, script: SessionScript): Promise
           serving: async () => undefined,
           end: () => {
             isEnding = true;
+            change.tell();
           },
         });
   const settings = {
@@ -87,6 +90,7 @@ export async function startSession(files: Files, script: SessionScript): Promise
   const updater = createUpdater(host, settings, [
     reporter.listener,
     (progress, urgent) => {
+      change.tell();
       if (urgent) script.onStage('shown', progress.stage);
     },
   ]);
@@ -108,7 +112,7 @@ export async function startSession(files: Files, script: SessionScript): Promise
           if (isEnding || !resting.includes(updater.progress().stage)) continue;
           return updater.progress().stage;
         }
-        await new Promise((resolve) => setImmediate(resolve));
+        await change.next();
       }
       throw new Error(`still ${updater.progress().stage} after ${patienceMs} ms\n${host.lines.join('\n')}`);
     },
@@ -118,5 +122,22 @@ export async function startSession(files: Files, script: SessionScript): Promise
       await reporter.stop();
       host.stop();
     },
+  };
+}
+
+/** To wait for what is told, without asking each turn of the event loop: that takes more of the processor than a recovery. */
+function changes(): { tell(): void; next(): Promise<void> } {
+  let wake = (): void => undefined;
+  return {
+    tell: () => wake(),
+    // Not all that may end a wait is told.
+    next: () =>
+      new Promise((resolve) => {
+        const timer = setTimeout(resolve, 2);
+        wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      }),
   };
 }

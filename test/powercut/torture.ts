@@ -70,7 +70,14 @@ async function model(): Promise<void> {
 async function mutants(): Promise<void> {
   const since = performance.now();
   const outcome = await runMutants(
-    { scenarios, eachSync: true, failuresWanted: 5, seed, recoveries: 6 },
+    {
+      scenarios,
+      eachSync: true,
+      failuresWanted: 5,
+      cut: { exhaustiveUpTo: 7, samples: 2 },
+      seed,
+      recoveries: 6,
+    },
     (line) => console.log(`mutant: ${line}`),
   );
   badCount += outcome.survivors.length;
