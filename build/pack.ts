@@ -32,8 +32,6 @@ export const executableFlags = [
   '--v8-pool-size=0',
   '--expose-gc',
   '--max-semi-space-size=1',
-  // A full collection that we ask for ends one that V8 has begun, and then does all of it again: twice as long a block.
-  '--no-incremental-marking',
   '--disable-warning=ExperimentalWarning',
 ] as const;
 

@@ -51,6 +51,9 @@ export async function loadPacking(): Promise<Packing> {
   return { list: () => packedList(zlib), map: () => packedMap(zlib, hashOf) };
 }
 
+/** Of the whole process, as its memory is: how many windows were packed or unpacked so far. While that changes, long lists are in use. */
+export const windowsUsed = { count: 0 };
+
 type Deflate = Pick<typeof Zlib, 'deflateRawSync' | 'inflateRawSync'>;
 
 const windowValues = limits.packedWindowValues;
@@ -89,6 +92,7 @@ function packedList<T>({ deflateRawSync, inflateRawSync }: Deflate): PackedList<
   };
 
   const unpacked = ({ deflated, bytes }: Packed): T[] => {
+    windowsUsed.count += 1;
     // One byte more than there are: zlib would ask for another piece of memory at the last one.
     const text = inflateRawSync(deflated, {
       chunkSize: Math.max(64, bytes + 1),
@@ -106,6 +110,7 @@ function packedList<T>({ deflateRawSync, inflateRawSync }: Deflate): PackedList<
     add(value) {
       last.push(value);
       if (last.length < windowValues) return;
+      windowsUsed.count += 1;
       const text = Buffer.from(JSON.stringify(last));
       // A copy of its own: a slice of Node's pool would keep the whole pool.
       packed.push({ deflated: new Uint8Array(deflateRawSync(text, deflating)), bytes: text.length });

@@ -8,6 +8,8 @@ export interface AfterStart {
   readonly listener: ProgressListener;
   /** The port listens. */
   begin(): void;
+  /** Somebody has asked for something. */
+  asked(): void;
 }
 
 /** `loads`: each in a turn of its own, as it keeps the event loop for so long as it takes. Who needs one earlier loads it. */
@@ -17,12 +19,18 @@ export function createAfterStart(
 ): AfterStart {
   let stage: Stage = 'idle';
   let changedMs = clock.elapsed();
+  let askedMs = changedMs;
 
   /** At rest means that nothing has changed all the while: a whole update may lie between two looks. */
   const shrinkAtRest = (): void => {
-    const leftMs = changedMs + limits.shrinkAtRestMs - clock.elapsed();
+    const now = clock.elapsed();
+    const leftMs = changedMs + limits.shrinkAtRestMs - now;
+    const unaskedMs = now - askedMs;
+    const isLate = now >= changedMs + limits.shrinkAtLastMs;
     if (leftMs > 0) clock.after(leftMs, shrinkAtRest);
     else if (busy.has(stage)) clock.after(limits.shrinkAtRestMs, shrinkAtRest);
+    else if (unaskedMs < limits.shrinkUnaskedMs && !isLate)
+      clock.after(limits.shrinkUnaskedMs - unaskedMs, shrinkAtRest);
     else memory.shrink();
   };
 
@@ -30,6 +38,9 @@ export function createAfterStart(
     listener: (progress) => {
       stage = progress.stage;
       changedMs = clock.elapsed();
+    },
+    asked() {
+      askedMs = clock.elapsed();
     },
     begin() {
       changedMs = clock.elapsed();

@@ -122,6 +122,7 @@ export async function run(flags: Flags, version: string, memory: Memory): Promis
       log,
       clock: host.clock,
       memory,
+      onRequest: afterStart.asked,
       events,
       metrics: metrics.text,
       screenActions: config.screen_actions === 'none' ? [] : config.screen_actions?.split(','),

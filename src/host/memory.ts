@@ -2,11 +2,15 @@
  * Keeps the resident size of the process under its bound (FR: peak below 50 MB, docs/performance.md).
  *
  * Four means, each of which may be missing without harm: young-generation collections in step with the short-lived
- * buffers that are made, full collections between two phases where the heap has become large or where much has come to it, and, in the packed
- * executable on Node 26 or newer, handing back what the C library keeps of freed memory, and clean pages of the executable and its
- * libraries (they come back from the page cache when they are used again).
+ * buffers that are made, full collections between two phases where the heap has become large or where much has come to a large one, and, in
+ * the packed executable on Node 26 or newer, handing back what the C library keeps of freed memory, and clean pages of the executable and
+ * its libraries (they come back from the page cache when they are used again).
+ *
+ * A full collection blocks the event loop for a millisecond or two for each megabyte that is in use. V8's own come in small steps, of some
+ * milliseconds, but later than a large heap has room for. So a small heap is left to V8; a large one is collected at once.
  */
 import { limits } from '../limits.ts';
+import { windowsUsed } from '../packed-list.ts';
 import { freedReleaser, pageReleaser } from './hand-back.ts';
 import type { Memory } from './host.ts';
 
@@ -21,23 +25,43 @@ export async function realMemory(): Promise<Memory> {
   releasePages?.();
   const releaseFreed = isPacked() ? freedReleaser() : undefined;
   const collect = await garbageCollector();
+  const collectGradually = collect === undefined ? undefined : gradualCollection();
   let producedBytes = 0;
   let watching: NodeJS.Timeout | undefined;
   let restingLooks = 0;
   /** What was in use after the last full collection. */
   let keptBytes = usedBytes();
+  /** In a later turn, as it takes some milliseconds, too: a collection has blocked for long enough. */
+  const handBack = (): void => {
+    if (releaseFreed === undefined && releasePages === undefined) return;
+    setTimeout(() => {
+      releaseFreed?.();
+      releasePages?.();
+    }, 1).unref();
+  };
+  /** Of packed lists, and for how many looks to come they count as in use. */
+  let knownWindows = 0;
+  let longListLooks = 0;
+  /** For V8 to collect in its own time. */
+  const isTooMuch = (heapUsed: number): boolean =>
+    heapUsed > limits.memoryLargeHeapBytes || longListLooks > 0 || windowsUsed.count !== knownWindows;
   /** What a small collection leaves: objects of Node's own that hold memory outside of V8's heap, and garbage that was held for a while. */
   const look = (): number => {
     const { heapUsed, external, rss } = process.memoryUsage();
     let used = heapUsed + external;
-    const hasGrown = used > keptBytes + limits.memoryGrowthBytes;
+    const windows = windowsUsed.count;
+    longListLooks = windows === knownWindows ? longListLooks - 1 : limits.memoryLongListLooks;
+    knownWindows = windows;
+    const isLarge = isTooMuch(heapUsed);
+    collectGradually?.(!isLarge);
+    const hasGrown = isLarge && used > keptBytes + limits.memoryGrowthBytes;
     if (hasGrown) {
       collect?.({ type: 'major' });
-      releaseFreed?.();
       used = keptBytes = usedBytes();
+      handBack();
     }
     // Those that are used come back one fault after another, which takes milliseconds: only where the process has become large.
-    if (hasGrown || rss > limits.memoryResidentBytes) releasePages?.();
+    else if (rss > limits.memoryResidentBytes) releasePages?.();
     return used;
   };
   /** Looks now and then, as long as something is made: what only computes leaves garbage, too, and tells of none. */
@@ -73,29 +97,19 @@ export async function realMemory(): Promise<Memory> {
     },
     collect() {
       collect?.({ type: 'major' });
-      releaseFreed?.();
-      releasePages?.();
+      handBack();
     },
     shrink() {
       collect?.({ type: 'major', flavor: 'last-resort' });
-      releaseFreed?.();
-      releasePages?.();
+      handBack();
     },
     trim() {
-      const isLarge = process.memoryUsage().heapTotal > largeHeapBytes;
-      collect?.({ type: isLarge ? 'major' : 'minor' });
-      releaseFreed?.();
-      releasePages?.();
+      collect?.({ type: isTooMuch(process.memoryUsage().heapUsed) ? 'major' : 'minor' });
+      handBack();
       watch();
     },
   };
 }
-
-/**
- * A full collection blocks the event loop: 8 to 13 ms for the 10 MB that a usual update takes, of which it frees one. It
- * pays after a package of thousands of files.
- */
-const largeHeapBytes = 14 * 1024 * 1024;
 
 /** Of a process that lives for one command: it has no bound to keep. */
 export const freeMemory: Memory = {
@@ -132,9 +146,31 @@ function usedBytes(): number {
 type Collect = (options: { type: 'minor' | 'major'; flavor?: 'last-resort' }) => unknown;
 
 /**
+ * Lets V8 mark in steps, or not: where it has begun that, a full collection that we ask for ends it, and then does all of it again, twice as
+ * long a block.
+ */
+function gradualCollection(): (is: boolean) => void {
+  let setFlag: ((flag: string) => void) | undefined;
+  let isGradual = true;
+  return (is) => {
+    if (is === isGradual) return;
+    isGradual = is;
+    const set = () => setFlag?.(isGradual ? '--incremental-marking' : '--no-incremental-marking');
+    if (setFlag !== undefined) return set();
+    import('node:v8').then(
+      ({ setFlagsFromString }) => {
+        setFlag = setFlagsFromString;
+        set();
+      },
+      () => undefined,
+    );
+  };
+}
+
+/**
  * The collector that `--expose-gc` of the executable made global. An executable whose Node takes no flags (20) gets
  * them here, with the optimizing compilers off: machine code costs memory that this work, bound by disk and network,
- * does not repay. Incremental marking: see build/pack.ts. Plain Node without the flag is left alone.
+ * does not repay. Plain Node without the flag is left alone.
  */
 async function garbageCollector(): Promise<Collect | undefined> {
   if (globalThis.gc === undefined && isPacked()) {
@@ -143,7 +179,7 @@ async function garbageCollector(): Promise<Collect | undefined> {
       import('node:v8'),
       import('node:vm'),
     ]);
-    const flags = ['--expose-gc', '--no-opt', '--no-sparkplug', '--no-incremental-marking'];
+    const flags = ['--expose-gc', '--no-opt', '--no-sparkplug'];
     for (const flag of flags) setFlagsFromString(flag);
     return runInNewContext('gc') as Collect;
   }

@@ -44,6 +44,8 @@ export interface ServerOptions {
   readonly clock: Clock;
   /** Told of the buffers that are made; without it the collector comes when it likes. */
   readonly memory?: Memory;
+  /** Told of each request before it is answered. */
+  readonly onRequest?: () => void;
   /** The streams of GET /events, told of every change; without them there are streams that only look now and then. */
   readonly events?: Events;
   /** The fleet's client; undefined: the device belongs to no fleet. */
@@ -185,6 +187,7 @@ function requestHandler(
   const isRefused = chunkedRefusal(admission.refuse);
   const handleInTime = (request: IncomingMessage, response: ServerResponse) => {
     const beganMs = clock.elapsed();
+    options.onRequest?.();
     handle(request, response)
       .catch((thrown: unknown) => {
         const error = thrown instanceof HttpError ? thrown : unexpected(thrown, log);

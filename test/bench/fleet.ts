@@ -4,6 +4,8 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { limits } from '../../src/limits.ts';
 import { type DdiServer, startDdiServer } from '../fixtures/ddi-server.ts';
 import { type Certificates, makeCertificates } from '../network/certificates.ts';
 import { type Row, skippedRow } from './figures.ts';
@@ -72,7 +74,11 @@ async function memberOf(
     env,
   });
   try {
-    if (env.LOOP_DELAY_FILE !== undefined) process.kill(updater.pid, 'SIGUSR2');
+    if (env.LOOP_DELAY_FILE !== undefined) {
+      // What a start leaves to a moment when nobody asks is over then.
+      await sleep(2 * limits.shrinkAtRestMs);
+      process.kill(updater.pid, 'SIGUSR2');
+    }
     return await sampled(updater, async () => {
       for (let poll = 0; poll < polls; poll++) await pollOnce(updater);
       const modules = [{ name: 'models', version: made.version, files: [made.name] }];

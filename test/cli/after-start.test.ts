@@ -20,6 +20,7 @@ const [soon, rest] = [limits.collectAfterStartMs, limits.shrinkAtRestMs];
 function done(
   changes: readonly (readonly [atMs: number, stage: Stage])[],
   modules: readonly string[] = [],
+  askedAtMs: readonly number[] = [],
 ): string[] {
   const calls: string[] = [];
   let nowMs = 0;
@@ -29,6 +30,7 @@ function done(
       void afterStart.listener({ stage } as Progress, true, null);
     },
   }));
+  for (const atMs of askedAtMs) due.push({ atMs, action: () => afterStart.asked() });
   const clock = {
     ...realClock(),
     elapsed: () => nowMs,
@@ -84,6 +86,16 @@ test('nor one that has just ended, though it was at rest when it was looked at b
     [rest - 10, 'success'],
   ] as const;
   assert.equal(done(changes), [`collect at ${soon}`, `shrink at ${2 * rest - 10}`]);
+});
+
+test('who asks each second gets no slower answer, and who asks without pause only puts it off', () => {
+  const each = (ms: number) => Array.from({ length: (2 * limits.shrinkAtLastMs) / ms }, (_, n) => n * ms);
+  assert.equal(done([], [], each(1000)), [
+    `collect at ${soon}`,
+    `shrink at ${rest + limits.shrinkUnaskedMs}`,
+  ]);
+  const lateMs = Number(done([], [], each(100)).at(-1)?.replace('shrink at ', '')) - limits.shrinkAtLastMs;
+  assert.ok(lateMs >= 0 && lateMs < limits.shrinkUnaskedMs, `${lateMs} ms`);
 });
 
 test.run();
