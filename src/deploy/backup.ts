@@ -86,9 +86,22 @@ export async function retakeBackups(
 
 /** Where the backup of a step lies; null: nothing was there. */
 export async function backupOf(files: Files, step: FileStep): Promise<string | null> {
-  if (step.backup === null) return null;
-  const isClosed = (await files.stat(step.backup))?.kind === 'directory';
-  return isClosed ? closedBackup(step.backup) : step.backup;
+  return (await savedOf(files, step))?.path ?? null;
+}
+
+export interface Saved {
+  readonly path: string;
+  /** Undefined: it is gone. */
+  readonly stat: FileStat | undefined;
+}
+
+/** The backup of a step; null: nothing was there. */
+export async function savedOf(files: Files, { backup }: FileStep): Promise<Saved | null> {
+  if (backup === null) return null;
+  const stat = await files.stat(backup);
+  if (stat?.kind !== 'directory') return { path: backup, stat };
+  const path = closedBackup(backup);
+  return { path, stat: await files.stat(path) };
 }
 
 async function saveOne(

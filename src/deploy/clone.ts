@@ -65,8 +65,9 @@ export async function copyFile(
     const target = await files.open(to, 'create');
     let isTaken = false;
     try {
-      const sizeBytes = await copyContent(source, target);
+      // Before its content: what somebody writes meanwhile makes it look changed since, never the same.
       const was = await source.stat();
+      const sizeBytes = await copyContent(source, target, was.sizeBytes);
       await setAttributes(target, was);
       const lost = isDressed ? await copyAttributes(source, target) : [];
       await target.setModified(was.modifiedMs);
@@ -95,8 +96,7 @@ export function sameFile(a: FileStat, b: FileStat): boolean {
 }
 
 /** What there is when it begins: a file that its owner makes grow all the time would fill the disk. */
-async function copyContent(source: OpenFile, target: OpenFile): Promise<number> {
-  const { sizeBytes } = await source.stat();
+async function copyContent(source: OpenFile, target: OpenFile, sizeBytes: number): Promise<number> {
   const buffer = new Uint8Array(Math.min(limits.chunkBytes, sizeBytes));
   let position = 0;
   for (;;) {

@@ -6,11 +6,12 @@
 import { posix } from 'node:path';
 import { UpdateError } from '../errors.ts';
 import { removeIfThere } from '../host/durable-file.ts';
-import type { Files, Host } from '../host/host.ts';
-import { forEachInFlight } from '../host/in-flight.ts';
+import type { FileStat, Files, Host } from '../host/host.ts';
+import { forEachInFlight, inGroups } from '../host/in-flight.ts';
 import { limits } from '../limits.ts';
 import { loadPacking } from '../packed-list.ts';
-import { backupOf } from './backup.ts';
+import { type Saved, savedOf } from './backup.ts';
+import { closedBackup } from './closed-backup.ts';
 import { deployedPath, pruneDeployed } from './current-record.ts';
 import { readHistory } from './history-file.ts';
 import type { Journal } from './journal.ts';
@@ -110,9 +111,10 @@ async function wantBefore(files: Files, plan: Plan, step: Step): Promise<Want | 
     case 'remove': {
       if (step.kind === 'put' && step.replacesDirectory !== undefined)
         return directoryWant(step.module, target, step.replacesDirectory);
-      const backup = await backupOf(files, step);
-      if (backup === null) return { kind: 'absent', module: step.module, target };
-      return wantOfBackup(files, step.module, target, backup);
+      const saved = await savedOf(files, step);
+      return saved === null
+        ? { kind: 'absent', module: step.module, target }
+        : wantOfBackup(step.module, target, saved);
     }
     case 'makeDirectory':
       return { kind: 'absent', module: '', target };
@@ -160,13 +162,20 @@ export async function forgetUpdates(
 
 /** True where every backup that the chain needs is still there. */
 export async function backupsComplete(files: Files, chain: readonly Plan[]): Promise<boolean> {
-  let isComplete = true;
   for (const plan of chain)
-    await forEachInFlight(fileSteps(plan), limits.filesInFlight, async (step) => {
-      const backup = await backupOf(files, step);
-      if (backup !== null && (await files.stat(backup)) === undefined) isComplete = false;
-    });
-  return isComplete;
+    for (const backups of inGroups(backupsOf(plan), limits.statsInFlight)) {
+      const saved = await files.statMany(backups);
+      for (const [index, backup] of backups.entries()) {
+        const kind = saved[index]?.kind;
+        const isClosed = kind === 'directory';
+        if (kind === undefined || (isClosed && !(await files.stat(closedBackup(backup))))) return false;
+      }
+    }
+  return true;
+}
+
+function* backupsOf(plan: Plan): Generator<string> {
+  for (const { backup } of fileSteps(plan)) if (backup !== null) yield backup;
 }
 
 async function recordIds(files: Files, backupDirectory: string): Promise<string[]> {
@@ -181,28 +190,33 @@ function directoryWant(module: string, target: string, { mode, uid, gid }: Direc
   return { kind: 'directory', module, target, mode, owner: { uid, gid } };
 }
 
-async function wantOfBackup(files: Files, module: string, target: string, backup: string): Promise<Want> {
-  const saved = await files.stat(backup);
+function wantOfBackup(module: string, target: string, { path, stat }: Saved): Want {
   return {
     kind: 'file',
     module,
     target,
-    source: backup,
-    sizeBytes: saved?.sizeBytes ?? 0,
-    mode: saved?.mode,
+    source: path,
+    sizeBytes: stat?.sizeBytes ?? 0,
+    mode: stat?.mode,
     modeIsForced: true,
-    owner: saved && { uid: saved.uid, gid: saved.gid },
+    owner: stat && { uid: stat.uid, gid: stat.gid },
     md5: undefined,
     sha256: undefined,
   };
 }
 
-async function removeTree(files: Files, path: string): Promise<void> {
-  const stat = await files.stat(path);
+async function removeTree(files: Files, path: string, known?: FileStat): Promise<void> {
+  const stat = known ?? (await files.stat(path));
   if (stat === undefined) return;
   if (stat.kind !== 'directory') return files.remove(path);
-  await forEachInFlight(await files.list(path), limits.filesInFlight, (name) =>
-    removeTree(files, posix.join(path, name)),
-  );
+  for (const names of inGroups(await files.list(path), limits.statsInFlight)) {
+    const paths = names.map((name) => posix.join(path, name));
+    const stats = await files.statMany(paths);
+    await forEachInFlight(
+      paths.entries(),
+      limits.filesInFlight,
+      ([index, below]) => stats[index] && removeTree(files, below, stats[index]),
+    );
+  }
   await files.removeDirectory(path);
 }

@@ -9,7 +9,7 @@
 import { posix } from 'node:path';
 import { asUpdateError, errno, UpdateError } from '../errors.ts';
 import type { FileStat, Files, Host } from '../host/host.ts';
-import { forEachInFlight } from '../host/in-flight.ts';
+import { forEachInFlight, inGroups } from '../host/in-flight.ts';
 import { openWriteGroup } from '../host/write-group.ts';
 import { limits } from '../limits.ts';
 import { backupOf } from './backup.ts';
@@ -52,14 +52,8 @@ export async function switchTargets(host: Pick<Host, 'files' | 'log'>, plan: Pla
     );
     for (const step of directorySteps(plan, 'becomeDirectory'))
       await attempt(step.target, () => becomeDirectory(host.files, step));
-    let group: PutStep[] = [];
-    for (const step of putSteps(plan)) {
-      group.push(step);
-      if (group.length < limits.statsInFlight) continue;
+    for (const group of inGroups(putSteps(plan), limits.statsInFlight))
       await putGroup(host.files, group, attempt);
-      group = [];
-    }
-    await putGroup(host.files, group, attempt);
     return [];
   });
 }
@@ -79,17 +73,22 @@ export async function clearAway(
   const changed = new Set(isRepeated ? touchedDirectories(plan) : []);
   // Where nothing was, nothing was kept.
   const keeping = summaryOf(plan).keeps === 0 ? [] : fileSteps(plan);
-  await forEachInFlight(keeping, limits.filesInFlight, (step) =>
-    clear(step.target, async () => {
+  for (const group of inGroups(keeping, limits.statsInFlight)) {
+    // Where one cannot be looked at, each is looked at by itself: that says whose it is.
+    const theirs = await files.statMany(group.map(keptPath)).catch(() => undefined);
+    await forEachInFlight(group.entries(), limits.filesInFlight, ([index, step]) => {
       if (step.backup === null && (step.kind === 'remove' || step.replacesDirectory === undefined)) return;
-      const kept = keptPath(step);
-      const there = await files.stat(kept);
-      if (there === undefined) return;
-      if (there.kind === 'directory') await removeKeptDirectory(files, plan, step.target, kept);
-      else await files.remove(kept);
-      changed.add(directoryOf(kept));
-    }),
-  );
+      if (theirs !== undefined && theirs[index] === undefined) return;
+      return clear(step.target, async () => {
+        const kept = keptPath(step);
+        const there = theirs?.[index] ?? (await files.stat(kept));
+        if (there === undefined) return;
+        if (there.kind === 'directory') await removeKeptDirectory(files, plan, step.target, kept);
+        else await files.remove(kept);
+        changed.add(directoryOf(kept));
+      });
+    });
+  }
   for (const { target } of directorySteps(plan, 'holdDirectory')) {
     await clear(target, async () => {
       if (await files.stat(target)) await files.removeDirectory(target);

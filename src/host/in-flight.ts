@@ -77,6 +77,17 @@ export async function forEachInFlight<T>(
   if (failure !== undefined) throw (failure as { readonly reason: unknown }).reason;
 }
 
+/** As they come, so many at a time: for calls that do the same for many. */
+export function* inGroups<T>(items: Iterable<T>, most: number): Generator<readonly T[]> {
+  let group: T[] = [];
+  for (const item of items) {
+    if (group.push(item) < most) continue;
+    yield group;
+    group = [];
+  }
+  if (group.length > 0) yield group;
+}
+
 /** Each with its place, for results that are kept in order. */
 export function* numbered<T>(items: Iterable<T>): Generator<readonly [number, T]> {
   let index = 0;
