@@ -69,6 +69,12 @@ function parseFlags(command: CommandName, spec: CommandSpec, argv: readonly stri
   } catch (thrown) {
     // Node's first sentence names the flag and what is wrong with it; the rest explains its own library.
     const [sentence = ''] = errorText(thrown).split(/\. |\n/, 1);
+    const dashed = /^Option '(?:-\w, )?(--[^' ]+).* is ambiguous/.exec(sentence)?.[1];
+    if (dashed !== undefined)
+      throw new UsageError(
+        `${command}: ${dashed} is given no value (one that begins with a dash is written ${dashed}=-VALUE; ${seeHelp(command)})`,
+        { cause: thrown },
+      );
     const unknown = /^Unknown option '--([^'=]*)/.exec(sentence)?.[1];
     const meant = suggestion(unknown ?? '', [...spec.flags.map(({ flag }) => flag), 'help'], '--');
     throw new UsageError(`${command}: ${sentence}${meant} (${seeHelp(command)})`, { cause: thrown });

@@ -2,6 +2,7 @@
  * Packing: from a folder with a manifest to a package that a device takes. The same folder gives the same bytes; the output
  * appears under its name only after the device's own reader took it, and a failure leaves nothing behind. Spec section 4.
  */
+import { posix } from 'node:path';
 import * as v from 'valibot';
 import { type PackageRequest, PackageSchema } from '../download/request.ts';
 import { asUpdateError, UpdateError } from '../errors.ts';
@@ -47,6 +48,13 @@ type PackHost = Pick<Host, 'files' | 'memory'>;
 
 /** Makes the package. Throws INVALID_MANIFEST or INVALID_PACKAGE with the place, where a device would refuse it. */
 export async function packFolder(host: PackHost, options: PackOptions): Promise<Inspection> {
+  const folder = posix.dirname(options.outputPath);
+  // Before thousands of files are read.
+  if ((await host.files.stat(folder)) === undefined)
+    throw new UpdateError(
+      'VALIDATION_ERROR',
+      `${options.outputPath} cannot be written: ${folder} is not there`,
+    );
   const { source, sources } = await collect(host, options);
   if (sources.files.some(({ path }) => path === options.outputPath))
     throw new UpdateError('INVALID_PACKAGE', `${options.outputPath} lies in a folder that is packed itself`);

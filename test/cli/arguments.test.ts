@@ -69,6 +69,13 @@ test('one letter does for the flags that have one', () => {
   assert.equal(invocation.operands, ['here']);
 });
 
+test('a value that begins with a dash is told how to write, in place of being called ambiguous', () => {
+  assert.throws(
+    () => parseArguments(['run', '--rate-limit', '-1']),
+    /^run: --rate-limit is given no value \(one that begins with a dash is written --rate-limit=-VALUE; see tope-updater run --help\)$/,
+  );
+});
+
 test('help COMMAND shows that command', () => {
   for (const first of ['help', '--help', '-h'])
     assert.equal(parseArguments([first, 'install']), parseArguments(['install', '--help']));

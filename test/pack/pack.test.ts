@@ -154,6 +154,21 @@ test('a package that is there is replaced, and what a killed packer left is no o
   });
 });
 
+test('a folder for the package that is not there is named, before anything is packed', async () => {
+  await withSource(usualManifest, async (source) => {
+    writeUsual(source);
+    const outputPath = join(source.folder, 'none', 'package.zip');
+    await source.pack({ outputPath }).then(
+      () => assert.unreachable(),
+      (thrown: Error) =>
+        assert.is(
+          thrown.message,
+          `VALIDATION_ERROR: ${outputPath} cannot be written: ${join(source.folder, 'none')} is not there`,
+        ),
+    );
+  });
+});
+
 const refusals: readonly (readonly [string, object, (source: SourceFolder) => void, RegExp])[] = [
   [
     'a src that is not there',
