@@ -85,7 +85,13 @@ function imageTimeMs(epoch: string | undefined): number {
 }
 
 function imageHost(files: Files, nowMs: number): Host {
-  const say = (level: string) => (message: string) => void process.stderr.write(`${level}: ${message}\n`);
+  /** What is planned twice, first to be asked about, is warned of once. */
+  const said = new Set<string>();
+  const say = (level: string) => (message: string) => {
+    const line = `${level}: ${message}\n`;
+    if (!said.has(line)) process.stderr.write(line);
+    said.add(line);
+  };
   const log: Log = {
     debug: () => undefined,
     info: () => undefined,

@@ -93,6 +93,16 @@ test('what the device would refuse, and what no tree can do, is refused and chan
     assert.match(lower.stderr, /DOWNGRADE_REFUSED/);
   }));
 
+test('what is warned of is told once, though all is planned twice', () =>
+  withTree(async (tree) => {
+    await made(tree, site('1.0.0', ['index.html']));
+    writeFileSync(join(tree, 'opt/tope/site/index.html'), 'edited');
+    const { status, stderr } = await install(tree, site('2.0.0', ['index.html']));
+    assert.is(status, 0);
+    const warnings = stderr.split('\n').filter((line) => /edited/.test(line));
+    assert.is(warnings.length, 1, stderr);
+  }));
+
 test('a build that was killed in the middle can be made again in the same tree', () =>
   withTree(async (tree, folder) => {
     const spec = site('1.0.0', ['index.html']);
