@@ -54,6 +54,7 @@ export async function inspectPackage(
         ...unusedEntries(names, byEntry),
         ...idlePatterns(release),
         ...misnamed(release),
+        ...enablingNothing(release),
       ],
     };
   } finally {
@@ -159,6 +160,12 @@ function misnamed({ modules }: Release): string[] {
     if (names.some((each) => each === processName || each?.slice(0, 15) === processName)) return [];
     return `${name}: process_name "${processName}" is neither the file nor a script of "start": the program is not found by it, unless it names itself so`;
   });
+}
+
+function enablingNothing({ modules }: Release): string[] {
+  return modules
+    .filter(({ service: { enable, unit } }) => enable === true && unit === undefined)
+    .map(({ name }) => `${name}: "enable" has no "service" that it could enable`);
 }
 
 function unusedEntries(entryNames: ReadonlySet<string>, byEntry: FilesByEntry): string[] {

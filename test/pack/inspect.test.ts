@@ -46,6 +46,15 @@ test('what no module deploys is told', async () => {
   assert.equal(inspection.warnings, ['no module deploys b, c, d, e, f and 1 more']);
 });
 
+test('an enable without a unit is told', async () => {
+  const warnings = async (more: object) => {
+    const spec = { ...usual, modules: [{ ...module, enable: true, ...more }] };
+    return (await inspect(spec)).inspection.warnings;
+  };
+  assert.equal(await warnings({}), ['a: "enable" has no "service" that it could enable']);
+  assert.equal(await warnings({ service: 'a.service' }), []);
+});
+
 test('a process_name that start does not have is told', async () => {
   const of = async (process_name: string, ...start: string[]) => {
     const spec = { ...usual, modules: [{ ...module, process_name, start }] };
