@@ -1,11 +1,11 @@
 /**
- * A real boot: Debian with systemd in a virtual machine, the updater installed by install.sh. Does it start, come back
+ * A real boot: Debian with systemd in a virtual machine, the updater installed by install.sh or from its Debian package. Does it start, come back
  * after a crash, update a service, stay within its memory, survive power cuts in mid-install, and does nothing start on half of a switch?
  *
- * Usage: tsx test/boot/boot-test.ts      CUTS=n: that many power cuts (default 6); ACCEL=kvm: not emulated
+ * Usage: tsx test/boot/boot-test.ts      CUTS=n: that many power cuts (default 6); INSTALL=deb: by dpkg; ACCEL=kvm: not emulated
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,9 +16,37 @@ import { type GuestPackages, lastSmallFile, servePackages, smallFile } from './p
 const cuts = Number(process.env.CUTS ?? 6);
 const cgroup = '/sys/fs/cgroup/system.slice/tope-updater.service';
 
+interface Way {
+  readonly install: string;
+  readonly uninstall: string;
+  /** What is left is listed by this; nothing but what `leaves` allows. */
+  readonly left: string;
+  readonly leaves: RegExp;
+}
+
+const ways = {
+  'install.sh': {
+    install: 'sh /release/install.sh',
+    uninstall: 'sh /release/install.sh --uninstall',
+    left: 'ls /opt/tope/updater',
+    leaves: /^(?!tope-updater$)/,
+  },
+  deb: {
+    // The machine has its own /etc/default/tope-updater already: dpkg would ask.
+    install: 'DEBIAN_FRONTEND=noninteractive dpkg --force-confold -i /release/*_amd64.deb',
+    uninstall: 'dpkg --purge tope-updater',
+    left: 'find /opt /etc /usr -name "*tope-updater*"',
+    leaves: /^$/,
+  },
+} as const satisfies Record<string, Way>;
+const byName = process.env.INSTALL === 'deb' ? 'deb' : 'install.sh';
+const way: Way = ways[byName];
+
 function whyNot(): string | undefined {
   if (process.getuid?.() !== 0) return 'needs root (mmdebstrap and file ownership)';
   if (!existsSync('dist/tope-updater-x64')) return 'dist/tope-updater-x64 is not there (make dist ARCH=x64)';
+  if (byName === 'deb' && !readdirSync('dist').some((name) => name.endsWith('_amd64.deb')))
+    return 'there is no Debian package in dist (make deb ARCH=amd64)';
   const missing = ['qemu-system-x86_64', 'mmdebstrap', 'mke2fs'].filter(
     (program) => spawnSync('sh', ['-c', `command -v ${program}`]).status !== 0,
   );
@@ -172,32 +200,39 @@ async function main(): Promise<number> {
 
   try {
     await boot();
-    await step('install.sh installs on a live system, and the updater answers', async (guest) => {
+    await step(`${byName} installs on a live system, and the updater answers`, async (guest) => {
       await guest.shell('systemctl is-system-running --wait', true);
-      await guest.shell('sh /release/install.sh');
+      await guest.shell(way.install);
       await answers(guest);
       return guest
         .shell('systemctl is-enabled tope-updater; systemctl is-active tope-updater')
         .then((text) => text.replace('\n', ', '));
     });
-    await step(
-      'install.sh again changes nothing, and an upgrade restarts the updater and keeps its state',
-      async (guest) => {
-        const pid = await guest.shell('systemctl show -P MainPID tope-updater');
-        await guest.shell('echo {} >/opt/tope/updater/config.json; sh /release/install.sh');
-        expect(
-          'main pid after a second run',
-          await guest.shell('systemctl show -P MainPID tope-updater'),
-          pid,
-        );
-        await guest.shell(
-          'printf x >>/opt/tope/updater/tope-updater.old; cp /opt/tope/updater/tope-updater /tmp/t; rm /opt/tope/updater/tope-updater; printf old >/opt/tope/updater/tope-updater; rm /tmp/t; sh /release/install.sh',
-        );
-        await answers(guest);
-        expect('configuration', await guest.shell('cat /opt/tope/updater/config.json'), '{}');
-        return undefined;
-      },
-    );
+    const again = async (guest: Machine) => {
+      await guest.shell(way.install);
+      await answers(guest);
+      return undefined;
+    };
+    if (byName === 'deb') await step('dpkg installs the same once more, and the updater answers', again);
+    else
+      await step(
+        'install.sh again changes nothing, and an upgrade restarts the updater and keeps its state',
+        async (guest) => {
+          const pid = await guest.shell('systemctl show -P MainPID tope-updater');
+          await guest.shell('echo {} >/opt/tope/updater/config.json; sh /release/install.sh');
+          expect(
+            'main pid after a second run',
+            await guest.shell('systemctl show -P MainPID tope-updater'),
+            pid,
+          );
+          await guest.shell(
+            'printf x >>/opt/tope/updater/tope-updater.old; cp /opt/tope/updater/tope-updater /tmp/t; rm /opt/tope/updater/tope-updater; printf old >/opt/tope/updater/tope-updater; rm /tmp/t; sh /release/install.sh',
+          );
+          await answers(guest);
+          expect('configuration', await guest.shell('cat /opt/tope/updater/config.json'), '{}');
+          return undefined;
+        },
+      );
     await step('it starts on boot and answers on 12315', async (guest) => {
       await guest.powerOff();
       const started = Date.now();
@@ -286,10 +321,14 @@ async function main(): Promise<number> {
       expect('how many versions the first service found', saw.length, 2);
       return undefined;
     });
-    await step('uninstalling stops it, takes it away and leaves its state', async (guest) => {
-      await guest.shell('sh /release/install.sh --uninstall');
-      const left = await guest.shell('systemctl is-active tope-updater; ls /opt/tope/updater', true);
-      if (!left.startsWith('inactive') || /^tope-updater$/m.test(left)) throw new Error(left);
+    const leaves = byName === 'deb' ? 'nothing of it' : 'its state';
+    await step(`uninstalling stops it, takes it away and leaves ${leaves}`, async (guest) => {
+      await guest.shell(way.uninstall);
+      const [active, ...left] = (
+        await guest.shell(`systemctl is-active tope-updater; ${way.left}`, true)
+      ).split('\n');
+      if (active !== 'inactive' || left.some((line) => !way.leaves.test(line)))
+        throw new Error([active, ...left].join('\n'));
       return undefined;
     });
   } finally {

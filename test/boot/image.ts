@@ -28,7 +28,7 @@ export function makeDisks(scratch: string, dist: string): Disks {
   const content = join(scratch, 'release');
   mkdirSync(content);
   for (const name of readdirSync(dist)) {
-    if (/-x64$|^SHA256SUMS$|^(install|launch)\.sh$|\.service$|\.init$|\.8$|\.bash$/.test(name))
+    if (/-x64$|_amd64\.deb$|^SHA256SUMS$|^(install|launch)\.sh$|\.service$|\.init$|\.8$|\.bash$/.test(name))
       cpSync(join(dist, name), join(content, name));
   }
   makeFilesystem(content, release, '200M');
