@@ -166,9 +166,9 @@ export async function backupsComplete(files: Files, chain: readonly Plan[]): Pro
     for (const backups of inGroups(backupsOf(plan), limits.statsInFlight)) {
       const saved = await files.statMany(backups);
       for (const [index, backup] of backups.entries()) {
-        const kind = saved[index]?.kind;
-        const isClosed = kind === 'directory';
-        if (kind === undefined || (isClosed && !(await files.stat(closedBackup(backup))))) return false;
+        const stat = saved[index];
+        const file = stat?.kind === 'directory' ? await files.stat(closedBackup(backup)) : stat;
+        if (file === undefined) return false;
       }
     }
   return true;
