@@ -43,8 +43,12 @@ export const limits = {
   dataSyncEveryBytes: 8 * MiB,
   ...fileLimits,
 
-  /** A file that was changed so shortly before it was looked at may change once more under the same time: vfat's tick is 2 s. */
-  witnessYoungMs: 3_000,
+  /**
+   * A file that was changed so shortly before it was looked at may change once more under the same time: the kernel's tick is 10 ms
+   * at most; where times are whole seconds it is the filesystem's: 1 s of small inodes, 2 s of vfat.
+   */
+  witnessYoungMs: 100,
+  witnessYoungOfWholeSecondsMs: 3_000,
   /** From this size on a seal is quicker than a SHA-256. */
   sealFromBytes: 16 * KiB,
   /** Values that are packed together (packed-list.ts), and windows of them that are unpacked at a time. */

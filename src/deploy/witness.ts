@@ -29,8 +29,11 @@ export async function openWitness({ files, clock }: Pick<Host, 'files' | 'clock'
   /** Single files, by far the most, and what else was asked. */
   const [seenFiles, seenOthers] = [packing.list<Seen>(), packing.list<Seen>()];
   let doubtful: string | undefined;
-  const isYoung = ({ changedNs }: FileStat) =>
-    changedNs > BigInt(Math.floor(clock.now()) - limits.witnessYoungMs) * 1_000_000n;
+  const isYoung = ({ changedNs }: FileStat) => {
+    const isWhole = changedNs % 1_000_000_000n === 0n;
+    const youngMs = isWhole ? limits.witnessYoungOfWholeSecondsMs : limits.witnessYoungMs;
+    return changedNs > BigInt(Math.floor(clock.now()) - youngMs) * 1_000_000n;
+  };
   const noteListed = async (path: string): Promise<void> => {
     const stat = await files.stat(path);
     if (stat !== undefined && isYoung(stat)) doubtful ??= path;

@@ -15,6 +15,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openWitness } from '../../src/deploy/witness.ts';
 import { realClock } from '../../src/host/clock.ts';
+import type { Files } from '../../src/host/host.ts';
 import { type Device, device } from './rig.ts';
 
 interface Context {
@@ -30,9 +31,9 @@ test.before.each((context) => {
 test.after.each(({ d }) => d.remove());
 
 /** Of a survey that looked at all there is, so long after the last change that nothing is in doubt. */
-async function witnessOf(d: Device, laterMs = 10_000) {
+async function witnessOf(d: Device, laterMs = 10_000, files: Files = d.host.files) {
   const clock = realClock();
-  const host = { files: d.host.files, clock: { ...clock, now: () => clock.now() + laterMs } };
+  const host = { files, clock: { ...clock, now: () => clock.now() + laterMs } };
   const witness = await openWitness(host);
   const app = join(d.targets, 'app');
   await witness.files.realPath(app);
@@ -98,6 +99,21 @@ for (const [what, [act, named]] of Object.entries(changes))
 test('what was changed a moment before it was looked at proves nothing', async ({ d }) => {
   const witness = await witnessOf(d, 0);
   assert.match((await witness.change()) ?? '', /app/);
+});
+
+test('a time of change with a part of a second tells soon, one of whole seconds only when the tick of vfat is over', async ({
+  d,
+}) => {
+  const { files } = d.host;
+  const coarse = {
+    ...files,
+    stat: async (path: string) => {
+      const stat = await files.stat(path);
+      return stat && { ...stat, changedNs: stat.changedNs - (stat.changedNs % 1_000_000_000n) };
+    },
+  };
+  assert.is(await (await witnessOf(d, 500)).change(), undefined);
+  assert.match((await (await witnessOf(d, 500, coarse)).change()) ?? '', /app/);
 });
 
 test('what will have been changed in the future, by a clock that was set back, proves nothing', async ({
