@@ -55,7 +55,7 @@ export const downloadLimits = {
   deltaHeavyPercent: 15,
   /** A file that is patched is read in blocks of this size; so many of the last ones are kept. */
   oldFileBlockBytes: 8 * KiB,
-  oldFileBlocks: 256,
+  oldFileBlocks: 128,
   /** What is deflated in one call blocks the event loop: 16 KiB take 1 ms. */
   deflateAtOnceBytes: 16 * KiB,
 } as const;

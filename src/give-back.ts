@@ -13,5 +13,15 @@ export function giveBack({ buffer, byteOffset, byteLength }: Uint8Array): boolea
   return true;
 }
 
+/**
+ * The same for a part of a stream of zlib, which fills one buffer after another with them: with the last part, when those before it are
+ * not used any more either, the buffer goes.
+ */
+export function giveBackFilled({ buffer, byteOffset, byteLength }: Uint8Array): void {
+  const isLast = byteOffset + byteLength === buffer.byteLength;
+  // What is not larger than Node's pool may be the pool.
+  if (isLast && buffer.byteLength > Buffer.poolSize) giveBack(new Uint8Array(buffer));
+}
+
 /** A smaller one is not worth the call. */
 const worthwhileBytes = 16 * 1024;

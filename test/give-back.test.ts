@@ -2,7 +2,7 @@
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { giveBack } from '../src/give-back.ts';
+import { giveBack, giveBackFilled } from '../src/give-back.ts';
 
 const canTransfer = 'transfer' in ArrayBuffer.prototype;
 const bytes = 40_000;
@@ -28,6 +28,22 @@ test('a part of one, and a small one, which shares its memory with others, stay 
   }
   assert.is(small.toString(), 'a small one');
   assert.is(whole[2 * bytes - 1], 1);
+});
+
+test('a buffer that was filled part by part is freed with its last part, and not before', () => {
+  const size = 2 * Buffer.poolSize;
+  const whole = Buffer.alloc(size, 1);
+  giveBackFilled(whole.subarray(0, 100));
+  giveBackFilled(whole.subarray(100, size - 1));
+  assert.is(whole.length, size);
+  giveBackFilled(whole.subarray(size - 1));
+  assert.is(whole.length, canTransfer ? 0 : size);
+});
+
+test('what may be the pool of Node stays, also at its end', () => {
+  const pool = Buffer.alloc(Buffer.poolSize, 1);
+  giveBackFilled(pool.subarray(100));
+  assert.is(pool.length, Buffer.poolSize);
 });
 
 test.run();

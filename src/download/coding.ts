@@ -1,10 +1,12 @@
 /** Deflating and inflating what comes in chunks, as it comes. */
 import type * as Zlib from 'node:zlib';
 import { errno } from '../errors.ts';
+import { giveBackFilled } from '../give-back.ts';
 import type { Memory } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { SourceError } from './source-error.ts';
 
+/** What it gives is valid until the next is asked for. */
 export type Coding = (chunks: AsyncIterable<Uint8Array>) => AsyncGenerator<Uint8Array>;
 
 /** `sizeBytes`: how many will come. memLevel and the rest are zlib's defaults, as yazl's. */
@@ -51,5 +53,6 @@ async function* through(
   for await (const made of stream as AsyncIterable<Buffer>) {
     memory.produced(made.length);
     yield made;
+    giveBackFilled(made);
   }
 }

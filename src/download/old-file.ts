@@ -23,6 +23,8 @@ export function oldFile(file: OpenFile, sizeBytes: number): OldFile {
   };
 
   async function readSlowly(into: Uint8Array, position: number): Promise<void> {
+    // A long piece is not soon asked for again: one call for all of it, past the cache.
+    if (into.length >= blockBytes) return fill(into, position);
     for (let done = 0; done < into.length; ) {
       const number = Math.floor((position + done) / blockBytes);
       const from = position + done - number * blockBytes;
@@ -55,7 +57,7 @@ export function oldFile(file: OpenFile, sizeBytes: number): OldFile {
     return undefined;
   }
 
-  async function fill(into: Buffer, position: number): Promise<void> {
+  async function fill(into: Uint8Array, position: number): Promise<void> {
     for (let done = 0; done < into.length; ) {
       let got: number;
       try {

@@ -93,6 +93,21 @@ if (certificates === undefined) {
     assert.is(await textOf(await ask(`https://[::1]:${six}/`, {}, { caFile })), 'secure');
   });
 
+  test('each handshake is announced; a plain request has none', async () => {
+    let handshakes = 0;
+    const beforeHandshake = () => {
+      handshakes += 1;
+    };
+    const plain = await serve((_, answer) => answer.end('plain'));
+    await textOf(await ask(`http://localhost:${plain}/`, {}, { beforeHandshake }));
+    assert.is(handshakes, 0);
+    const port = await serveTls(server);
+    for (const asked of [1, 2]) {
+      await textOf(await ask(`https://localhost:${port}/`, {}, { caFile, beforeHandshake }));
+      assert.is(handshakes, asked);
+    }
+  });
+
   test('an authority that is not trusted is refused', async () => {
     const port = await serveTls(server);
     const error = await failure(() => ask(`https://localhost:${port}/`));
