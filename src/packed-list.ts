@@ -126,7 +126,7 @@ function packedList<T>({ deflateRawSync, inflateRawSync }: Deflate): PackedList<
 
 function packedMap<T>(zlib: Deflate, hashOf: (key: string) => number): PackedMap<T> {
   const pairs = packedList<readonly [string, T]>(zlib);
-  /** Open addressing, at most half full: the place of a pair plus one, and the hash of its key. */
+  /** Open addressing, at most four fifths full: the place of a pair plus one, and the hash of its key. */
   let places = new Uint32Array(64);
   let hashes = new Uint32Array(64);
 
@@ -171,7 +171,7 @@ function packedMap<T>(zlib: Deflate, hashOf: (key: string) => number): PackedMap
       return pairs.length;
     },
     set(key, value) {
-      if (2 * pairs.length >= places.length) grow();
+      if (5 * pairs.length >= 4 * places.length) grow();
       pairs.add([key, value]);
       enter(hashOf(key), pairs.length);
     },

@@ -267,7 +267,8 @@ export function createUpdater(
       case 'rest':
         return store.clear();
       case 'restWithPartial':
-        return save(state);
+        // What was written down by one that rested says the same to each start.
+        return found.saved !== undefined && isResting(found.saved.stage) ? undefined : save(state);
       case 'download':
         return start((context) => runDownload(context, () => state.operation, { resume, isTakenUp: true }));
       case 'wait':
