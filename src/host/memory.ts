@@ -54,7 +54,9 @@ export async function realMemory(): Promise<Memory> {
     knownWindows = windows;
     const isLarge = isTooMuch(heapUsed);
     collectGradually?.(!isLarge);
-    const hasGrown = isLarge && used > keptBytes + limits.memoryGrowthBytes;
+    const mayGrowBytes =
+      rss > limits.memoryTightBytes ? limits.memoryTightGrowthBytes : limits.memoryGrowthBytes;
+    const hasGrown = isLarge && used > keptBytes + mayGrowBytes;
     if (hasGrown) {
       collect?.({ type: 'major' });
       used = keptBytes = usedBytes();
