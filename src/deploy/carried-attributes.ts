@@ -14,10 +14,11 @@ import { limits } from '../limits.ts';
 import { loadPacking, type PackedMap } from '../packed-list.ts';
 import { attributesAmong } from './attributes.ts';
 import { type Found, identityOf } from './findings.ts';
-import { type FileWant, isLeftAlone, modeOf, ownerOf, type WantedAttributes } from './make-plan.ts';
+import { isLeftAlone, modeOf, ownerOf } from './make-plan.ts';
 import { newAttributes } from './new-attributes.ts';
 import { directoryOf } from './paths.ts';
 import type { Recorded } from './recorded.ts';
+import type { FileWant, WantedAttributes } from './want.ts';
 
 /** All that a log has room for by name. */
 const filesShown = 20;

@@ -6,8 +6,8 @@ import { limits } from '../limits.ts';
 import { filtered, loadPacking, type PackedList } from '../packed-list.ts';
 import { comparers } from './compare.ts';
 import type { Found } from './findings.ts';
-import type { Facts, Want } from './make-plan.ts';
 import type { Recorded } from './recorded.ts';
+import type { Facts, Want } from './want.ts';
 
 /** Warns of those of `going` that were edited, and gives their paths. `facts`: what was found at each of them. Rejects with a system error. */
 export async function tellEdited(

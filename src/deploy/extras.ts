@@ -9,11 +9,11 @@ import { breather } from '../host/breathing.ts';
 import type { FileStat, Host } from '../host/host.ts';
 import { limits } from '../limits.ts';
 import { loadPacking, type PackedList } from '../packed-list.ts';
-import type { Want } from './make-plan.ts';
 import { filesText, listText } from './name-list.ts';
 import { below, inDirectory } from './paths.ts';
 import type { Recorded } from './recorded.ts';
 import type { StayingFiles } from './staying.ts';
+import type { Want } from './want.ts';
 import type { Tree } from './wants.ts';
 
 export interface KnownPaths {

@@ -7,9 +7,9 @@ import { UpdateError } from '../errors.ts';
 import { breathing, breathingEach } from '../host/breathing.ts';
 import type { Files } from '../host/host.ts';
 import { loadTextHash } from '../text-digest.ts';
-import type { Facts, Want } from './make-plan.ts';
 import { baseOf, directoryOf, inDirectory } from './paths.ts';
 import { type FileStep, fileSteps, type Plan, putSteps, stagedPath } from './plan.ts';
+import type { Facts, Want } from './want.ts';
 
 /** Unicode's simple folding is what these filesystems do, more or less: it only says where to look. */
 export function folded(path: string): string {

@@ -12,11 +12,11 @@ import { filtered, loadPacking, type PackedList } from '../packed-list.ts';
 import { type Comparer, comparers } from './compare.ts';
 import type { DeployedDirectory, DeployedFile, DeployedLink } from './deployed-record.ts';
 import type { Leaving, Placed } from './leaving.ts';
-import type { Want } from './make-plan.ts';
 import { listText } from './name-list.ts';
 import { below, inDirectory } from './paths.ts';
 import { openStaying, type Reason, reasons, type Staying } from './staying.ts';
 import { placeAbove } from './turned.ts';
+import type { Want } from './want.ts';
 
 /** What of the release has to do with the same places. */
 export interface Coming {

@@ -7,8 +7,8 @@ import { type ErrorCode, errno, UpdateError } from '../errors.ts';
 import { breathing } from '../host/breathing.ts';
 import type { Files } from '../host/host.ts';
 import { type Findings, identityOf } from './findings.ts';
-import type { Want } from './make-plan.ts';
 import { directoryOf } from './paths.ts';
+import type { Want } from './want.ts';
 
 /** Throws `code` for the first want that would change one of `own` (absolute paths) or something below. `found`: what stands at each target. */
 export async function refuseOwnFiles(

@@ -16,10 +16,10 @@ import { deployedPath, pruneDeployed } from './current-record.ts';
 import { readHistory } from './history-file.ts';
 import type { Journal } from './journal.ts';
 import { readJournal, readJournalHead } from './journal-file.ts';
-import type { Want } from './make-plan.ts';
 import { directoryOf } from './paths.ts';
 import { type DirectoryAttributes, fileSteps, type Plan, type Step, summaryOf } from './plan.ts';
 import { placeAbove } from './turned.ts';
+import type { Want } from './want.ts';
 
 const recordName = /^(\d{8}T\d{9}Z)\.journal$/;
 /** Of a record, a backup, what was deployed, or a kept package. */

@@ -3,11 +3,11 @@ import { UpdateError } from '../errors.ts';
 import { breathing } from '../host/breathing.ts';
 import type { Files } from '../host/host.ts';
 import { limits } from '../limits.ts';
-import type { Facts } from './make-plan.ts';
 import { directoryOf } from './paths.ts';
 import { fileSteps, type Plan, summaryOf, touchedDirectories } from './plan.ts';
 import { resolveExisting } from './territory.ts';
 import { steadyDirectory } from './turned.ts';
+import type { Facts } from './want.ts';
 
 export interface Filesystem {
   /** A path on it, for the error's text. */

@@ -12,9 +12,9 @@ import { comparers } from './compare.ts';
 import { asRecorded } from './edited.ts';
 import type { Findings } from './findings.ts';
 import type { Fingerprint } from './fingerprint.ts';
-import type { AbsentWant, FileWant } from './make-plan.ts';
 import type { Recorded } from './recorded.ts';
 import type { StayingFiles } from './staying.ts';
+import type { AbsentWant, FileWant } from './want.ts';
 
 /** `wanted`: the very bytes of the package. `deployed`: those of the record. `unknown`: no record tells. */
 type Standing = 'nothing' | 'wanted' | 'deployed' | 'edited' | 'unknown';

@@ -19,7 +19,6 @@ import { type Findings, openFindings } from './findings.ts';
 import { otherCases } from './folded.ts';
 import { type Leaving, nothingLeaves } from './leaving.ts';
 import { findLeaving } from './leaving-files.ts';
-import type { Facts, Want } from './make-plan.ts';
 import { tellMoved } from './moved.ts';
 import { refuseOwnFiles } from './own-files.ts';
 import { readOwners } from './owner.ts';
@@ -29,6 +28,7 @@ import { judgeStanding } from './standing.ts';
 import { openStaying, type Staying } from './staying.ts';
 import { insideTerritory, resolveDirectory, type Territory } from './territory.ts';
 import { isTurned, placeAbove, refuseStrangers } from './turned.ts';
+import type { Facts, Want } from './want.ts';
 import { type Tree, wantsOfRelease } from './wants.ts';
 
 export interface Survey {

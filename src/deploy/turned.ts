@@ -7,9 +7,9 @@ import { UpdateError } from '../errors.ts';
 import { breathing } from '../host/breathing.ts';
 import type { Files } from '../host/host.ts';
 import type { Found } from './findings.ts';
-import type { Facts, Want } from './make-plan.ts';
 import { directoryOf, inDirectory } from './paths.ts';
 import { type FileStep, type Plan, summaryOf } from './plan.ts';
+import type { Facts, Want } from './want.ts';
 
 /** Whether the place of a want turns; `found`: what stands there. */
 export function isTurned({ kind }: Want, found: Found | undefined): boolean {

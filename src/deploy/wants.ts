@@ -5,7 +5,7 @@ import { breathing } from '../host/breathing.ts';
 import type { FileOwner } from '../host/host.ts';
 import { loadPacking } from '../packed-list.ts';
 import type { Release, ReleaseFile, ReleaseModule } from '../release.ts';
-import type { FileWant, Want } from './make-plan.ts';
+import type { FileWant, Want } from './want.ts';
 
 /** An existing tree that a module takes over; see extras.ts. */
 export interface Tree {

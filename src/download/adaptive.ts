@@ -15,8 +15,9 @@ import { findHeld, kindOf } from './holdings.ts';
 import { type Held, type Piece, patchingTogether } from './patchwork.ts';
 import { createProbe, type Probe } from './probe.ts';
 import { createRates } from './rates.ts';
-import { createMaker, type Maker, type ReadPart, type Source } from './recreate.ts';
+import { createMaker, type Maker, type ReadPart } from './recreate.ts';
 import type { PackageRequest } from './request.ts';
+import type { Source } from './source.ts';
 import { loadTail, saveTail, tailName } from './tail-file.ts';
 
 export type Step =

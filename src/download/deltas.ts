@@ -17,7 +17,7 @@ import { isForetold } from '../zip/frame.ts';
 import type { TailEntry } from '../zip/tail.ts';
 import type { Candidates } from './candidates.ts';
 import type { Held } from './patchwork.ts';
-import type { Source } from './recreate.ts';
+import type { Source } from './source.ts';
 import { SourceError } from './source-error.ts';
 
 /** Up to where a package has its patches, and what says what they are for; undefined: it has none that are of use. */

@@ -11,7 +11,7 @@ import { classOf, hasDescriptor, isForetold } from '../zip/frame.ts';
 import { type TailEntry, tailReading } from '../zip/tail.ts';
 import type { Candidates, DeployedCandidate } from './candidates.ts';
 import type { Held } from './patchwork.ts';
-import { isFramed, type Source } from './recreate.ts';
+import { isFramed, type Source } from './source.ts';
 
 /** Adds nothing for what cannot be read; rejects only with bugs. */
 export async function findHeld(

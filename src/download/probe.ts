@@ -6,7 +6,8 @@ import { limits } from '../limits.ts';
 import { foretold } from '../zip/frame.ts';
 import { kindOf } from './holdings.ts';
 import type { Piece } from './patchwork.ts';
-import { isFramed, type Maker, type ReadPart, type Source } from './recreate.ts';
+import type { Maker, ReadPart } from './recreate.ts';
+import { isFramed, type Source } from './source.ts';
 import { SourceError } from './source-error.ts';
 
 type Made = Extract<Piece<Source>, { kind: 'make' }>;

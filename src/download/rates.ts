@@ -4,7 +4,7 @@
  * An entry that is copied is never slower. One that is deflated again or patched is made until it has shown itself slower than the link.
  */
 import { limits } from '../limits.ts';
-import type { Source } from './recreate.ts';
+import type { Source } from './source.ts';
 
 export interface Rates {
   /** So many bytes of one answer came, in so long. */

@@ -5,10 +5,10 @@
  */
 
 import type { DeployedModule } from '../deploy/deployed-record.ts';
-import type { Want } from '../deploy/make-plan.ts';
 import type { PlanHead } from '../deploy/past-updates.ts';
 import type { Plan, PlannedCommands } from '../deploy/plan.ts';
 import type { Recorded } from '../deploy/recorded.ts';
+import type { Want } from '../deploy/want.ts';
 import { errorText } from '../errors.ts';
 import { breathing } from '../host/breathing.ts';
 import { limits } from '../limits.ts';

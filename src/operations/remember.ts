@@ -10,11 +10,12 @@ import {
 } from '../deploy/deployed-record.ts';
 import type { Found } from '../deploy/findings.ts';
 import type { Fingerprint } from '../deploy/fingerprint.ts';
-import { type FileWant, isLeftAlone } from '../deploy/make-plan.ts';
+import { isLeftAlone } from '../deploy/make-plan.ts';
 import { directorySteps, type Plan, putSteps } from '../deploy/plan.ts';
 import { type EncodedLines, openEncodedLines } from '../deploy/record-line.ts';
 import type { Recorded } from '../deploy/recorded.ts';
 import type { Survey } from '../deploy/survey.ts';
+import type { FileWant } from '../deploy/want.ts';
 import type { PackageRequest } from '../download/request.ts';
 import { asUpdateError } from '../errors.ts';
 import { breathing } from '../host/breathing.ts';

@@ -7,7 +7,7 @@
 import { type AuditResult, audit, type Damage, type Mended, reportOf } from '../audit/audit.ts';
 import type { AuditReport } from '../audit/audit-report.ts';
 import { carryAttributes } from '../deploy/carried-attributes.ts';
-import { makePlan, type Want } from '../deploy/make-plan.ts';
+import { makePlan } from '../deploy/make-plan.ts';
 import { refuseOwnFiles } from '../deploy/own-files.ts';
 import { pastUpdates } from '../deploy/past-updates.ts';
 import type { Plan } from '../deploy/plan.ts';
@@ -16,6 +16,7 @@ import { checkPlanFits } from '../deploy/space.ts';
 import { openSteps } from '../deploy/step-list.ts';
 import { surveyWants } from '../deploy/survey.ts';
 import { refuseStrangers } from '../deploy/turned.ts';
+import type { Want } from '../deploy/want.ts';
 import { UpdateError } from '../errors.ts';
 import { commandsOfRepair, commandsPart } from './commands.ts';
 import { beginningOf, ownerOfUpdater } from './prepare.ts';

@@ -3,9 +3,9 @@ import { linkSync, mkdirSync, renameSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Want } from '../../src/deploy/make-plan.ts';
 import { refuseOwnFiles } from '../../src/deploy/own-files.ts';
 import { surveyWants } from '../../src/deploy/survey.ts';
+import type { Want } from '../../src/deploy/want.ts';
 import { refusal } from './parts.ts';
 import { type Device, device } from './rig.ts';
 

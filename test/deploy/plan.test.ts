@@ -1,9 +1,10 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Facts, makePlan, type PlanHeader, type Want } from '../../src/deploy/make-plan.ts';
+import { makePlan, type PlanHeader } from '../../src/deploy/make-plan.ts';
 import { touchedDirectories } from '../../src/deploy/plan.ts';
 import { openSteps } from '../../src/deploy/step-list.ts';
 import { nextId } from '../../src/deploy/update-id.ts';
+import type { Facts, Want } from '../../src/deploy/want.ts';
 import type { FileStat } from '../../src/host/host.ts';
 import { refusal } from './parts.ts';
 

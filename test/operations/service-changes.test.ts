@@ -1,9 +1,9 @@
 /** Which services a plan has to do with: those whose files, unit or description change, and no others. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Want } from '../../src/deploy/make-plan.ts';
 import type { Plan, PlannedCommands, Step } from '../../src/deploy/plan.ts';
 import type { Recorded } from '../../src/deploy/recorded.ts';
+import type { Want } from '../../src/deploy/want.ts';
 import { withDueCommands } from '../../src/operations/commands.ts';
 import { changedServices } from '../../src/operations/service-changes.ts';
 import type { ModuleCommands, ServiceSpec } from '../../src/release.ts';
