@@ -194,7 +194,7 @@ function realHost(config: Config, log: RunningLog, memory: Memory): Host {
     clientCertFile: config.cert_file,
     clientKeyFile: config.key_file,
     produced: memory.produced,
-    beforeHandshake: memory.trim,
+    beforeBulkHandshake: memory.trim,
   });
   return { files: realFiles(memory), clock: realClock(), processes: realProcesses(), net, log, memory };
 }

@@ -93,17 +93,19 @@ if (certificates === undefined) {
     assert.is(await textOf(await ask(`https://[::1]:${six}/`, {}, { caFile })), 'secure');
   });
 
-  test('each handshake is announced; a plain request has none', async () => {
+  test('the handshake of each bulk request is announced; others, and those without TLS, are not', async () => {
     let handshakes = 0;
-    const beforeHandshake = () => {
+    const beforeBulkHandshake = () => {
       handshakes += 1;
     };
     const plain = await serve((_, answer) => answer.end('plain'));
-    await textOf(await ask(`http://localhost:${plain}/`, {}, { beforeHandshake }));
-    assert.is(handshakes, 0);
+    await textOf(await ask(`http://localhost:${plain}/`, { isBulk: true }, { beforeBulkHandshake }));
     const port = await serveTls(server);
+    const url = `https://localhost:${port}/`;
+    await textOf(await ask(url, {}, { caFile, beforeBulkHandshake }));
+    assert.is(handshakes, 0);
     for (const asked of [1, 2]) {
-      await textOf(await ask(`https://localhost:${port}/`, {}, { caFile, beforeHandshake }));
+      await textOf(await ask(url, { isBulk: true }, { caFile, beforeBulkHandshake }));
       assert.is(handshakes, asked);
     }
   });
