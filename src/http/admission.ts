@@ -160,15 +160,22 @@ export function createAdmission({ clock, memory, privilegedPortsEnd }: Admission
       wasAnswered: false,
       isEnding: false,
     });
-    // Node resumes the socket by itself when it has done with a request.
-    socket.on('resume', () => {
-      if (requests.isWaiting(socket) || known.get(socket)?.isHeld) socket.pause();
-    });
+    // Node resumes the socket by itself when it has done with a request, and reads on behind the first words: a pause in between
+    // stops nothing. One after the resuming does.
+    const stop = () => void (socket.isPaused() ? socket.resume() : socket.pause());
+    socket.on('resume', () => mustWait(socket) && stop());
+    setImmediate(() => mustWait(socket) && stop());
     socket.once('close', () => {
       known.delete(socket);
       requests.leave(socket);
     });
     return true;
+  }
+
+  /** Nothing more of it is read for now. */
+  function mustWait(socket: Socket): boolean {
+    const connection = known.get(socket);
+    return requests.isWaiting(socket) || connection?.isHeld === true || connection?.isEnding === true;
   }
 
   function hold(socket: Socket, connection: Connection): void {
