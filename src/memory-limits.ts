@@ -30,6 +30,8 @@ export const memoryLimits = {
   /** Nobody has told of anything for so many looks: the process rests, and shall not wake for nothing. */
   memoryRestingLooks: 100,
   /** Short-lived buffers made between two young-generation collections: keeps the heap from growing. */
+  /** Of a package made of what is here, before a request, until a full collection: making leaves buffers that only that finds. */
+  madeGarbageBytes: 64 * MiB,
   garbageBytes: 256 * KiB,
   /** After the port listens: whoever waits for the start has had the first answer, and no update has begun yet. */
   collectAfterStartMs: 300,

@@ -81,6 +81,8 @@ export function createAdaptive(
   let isTailLooked = false;
   let plan: Plan | undefined;
   const rates = createRates(bytesPerSecond);
+  /** Since the last collection. */
+  let madeSinceBytes = 0;
 
   interface Plan {
     readonly entries: readonly TailEntry[];
@@ -129,7 +131,7 @@ export function createAdaptive(
           await arrange(plan);
         }
         const step = stepAt(plan, position);
-        if (step !== undefined) return step;
+        if (step !== undefined) return roomFor(step);
       }
       return { kind: 'whole' };
     },
@@ -166,6 +168,16 @@ export function createAdaptive(
     },
   };
   return self;
+
+  /** What making leaves goes before a request begins: its handshake takes the most at once. */
+  function roomFor(step: Step): Step {
+    if (step.kind === 'make') madeSinceBytes += step.to - step.from;
+    else if (madeSinceBytes >= limits.madeGarbageBytes) {
+      madeSinceBytes = 0;
+      host.memory.collect();
+    }
+    return step;
+  }
 
   async function makePlan(entries: readonly TailEntry[], tailStart: number): Promise<Plan> {
     const held = candidates === undefined ? new Map() : await findHeld(files, entries, candidates);
