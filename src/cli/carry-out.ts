@@ -1,5 +1,6 @@
 /** What install and rollback share: the question before, and the way to the end of what the daemon was told to do. */
 import type { HistoryEntry } from '../history.ts';
+import { optionsAdvice } from './allowed-roots.ts';
 import type { CommandInvocation } from './arguments.ts';
 import type { Client, ProgressEvent } from './client.ts';
 import { CommandError } from './failure.ts';
@@ -51,12 +52,9 @@ export async function followToEnd(
   if (newest.outcome === 'failed') throw new CommandError(failureText(newest, newest.error ?? 'it failed'));
 }
 
-const allowedText =
-  'where that is right: add it to allow_root of the daemon (in /etc/default/tope-updater or its configuration file), and restart the daemon';
-
 /** With what runs now, where the update was undone, and what may help. */
 function failureText(newest: HistoryEntry | undefined, error: string): string {
   const restored = restoredText(newest, error);
-  const advice = error.includes('outside the allowed roots') ? allowedText : '';
+  const advice = optionsAdvice(error) ?? '';
   return [error, restored, advice].filter((text) => text !== '').join('\n  ');
 }

@@ -13,7 +13,6 @@ import type { Files, Host, Log } from '../host/host.ts';
 import { freeMemory } from '../host/memory.ts';
 import { rootedFiles } from '../host/rooted-files.ts';
 import { treeOwners } from '../host/tree-owners.ts';
-import { checkNoDowngrade } from '../operations/fit.ts';
 import { installPackage } from '../operations/install.ts';
 import { prepareInstall } from '../operations/prepare.ts';
 import { resumeForward, resumeUndo } from '../operations/transaction.ts';
@@ -23,6 +22,7 @@ import type { Release } from '../release.ts';
 import type { Settings } from '../settings.ts';
 import { readLeftoverJournal } from '../updater/startup.ts';
 import type { CommandInvocation } from './arguments.ts';
+import { refuseDowngrade } from './downgrade.ts';
 import { CommandError } from './failure.ts';
 import { bytesText, countText } from './figures.ts';
 import { isSet } from './flags.ts';
@@ -175,7 +175,7 @@ async function check(
   try {
     const asked = { version, action: null };
     const { release, plan } = await prepareInstall(host, settings, backupDirectory, archive, asked);
-    if (!isSet(flags, 'allow-downgrade')) checkNoDowngrade(version, plan.previousVersion ?? undefined);
+    if (!isSet(flags, 'allow-downgrade')) refuseDowngrade(version, plan.previousVersion, []);
     const commands = release.modules.filter(({ commands: own }) => (own?.beforeStart.length ?? 0) > 0);
     if (commands.length > 0 && !isSet(flags, 'skip-commands'))
       throw new CommandError(

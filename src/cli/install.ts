@@ -14,6 +14,7 @@ import type { CommandInvocation } from './arguments.ts';
 import { askFirst, followTo, followToEnd } from './carry-out.ts';
 import { type Client, clientOf, onceThere } from './client.ts';
 import { imageFlags } from './device-commands.ts';
+import { downgradeText, refuseDowngrade } from './downgrade.ts';
 import { CommandError } from './failure.ts';
 import { bytesText } from './figures.ts';
 import { serveFile } from './file-server.ts';
@@ -49,11 +50,14 @@ export async function install(invocation: CommandInvocation, updater: string): P
   const history = await onceThere(client.history); // a daemon that is not there is found out before a big file is read
   const offer = isUrl ? await offerUrl(place, flags, output) : await offerFile(path, flags, output);
   try {
+    // Before the question: what is refused anyway is not asked about. A daemon of before does not tell its version, and refuses later.
+    const installed = (await client.versions())?.installed.version ?? null;
+    if (!isSet(flags, 'allow-downgrade')) refuseDowngrade(offer.request.version, installed, history);
     await askFirst(invocation, async () => {
       const question = await questionOf(offer.request, path, history, flags, output);
       return offer.notes === undefined ? question : `${notesHere(offer.notes, process.env)}\n${question}`;
     });
-    await carryOut(client, output, flags, offer.request, history[0]);
+    await carryOut(client, output, flags, offer.request, history);
   } finally {
     await offer.close();
   }
@@ -65,7 +69,7 @@ async function carryOut(
   output: Output,
   flags: Flags,
   request: PackageRequest,
-  newest: HistoryEntry | undefined,
+  history: readonly HistoryEntry[],
 ): Promise<void> {
   const options = { client, output, clock: realClock(), isJson: isSet(flags, 'json') };
   const installBegins = onInterrupt(client);
@@ -76,10 +80,10 @@ async function carryOut(
     if (stage === 'idle') throw new CommandError('the download was cancelled');
     await client.update({ version: request.version, allow_downgrade });
   } catch (thrown) {
-    throw await cancelled(client, thrown);
+    throw await cancelled(client, thrown, history);
   }
   installBegins();
-  await followToEnd(options, newest);
+  await followToEnd(options, history[0]);
   const [last] = await client.history();
   if (!options.isJson && last?.previous_version === request.version && last.version === request.version)
     output.line(`version ${request.version} was installed before, too: what stood as packed was left alone`);
@@ -123,9 +127,13 @@ function stepText(history: readonly HistoryEntry[], version: string): string {
 }
 
 /** Nothing that was asked for here is left behind. The error to tell. */
-async function cancelled(client: Client, thrown: unknown): Promise<unknown> {
+async function cancelled(
+  client: Client,
+  thrown: unknown,
+  history: readonly HistoryEntry[],
+): Promise<unknown> {
   const isDowngrade = thrown instanceof CommandError && thrown.message.startsWith('DOWNGRADE_REFUSED');
-  const error = isDowngrade ? new CommandError(`${thrown.message}\n  here: --allow-downgrade`) : thrown;
+  const error = isDowngrade ? new CommandError(downgradeText(thrown.message, history)) : thrown;
   try {
     await client.cancel();
     return error;

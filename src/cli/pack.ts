@@ -2,7 +2,7 @@
 import { open } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Flags } from '../config.ts';
-import { UpdateError } from '../errors.ts';
+import { errorText, UpdateError } from '../errors.ts';
 import { blockingFiles } from '../host/blocking-files.ts';
 import { collectAtOnce, freeMemory } from '../host/memory.ts';
 import { downloadBody, packFolder, readSource } from '../pack/pack.ts';
@@ -72,7 +72,10 @@ function removalText({ remove = [], complete }: Release): string {
 
 /** A folder with a manifest.json, or the manifest itself. */
 async function sourceAt(place: string): Promise<{ folder: string; manifestPath: string }> {
-  const { path, found } = await placeAt(place);
+  const { path, found } = await placeAt(place).catch((thrown: unknown) => {
+    const text = `${errorText(thrown)}\n  pack takes a folder with a manifest.json, which tope-updater init makes, or that manifest.json`;
+    throw new CommandError(text, 1, { cause: thrown });
+  });
   if (found.isFile() && (await isZip(path)))
     throw new CommandError(
       `${place} is a package already; pack takes the folder that it is made of (tope-updater verify ${place} looks at it)`,

@@ -5,7 +5,7 @@ import { type CommandSpec, type FlagSpec, flag, json } from './command-spec.ts';
 const allowRoot: FlagSpec = {
   ...options.allow_root,
   argument: 'DIR',
-  doc: 'directory that the devices let packages write below',
+  doc: 'directory that the devices let packages write below; what is given replaces the default, so name /opt/tope, too, if modules go there',
 };
 const trustKey: FlagSpec = {
   ...options.trusted_keys,

@@ -23,5 +23,7 @@ export async function textOfFlag(flag: string, path: string): Promise<string> {
 }
 
 export function cannotRead(path: string, flag: string | undefined, thrown: unknown): string {
-  return `${flag === undefined ? '' : `${flag}: `}cannot read ${path}: ${errno(thrown) ?? errorText(thrown)}`;
+  const system = errno(thrown);
+  const why = system === 'ENOENT' ? 'there is no such file or folder' : (system ?? errorText(thrown));
+  return `${flag === undefined ? '' : `${flag}: `}cannot read ${path}: ${why}`;
 }

@@ -34,7 +34,7 @@ export function rollbackQuestion(history: readonly HistoryEntry[], version: stri
 }
 
 /** The updates that no rollback has taken back, newest first. */
-function standingUpdates(history: readonly HistoryEntry[]): HistoryEntry[] {
+export function standingUpdates(history: readonly HistoryEntry[]): HistoryEntry[] {
   const standing: HistoryEntry[] = [];
   for (const entry of [...history].reverse()) {
     if (entry.outcome !== 'success') continue;

@@ -3,6 +3,7 @@
 import { type Flags, options, resolveConfig } from '../config.ts';
 import { errorText } from '../errors.ts';
 import type { TargetRules } from '../package/targets.ts';
+import { flagAdvice } from './allowed-roots.ts';
 
 /** Where install.sh puts the updater; a package never writes there. */
 export const usualWorkDirectory = '/opt/tope/updater';
@@ -17,14 +18,9 @@ export function targetRulesOf(flags: Flags): TargetRules {
 /** What a refusal says, and what may help. */
 export function refusalText(thrown: unknown): string {
   const text = errorText(thrown);
-  const advice = advices.find(([pattern]) => pattern.test(text));
-  return advice === undefined ? text : `${text}\n  ${advice[1]}`;
+  const advice = flagAdvice(text) ?? (/is a symlink to .*, which /.test(text) ? symlinkAdvice : undefined);
+  return advice === undefined ? text : `${text}\n  ${advice}`;
 }
 
-const advices: readonly (readonly [RegExp, string])[] = [
-  [/outside the allowed roots/, 'where the devices allow it: --allow-root DIR'],
-  [
-    /is a symlink to .*, which /,
-    'the symlinks of a tree must be relative and stay in it (ln -sr); a virtual environment is made with python3 -m venv --copies, or on the device (docs/cookbook.md)',
-  ],
-];
+const symlinkAdvice =
+  'the symlinks of a tree must be relative and stay in it (ln -sr); a virtual environment is made with python3 -m venv --copies, or on the device (docs/cookbook.md)';

@@ -22,6 +22,15 @@ for (const kind of starterKinds) {
   });
 }
 
+test('a folder that is not there is told with what pack takes', async () => {
+  const { status, stderr } = await command(['pack', 'nowhere']);
+  assert.is(status, 1);
+  assert.match(
+    stderr,
+    /cannot read nowhere: there is no such file or folder\n {2}pack takes a folder with a manifest\.json.* init/,
+  );
+});
+
 /** Writes the starter, moves it from /opt/tope below this device's root, and packs it. */
 async function packed(device: Device, kind: StarterKind): Promise<string> {
   const folder = join(device.folder, kind);

@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { flagAdvice, optionsAdvice } from '../../src/cli/allowed-roots.ts';
 import { doctorTarget } from '../../src/cli/doctor-target.ts';
+import { downgradeText, refuseDowngrade } from '../../src/cli/downgrade.ts';
 import { foldedPaths } from '../../src/cli/folded-paths.ts';
 import { forecastLines } from '../../src/cli/forecast-text.ts';
 import { rollbackQuestion } from '../../src/cli/rollback.ts';
@@ -47,6 +49,46 @@ for (const [version, text] of [
   test(`the question of rollback ${version ?? ''} names what goes and what runs then`, () => {
     assert.is(rollbackQuestion(history, version), text);
   });
+
+test('a lower version is refused with the flag that allows it, and with the rollback where there is one', () => {
+  const refused = (past: readonly HistoryEntry[]) => {
+    try {
+      refuseDowngrade('1.0.5', '1.2.0', past);
+    } catch (thrown) {
+      return (thrown as Error).message;
+    }
+    return '';
+  };
+  const text = 'DOWNGRADE_REFUSED: 1.0.5 is lower than the installed 1.2.0';
+  const flag = '  to install it all the same: --allow-downgrade';
+  assert.is(refused(history), `${text}\n${flag}\n  to go back to 1.1.0: tope-updater rollback`);
+  assert.is(
+    refused([entry('update', null, '1.2.0')]),
+    `${text}\n${flag}\n  to take 1.2.0 back: tope-updater rollback`,
+  );
+  assert.is(refused([]), `${text}\n${flag}`);
+  assert.is(downgradeText(`${text}; send "allow_downgrade": true to install it`, []), `${text}\n${flag}`);
+  refuseDowngrade('1.2.0', '1.2.0', history);
+  refuseDowngrade('1.0.5', null, history);
+});
+
+test('a package that writes elsewhere is refused with the roots to give, and with the line of the options file', () => {
+  const refusal =
+    'INVALID_MANIFEST: modules[0].dst: "/home/pi/app" is outside the allowed roots (/opt/tope, /srv)';
+  const flags = '--allow-root /opt/tope --allow-root /srv --allow-root /home/pi';
+  assert.is(
+    flagAdvice(refusal),
+    `where the devices allow it, too: ${flags} (what is given replaces the default)`,
+  );
+  assert.match(optionsAdvice(refusal) ?? '', `\n    TOPE_UPDATER_OPTIONS="${flags}"`);
+  for (const unclear of [
+    'module "app": /opt/tope/app leads to /x, outside the allowed roots',
+    refusal.replace('/home/pi/app', '/app'),
+    refusal.replace('/home/pi/app', '/my files/app'),
+  ])
+    assert.match(optionsAdvice(unclear) ?? '', / --allow-root DIR"/);
+  assert.equal([flagAdvice('DISK_FULL: x'), optionsAdvice('DISK_FULL: x')], [undefined, undefined]);
+});
 
 test('a device without systemd is started by its init script', () => {
   const root = join(folder, 'device');
