@@ -194,6 +194,11 @@ async function send(
   return net.request(request);
 }
 
+/** `place`: of a client. */
+export function isOnThisMachine(place: string): boolean {
+  return place.startsWith('/') || isLoopback(place);
+}
+
 function isLoopback(url: string): boolean {
   return /^(localhost|127\.[\d.]+|\[::1\])$/.test(new URL(url).hostname);
 }

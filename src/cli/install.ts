@@ -12,7 +12,7 @@ import { realNet } from '../host/net.ts';
 import type { Notes } from '../notes.ts';
 import type { CommandInvocation } from './arguments.ts';
 import { askFirst, followTo, followToEnd } from './carry-out.ts';
-import { type Client, clientOf, onceThere } from './client.ts';
+import { type Client, clientOf, isOnThisMachine, onceThere } from './client.ts';
 import { imageFlags } from './device-commands.ts';
 import { downgradeText, refuseDowngrade } from './downgrade.ts';
 import { CommandError } from './failure.ts';
@@ -221,10 +221,4 @@ function requestOf(facts: PackageFacts, name: string, url: string): PackageReque
   if (result.success) return result.output;
   const [issue] = result.issues;
   throw new CommandError(`${v.getDotPath(issue) ?? 'package'}: ${issue.message}`);
-}
-
-function isOnThisMachine(place: string): boolean {
-  if (place.startsWith('/')) return true;
-  const { hostname } = new URL(place);
-  return /^(localhost|127\.[\d.]+|\[::1\])$/.test(hostname);
 }

@@ -1,14 +1,16 @@
 /** `tope-updater status`: what the daemon does right now and what is installed, once or until Ctrl-C. */
+import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { configFlag, type Flags } from '../config.ts';
 import { readInstalled } from '../deploy/installed-version.ts';
-import { errorText } from '../errors.ts';
+import { errno, errorText } from '../errors.ts';
+import type { HistoryEntry } from '../history.ts';
 import { realClock } from '../host/clock.ts';
 import { plainFiles } from '../host/files.ts';
 import { realProcesses } from '../host/processes.ts';
 import type { Installed, Versions } from '../installed.ts';
 import type { CommandInvocation } from './arguments.ts';
-import { type Client, clientOf, type ProgressEvent } from './client.ts';
+import { type Client, clientOf, isOnThisMachine, type ProgressEvent } from './client.ts';
 import { doctorTarget } from './doctor-target.ts';
 import { CommandError } from './failure.ts';
 import { isSet } from './flags.ts';
@@ -58,7 +60,31 @@ async function tell(
   const { notes = null } = versions?.waiting ?? {};
   if (notes !== null) output.line(notesHere(notes, process.env));
   if (last === undefined || event.stage === 'failed') return;
-  for (const text of [...downloadTexts(last), ...besideTexts(last)]) output.line(text);
+  const beside = besideTexts(isOnThisMachine(client.place) ? await stillBeside(last) : last);
+  for (const text of [...downloadTexts(last), ...beside]) output.line(text);
+}
+
+/** Who has compared a file that was put beside his own takes it away: it is to be looked at no more. */
+async function stillBeside(last: HistoryEntry): Promise<HistoryEntry> {
+  const there = async (paths: readonly string[] = []) => {
+    const are = await Promise.all(paths.map(isThere));
+    return paths.filter((_, index) => are[index]);
+  };
+  return {
+    ...last,
+    put_beside: await there(last.put_beside),
+    not_put_beside: await there(last.not_put_beside),
+  };
+}
+
+/** Also where it cannot be seen from here. */
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (thrown) {
+    return !['ENOENT', 'ENOTDIR'].includes(errno(thrown) ?? '');
+  }
 }
 
 /** From the work directory, where no daemon answers. Undefined where another machine was asked, or where it cannot be read. */

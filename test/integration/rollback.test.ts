@@ -1,5 +1,5 @@
 /** What an update leaves for later: backups, history, the way back; and packages that come again or in between. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { command } from '../cli/command.ts';
@@ -95,6 +95,9 @@ tests.long('what is put beside an edited file is told by history and status', ()
     const [latest] = await historyOf(daemon);
     assert.equal([latest?.put_beside, latest?.not_put_beside], [undefined, [`${device.dataFile}.new`]]);
     assert.match(await told('status'), /not put beside them, as these stay, too: .*model\.bin\.new/);
+    rmSync(`${device.dataFile}.new`);
+    assert.not.match(await told('status'), /beside/, 'whoever has compared them took it away');
+    assert.match(await told('history'), /beside them, as these stay, too: .*model\.bin\.new/);
   }),
 );
 
