@@ -4,8 +4,9 @@
  */
 import * as v from 'valibot';
 import { suggestion } from '../nearest.ts';
-import { issueText, manifestJson } from '../package/manifest.ts';
+import { issueText, manifestJson, modulesOf } from '../package/manifest.ts';
 import { ManifestSchema } from '../package/manifest-schema.ts';
+import { withModuleName } from '../package/module-names.ts';
 import { printable } from '../package/path-fault.ts';
 import { type UnknownKey, unknownKeys } from '../package/unknown-keys.ts';
 
@@ -18,8 +19,8 @@ export function manifestFaults(bytes: Uint8Array): string[] {
   const missing = issues.flatMap((text) => / *^(.*): is missing$/.exec(text)?.[1] ?? []);
   const unknown = unknownKeys(raw).filter(({ key }) => key !== '$schema');
   const faults = [...new Set([...issues, ...unknown.map((found) => unknownText(found, missing))])];
-  if (faults.length <= mostTold) return faults;
-  return [...faults.slice(0, mostTold), `${faults.length - mostTold} more`];
+  const told = faults.slice(0, mostTold).map((text) => withModuleName(text, modulesOf(raw)));
+  return faults.length <= mostTold ? told : [...told, `${faults.length - mostTold} more`];
 }
 
 function unknownText({ place, key, known }: UnknownKey, missing: readonly string[]): string {

@@ -8,6 +8,7 @@ import type { CompleteManifest } from '../package/listed-files.ts';
 import { invalidManifest, parseManifest } from '../package/manifest.ts';
 import { withoutSlash } from '../package/manifest-fields.ts';
 import type { ListedFile } from '../package/manifest-schema.ts';
+import { withModuleName } from '../package/module-names.ts';
 import { quoted } from '../package/path-fault.ts';
 import { parseStrictJson } from '../package/strict-json.ts';
 import { manifestFaults } from './manifest-faults.ts';
@@ -80,7 +81,7 @@ export function filledManifest(
   const modules = source.manifest.modules.map((module, index) => {
     const found = facts.get(withoutSlash(module.src));
     if (found === undefined) return writtenModules[index] ?? {};
-    const place = `modules[${index}]`;
+    const place = withModuleName(`modules[${index}]`, source.manifest.modules);
     const given = { size: module.size, md5: module.md5, sha256: module.sha256 };
     return {
       ...writtenModules[index],

@@ -10,6 +10,7 @@ import { limits } from '../limits.ts';
 import type { CompleteManifest } from '../package/listed-files.ts';
 import { invalidManifest } from '../package/manifest.ts';
 import { withoutSlash } from '../package/manifest-fields.ts';
+import { withModuleName } from '../package/module-names.ts';
 import { pathFault, quoted } from '../package/path-fault.ts';
 
 export interface SourceFile {
@@ -82,12 +83,11 @@ export async function collectSources(
   };
   for (const [index, module] of manifest.modules.entries()) {
     const source = withoutSlash(module.src);
-    if (reserved.includes(source))
-      throw invalidManifest(`modules[${index}].src: ${quoted(source)} is the package's own file`);
+    const fault = (why: string) =>
+      invalidManifest(withModuleName(`modules[${index}].src: ${quoted(source)} ${why}`, manifest.modules));
+    if (reserved.includes(source)) throw fault("is the package's own file");
     try {
-      await visit(source, posix.join(folder, source), () =>
-        invalidManifest(`modules[${index}].src: ${quoted(source)} is not in ${folder}`),
-      );
+      await visit(source, posix.join(folder, source), () => fault(`is not in ${folder}`));
     } catch (thrown) {
       throw asUpdateError(thrown, 'INVALID_PACKAGE', `reading ${posix.join(folder, source)}`);
     }

@@ -4,6 +4,7 @@ import { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { checkRequires } from './features.ts';
 import { type Manifest, ManifestSchema } from './manifest-schema.ts';
+import { withModuleName } from './module-names.ts';
 import { printable } from './path-fault.ts';
 import { parseStrictJson } from './strict-json.ts';
 import { unknownKeys } from './unknown-keys.ts';
@@ -13,7 +14,7 @@ export function parseManifest(bytes: Uint8Array): { manifest: Manifest; warnings
   const raw = manifestJson(bytes);
   checkRequires(raw);
   const parsed = v.safeParse(ManifestSchema, raw, { abortEarly: true });
-  if (!parsed.success) throw invalidManifest(issueText(parsed.issues[0]));
+  if (!parsed.success) throw invalidManifest(withModuleName(issueText(parsed.issues[0]), modulesOf(raw)));
   const warnings = unknownKeys(raw).map(
     ({ place, key }) => `manifest.json: unknown key ${printable(`${place}${key}`)} is ignored`,
   );
@@ -39,6 +40,11 @@ export function manifestJson(bytes: Uint8Array): unknown {
     if (!(thrown instanceof SyntaxError)) throw thrown;
     throw invalidManifest(`not valid JSON: ${printable(thrown.message)}`, thrown);
   }
+}
+
+/** As they stand in a manifest that is not checked yet. */
+export function modulesOf(raw: unknown): unknown {
+  return typeof raw === 'object' && raw !== null && 'modules' in raw ? raw.modules : undefined;
 }
 
 /** What the schema found: the field, `modules[0].dst: ` or nothing for the root, and what is wrong with it. */

@@ -3,6 +3,7 @@
  * refused without the disk is refused here: every target lies inside an allowed root and outside the work directory, none inside
  * another's, and every file has an entry of its size.
  */
+import { UpdateError } from '../errors.ts';
 import { breathing, breathingEach } from '../host/breathing.ts';
 import { limits } from '../limits.ts';
 import { type List, loadPacking, type Packing } from '../packed-list.ts';
@@ -11,6 +12,7 @@ import type { CompleteManifest } from './listed-files.ts';
 import { invalidManifest as invalid } from './manifest.ts';
 import { withoutSlash } from './manifest-fields.ts';
 import type { ListedFile as FileFacts } from './manifest-schema.ts';
+import { withModuleName } from './module-names.ts';
 import { checkSize, type ModuleParts, moduleParts, type PackageEntry } from './module-parts.ts';
 import { quoted } from './path-fault.ts';
 import { removalOf } from './removal.ts';
@@ -28,6 +30,21 @@ const noSelf: SelfRule = { refusal: 'this device does not take its updater from 
 
 /** Resolves a manifest against the package's entries. Throws INVALID_MANIFEST or INVALID_PACKAGE with the facts. */
 export async function resolveRelease(
+  manifest: CompleteManifest,
+  entries: List<PackageEntry>,
+  rules: ReleaseRules,
+): Promise<Release> {
+  try {
+    return await resolved(manifest, entries, rules);
+  } catch (thrown) {
+    const text =
+      thrown instanceof UpdateError ? /^INVALID_MANIFEST: manifest\.json: (.*)$/s.exec(thrown.message) : null;
+    if (text === null) throw thrown;
+    throw invalid(withModuleName(text[1] ?? '', manifest.modules), thrown);
+  }
+}
+
+async function resolved(
   manifest: CompleteManifest,
   entries: List<PackageEntry>,
   rules: ReleaseRules,

@@ -66,6 +66,14 @@ const faults: readonly (readonly [string, object, readonly string[]])[] = [
       'modules[0].health.tcp: Invalid type: Expected number but received "80"',
     ],
   ],
+  [
+    'in one of several modules, which is told by its name, too',
+    { modules: [app, { name: 'web', src: 'web', dst: '/opt/tope/web', helth: {}, restart_order: 'x' }] },
+    [
+      'module "web": modules[1].restart_order: Invalid type: Expected number but received "x"',
+      'module "web": modules[1].helth: is not a key that is known here; did you mean "health"?',
+    ],
+  ],
 ];
 for (const [what, rest, texts] of faults)
   test(`all are told: ${what}`, () => {

@@ -177,6 +177,18 @@ const refusals: readonly (readonly [string, object, (source: SourceFolder) => vo
     /INVALID_MANIFEST.*modules\[0\]\.src: "modules\/a" is not in/,
   ],
   [
+    'a src of one of several modules',
+    {
+      version: '1.0.0',
+      modules: [
+        { name: 'a', src: 'a', dst: '/opt/tope/a' },
+        { name: 'web', src: 'modules/web', dst: '/opt/tope/web' },
+      ],
+    },
+    ({ write }) => write('a', 'a'),
+    /INVALID_MANIFEST: manifest\.json: module "web": modules\[1\]\.src: "modules\/web" is not in/,
+  ],
+  [
     'a dst outside the allowed roots, by the rules of the device',
     { version: '1.0.0', modules: [{ name: 'a', src: 'a', dst: '/etc/passwd' }] },
     ({ write }) => write('a', 'a'),

@@ -367,6 +367,17 @@ for (const [src, keys, why] of [
   });
 }
 
+resolving('of several modules the one with the fault is told by its name, too', async () => {
+  const web = { name: 'web', src: 'web', dst: '/opt/tope/web' };
+  const told = (last: object) => refusal(() => resolve([module, last], [file('modules/app'), file('web/x')]));
+  const prefix = 'INVALID_MANIFEST: manifest.json: module "web": modules[1]';
+  assert.is(await told({ ...web, src: 'wbe' }), `${prefix}.src: "wbe" is not in the package`);
+  assert.ok((await told({ ...web, dst: '/etc/web' })).startsWith(`${prefix}.dst: "/etc/web" is outside the`));
+  assert.ok((await told({ ...web, config: true })).startsWith(`${prefix}.config: src is a directory`));
+  assert.ok((await told({ ...web, mode: 'rwx' })).startsWith(`${prefix}.mode: `), 'where it is read');
+  assert.match(await told({ ...web, name: '' }), /^INVALID_MANIFEST: manifest\.json: modules\[1\]\.name: /);
+});
+
 resolving('commands are argument lists; a text is one for the shell', async () => {
   const app = async (keys: object) =>
     (await resolve([{ ...module, ...keys }], [file('modules/app')])).modules[0]?.commands;
