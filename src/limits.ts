@@ -54,6 +54,8 @@ export const limits = {
   /** Values that are packed together (packed-list.ts), and windows of them that are unpacked at a time. */
   packedWindowValues: 128,
   packedWindowsOpen: 3,
+  /** A packed list goes to a file from here on: that of some thousand files. */
+  packedMemoryBytes: 128 * KiB,
   /** A loop that computes lets others have their turn after so long. */
   breathMs: 5,
   /** How often a thread that syncs is asked whether it has ended. */

@@ -5,9 +5,9 @@
  * A window takes a few tenths of a millisecond to pack or to unpack: who goes through a long list gives way to others
  * in between (host/breathing.ts).
  */
-import type * as Zlib from 'node:zlib';
 import { giveBack } from './give-back.ts';
 import { limits } from './limits.ts';
+import { type Deflate, packedTexts } from './packed-texts.ts';
 import { loadTextHash } from './text-digest.ts';
 
 /** What can be gone through, and how many there are: an array, too. */
@@ -51,53 +51,32 @@ export async function loadPacking(): Promise<Packing> {
   return { list: () => packedList(zlib), map: () => packedMap(zlib, hashOf) };
 }
 
-/** Of the whole process, as its memory is: how many windows were packed or unpacked so far. While that changes, long lists are in use. */
-export const windowsUsed = { count: 0 };
-
-type Deflate = Pick<typeof Zlib, 'deflateRawSync' | 'inflateRawSync'>;
-
 const windowValues = limits.packedWindowValues;
-/**
- * Quick, and for texts as like as these nearly as small as the best. What zlib leaves behind goes with a full collection only: a buffer of
- * `chunkSize` and more for each window.
- */
-const deflating = { level: 1, windowBits: 13, memLevel: 5, chunkSize: 2048 };
 
 interface Window<T> {
   index: number;
   values: readonly T[];
 }
 
-interface Packed {
-  readonly deflated: Uint8Array;
-  /** Of the text. */
-  readonly bytes: number;
-}
-
-function packedList<T>({ deflateRawSync, inflateRawSync }: Deflate): PackedList<T> {
-  const packed: Packed[] = [];
+function packedList<T>(zlib: Deflate): PackedList<T> {
+  const windows = packedTexts(zlib);
   let last: T[] = [];
   /** Most recently used first. */
   let open: Window<T>[] = [];
 
   const windowAt = (index: number): readonly T[] => {
-    if (index === packed.length) return last;
+    if (index === windows.count) return last;
     if (open[0]?.index === index) return open[0].values;
-    const found = packed[index];
-    if (found === undefined) return [];
     const known = open.find((window) => window.index === index);
-    const window = known ?? { index, values: unpacked(found) };
-    open = [window, ...open.filter((other) => other !== window)].slice(0, limits.packedWindowsOpen);
-    return window.values;
+    const values = known?.values ?? unpacked(index);
+    if (values === undefined) return [];
+    open = [{ index, values }, ...open.filter((other) => other !== known)].slice(0, limits.packedWindowsOpen);
+    return values;
   };
 
-  const unpacked = ({ deflated, bytes }: Packed): T[] => {
-    windowsUsed.count += 1;
-    // One byte more than there are: zlib would ask for another piece of memory at the last one.
-    const text = inflateRawSync(deflated, {
-      chunkSize: Math.max(64, bytes + 1),
-      windowBits: deflating.windowBits,
-    });
+  const unpacked = (index: number): T[] | undefined => {
+    const text = windows.at(index);
+    if (text === undefined) return undefined;
     const values = JSON.parse(text.toString('utf8')) as T[];
     giveBack(text);
     return values;
@@ -105,21 +84,17 @@ function packedList<T>({ deflateRawSync, inflateRawSync }: Deflate): PackedList<
 
   return {
     get length() {
-      return packed.length * windowValues + last.length;
+      return windows.count * windowValues + last.length;
     },
     add(value) {
       last.push(value);
       if (last.length < windowValues) return;
-      windowsUsed.count += 1;
-      const text = Buffer.from(JSON.stringify(last));
-      // A copy of its own: a slice of Node's pool would keep the whole pool.
-      packed.push({ deflated: new Uint8Array(deflateRawSync(text, deflating)), bytes: text.length });
-      giveBack(text);
+      windows.add(Buffer.from(JSON.stringify(last)));
       last = [];
     },
     at: (index) => windowAt(Math.floor(index / windowValues))[index % windowValues],
     *[Symbol.iterator]() {
-      for (let index = 0; index <= packed.length; index++) yield* windowAt(index);
+      for (let index = 0; index <= windows.count; index++) yield* windowAt(index);
     },
   };
 }

@@ -1,7 +1,14 @@
 /** Packed lists and maps: what goes in comes out, in any order, and thousands take little memory. */
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { breathing } from '../src/host/breathing.ts';
+import { keepScratchIn } from '../src/host/scratch-file.ts';
+import { limits } from '../src/limits.ts';
 import { loadPacking } from '../src/packed-list.ts';
 
 const test = suite('packed lists');
@@ -24,6 +31,64 @@ test('a list gives what was added, whole and one by one, also while it grows', (
       assert.equal(packed.at(index), plain[index]);
     assert.is(packed.at(size), undefined);
     assert.is(packed.at(-1), undefined);
+  }
+});
+
+const digest = (index: number) => createHash('sha256').update(String(index)).digest('hex');
+/** Of digests: 32 bytes each, which nothing packs any further. */
+const moreThanMemory = Math.ceil((1.2 * limits.packedMemoryBytes) / 32);
+
+function assertHolds(size: number): void {
+  const packed = map<string>();
+  for (let index = 0; index < size; index++) packed.set(`key ${index}`, digest(index));
+  assert.is(packed.size, size);
+  let index = 0;
+  for (const pair of packed) assert.equal(pair, [`key ${index}`, digest(index++)]);
+  assert.is(index, size);
+  for (let at = size - 1; at >= 0; at -= 997) assert.is(packed.get(`key ${at}`), digest(at));
+  assert.not(packed.has(`key ${size}`));
+}
+
+test('a list that is too long for memory is in a file that has no name, from its first value on', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'tope-scratch-'));
+  const opened = () =>
+    readdirSync('/proc/self/fd').filter((name) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${name}`).startsWith(directory);
+      } catch {
+        return false;
+      }
+    }).length;
+  keepScratchIn(directory);
+  try {
+    assertHolds(1000);
+    assert.is(opened(), 0);
+    assertHolds(moreThanMemory);
+    assert.is(opened(), 1);
+    assert.equal(readdirSync(directory), []);
+  } finally {
+    keepScratchIn(join(directory, 'none'));
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test('where no such file can be made memory has to do', () => {
+  keepScratchIn('/proc/none');
+  assertHolds(moreThanMemory);
+});
+
+test('what the disk has no more room for stays in memory', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'tope-scratch-'));
+  const size = `size=${limits.packedMemoryBytes}`;
+  const isMounted = spawnSync('mount', ['-t', 'tmpfs', '-o', size, 'tmpfs', directory]).status === 0;
+  if (!isMounted) console.log('skipped: a full disk: needs root and mount');
+  keepScratchIn(directory);
+  try {
+    if (isMounted) assertHolds(moreThanMemory);
+  } finally {
+    keepScratchIn('/proc/none');
+    if (isMounted) assert.is(spawnSync('umount', ['--lazy', directory]).status, 0);
+    rmSync(directory, { recursive: true });
   }
 });
 

@@ -15,11 +15,13 @@ import { openLog, type RunningLog } from '../host/log.ts';
 import { realNet } from '../host/net.ts';
 import { processFacts } from '../host/process-facts.ts';
 import { realProcesses } from '../host/processes.ts';
+import { keepScratchIn } from '../host/scratch-file.ts';
 import { strangerAt } from '../host/trust.ts';
 import { createEvents } from '../http/events.ts';
 import { createMetrics } from '../http/metrics.ts';
 import { type RunningServer, startServer } from '../http/server.ts';
 import { createReporter } from '../report/reporter.ts';
+
 import { boundOutputs } from '../services/output.ts';
 import type { Settings } from '../settings.ts';
 import { proveItself } from '../updater/prove.ts';
@@ -184,6 +186,7 @@ async function prepareWorkDirectory(named: string): Promise<string> {
     if (!(await lstat(directory)).isDirectory())
       throw new Error(`${directory} is not a directory of its own`);
   }
+  keepScratchIn(join(path, 'tmp'));
   return path;
 }
 

@@ -64,13 +64,7 @@ export async function renamedCases(plan: Plan): Promise<(step: FileStep) => bool
 /** Those of which more than one have the same folded path; `items` is gone through twice. Of most no more is held than a number. */
 async function groupsOf<Item extends { readonly target: string }>(items: Iterable<Item>): Promise<Item[][]> {
   const hashOf = await loadTextHash();
-  const seen = new Set<number>();
-  const again = new Set<number>();
-  await breathingEach(items, ({ target }) => {
-    const number = hashOf(folded(target));
-    if (seen.has(number)) again.add(number);
-    else seen.add(number);
-  });
+  const again = await repeated(items, ({ target }) => hashOf(folded(target)));
   if (again.size === 0) return [];
   const groups = new Map<string, Item[]>();
   for await (const item of breathing(items)) {
@@ -78,6 +72,25 @@ async function groupsOf<Item extends { readonly target: string }>(items: Iterabl
     if (again.has(hashOf(key))) groups.set(key, [...(groups.get(key) ?? []), item]);
   }
   return [...groups.values()].filter((group) => group.length > 1);
+}
+
+/** The numbers, of 32 bits, that more than one item has. */
+async function repeated<Item>(
+  items: Iterable<Item>,
+  numberOf: (item: Item) => number,
+): Promise<ReadonlySet<number>> {
+  let numbers = new Uint32Array(1024);
+  let count = 0;
+  await breathingEach(items, (item) => {
+    if (count === numbers.length) {
+      const fewer = numbers;
+      numbers = new Uint32Array(2 * count);
+      numbers.set(fewer);
+    }
+    numbers[count++] = numberOf(item);
+  });
+  const sorted = numbers.subarray(0, count).sort();
+  return new Set(sorted.filter((number, index) => number === sorted[index - 1]));
 }
 
 /** True where the names that tell a path from the others of its group stand on the disk as it spells them. */

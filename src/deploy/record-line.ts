@@ -1,6 +1,7 @@
 /** The lines of a record of what is deployed (deployed-record.ts), each behind its digest; and very many of them, ready to be written. */
 import { giveBack } from '../give-back.ts';
 import { limits } from '../limits.ts';
+import { packedTexts } from '../packed-texts.ts';
 import { loadTextDigest } from '../text-digest.ts';
 
 export interface LineCodec {
@@ -24,7 +25,7 @@ export async function loadLineCodec(): Promise<LineCodec> {
   };
 }
 
-/** Encoded once, and held deflated: to be written without another look at any of them. */
+/** Encoded once, and held packed: to be written without another look at any of them. */
 export interface EncodedLines<T extends object> extends Iterable<T> {
   readonly length: number;
   add(line: T): void;
@@ -33,16 +34,15 @@ export interface EncodedLines<T extends object> extends Iterable<T> {
 }
 
 export async function openEncodedLines<T extends object>(): Promise<EncodedLines<T>> {
-  const { deflateRawSync, inflateRawSync } = await import('node:zlib');
+  const packed = packedTexts(await import('node:zlib'));
   const { encode } = await loadLineCodec();
-  const packed: { readonly deflated: Uint8Array; readonly bytes: number }[] = [];
   let last = '';
   let lastCount = 0;
   let length = 0;
   function* texts(): Generator<Buffer> {
-    // One byte more than there are: zlib would ask for another piece of memory at the last one.
-    for (const { deflated, bytes } of packed) {
-      const text = inflateRawSync(deflated, { chunkSize: bytes + 1, windowBits: 13 });
+    for (let index = 0; ; index++) {
+      const text = packed.at(index);
+      if (text === undefined) break;
       yield text;
       giveBack(text);
     }
@@ -57,10 +57,7 @@ export async function openEncodedLines<T extends object>(): Promise<EncodedLines
       lastCount += 1;
       length += 1;
       if (lastCount < limits.packedWindowValues) return;
-      const text = Buffer.from(last);
-      const deflated = new Uint8Array(deflateRawSync(text, { level: 1, memLevel: 5, windowBits: 13 }));
-      packed.push({ deflated, bytes: text.length });
-      giveBack(text);
+      packed.add(Buffer.from(last));
       last = '';
       lastCount = 0;
     },

@@ -10,7 +10,7 @@
  * milliseconds, but later than a large heap has room for. So a small heap is left to V8; a large one is collected at once.
  */
 import { limits } from '../limits.ts';
-import { windowsUsed } from '../packed-list.ts';
+import { textsUsed } from '../packed-texts.ts';
 import { freedReleaser, pageReleaser } from './hand-back.ts';
 import type { Memory } from './host.ts';
 
@@ -40,18 +40,18 @@ export async function realMemory(): Promise<Memory> {
     }, 1).unref();
   };
   /** Of packed lists, and for how many looks to come they count as in use. */
-  let knownWindows = 0;
+  let knownTexts = 0;
   let longListLooks = 0;
   /** For V8 to collect in its own time. */
   const isTooMuch = (heapUsed: number): boolean =>
-    heapUsed > limits.memoryLargeHeapBytes || longListLooks > 0 || windowsUsed.count !== knownWindows;
+    heapUsed > limits.memoryLargeHeapBytes || longListLooks > 0 || textsUsed.count !== knownTexts;
   /** What a small collection leaves: objects of Node's own that hold memory outside of V8's heap, and garbage that was held for a while. */
   const look = (): number => {
     const { heapUsed, external, rss } = process.memoryUsage();
     let used = heapUsed + external;
-    const windows = windowsUsed.count;
-    longListLooks = windows === knownWindows ? longListLooks - 1 : limits.memoryLongListLooks;
-    knownWindows = windows;
+    const texts = textsUsed.count;
+    longListLooks = texts === knownTexts ? longListLooks - 1 : limits.memoryLongListLooks;
+    knownTexts = texts;
     const isLarge = isTooMuch(heapUsed);
     collectGradually?.(!isLarge);
     const mayGrowBytes =

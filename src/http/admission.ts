@@ -164,7 +164,7 @@ export function createAdmission({ clock, memory, privilegedPortsEnd }: Admission
     // stops nothing. One after the resuming does.
     const stop = () => void (socket.isPaused() ? socket.resume() : socket.pause());
     socket.on('resume', () => mustWait(socket) && stop());
-    setImmediate(() => mustWait(socket) && stop());
+    clock.after(0, () => mustWait(socket) && stop());
     socket.once('close', () => {
       known.delete(socket);
       requests.leave(socket);

@@ -14,6 +14,7 @@ import { type DecoderParts, decodeWhole, type Output } from './entry-decoder.ts'
 import {
   type ArchiveEntry,
   acceptEntry,
+  addExtent,
   type CentralRecord,
   checkLayout,
   type Extent,
@@ -117,8 +118,9 @@ async function readEntries(
   const packing = await loadPacking();
   const entries = packing.list<PackagedEntry>();
   let isInOrder = true;
+  let lastStart = 0;
   const extents: Extent[] = [];
-  const register = nameRegister();
+  const register = nameRegister(packing.map());
   let unpackedBytes = 0;
   for await (const record of eachRecord(zip)) {
     const central = centralRecord(record);
@@ -130,12 +132,10 @@ async function readEntries(
     if (unpackedBytes > limits.unpackedBytes)
       throw invalidPackage(`claims to unpack to more than ${limits.unpackedBytes} bytes`);
     entries.add(entry.isLink ? { ...entry, link: await linkOf(read, entry, parts) } : entry);
-    isInOrder &&= central.headerStart >= (extents.at(-1)?.start ?? 0);
-    extents.push({
-      name: entry.name,
-      start: central.headerStart,
-      end: await endOfData(read, central, entry),
-    });
+    const start = central.headerStart;
+    isInOrder &&= start >= lastStart;
+    lastStart = start;
+    addExtent(extents, { name: entry.name, start, end: await endOfData(read, central, entry) });
   }
   if (nextRecord(zip) !== directoryEnd)
     throw invalidPackage(`the central directory ends at ${nextRecord(zip)}, not at ${directoryEnd}`);

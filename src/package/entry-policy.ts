@@ -5,6 +5,7 @@
  */
 import type { UpdateError } from '../errors.ts';
 import { limits } from '../limits.ts';
+import type { PackedMap } from '../packed-list.ts';
 import { pathFault, quoted } from './path-fault.ts';
 import { type ExtraField, invalidPackage, localSizes, type Sizes } from './zip-records.ts';
 
@@ -200,33 +201,44 @@ function isUnix({ madeBy }: CentralRecord): boolean {
   return system === 3 || system === 19;
 }
 
-/** Collects names one by one and refuses the second of a kind. Throws INVALID_PACKAGE. */
-export function nameRegister(): (entry: Pick<ArchiveEntry, 'name' | 'isDirectory'>) => void {
-  const kinds = new Map<string, 'file' | 'directory' | 'implied'>();
+/** Collects names one by one and refuses the second of a kind. Throws INVALID_PACKAGE. `files`: empty; takes the files' names. */
+export function nameRegister(
+  files: Pick<PackedMap<true>, 'size' | 'has' | 'set'>,
+): (entry: Pick<ArchiveEntry, 'name' | 'isDirectory'>) => void {
+  const directories = new Map<string, 'named' | 'implied'>();
   return ({ name, isDirectory }) => {
-    const before = kinds.get(name);
-    if (before === 'file' || before === 'directory' || (before === 'implied' && !isDirectory))
+    const before = directories.get(name);
+    if (before === 'named' || (before === 'implied' && !isDirectory) || files.has(name))
       throw invalidPackage(`entry ${quoted(name)} comes twice, or is a file and a directory`);
-    kinds.set(name, isDirectory ? 'directory' : 'file');
+    if (isDirectory) directories.set(name, 'named');
+    else files.set(name, true);
     for (let slash = name.lastIndexOf('/'); slash > 0; slash = name.lastIndexOf('/', slash - 1)) {
       const parent = name.slice(0, slash);
-      const kind = kinds.get(parent);
-      if (kind === 'file')
-        throw invalidPackage(`entry ${quoted(name)} lies below ${quoted(parent)}, which is a file`);
       // Whatever named this parent first has seen to the parents above it.
-      if (kind !== undefined) break;
-      kinds.set(parent, 'implied');
+      if (directories.has(parent)) break;
+      if (files.has(parent))
+        throw invalidPackage(`entry ${quoted(name)} lies below ${quoted(parent)}, which is a file`);
+      directories.set(parent, 'implied');
     }
-    if (kinds.size > limits.treeEntries)
+    if (files.size + directories.size > limits.treeEntries)
       throw invalidPackage(`more than ${limits.treeEntries} files and directories`);
   };
 }
 
-/** Where an entry lies in the file: from its local header to the end of its data or data descriptor. */
+/** Where entries lie in the file, one or several side by side: from a local header to the end of data or data descriptor. */
 export interface Extent {
   readonly name: string;
+  /** Of the last one, where there are several. */
+  readonly lastName?: string;
   readonly start: number;
   readonly end: number;
+}
+
+/** Adds one to those before it; one that begins where the last ends lengthens that, so that of most packages there is one. */
+export function addExtent(extents: Extent[], { name, start, end }: Extent): void {
+  const last = extents.at(-1);
+  if (last?.end === start) extents[extents.length - 1] = { ...last, lastName: name, end };
+  else extents.push({ name, start, end });
 }
 
 /** Checks that the entries lie side by side from byte 0 to the central directory. Throws INVALID_PACKAGE. */
@@ -241,10 +253,9 @@ export function checkLayout(extents: readonly Extent[], directoryStart: number):
 }
 
 function misplaced(sorted: readonly Extent[], index: number, end: number, start: number): UpdateError {
-  const name = (extent: Extent | undefined, otherwise: string) =>
-    extent === undefined ? otherwise : `entry ${quoted(extent.name)}`;
-  const before = name(sorted[index - 1], 'the start of the file');
-  const after = name(sorted[index], 'the central directory');
+  const [last, next] = [sorted[index - 1], sorted[index]];
+  const before = last === undefined ? 'the start of the file' : `entry ${quoted(last.lastName ?? last.name)}`;
+  const after = next === undefined ? 'the central directory' : `entry ${quoted(next.name)}`;
   return invalidPackage(
     start < end
       ? `${before} and ${after} overlap: one ends at ${end}, one starts at ${start}`
