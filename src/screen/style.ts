@@ -16,6 +16,7 @@ header,footer{justify-content:space-between;flex:none}
 header b{font-weight:600}
 #link{text-align:right}
 #link:before{content:"";display:inline-block;width:.6rem;height:.6rem;border-radius:50%;background:var(--ok);margin-right:.5rem}
+.new #link:before{opacity:0}
 .lost b{display:none}
 .lost #link{color:var(--warn);font-weight:600;font-size:1.2rem}
 .lost #link:before{background:var(--warn)}

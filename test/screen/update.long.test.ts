@@ -180,6 +180,30 @@ withScreen('a daemon that is killed is missed, and found again when it is back',
   await screen.close();
 });
 
+withScreen(
+  'before the first answer nothing is called live, and no figure is shown',
+  async (browser, device) => {
+    const daemon = await device.start();
+    const screen = await openScreen(browser, daemon.url, {
+      before:
+        'window.EventSource = function () { this.addEventListener = (_, heard) => { window.tell = heard; }; };',
+    });
+    await screen.shows('link', /^Waiting$/);
+    await screen.shows('title', /^Device update$/);
+    const isVisible = (id: string) => screen.page.locator(`#${id}`).isVisible();
+    const visible = async () => [await isVisible('figure'), await isVisible('showHistory')];
+    assert.equal(await visible(), [false, false]);
+    assert.is(await screen.page.locator('#ring').getAttribute('aria-valuenow'), null);
+    const told = { stage: 'downloading', progress: 7, message: 'downloading the package', error: null };
+    await screen.page.evaluate(`tell({ data: '${JSON.stringify(told)}' })`);
+    await screen.shows('link', /^Live$/);
+    await screen.shows('percent', /^7$/);
+    assert.equal(await visible(), [true, true]);
+    assert.equal(screen.complaints, []);
+    await screen.close();
+  },
+);
+
 withScreen('a browser without EventSource asks instead', async (browser, device) => {
   const daemon = await device.start();
   const screen = await openScreen(browser, daemon.url, {
