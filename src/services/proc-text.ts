@@ -1,5 +1,6 @@
 /** Reads the text of /proc/<pid>/* (proc(5)), which processes choose themselves: nothing here throws on it. Pure. */
 import { basename } from 'node:path';
+import { limits } from '../limits.ts';
 
 export interface ProcStat {
   /** May hold spaces and parentheses; the kernel cuts it at 15 bytes. */
@@ -127,6 +128,13 @@ export function isNamed(process: ProcNames, name: string): boolean {
 export function commandName(argv: readonly string[]): string | undefined {
   const program = basename(argv[0] ?? '');
   return interpreterOf(argv) === undefined ? program || undefined : scriptNames(argv)[0];
+}
+
+/** What an interpreter runs, where its `comm` does not tell that; undefined as well where it is too long to be a name. */
+export function scriptBeside(comm: string, argv: readonly string[]): string | undefined {
+  const [script] = scriptNames(argv);
+  const isToldAlready = script === undefined || cutName(script) === comm;
+  return isToldAlready || Buffer.byteLength(script) > limits.nameBytes ? undefined : script;
 }
 
 /** The kernel marks a path whose file has been replaced or removed since. */

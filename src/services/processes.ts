@@ -13,6 +13,7 @@ import {
   parseCmdline,
   parseEnviron,
   parseStat,
+  scriptBeside,
 } from './proc-text.ts';
 
 export type ProcessesHost = Pick<Host, 'processes' | 'clock' | 'log'>;
@@ -168,9 +169,10 @@ function send(host: ProcessesHost, process: RunningProcess, name: 'SIGTERM' | 'S
   }
 }
 
-/** A process as people know it: `device-api (pid 123)`. */
-export function title(process: RunningProcess): string {
-  return `${process.comm} (pid ${process.pid})`;
+/** A process as people know it: `device-api (pid 123)`; of a script that goes by its interpreter's name: `device-api.py (python3, pid 123)`. */
+export function title({ comm, argv, pid }: RunningProcess): string {
+  const script = scriptBeside(comm, argv);
+  return script === undefined ? `${comm} (pid ${pid})` : `${script} (${comm}, pid ${pid})`;
 }
 
 /** The updater's own environment, without what systemd told the updater alone (systemd.exec(5)). */

@@ -10,6 +10,7 @@ import {
   parseEnviron,
   parseStat,
   parseStatusOwner,
+  scriptBeside,
   withoutDeleted,
 } from '../../src/services/proc-text.ts';
 
@@ -150,6 +151,16 @@ test('a command line is found by its script, else by its program', () => {
   assert.is(commandName(['/opt/device-api', 'x']), 'device-api');
   assert.is(commandName(['/bin/sh', '-c', 'x']), undefined);
   assert.is(commandName([]), undefined);
+});
+
+test('a script that goes by the name of its interpreter is named, one that has a name of its own is not named twice', () => {
+  assert.is(scriptBeside('python3', ['/usr/bin/python3', '-u', '/opt/klippy.py']), 'klippy.py');
+  assert.is(scriptBeside('python3', ['python3', '-m', 'device.api']), 'device.api');
+  assert.is(scriptBeside('klippy.py', ['/usr/bin/python3', '/opt/klippy.py']), undefined);
+  assert.is(scriptBeside('a-name-of-many-', ['/bin/sh', '/opt/a-name-of-many-letters']), undefined);
+  assert.is(scriptBeside('device-api', ['/opt/device-api', 'x.py']), undefined);
+  assert.is(scriptBeside('sh', ['/bin/sh', '-c', 'x']), undefined);
+  assert.is(scriptBeside('sh', ['/bin/sh', 'x'.repeat(256)]), undefined);
 });
 
 test('a title written over the command line of an interpreter tells nothing of what it runs', () => {

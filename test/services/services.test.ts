@@ -112,6 +112,15 @@ test.long('the manifest start replaces the command line and keeps the environmen
   }),
 );
 
+test('a service that an interpreter runs is told by its own name', () =>
+  quickly(async (device) => {
+    const program = device.install('child-service.sh');
+    const { processName = '' } = spec(program);
+    await device.run(['/bin/sh', program], {}, processName);
+    await stopServices(device.host, await captureServices(device.host, [spec(program)]));
+    assert.match(device.logged.join('\n'), new RegExp(`: stopping ${processName} \\(sh, pid \\d+\\)`));
+  }));
+
 test('what a wrapper had started does not go on beside the next one', () =>
   quickly(async (device) => {
     const wrapper = device.install('child-service.sh');
