@@ -2,11 +2,12 @@
  * The benchmark: speed and memory of the packed executable against bounds and peers (docs/performance.md says what each
  * line means). Prints a table, writes dist/bench.json; exit code 1 where a target was missed.
  *
- * Usage: tsx test/bench/bench.ts [speed polls reports startup memory fleet files wire hostile adaptive reuse]     all of them when none is named
+ * Usage: tsx test/bench/bench.ts [speed polls reports startup memory fleet files wire hostile adaptive reuse before]     all of them when none is named
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { measureAdaptive } from './adaptive.ts';
 import { measureAdaptiveMemory } from './adaptive-memory.ts';
+import { measureBefore } from './before.ts';
 import { type Row, verdictOf } from './figures.ts';
 import { measureFleet } from './fleet.ts';
 import { measureHostile } from './hostile.ts';
@@ -32,6 +33,7 @@ const measurements: Readonly<Record<string, (bench: Bench) => Promise<Row[]>>> =
   hostile: measureHostile,
   adaptive: measureAdaptive,
   reuse: measureAdaptiveMemory,
+  before: measureBefore,
 };
 
 async function main(names: readonly string[]): Promise<void> {
