@@ -30,9 +30,9 @@ export const memoryLimits = {
   /** Nobody has told of anything for so many looks: the process rests, and shall not wake for nothing. */
   memoryRestingLooks: 100,
   /** Short-lived buffers made between two young-generation collections: keeps the heap from growing. */
+  garbageBytes: 256 * KiB,
   /** Of a package made of what is here, before a request, until a full collection: making leaves buffers that only that finds. */
   madeGarbageBytes: 64 * MiB,
-  garbageBytes: 256 * KiB,
   /** After the port listens: whoever waits for the start has had the first answer, and no update has begun yet. */
   collectAfterStartMs: 300,
   /** Nothing was done for so long: then a collection may take 33 ms, on a slow machine 46. */

@@ -52,37 +52,40 @@ interface ByteStore {
   at(index: number): Uint8Array;
 }
 
-/** Memory up to a bound, a file beyond it; and memory again where the disk is full. */
-function byteStore(): ByteStore {
-  const kept = new Map<number, Uint8Array>();
-  let keptBytes = 0;
-  let file: ScratchFile | undefined;
-  let isFull = false;
-  const positions: number[] = [];
-  const lengths: number[] = [];
+/** What lies in a file. */
+interface Stored {
+  readonly file: ScratchFile;
+  readonly position: number;
+  readonly bytes: number;
+}
 
-  /** False where it stays in memory. */
-  const isMoved = (index: number, bytes: Uint8Array): boolean => {
-    const position = isFull ? undefined : file?.append(bytes);
-    isFull ||= position === undefined;
-    if (position !== undefined) positions[index] = position;
-    return position !== undefined;
-  };
-  const moveAll = (): void => {
-    file = scratchFile();
-    for (const [index, bytes] of kept) if (isMoved(index, bytes)) kept.delete(index);
+/** Memory up to a bound, a file beyond it; and memory again where there is no file, or no room in it. */
+function byteStore(): ByteStore {
+  const held: (Uint8Array | Stored)[] = [];
+  let addedBytes = 0;
+  let file: ScratchFile | undefined;
+  let isLong = false;
+
+  const stored = (bytes: Uint8Array): Stored | undefined => {
+    const position = file?.append(bytes);
+    return file === undefined || position === undefined ? undefined : { file, position, bytes: bytes.length };
   };
 
   return {
     add(bytes) {
-      const index = lengths.push(bytes.length) - 1;
-      positions.push(0);
-      if (file !== undefined && isMoved(index, bytes)) return;
       // A copy of its own: a slice of Node's pool would keep the whole pool.
-      kept.set(index, new Uint8Array(bytes));
-      keptBytes += bytes.length;
-      if (!isFull && keptBytes > limits.packedMemoryBytes) moveAll();
+      held.push(stored(bytes) ?? new Uint8Array(bytes));
+      addedBytes += bytes.length;
+      if (isLong || addedBytes <= limits.packedMemoryBytes) return;
+      isLong = true;
+      file = scratchFile();
+      for (const [index, one] of held.entries())
+        if (one instanceof Uint8Array) held[index] = stored(one) ?? one;
     },
-    at: (index) => kept.get(index) ?? (file as ScratchFile).read(positions[index] ?? 0, lengths[index] ?? 0),
+    at(index) {
+      const one = held[index];
+      if (one === undefined) throw new Error(`no text ${index}`);
+      return one instanceof Uint8Array ? one : one.file.read(one.position, one.bytes);
+    },
   };
 }

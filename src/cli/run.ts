@@ -21,7 +21,6 @@ import { createEvents } from '../http/events.ts';
 import { createMetrics } from '../http/metrics.ts';
 import { type RunningServer, startServer } from '../http/server.ts';
 import { createReporter } from '../report/reporter.ts';
-
 import { boundOutputs } from '../services/output.ts';
 import type { Settings } from '../settings.ts';
 import { proveItself } from '../updater/prove.ts';

@@ -21,9 +21,19 @@ export function parseManifest(bytes: Uint8Array): { manifest: Manifest; warnings
   return { manifest: parsed.output, warnings };
 }
 
+/** INVALID_MANIFEST; `fault` names the field first. */
+export class ManifestError extends UpdateError {
+  readonly fault: string;
+
+  constructor(fault: string, cause?: unknown) {
+    super('INVALID_MANIFEST', `manifest.json: ${fault}`, { cause });
+    this.fault = fault;
+  }
+}
+
 /** An error about the manifest; `text` names the field first. */
-export function invalidManifest(text: string, cause?: unknown): UpdateError {
-  return new UpdateError('INVALID_MANIFEST', `manifest.json: ${text}`, { cause });
+export function invalidManifest(text: string, cause?: unknown): ManifestError {
+  return new ManifestError(text, cause);
 }
 
 /** Its JSON, as yet unchecked. Throws INVALID_MANIFEST. */

@@ -3,13 +3,12 @@
  * refused without the disk is refused here: every target lies inside an allowed root and outside the work directory, none inside
  * another's, and every file has an entry of its size.
  */
-import { UpdateError } from '../errors.ts';
 import { breathing, breathingEach } from '../host/breathing.ts';
 import { limits } from '../limits.ts';
 import { type List, loadPacking, type Packing } from '../packed-list.ts';
 import type { Release } from '../release.ts';
 import type { CompleteManifest } from './listed-files.ts';
-import { invalidManifest as invalid } from './manifest.ts';
+import { invalidManifest as invalid, ManifestError } from './manifest.ts';
 import { withoutSlash } from './manifest-fields.ts';
 import type { ListedFile as FileFacts } from './manifest-schema.ts';
 import { withModuleName } from './module-names.ts';
@@ -37,10 +36,8 @@ export async function resolveRelease(
   try {
     return await resolved(manifest, entries, rules);
   } catch (thrown) {
-    const text =
-      thrown instanceof UpdateError ? /^INVALID_MANIFEST: manifest\.json: (.*)$/s.exec(thrown.message) : null;
-    if (text === null) throw thrown;
-    throw invalid(withModuleName(text[1] ?? '', manifest.modules), thrown);
+    if (!(thrown instanceof ManifestError)) throw thrown;
+    throw invalid(withModuleName(thrown.fault, manifest.modules), thrown);
   }
 }
 

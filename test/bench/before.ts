@@ -22,8 +22,8 @@ interface Samples {
 export async function measureBefore(bench: Bench): Promise<Row[]> {
   const { BENCH_BEFORE: before } = process.env;
   if (before === undefined) return [skippedRow('-', 'the executable before', 'BENCH_BEFORE names none')];
-  const ours = emptySamples(bench.executable);
-  const theirs = emptySamples(before);
+  const ours = contender(bench.executable);
+  const theirs = contender(before);
   try {
     for (let round = 0; round < bench.rounds; round++)
       for (const { executable, samples } of round % 2 === 0 ? [ours, theirs] : [theirs, ours])
@@ -34,7 +34,7 @@ export async function measureBefore(bench: Bench): Promise<Row[]> {
   return rowsOf(ours.samples, theirs.samples);
 }
 
-function emptySamples(executable: string) {
+function contender(executable: string) {
   const samples: Samples = { updates: [], pollsMs: [] };
   return { executable, samples, restoreReadAhead: defaultReadAhead(executable) };
 }
